@@ -315,13 +315,19 @@ class Changes:
     merged: int = 0  # dropped, because the same program struck the same pitch at the same step (the longer stays)
     cut: int = 0  # shortened, because the program struck the pitch again while it sounded
     clipped: int = 0  # shortened or moved, because a time was beyond what can be represented
+    reprogrammed: int = 0  # given another program, because the vocabulary has only one
 
     def __add__(self, other: Changes) -> Changes:
-        return Changes(self.merged + other.merged, self.cut + other.cut, self.clipped + other.clipped)
+        return Changes(
+            self.merged + other.merged,
+            self.cut + other.cut,
+            self.clipped + other.clipped,
+            self.reprogrammed + other.reprogrammed,
+        )
 
     @property
     def total(self) -> int:
-        return self.merged + self.cut + self.clipped
+        return self.merged + self.cut + self.clipped + self.reprogrammed
 
 
 def canonical(notes: np.ndarray) -> tuple[np.ndarray, Changes]:

@@ -1,0 +1,849 @@
+"""Notes <-> events: the vocabulary, the context, and what may follow what.
+
+One event is one note, a row of five classes, in the canonical order of the notes (onset, program, pitch):
+
+    column    class range           meaning
+    shift     [0, TIMES.size)       steps since the previous onset; 0 inside a chord; the first counts from step 0
+    program   [0, n_programs]       0 is END; then the program (see `Vocabulary.program_class`)
+    pitch     [0, 128)              MIDI pitch
+    duration  [0, TIMES.size)       steps
+    velocity  [0, 32)               velocity // 4
+
+The last event of a piece is END, whose shift reaches the end of the piece; it has no pitch, duration or velocity
+(-1). A field with one value in the whole corpus has no column's worth of information: it is `unmodelled`, its
+head does not exist, and decoding restores the value. The program column always exists, because END is in it.
+
+Times are exact below `TIMES.exact` steps; above, classes widen by 6% and the place inside a class is uniform, at
+the price of ln(width) nats, up to `TIMES.maximum`.
+
+Context
+-------
+All that the model is told about a piece beyond the previous event, as integer ids into one embedding table (0 is
+"nothing"). It follows from the events so far alone (and from the piece conditions, style and metre):
+
+    before[t]   known before event t: what followed the last time that the preceding 3, 6 or 12 events occurred
+                in this piece (recall), seen as a shift
+    context[t]  known once event t's onset is: conditions, position in the bar and beat, bar, place in the chord,
+                the notes that sound or have just ended (who, since when, until when), and the recalled event's
+                program, pitch and duration where the shift agrees with it
+    voice[t]    known once event t's program is: that program's last two pitches
+
+Two forms give the same ids, held together by a property test: `encode`, vectorised over a piece (training), and
+`Context`, advanced note by note (sampling).
+
+What may follow
+---------------
+Canonical order and the rule against overlaps make some events impossible; the model gives them no probability:
+a pitch that its program still sounds; inside a chord, a program or pitch not above the last; END while a note
+sounds on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from melodygru.errors import NoteError
+from melodygru.notes import (
+    DRUMS,
+    METRE,
+    N_PITCHES,
+    N_PROGRAMS,
+    NOTE,
+    TEMPO,
+    Changes,
+    Grid,
+    NoteSequence,
+    canonical,
+    steps_per_bar,
+)
+
+FIELDS = ("shift", "program", "pitch", "duration", "velocity")
+SHIFT, PROGRAM, PITCH, DURATION, VELOCITY = range(5)
+END = 0  # the program class that ends a piece
+
+N_VELOCITIES = 32
+VELOCITY_WIDTH = 128 // N_VELOCITIES
+
+N_POSITIONS = 192  # places in a bar that the context tells apart
+N_BARS = 8  # bars are counted modulo a phrase of eight
+N_CHORD_PLACES = 8
+N_SPANS = 40  # see `span_class`
+RECALL_ORDERS = (3, 6, 12)  # events that must agree before what followed them is recalled
+MAX_SLOTS = 16  # sounding notes told to the model; the most recent ones, should there be more
+
+
+class TimeClasses:
+    """Classes for a number of steps: exact below `exact`, then wider by `growth`, up to and including `maximum`."""
+
+    exact = 96
+    growth = 1.06
+    maximum = 65_535
+
+    def __init__(self) -> None:
+        low = list(range(self.exact + 1))
+        while low[-1] <= self.maximum:
+            low.append(max(low[-1] + 1, math.ceil(low[-1] * self.growth)))
+        low[-1] = self.maximum + 1
+        self.low = np.array(low[:-1], np.int64)
+        self.width = np.diff(np.array(low, np.int64))
+        self.size = len(self.low)
+        self.log_width = np.log(self.width).astype(np.float64)
+
+    def encode(self, steps: np.ndarray) -> np.ndarray:
+        """Class of each number of steps in 0..maximum."""
+        return np.searchsorted(self.low, steps, side="right") - 1
+
+    def decode(self, classes: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """Steps of `classes` at `places`, in [0, 1), of their width."""
+        return self.low[classes] + np.floor(places * self.width[classes]).astype(np.int64)
+
+
+TIMES = TimeClasses()
+
+
+def span_class(steps: np.ndarray) -> np.ndarray:
+    """Coarse class in [0, N_SPANS) of a length of time in the context: exact below 16, then four an octave."""
+    steps = np.asarray(steps)
+    coarse = 16 + np.floor(4 * np.log2(np.maximum(steps, 16) / 16)).astype(np.int64)
+    return np.where(steps < 16, steps, np.minimum(coarse, N_SPANS - 1))
+
+
+_SPAN_TABLE = [int(c) for c in span_class(np.arange(2048))]
+
+
+def _span(steps: int) -> int:
+    """`span_class` of one number of steps, from a table."""
+    return _SPAN_TABLE[steps] if steps < len(_SPAN_TABLE) else N_SPANS - 1
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What the events of a corpus consist of; everything needed to encode and decode, as plain values.
+
+    Parameters
+    ----------
+    grid : Grid
+    programs : tuple of int
+        The programs of the training corpus, ascending. One program: the field is unmodelled. Several: all 129 have
+        a class, and in the context those that the corpus never showed share one place.
+    velocities : tuple of int
+        One value: the field is unmodelled and decodes to it. Otherwise, 32 values: what each bin decodes to.
+    styles : tuple of str
+        Sub-folders of the corpus, empty when there are none.
+    metres : tuple of (numerator, denominator)
+        First time signatures of the training pieces; a condition only when there are several.
+    qpm : float
+        Tempo that a new piece is written with.
+    slots : int
+        Sounding notes told to the model, at most.
+    recall : tuple of int
+        Numbers of agreeing events after which the model is told what followed them.
+    """
+
+    grid: Grid
+    programs: tuple[int, ...]
+    velocities: tuple[int, ...]
+    styles: tuple[str, ...] = ()
+    metres: tuple[tuple[int, int], ...] = ((4, 4),)
+    qpm: float = 120.0
+    style_qpm: tuple[float, ...] = ()
+    slots: int = 8
+    recall: tuple[int, ...] = RECALL_ORDERS
+
+    # -- plain values, for the checkpoint
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values from which `from_dict` makes an equal vocabulary."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {**values, "grid": str(self.grid), "metres": [list(metre) for metre in self.metres]}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Vocabulary:
+        """The inverse of `as_dict`."""
+        values = dict(values)
+        for name in ("programs", "velocities", "styles", "style_qpm", "recall"):
+            values[name] = tuple(values[name])
+        return cls(
+            **{
+                **values,
+                "grid": Grid.parse(values["grid"]),
+                "metres": tuple((int(n), int(d)) for n, d in values["metres"]),
+            }
+        )
+
+    # -- fields
+
+    @property
+    def models_program(self) -> bool:
+        return len(self.programs) > 1
+
+    @property
+    def models_velocity(self) -> bool:
+        return len(self.velocities) > 1
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields that have a head, in order; program is there for END's sake even when it is unmodelled."""
+        return FIELDS if self.models_velocity else FIELDS[:-1]
+
+    @property
+    def unmodelled(self) -> list[str]:
+        """Fields with one value in the whole corpus."""
+        return [
+            name
+            for name, modelled in (("program", self.models_program), ("velocity", self.models_velocity))
+            if not modelled
+        ]
+
+    def size(self, field: str) -> int:
+        """Number of classes of a field."""
+        return {
+            "shift": TIMES.size,
+            "program": 1 + (N_PROGRAMS if self.models_program else 1),
+            "pitch": N_PITCHES,
+            "duration": TIMES.size,
+            "velocity": N_VELOCITIES,
+        }[field]
+
+    def program_class(self, programs: np.ndarray) -> np.ndarray:
+        """Class of each program; 1 for every program when the field is unmodelled."""
+        programs = np.asarray(programs)
+        return programs.astype(np.int64) + 1 if self.models_program else np.ones(programs.shape, np.int64)
+
+    def program_of_class(self, program_class: int) -> int:
+        return program_class - 1 if self.models_program else self.programs[0]
+
+    @cached_property
+    def place_of_class(self) -> np.ndarray:
+        """Place in the context's tables of each program class, shape (n_classes,); END's is meaningless."""
+        if not self.models_program:
+            return np.zeros(2, np.int64)
+        place = np.full(1 + N_PROGRAMS, len(self.programs), np.int64)
+        place[np.array(self.programs) + 1] = np.arange(len(self.programs))
+        return place
+
+    @property
+    def n_places(self) -> int:
+        return len(self.programs) + 1 if self.models_program else 1
+
+    # -- context ids: blocks of one table, id 0 is "nothing"
+
+    @cached_property
+    def blocks(self) -> dict[str, int]:
+        """First id of each block of the context table; the table's size is under "end"."""
+        sizes = {
+            "style": len(self.styles) if len(self.styles) > 1 else 0,
+            "metre": len(self.metres) if len(self.metres) > 1 else 0,
+            "position": N_POSITIONS if self.grid.is_metrical else 0,
+            "phase": int(self.grid.steps_per_beat) if self.grid.steps_per_beat else 0,
+            "bar": N_BARS if self.grid.is_metrical else 0,
+            "chord": N_CHORD_PLACES,
+            "sounding": self.n_places * N_PITCHES * 2,
+            "remaining": self.n_places * N_SPANS,
+            "age": self.n_places * N_SPANS,
+            "recall_shift": len(self.recall) * N_SPANS,
+            "recall_note": len(self.recall) * self.n_places * N_PITCHES,
+            "recall_duration": len(self.recall) * N_SPANS,
+        }
+        first, blocks = 1, {}
+        for name, size in sizes.items():
+            blocks[name] = first
+            first += size
+        blocks["end"] = first
+        return blocks
+
+    @property
+    def n_context_ids(self) -> int:
+        return self.blocks["end"]
+
+    @property
+    def n_context(self) -> int:
+        """Ids in one row of `context`."""
+        return 6 + 3 * self.slots + 2 * len(self.recall)
+
+    @property
+    def n_before(self) -> int:
+        """Ids in one row of `before`."""
+        return len(self.recall)
+
+    # -- piece conditions
+
+    def condition_ids(self, style: str | None, metre: tuple[int, int] | None) -> tuple[int, int]:
+        """Context ids of the conditions; an unknown or unheard one is 0."""
+        style_id = metre_id = 0
+        if len(self.styles) > 1 and style in self.styles:
+            style_id = self.blocks["style"] + self.styles.index(style)
+        if len(self.metres) > 1 and metre in self.metres:
+            metre_id = self.blocks["metre"] + self.metres.index(metre)
+        return style_id, metre_id
+
+    def tempo_of(self, style: str | None) -> float:
+        """Quarter notes per minute that a new piece of `style` is written with."""
+        if style in self.styles and self.style_qpm:
+            return self.style_qpm[self.styles.index(style)]
+        return self.qpm
+
+    @classmethod
+    def fit(cls, pieces: Iterable[tuple[NoteSequence, str | None]], grid: Grid) -> Vocabulary:
+        """The vocabulary of a corpus of (sequence on `grid`, style) pairs, read once.
+
+        Raises
+        ------
+        NoteError
+            There is no note in it.
+        """
+        programs: set[int] = set()
+        velocity_count = np.zeros(128, np.int64)
+        metre_count: dict[tuple[int, int], int] = {}
+        style_tempos: dict[str, list[float]] = {}
+        tempos: list[float] = []
+        slots = 4.0
+        for sequence, style in pieces:
+            notes = sequence.notes
+            if len(notes) == 0:
+                continue
+            programs.update(sequence.programs)
+            velocity_count += np.bincount(notes["velocity"], minlength=128)
+            metre_count[sequence.metre] = metre_count.get(sequence.metre, 0) + 1
+            tempos.append(sequence.qpm)
+            if style is not None:
+                style_tempos.setdefault(style, []).append(sequence.qpm)
+            _, counts, _ = _active_pairs(notes["onset"], notes["onset"] + notes["duration"], notes["onset"])
+            slots = max(slots, float(np.quantile(counts, 0.98)))
+        if not programs:
+            raise NoteError("no note in the corpus: nothing to make a vocabulary of")
+        styles = tuple(sorted(style_tempos))
+        present = np.flatnonzero(velocity_count)
+        return cls(
+            grid=grid,
+            programs=tuple(sorted(programs)),
+            velocities=(int(present[0]),) if len(present) == 1 else _velocity_of_bin(velocity_count),
+            styles=styles,
+            metres=tuple(sorted(metre_count, key=lambda metre: (-metre_count[metre], metre))),
+            qpm=float(np.median(tempos)),
+            style_qpm=tuple(float(np.median(style_tempos[style])) for style in styles),
+            slots=min(MAX_SLOTS, int(math.ceil(slots))),
+        )
+
+
+def _velocity_of_bin(count: np.ndarray) -> tuple[int, ...]:
+    """What each velocity bin decodes to: the corpus's most frequent velocity in it, else its middle."""
+    values = []
+    for low in range(0, 128, VELOCITY_WIDTH):
+        inside = count[low : low + VELOCITY_WIDTH]
+        values.append(low + (int(inside.argmax()) if inside.any() else VELOCITY_WIDTH // 2))
+    return tuple(values)
+
+
+# -- a piece, encoded
+
+
+@dataclass(frozen=True)
+class Events:
+    """A piece as rows for the model; T is its number of events, END included.
+
+    Attributes
+    ----------
+    fields : array, shape (T, 5), int32
+        Classes as in the module's table; -1 where END has none, and for an unmodelled velocity.
+    charge : array, shape (T, 5), float32
+        ln(width) of the classes of shift and duration: nats for the place inside the class. 0 elsewhere.
+    before : array, shape (T, vocabulary.n_before), int32
+    context : array, shape (T, vocabulary.n_context), int32
+    voice : array, shape (T, 2), int32
+        The last pitch and the one before it, plus 1, of the event's program; 0 is none.
+    taken : array, shape (T, 16), uint8
+        Pitches that the event's program cannot strike, bit `pitch % 8` of byte `pitch // 8`.
+    limits : array, shape (T, 3), int32
+        Whether shift 0 is possible; the lowest possible program class; whether END is possible.
+    changes : Changes
+        What the vocabulary could not hold.
+    """
+
+    fields: np.ndarray
+    charge: np.ndarray
+    before: np.ndarray
+    context: np.ndarray
+    voice: np.ndarray
+    taken: np.ndarray
+    limits: np.ndarray
+    changes: Changes
+
+    def __len__(self) -> int:
+        return len(self.fields)
+
+
+def representable(sequence: NoteSequence, vocabulary: Vocabulary) -> tuple[NoteSequence, Changes]:
+    """The piece as the vocabulary can hold it: its one program, if it has but one, and times within `TIMES`.
+
+    Raises
+    ------
+    NoteError
+        The sequence is on another grid.
+    """
+    if sequence.grid != vocabulary.grid:
+        raise NoteError(
+            f"a piece on a grid of {sequence.grid.describe()}: this vocabulary needs {vocabulary.grid.describe()}; "
+            "use notes.quantize"
+        )
+    notes, changes = sequence.notes, Changes()
+    if not vocabulary.models_program and np.any(notes["program"] != vocabulary.programs[0]):
+        notes = notes.copy()
+        other = int(np.sum(notes["program"] != vocabulary.programs[0]))
+        notes["program"] = vocabulary.programs[0]
+        notes, changes = canonical(notes)
+        changes += Changes(reprogrammed=other)
+    shifts = np.diff(notes["onset"], prepend=0, append=sequence.length)
+    too_long = notes["duration"] > TIMES.maximum
+    too_far = shifts > TIMES.maximum
+    if too_long.any() or too_far.any():
+        notes = notes.copy()
+        notes["duration"] = np.minimum(notes["duration"], TIMES.maximum)
+        onsets = np.cumsum(np.minimum(shifts, TIMES.maximum))
+        notes["onset"] = onsets[:-1]
+        changes += Changes(clipped=int(np.sum(too_long | too_far[:-1]) + too_far[-1]))
+        notes, more = canonical(notes)
+        changes += more
+        end = int((notes["onset"] + notes["duration"]).max()) if len(notes) else 0
+        length = max(int(onsets[-1]), end)
+        metres = sequence.metres[sequence.metres["step"] <= length]
+        return NoteSequence(notes, sequence.grid, length, sequence.tempos[:1], metres), changes
+    if notes is sequence.notes:
+        return sequence, changes
+    return dataclasses.replace(sequence, notes=notes), changes
+
+
+def encode(
+    sequence: NoteSequence, vocabulary: Vocabulary, style: str | None = None, *, metre_known: bool = True
+) -> Events:
+    """Encode a piece for the model, without a Python step per note.
+
+    Parameters
+    ----------
+    sequence : NoteSequence on the vocabulary's grid
+    style : str or None
+        None is "unknown", as is a style that the vocabulary does not have.
+    metre_known : bool
+        False hides the metre, and with it the position in the bar, where the vocabulary has several metres.
+    """
+    sequence, changes = representable(sequence, vocabulary)
+    notes = sequence.notes
+    n = len(notes)
+    onset, end = notes["onset"], notes["onset"] + notes["duration"]
+    at = np.append(onset, sequence.length)  # onset of every event
+    program = vocabulary.program_class(notes["program"])
+    place = vocabulary.place_of_class[program]
+    pitch = notes["pitch"].astype(np.int64)
+
+    fields = np.full((n + 1, 5), -1, np.int32)
+    shift = np.diff(at, prepend=0)
+    fields[:, SHIFT] = TIMES.encode(shift)
+    fields[:, PROGRAM] = np.append(program, END)
+    fields[:-1, PITCH] = pitch
+    fields[:-1, DURATION] = TIMES.encode(notes["duration"])
+    if vocabulary.models_velocity:
+        fields[:-1, VELOCITY] = notes["velocity"] // VELOCITY_WIDTH
+    charge = np.zeros((n + 1, 5), np.float32)
+    charge[:, SHIFT] = TIMES.log_width[fields[:, SHIFT]]
+    charge[:-1, DURATION] = TIMES.log_width[fields[:-1, DURATION]]
+
+    # Place of each event in its chord: how many notes stand at its onset already.
+    index = np.arange(n + 1)
+    begins = np.append(True, shift[1:] > 0)
+    chord = index - np.maximum.accumulate(np.where(begins, index, 0))
+
+    blocks = vocabulary.blocks
+    context = np.zeros((n + 1, vocabulary.n_context), np.int32)
+    metre_known = metre_known or len(vocabulary.metres) == 1
+    metres = _metres_in_force(sequence.metres, vocabulary)
+    first_metre = (int(metres["numerator"][0]), int(metres["denominator"][0])) if metre_known else None
+    context[:, 0], context[:, 1] = vocabulary.condition_ids(style, first_metre)
+    if vocabulary.grid.is_metrical:
+        context[:, 3] = blocks["phase"] + at % int(vocabulary.grid.steps_per_beat or 1)
+        if metre_known:
+            position, bar = _bar_positions(at, metres, vocabulary.grid)
+            context[:, 2] = blocks["position"] + position
+            context[:, 4] = blocks["bar"] + bar % N_BARS
+    context[:, 5] = blocks["chord"] + np.minimum(chord, N_CHORD_PLACES - 1)
+
+    # Sounding notes: the most recent `slots` in front.
+    event, counts, note = _active_pairs(onset, end, at)
+    rank = np.arange(len(event)) - np.repeat(np.cumsum(counts) - counts, counts)
+    keep = rank < vocabulary.slots
+    e, j, column = event[keep], note[keep], 6 + 3 * rank[keep]
+    held = end[j] > at[e]
+    context[e, column] = blocks["sounding"] + (place[j] * N_PITCHES + pitch[j]) * 2 + held
+    context[e, column + 1] = blocks["remaining"] + place[j] * N_SPANS + span_class(end[j] - at[e])
+    context[e, column + 2] = blocks["age"] + place[j] * N_SPANS + span_class(at[e] - onset[j])
+
+    # Recall.
+    before = np.zeros((n + 1, vocabulary.n_before), np.int32)
+    codes = _event_codes(fields, vocabulary)
+    for level, order in enumerate(vocabulary.recall):
+        recalled = _last_occurrence(codes, order)  # (n + 1,): the event that followed then, or -1
+        has = np.flatnonzero(recalled >= 0)
+        source = recalled[has]
+        before[has, level] = blocks["recall_shift"] + level * N_SPANS + span_class(shift[source])
+        agree = shift[source] == shift[has]
+        has, source = has[agree], source[agree]
+        column = 6 + 3 * vocabulary.slots + 2 * level
+        context[has, column] = (
+            blocks["recall_note"] + (level * vocabulary.n_places + place[source]) * N_PITCHES + pitch[source]
+        )
+        context[has, column + 1] = (
+            blocks["recall_duration"] + level * N_SPANS + span_class(notes["duration"][source])
+        )
+
+    # What may follow.
+    all_program = np.append(program, END)
+    taken = np.zeros((n + 1, N_PITCHES), bool)
+    same = (end[note] > at[event]) & (all_program[event] == program[note])
+    taken[event[same], pitch[note[same]]] = True
+    in_chord = np.append(False, shift[1:] == 0)
+    below = in_chord[:-1] & np.append(False, program[1:] == program[:-1]) if n else np.zeros(0, bool)
+    rows = np.flatnonzero(below)
+    taken[rows] |= np.arange(N_PITCHES) <= pitch[rows - 1, None]
+    limits = np.zeros((n + 1, 3), np.int32)
+    top = vocabulary.size("program") - 1
+    # The last note's program has a pitch left above it unless those are all taken: then only a higher program may
+    # follow inside the chord.
+    full = _nothing_above(onset, end, program, pitch)
+    limits[0, 0] = 1
+    limits[1:, 0] = ~(full & (program == top))
+    limits[:, 1] = 1
+    limits[1:, 1] = np.where(in_chord[1:], program + full, 1)
+    latest_end = np.append(0, np.maximum.accumulate(end)) if n else np.zeros(1, np.int64)
+    limits[:, 2] = at >= latest_end
+
+    return Events(
+        fields=fields,
+        charge=charge,
+        before=before,
+        context=context,
+        voice=_voice(program, pitch),
+        taken=np.packbits(taken, axis=1, bitorder="little"),
+        limits=limits,
+        changes=changes,
+    )
+
+
+def _metres_in_force(metres: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
+    """The piece's metres, or the vocabulary's only one."""
+    if len(vocabulary.metres) == 1:
+        return np.array([(0, *vocabulary.metres[0])], METRE)
+    return metres
+
+
+def _bar_positions(steps: np.ndarray, metres: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+    """Position in the bar (class below N_POSITIONS) and number of the bar of each step."""
+    bar_steps = np.array([steps_per_bar(grid, (int(m["numerator"]), int(m["denominator"]))) for m in metres])
+    spans = np.diff(metres["step"])
+    bars_before = np.concatenate([[0], np.cumsum(-(-spans // bar_steps[:-1]))]).astype(np.int64)
+    mark = np.searchsorted(metres["step"], steps, side="right") - 1
+    inside = steps - metres["step"][mark]
+    size = bar_steps[mark]
+    position = inside % size
+    position = np.where(size > N_POSITIONS, position * N_POSITIONS // size, position)
+    return position, bars_before[mark] + inside // size
+
+
+def _active_pairs(onset: np.ndarray, end: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pairs (event, earlier note that sounds or ends at the event's onset).
+
+    Returns
+    -------
+    event : array, shape (n_pairs,), ascending
+    counts : array, shape (len(at),): pairs of each event
+    note : array, shape (n_pairs,): the most recent note first within an event
+    """
+    n = len(onset)
+    last = np.searchsorted(at, end, side="right")  # one past the last event at which note j is still active
+    spans = last - np.arange(1, n + 1)
+    note = np.repeat(np.arange(n), spans)
+    event = np.arange(len(note)) - np.repeat(np.cumsum(spans) - spans, spans) + note + 1
+    order = np.lexsort((-note, event))
+    event, note = event[order], note[order]
+    return event, np.bincount(event, minlength=len(at)), note
+
+
+def _nothing_above(onset: np.ndarray, end: np.ndarray, program: np.ndarray, pitch: np.ndarray) -> np.ndarray:
+    """Whether no pitch above each note is left to its program at its onset."""
+    full = np.zeros(len(onset), bool)
+    for j in np.flatnonzero(pitch >= N_PITCHES - MAX_SLOTS):  # rare: the very top of the keyboard
+        above = (program[:j] == program[j]) & (end[:j] > onset[j]) & (pitch[:j] > pitch[j])
+        full[j] = above.sum() == N_PITCHES - 1 - pitch[j]
+    return full
+
+
+_MIX = 0x9E3779B97F4A7C15
+_MASK = (1 << 64) - 1
+
+
+def _event_codes(fields: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
+    """A 64-bit code of each note for recall; without a beat, times never repeat and only who plays what counts."""
+    values = fields[:-1].astype(np.uint64)
+    code = values[:, PROGRAM] * np.uint64(N_PITCHES) + values[:, PITCH]
+    if vocabulary.grid.is_metrical:
+        code = (code * np.uint64(TIMES.size) + values[:, SHIFT]) * np.uint64(TIMES.size) + values[:, DURATION]
+    with np.errstate(over="ignore"):
+        code = (code + np.uint64(1)) * np.uint64(_MIX)
+        return code ^ (code >> np.uint64(29))
+
+
+def _last_occurrence(codes: np.ndarray, order: int) -> np.ndarray:
+    """For each t in 0..n, the latest earlier t' with the same `order` codes before it, or -1.
+
+    Shape (n + 1,). Sequences are compared by a 64-bit polynomial hash.
+    """
+    n = len(codes)
+    found = np.full(n + 1, -1, np.int64)
+    if n <= order:
+        return found
+    with np.errstate(over="ignore"):
+        hashes = np.zeros(n - order + 1, np.uint64)
+        for i in range(order):
+            hashes = hashes * np.uint64(_MIX) + codes[i : n - order + 1 + i]
+    ranked = np.argsort(hashes, kind="stable")
+    same = hashes[ranked][1:] == hashes[ranked][:-1]
+    found[ranked[1:][same] + order] = ranked[:-1][same] + order
+    return found
+
+
+def _voice(program: np.ndarray, pitch: np.ndarray) -> np.ndarray:
+    """For each event the last two pitches of its program, plus 1; zeros for END. Shape (n + 1, 2)."""
+    n = len(program)
+    voice = np.zeros((n + 1, 2), np.int32)
+    order = np.argsort(program, kind="stable")
+    for lag in (1, 2):
+        same = program[order][lag:] == program[order][:-lag]
+        voice[order[lag:][same], lag - 1] = pitch[order[:-lag][same]] + 1
+    return voice
+
+
+# -- the same, note by note
+
+
+class Context:
+    """The context of a piece that is being written, advanced note by note; equal to `encode` at every step.
+
+    Parameters
+    ----------
+    vocabulary : Vocabulary
+    style, metre : as for `encode`; None is "unknown"
+    metres : array, dtype METRE, optional
+        All metres of a piece that is given; default: `metre` (or 4/4) throughout.
+
+    The order of calls for one event is: `before`, `stacks`, then `move`, then `row`, `program_floor`, `may_end`, then
+    `taken` and `voice` for the chosen program, then `add`.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        style: str | None = None,
+        metre: tuple[int, int] | None = None,
+        metres: np.ndarray | None = None,
+    ) -> None:
+        self.vocabulary = vocabulary
+        if metres is None:
+            metres = np.array([(0, *(metre or (4, 4)))], METRE)
+        self._metre_known = metre is not None or len(vocabulary.metres) == 1
+        self._metres = _metres_in_force(metres, vocabulary)
+        first = (int(self._metres["numerator"][0]), int(self._metres["denominator"][0]))
+        self._conditions = vocabulary.condition_ids(style, first if self._metre_known else None)
+        self._bar = steps_per_bar(vocabulary.grid, first) if vocabulary.grid.is_metrical else 0
+        self._place = vocabulary.place_of_class.tolist()
+        self.onset = 0  # of the event being made
+        self._shift = 0
+        self._chord = 0
+        self._active: list[tuple[int, int, int, int]] = []  # (program class, pitch, onset, end), oldest first
+        self._voices: dict[int, tuple[int, int]] = {}
+        self._last: tuple[int, int, int] | None = None  # program class, pitch, onset of the last note
+        self._events: list[tuple[int, int, int, int]] = []  # shift, place, pitch, duration (steps)
+        self._codes: list[int] = []
+        self._seen: list[dict[int, int]] = [{} for _ in vocabulary.recall]
+        self._recalled = [-1] * len(vocabulary.recall)
+
+    def before(self) -> list[int]:
+        """Ids known before the event's shift."""
+        base = self.vocabulary.blocks["recall_shift"]
+        return [
+            base + level * N_SPANS + _span(self._events[source][0]) if source >= 0 else 0
+            for level, source in enumerate(self._recalled)
+        ]
+
+    def _full(self) -> bool:
+        """Whether the last note's program has no pitch left above it."""
+        if self._last is None:
+            return False
+        program, pitch, onset = self._last
+        if pitch < N_PITCHES - MAX_SLOTS:
+            return False
+        above = sum(1 for a in self._active if a[0] == program and a[3] > onset and a[1] > pitch)
+        return above == N_PITCHES - 1 - pitch
+
+    def stacks(self) -> bool:
+        """Whether another note may stand at the last onset (shift 0)."""
+        top = self.vocabulary.size("program") - 1
+        return not (self._last is not None and self._last[0] == top and self._full())
+
+    def move(self, shift: int) -> None:
+        """Go `shift` steps on, to the onset of the event."""
+        self._shift = shift
+        self.onset += shift
+        if shift or self._last is None:
+            self._chord = 0
+        else:
+            self._chord += 1
+        if shift:
+            self._active = [a for a in self._active if a[3] >= self.onset]
+
+    def row(self) -> list[int]:
+        """Context ids at the onset, `vocabulary.n_context` of them."""
+        vocabulary, blocks, at = self.vocabulary, self.vocabulary.blocks, self.onset
+        row = [*self._conditions, 0, 0, 0, blocks["chord"] + min(self._chord, N_CHORD_PLACES - 1)]
+        if vocabulary.grid.is_metrical:
+            row[3] = blocks["phase"] + at % int(vocabulary.grid.steps_per_beat or 1)
+            if self._metre_known:
+                position, bar = self._position(at)
+                row[2] = blocks["position"] + position
+                row[4] = blocks["bar"] + bar % N_BARS
+        sounding, remaining, age = blocks["sounding"], blocks["remaining"], blocks["age"]
+        active = self._active[: -vocabulary.slots - 1 : -1]
+        for program, pitch, onset, end in active:
+            place = self._place[program]
+            row.append(sounding + (place * N_PITCHES + pitch) * 2 + (end > at))
+            row.append(remaining + place * N_SPANS + _span(end - at))
+            row.append(age + place * N_SPANS + _span(at - onset))
+        row.extend([0] * (3 * (vocabulary.slots - len(active))))
+        for level, source in enumerate(self._recalled):
+            if source >= 0 and self._events[source][0] == self._shift:
+                _, place, pitch, duration = self._events[source]
+                row.append(blocks["recall_note"] + (level * vocabulary.n_places + place) * N_PITCHES + pitch)
+                row.append(blocks["recall_duration"] + level * N_SPANS + _span(duration))
+            else:
+                row.extend((0, 0))
+        return row
+
+    def _position(self, at: int) -> tuple[int, int]:
+        """Position class in the bar and number of the bar."""
+        if len(self._metres) > 1:
+            position, bar = _bar_positions(np.array([at]), self._metres, self.vocabulary.grid)
+            return int(position[0]), int(bar[0])
+        bar, position = divmod(at, self._bar)
+        return (position * N_POSITIONS // self._bar if self._bar > N_POSITIONS else position), bar
+
+    def in_chord(self) -> bool:
+        """Whether the event stands at the last note's onset."""
+        return self._last is not None and self._shift == 0
+
+    def program_floor(self) -> int:
+        """The lowest program class possible."""
+        if self._last is None or self._shift:
+            return 1
+        return self._last[0] + self._full()
+
+    def may_end(self) -> bool:
+        """Whether the piece may end at the onset: nothing sounds on."""
+        return all(a[3] <= self.onset for a in self._active)
+
+    def taken(self, program_class: int) -> np.ndarray:
+        """Pitches that a program cannot strike, shape (128,), bool."""
+        taken = np.zeros(N_PITCHES, bool)
+        for program, pitch, _, end in self._active:
+            if program == program_class and end > self.onset:
+                taken[pitch] = True
+        if self.in_chord() and self._last is not None and self._last[0] == program_class:
+            taken[: self._last[1] + 1] = True
+        return taken
+
+    def voice(self, program_class: int) -> tuple[int, int]:
+        """The last two pitches of a program, plus 1; 0 is none."""
+        return self._voices.get(program_class, (0, 0))
+
+    def add(self, program_class: int, pitch: int, duration: int) -> None:
+        """Add a note at the onset."""
+        at = self.onset
+        self._active.append((program_class, pitch, at, at + duration))
+        self._voices[program_class] = (pitch + 1, self._voices.get(program_class, (0, 0))[0])
+        self._last = (program_class, pitch, at)
+        code = program_class * N_PITCHES + pitch
+        if self.vocabulary.grid.is_metrical:
+            shift_class, duration_class = TIMES.encode(np.array([self._shift, duration])).tolist()
+            code = (code * TIMES.size + shift_class) * TIMES.size + duration_class
+        code = ((code + 1) * _MIX) & _MASK
+        self._codes.append(code ^ (code >> 29))
+        self._events.append((self._shift, self._place[program_class], pitch, duration))
+        for level, order in enumerate(self.vocabulary.recall):
+            if len(self._codes) < order:
+                continue
+            key = 0
+            for code in self._codes[-order:]:
+                key = (key * _MIX + code) & _MASK
+            self._recalled[level] = self._seen[level].get(key, -1)
+            self._seen[level][key] = len(self._codes)
+
+
+def decode(
+    rows: Sequence[tuple[int, int, int, int, int]],
+    vocabulary: Vocabulary,
+    *,
+    length: int | None = None,
+    qpm: float | None = None,
+    metre: tuple[int, int] | None = None,
+    style: str | None = None,
+) -> NoteSequence:
+    """A note sequence from events in steps.
+
+    Parameters
+    ----------
+    rows : (shift steps, program class, pitch, duration steps, velocity class) of each note, END left out
+    length : int, optional
+        Steps to the end of the piece; default: the end of the last note.
+    qpm, metre : tempo and time signature to write; default: the vocabulary's for the style, and 4/4
+    """
+    notes = np.zeros(len(rows), NOTE)
+    if len(rows):
+        values = np.array(rows, np.int64)
+        notes["onset"] = np.cumsum(values[:, SHIFT])
+        notes["program"] = values[:, PROGRAM] - 1 if vocabulary.models_program else vocabulary.programs[0]
+        notes["pitch"] = values[:, PITCH]
+        notes["duration"] = values[:, DURATION]
+        notes["velocity"] = (
+            np.array(vocabulary.velocities)[values[:, VELOCITY]]
+            if vocabulary.models_velocity
+            else vocabulary.velocities[0]
+        )
+    end = int((notes["onset"] + notes["duration"]).max()) if len(notes) else 0
+    tempos = np.array([(0, round(60e6 / (qpm or vocabulary.tempo_of(style))))], TEMPO)
+    if not vocabulary.grid.is_metrical:
+        return NoteSequence(notes, vocabulary.grid, max(end, length or 0))
+    metres = np.array([(0, *(metre or vocabulary.metres[0]))], METRE)
+    return NoteSequence(notes, vocabulary.grid, max(end, length or 0), tempos, metres)
+
+
+__all__ = [
+    "DRUMS",
+    "DURATION",
+    "END",
+    "FIELDS",
+    "PITCH",
+    "PROGRAM",
+    "SHIFT",
+    "TIMES",
+    "VELOCITY",
+    "Context",
+    "Events",
+    "TimeClasses",
+    "Vocabulary",
+    "decode",
+    "encode",
+    "representable",
+]

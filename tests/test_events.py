@@ -1,0 +1,201 @@
+"""Events: classes, round trips, the two forms of the context, and what may follow what."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from melodygru import events
+from melodygru.errors import NoteError
+from melodygru.events import TIMES, Context, Vocabulary, decode, encode
+from melodygru.notes import DRUMS, METRE, NOTE, Grid, NoteSequence, canonical
+
+GRID = Grid.beats(4)
+
+
+def sequence_of(rows, length=None, grid=GRID, metres=None):
+    notes, _ = canonical(np.array(rows, NOTE))
+    end = int((notes["onset"] + notes["duration"]).max()) if len(notes) else 0
+    extra = {} if metres is None else {"metres": metres}
+    return NoteSequence(notes, grid, max(end, length or 0), **extra)
+
+
+@st.composite
+def pieces(draw, grid=GRID, programs=(0, 40, DRUMS)):
+    rows = draw(
+        st.lists(
+            st.tuples(
+                st.one_of(st.integers(0, 20), st.integers(0, 400)),
+                st.one_of(st.integers(1, 6), st.integers(1, 300)),
+                st.sampled_from(programs),
+                st.one_of(st.integers(58, 66), st.integers(112, 127), st.integers(0, 127)),
+                st.integers(1, 127),
+            ),
+            min_size=1,
+            max_size=40,
+        )
+    )
+    metres = np.array(draw(st.sampled_from([[(0, 4, 4)], [(0, 3, 4)], [(0, 3, 4), (9, 2, 4), (30, 6, 8)]])), METRE)
+    return sequence_of(rows, draw(st.integers(0, 500)), grid, metres if grid.is_metrical else None)
+
+
+def test_time_classes_are_exact_below_96_and_cover_all_up_to_the_maximum():
+    assert TIMES.encode(np.array([0, 1, 95])).tolist() == [0, 1, 95]
+    assert TIMES.width[:96].max() == 1
+    assert TIMES.low[0] == 0
+    assert TIMES.low[-1] + TIMES.width[-1] == TIMES.maximum + 1
+    assert (TIMES.low[1:] == TIMES.low[:-1] + TIMES.width[:-1]).all()  # no gap, no overlap
+    assert (TIMES.width[96:] <= np.ceil(TIMES.low[96:] * 0.06) + 1).all()
+
+
+@given(st.integers(0, TIMES.maximum))
+def test_a_time_lies_in_its_class(steps):
+    time_class = TIMES.encode(np.array([steps]))[0]
+    inside = steps - TIMES.low[time_class]
+    place = (inside + 0.5) / TIMES.width[time_class]
+    assert TIMES.decode(np.array([time_class]), np.array([place]))[0] == steps
+
+
+def test_span_classes_hold_at_their_edges():
+    assert events.span_class(np.array([0, 15, 16, 18, 19, 32])).tolist() == [0, 15, 16, 16, 16, 20]
+    assert events.span_class(np.array([10**9])).tolist() == [events.N_SPANS - 1]
+    assert [events._span(s) for s in (0, 2047, 2048, 10**9)] == [
+        int(c) for c in events.span_class(np.array([0, 2047, 2048, 10**9]))
+    ]
+
+
+def test_a_chord_and_its_end_as_rows():
+    piece = sequence_of([(2, 4, 40, 72, 80), (2, 4, 43, 48, 80), (6, 100, 40, 74, 80)], length=110)
+    vocabulary = Vocabulary(GRID, (40, 43), (80,))
+    encoded = encode(piece, vocabulary)
+    assert encoded.fields.tolist() == [
+        [2, 41, 72, 4, -1],
+        [0, 44, 48, 4, -1],
+        [4, 41, 74, int(TIMES.encode(np.array([100]))[0]), -1],
+        [int(TIMES.encode(np.array([104]))[0]), 0, -1, -1, -1],
+    ]
+    assert vocabulary.unmodelled == ["velocity"]
+    np.testing.assert_allclose(encoded.charge[2, events.DURATION], np.log(6))
+    assert encoded.limits.tolist() == [[1, 1, 1], [1, 41, 0], [1, 1, 1], [1, 1, 1]]
+    assert encoded.voice.tolist() == [[0, 0], [0, 0], [73, 0], [0, 0]]
+
+
+def test_one_program_and_one_velocity_are_unmodelled_and_restored():
+    piece = sequence_of([(0, 4, 40, 72, 64), (4, 4, 40, 74, 64)])
+    vocabulary = Vocabulary.fit([(piece, None)], GRID)
+    assert vocabulary.unmodelled == ["program", "velocity"]
+    assert vocabulary.fields == ("shift", "program", "pitch", "duration")
+    assert vocabulary.size("program") == 2
+    restored = decode([(0, 1, 72, 4, -1), (4, 1, 74, 4, -1)], vocabulary)
+    assert np.array_equal(restored.notes, piece.notes)
+
+
+def test_another_program_than_the_only_one_counts_as_changed():
+    vocabulary = Vocabulary(GRID, (0,), (80,))
+    piece = sequence_of([(0, 4, 5, 60, 80), (0, 8, 6, 60, 80), (4, 4, 0, 62, 80)])
+    changed, changes = events.representable(piece, vocabulary)
+    assert changed.programs == [0]
+    assert (changes.reprogrammed, changes.merged) == (2, 1)
+
+
+def test_times_beyond_the_maximum_are_clipped_and_counted():
+    vocabulary = Vocabulary(GRID, (0,), (80,))
+    longest = TIMES.maximum
+    exact = sequence_of([(longest, longest, 0, 60, 80)], length=2 * longest)
+    assert events.representable(exact, vocabulary)[1].total == 0
+    beyond = sequence_of([(longest + 1, longest + 1, 0, 60, 80)])
+    clipped, changes = events.representable(beyond, vocabulary)
+    assert changes.clipped == 2  # the note, and the end of the piece
+    assert clipped.notes[["onset", "duration"]].tolist() == [(longest, longest)]
+
+
+def test_another_grid_is_refused():
+    with pytest.raises(NoteError, match="1 step per beat: this vocabulary needs 4 steps per beat"):
+        encode(sequence_of([(0, 1, 0, 60, 80)], grid=Grid.beats(1)), Vocabulary(GRID, (0,), (80,)))
+
+
+@settings(max_examples=150, deadline=None)
+@given(pieces())
+def test_events_and_notes_determine_each_other(piece):
+    vocabulary = Vocabulary.fit([(piece, "a"), (piece, "b")], GRID)
+    encoded = encode(piece, vocabulary)
+    at = np.append(piece.notes["onset"], piece.length)
+    places = (np.diff(at, prepend=0) - TIMES.low[encoded.fields[:, 0]] + 0.5) / TIMES.width[encoded.fields[:, 0]]
+    shift = TIMES.decode(encoded.fields[:, 0], places)
+    duration_class = encoded.fields[:-1, 3]
+    inside = (piece.notes["duration"] - TIMES.low[duration_class] + 0.5) / TIMES.width[duration_class]
+    duration = TIMES.decode(duration_class, inside)
+    rows = np.column_stack([shift[:-1], encoded.fields[:-1, 1:3], duration, encoded.fields[:-1, 4]])
+    restored = decode([tuple(row) for row in rows.tolist()], vocabulary, length=int(shift.sum()))
+    assert restored.length == piece.length
+    for name in ("onset", "duration", "program", "pitch"):
+        assert np.array_equal(restored.notes[name], piece.notes[name])
+    assert np.abs(restored.notes["velocity"] - piece.notes["velocity"]).max() < events.VELOCITY_WIDTH
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    pieces(),
+    st.sampled_from([None, "b", "unheard"]),
+    st.booleans(),
+    st.sampled_from([(0, 40, DRUMS), (40, 41), (0,)]),
+    st.sampled_from([((4, 4),), ((4, 4), (3, 4))]),
+    st.integers(4, 6),
+)
+def test_both_forms_of_the_context_agree(piece, style, metre_known, programs, metres, slots):
+    check_context(piece, Vocabulary(GRID, programs, (80, 90), ("a", "b"), metres, slots=slots), style, metre_known)
+
+
+@settings(max_examples=50, deadline=None)
+@given(pieces(grid=Grid.seconds(100), programs=(0,)))
+def test_both_forms_agree_on_a_grid_of_seconds(piece):
+    check_context(piece, Vocabulary(Grid.seconds(100), (0,), (80, 90)), None, True)
+
+
+def check_context(piece, vocabulary, style, metre_known):
+    piece, _ = events.representable(piece, vocabulary)
+    encoded = encode(piece, vocabulary, style, metre_known=metre_known)
+    context = Context(vocabulary, style, piece.metre if metre_known else None, metres=piece.metres)
+    taken = np.unpackbits(encoded.taken, axis=1, bitorder="little").astype(bool)
+    at = np.append(piece.notes["onset"], piece.length)
+    shifts = np.diff(at, prepend=0)
+    for t, (shift, fields) in enumerate(zip(shifts.tolist(), encoded.fields.tolist(), strict=True)):
+        assert context.before() == encoded.before[t].tolist()
+        assert context.stacks() == encoded.limits[t, 0]
+        context.move(shift)
+        assert context.row() == encoded.context[t].tolist()
+        assert context.program_floor() == encoded.limits[t, 1]
+        assert context.may_end() == encoded.limits[t, 2]
+        if t == len(piece):
+            break
+        program_class = fields[1]
+        assert np.array_equal(context.taken(program_class), taken[t])
+        assert not taken[t, fields[2]]  # what happens is possible
+        assert program_class >= encoded.limits[t, 1]
+        assert context.voice(program_class) == tuple(encoded.voice[t])
+        context.add(program_class, fields[2], int(piece.notes["duration"][t]))
+
+
+def test_recall_finds_what_followed_the_same_events():
+    theme = [(0, 2, 0, 60, 80), (2, 2, 0, 62, 80), (4, 2, 0, 64, 80), (6, 4, 0, 65, 80)]
+    again = [(onset + 16, *rest) for onset, *rest in theme]
+    piece = sequence_of([*theme, *again])
+    vocabulary = Vocabulary(GRID, (0,), (80,), recall=(2,))
+    encoded = encode(piece, vocabulary)
+    first = vocabulary.blocks["recall_shift"]
+    # The repeated notes 5 and 6 (62, 64) recall events 3 and so on; note 4's own shift (10) differs from note 0's.
+    assert encoded.before[:, 0].tolist() == [0, 0, 0, 0, 0, 0, 0, first + 2, first + 10]
+    recalled_note = encoded.context[7, -2] - vocabulary.blocks["recall_note"]
+    assert recalled_note == 65
+
+
+def test_a_vocabulary_survives_json():
+    import json
+
+    vocabulary = Vocabulary(Grid.parse("10ms"), (0, 40), tuple(range(32)), ("x", "y"), ((4, 4), (6, 8)), 99.5, (90.0, 80.0))
+    assert Vocabulary.from_dict(json.loads(json.dumps(vocabulary.as_dict()))) == vocabulary
+
+
+def test_no_note_no_vocabulary():
+    with pytest.raises(NoteError, match="no note in the corpus"):
+        Vocabulary.fit([], GRID)
