@@ -1,0 +1,230 @@
+"""Note sequences to MIDI files and to pretty_midi."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from melodygru.errors import MidiError
+from melodygru.midi.reading import DRUM_CHANNEL, MAX_DENOMINATOR_POWER, tick_limit
+from melodygru.notes import (
+    DEFAULT_TEMPO,
+    DRUMS,
+    METRE,
+    NOTE,
+    TEMPO,
+    Grid,
+    NoteSequence,
+    canonical,
+    quantize,
+    tidy_marks,
+)
+
+if TYPE_CHECKING:
+    import pretty_midi
+
+TICKS_PER_BEAT = 480
+MAX_TICKS_PER_BEAT = 0x7FFF
+MAX_TEMPO = 0xFFFFFF
+MELODIC_CHANNELS = [channel for channel in range(16) if channel != DRUM_CHANNEL]
+
+
+def _division(grid: Grid) -> tuple[int, int, int | None]:
+    """Ticks per beat, ticks per step, and the tempo that makes a step of seconds come out (None: the piece's own).
+
+    Ticks per beat is 480 where that divides, else the smallest multiple from 480 on that does. Seconds are written
+    at 500,000 microseconds a beat; a step that has no whole number of ticks then (SMPTE's 30000/1001) is one tick
+    at another tempo.
+    """
+    if grid.steps_per_beat is not None:
+        unit, tempo = grid.steps_per_beat.numerator, None
+        ticks_per_step = 1 / grid.steps_per_beat
+    else:
+        assert grid.steps_per_second is not None
+        ticks_per_step = Fraction(1_000_000, DEFAULT_TEMPO) / grid.steps_per_second
+        unit, tempo = ticks_per_step.denominator, DEFAULT_TEMPO
+    ticks_per_beat = unit * max(1, -(-TICKS_PER_BEAT // unit)) if TICKS_PER_BEAT % unit else TICKS_PER_BEAT
+    if ticks_per_beat <= MAX_TICKS_PER_BEAT:
+        return ticks_per_beat, int(ticks_per_step * ticks_per_beat), tempo
+    if grid.steps_per_second is not None:
+        tempo_per_tick = 1_000_000 / grid.steps_per_second
+        unit = tempo_per_tick.denominator
+        ticks_per_beat = unit * max(1, TICKS_PER_BEAT // unit)
+        if ticks_per_beat <= MAX_TICKS_PER_BEAT and tempo_per_tick * ticks_per_beat <= MAX_TEMPO:
+            return ticks_per_beat, 1, int(tempo_per_tick * ticks_per_beat)
+    raise MidiError(
+        f"a grid of {grid.describe()} has no whole number of MIDI ticks in a step; quantize to another grid"
+    )
+
+
+def to_bytes(sequence: NoteSequence, text: Sequence[str] = ()) -> bytes:
+    """A piece as the bytes of a type-1 MIDI file.
+
+    A conductor track holds every tempo and metre and `text`; then comes one track per program with its program
+    change, drums on channel 10. With more than 15 melodic programs several tracks share a channel, and set their
+    program anew before each note. Every track ends at the piece's length.
+
+    Parameters
+    ----------
+    sequence : NoteSequence
+        On any grid. One of seconds is written at 120 quarter notes a minute.
+    text : sequence of str
+        Text events at the beginning, in UTF-8.
+
+    Returns
+    -------
+    bytes
+        Reading them and quantising to `sequence.grid` gives `sequence` again; on a grid of seconds the tempo and
+        metre that the file had are MIDI's defaults then.
+
+    Raises
+    ------
+    MidiError
+        Something in the piece has no place in a MIDI file: a step of no whole number of ticks, a tempo above
+        16,777,215 microseconds per quarter note, a metre such as 4/3, a piece too long.
+    """
+    import mido
+
+    ticks_per_beat, ticks_per_step, tempo = _division(sequence.grid)
+    end = sequence.length * ticks_per_step
+    limit = tick_limit(Grid.beats(ticks_per_beat))
+    if end > limit:
+        raise MidiError(f"a piece of {end:,} ticks: expected at most {limit:,}; crop it or use a coarser grid")
+    tempos = sequence.tempos if tempo is None else np.array([(0, tempo)], TEMPO)
+    conductor: list[tuple[int, mido.MetaMessage]] = [(0, mido.MetaMessage("text", text=line)) for line in text]
+    for mark in tempos:
+        if not 1 <= mark["tempo"] <= MAX_TEMPO:
+            raise MidiError(f"tempo {mark['tempo']} at step {mark['step']}: expected 1..{MAX_TEMPO}")
+        message = mido.MetaMessage("set_tempo", tempo=int(mark["tempo"]))
+        conductor.append((int(mark["step"]) * ticks_per_step, message))
+    for mark in sequence.metres:
+        numerator, denominator = int(mark["numerator"]), int(mark["denominator"])
+        if not 1 <= numerator <= 255 or denominator not in [2**power for power in range(MAX_DENOMINATOR_POWER + 1)]:
+            raise MidiError(
+                f"metre {numerator}/{denominator} at step {mark['step']}: expected 1..255 over a power of two to 128"
+            )
+        message = mido.MetaMessage("time_signature", numerator=numerator, denominator=denominator)
+        conductor.append((int(mark["step"]) * ticks_per_step, message))
+    conductor.sort(key=lambda item: item[0])
+
+    file = mido.MidiFile(type=1, ticks_per_beat=ticks_per_beat, charset="utf-8")
+    file.tracks.append(_track(conductor, max(end, conductor[-1][0])))
+    melodic = [program for program in sequence.programs if program != DRUMS]
+    for program in sequence.programs:
+        if program == DRUMS:
+            channel, shared = DRUM_CHANNEL, False
+        else:
+            rank = melodic.index(program)
+            channel = MELODIC_CHANNELS[rank % len(MELODIC_CHANNELS)]
+            sharers = range(rank % len(MELODIC_CHANNELS), len(melodic), len(MELODIC_CHANNELS))
+            shared = len(sharers) > 1
+        notes = sequence.notes[sequence.notes["program"] == program]
+        file.tracks.append(_program_track(notes, program, channel, shared, ticks_per_step, end))
+    buffer = io.BytesIO()
+    file.save(file=buffer)
+    return buffer.getvalue()
+
+
+def _program_track(notes: np.ndarray, program: int, channel: int, shared: bool, ticks_per_step: int, end: int):
+    """The track of one program; in a shared channel the program is set again before each note."""
+    import mido
+
+    change = mido.Message("program_change", channel=channel, program=0 if program == DRUMS else program)
+    messages: list[tuple[int, int, mido.Message]] = [(0, -1, change)]
+    for note in notes:
+        onset, off = int(note["onset"]) * ticks_per_step, int(note["onset"] + note["duration"]) * ticks_per_step
+        pitch, velocity = int(note["pitch"]), int(note["velocity"])
+        if shared and onset:
+            messages.append((onset, 1, change))
+        messages.append((onset, 2, mido.Message("note_on", channel=channel, note=pitch, velocity=velocity)))
+        messages.append((off, 0, mido.Message("note_off", channel=channel, note=pitch, velocity=0)))
+    messages.sort(key=lambda item: item[:2])
+    return _track([(tick, message) for tick, _, message in messages], end)
+
+
+def _track(messages: list, end: int):
+    """A mido track from (tick, message) pairs in order, with its end_of_track."""
+    import mido
+
+    track, last = mido.MidiTrack(), 0
+    for tick, message in [*messages, (end, mido.MetaMessage("end_of_track"))]:
+        track.append(message.copy(time=tick - last))
+        last = tick
+    return track
+
+
+def write(sequence: NoteSequence, path: Path | str, text: Sequence[str] = ()) -> None:
+    """Write a piece as a MIDI file (see `to_bytes`), aside and renamed, so that no half-written file is ever seen.
+
+    Raises
+    ------
+    MidiError
+        The piece has no place in a MIDI file, or the path can't be written.
+    """
+    data = to_bytes(sequence, text)
+    path = Path(path)
+    try:
+        handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            umask = os.umask(0)
+            os.umask(umask)
+            os.chmod(aside, 0o666 & ~umask)  # mkstemp makes it private
+            os.replace(aside, path)
+        except BaseException:
+            os.unlink(aside)
+            raise
+    except OSError as error:
+        raise MidiError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def to_pretty_midi(sequence: NoteSequence) -> pretty_midi.PrettyMIDI:
+    """The piece as a `pretty_midi.PrettyMIDI`, with every tempo and metre. It does not keep the piece's length."""
+    import pretty_midi
+
+    return pretty_midi.PrettyMIDI(io.BytesIO(to_bytes(sequence)))
+
+
+def from_pretty_midi(pm: pretty_midi.PrettyMIDI, grid: Grid | None = None) -> NoteSequence:
+    """A piece from a `pretty_midi.PrettyMIDI`.
+
+    Parameters
+    ----------
+    pm : pretty_midi.PrettyMIDI
+    grid : Grid, optional
+        The grid to quantise to; by default the object's own ticks (`pm.resolution` in a beat).
+
+    Returns
+    -------
+    NoteSequence
+        It ends with its last note or mark. Notes of no duration in ticks are left out.
+    """
+    rows = []
+    for instrument in pm.instruments:
+        program = DRUMS if instrument.is_drum else instrument.program
+        for note in instrument.notes:
+            onset, end = pm.time_to_tick(note.start), pm.time_to_tick(note.end)
+            if end > onset:
+                rows.append((onset, end - onset, program, note.pitch, note.velocity))
+    notes, _ = canonical(np.array(rows, NOTE))
+    times, qpms = pm.get_tempo_changes()
+    tempos = [(pm.time_to_tick(time), round(60e6 / qpm)) for time, qpm in zip(times, qpms, strict=True)]
+    metres = [(0, 4, 4)]
+    metres += [(pm.time_to_tick(m.time), m.numerator, m.denominator) for m in pm.time_signature_changes]
+    length = max([0, *(notes["onset"] + notes["duration"]).tolist(), tempos[-1][0], metres[-1][0]])
+    sequence = NoteSequence(
+        notes,
+        Grid.beats(pm.resolution),
+        length,
+        tidy_marks(np.array(tempos, TEMPO)),
+        tidy_marks(np.array(metres, METRE)),
+    )
+    return sequence if grid is None else quantize(sequence, grid)[0]
