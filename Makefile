@@ -1,0 +1,65 @@
+# Two commands, each complete by itself on a fresh machine with Python 3.10 to 3.13, git and make:
+#   make demo    train a small model for about a minute and hear two pieces by it
+#   make test    everything but the slow tests
+# PYTHON=/path/to/python3 chooses the interpreter for .venv.
+
+.PHONY: help demo test slow check format clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo    train for about a minute on data/starter, then compose two pieces into generated/"
+	@echo "make test    run the tests (make slow: those that train)"
+	@echo "make check   ruff and mypy (make format: let ruff format)"
+	@echo "make clean   delete everything that these made, .venv too"
+
+CANDIDATES := $(or $(PYTHON),python3.11 python3.12 python3.13 python3.10 python3)
+
+# Each candidate is run: one on the PATH may be a stub, of another version, or without what venv needs.
+.venv/.created:
+	@set -e; found=; bare=; for python in $(CANDIDATES); do \
+	  if "$$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then \
+	    if "$$python" -c 'import ensurepip, venv' 2>/dev/null; then found=$$python; break; else bare=$$python; fi; \
+	  fi; \
+	done; \
+	if [ -n "$$found" ]; then \
+	  echo "Creating .venv with $$("$$found" -V)"; "$$found" -m venv .venv; touch $@; \
+	elif [ -n "$$bare" ]; then \
+	  echo "$$bare cannot create virtual environments: apt install python3-venv, then try again" >&2; exit 1; \
+	else \
+	  echo "No Python 3.10 to 3.13 found (tried $(CANDIDATES)): install one, or name it with PYTHON=PATH" >&2; \
+	  exit 1; \
+	fi
+
+.venv/.installed: .venv/.created setup.cfg pyproject.toml
+	@echo "Installing melodygru and what it needs into .venv (TensorFlow is large: a few minutes the first time)"
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+.venv/.installed-dev: .venv/.created setup.cfg pyproject.toml
+	@echo "Installing melodygru and what its tests need into .venv (a few minutes the first time)"
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ .venv/.installed
+
+demo: .venv/.installed
+	.venv/bin/melodygru train data/starter --preset small --minutes 1 --seed 1 --output checkpoints/demo.keras
+	.venv/bin/melodygru generate --model checkpoints/demo.keras -n 2 --bars 16 --seed 1 --wav --png -o generated
+	@echo; echo "Two pieces, each as MIDI, WAV and PNG:"; ls -d "$(CURDIR)"/generated/*
+
+test: .venv/.installed-dev
+	.venv/bin/python -m pytest -m "not slow" --durations=10
+
+slow: .venv/.installed-dev
+	.venv/bin/python -m pytest -m slow --durations=0
+
+check: .venv/.installed-dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+format: .venv/.installed-dev
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+clean:
+	rm -rf .venv build dist generated checkpoints/demo.* melodygru.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
