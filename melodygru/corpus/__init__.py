@@ -1,0 +1,25 @@
+"""A folder of MIDI files as a corpus: intake report, grid, split by piece, notes cached on disk and memory-mapped.
+
+corpus = intake(Path("midi_dir"))
+print(corpus.report.table())
+train, validation = split(corpus)
+"""
+
+from melodygru.corpus.grid import PERFORMANCE_GRID, STEPS_PER_BEAT, choose_grid
+from melodygru.corpus.intake import intake
+from melodygru.corpus.pieces import Corpus, Piece, overlap, require_pieces, split
+from melodygru.corpus.report import FileRecord, Report
+
+__all__ = [
+    "PERFORMANCE_GRID",
+    "STEPS_PER_BEAT",
+    "Corpus",
+    "FileRecord",
+    "Piece",
+    "Report",
+    "choose_grid",
+    "intake",
+    "overlap",
+    "require_pieces",
+    "split",
+]

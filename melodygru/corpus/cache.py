@@ -1,0 +1,412 @@
+"""The cache on disk: what was read of every file, which files a folder held, and finished corpora.
+
+    <cache>/<version>/parsed.sqlite             content of a MIDI file (its hash) -> its notes in ticks, or why not
+    <cache>/<version>/folders/<folder>.json     path, size, time and hash of each file when last seen
+    <cache>/<version>/corpora/<key>/            notes.npy, tempos.npy, metres.npy and corpus.json
+
+Everything is keyed by content, so a copied or renamed folder is recognised. A file appears whole or not at all: SQLite
+commits, the others are written aside and renamed. Whatever is damaged is thrown away and made again. The version
+follows from the code that reads and quantises, so an old cache is never taken for a new one.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import sqlite3
+import struct
+import sys
+import tempfile
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from hashlib import blake2b
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from melodygru import midi, notes
+from melodygru.errors import NoteError
+from melodygru.notes import METRE, NOTE, TEMPO, Grid, NoteSequence
+
+CACHE_FORMAT = 1  # raise when the layout above changes
+CHECKED_BYTES = 1 << 26  # arrays up to 64 MiB are checked byte by byte when opened; of larger ones only the size
+FRESH_NS = 2_000_000_000  # a file changed this recently may change again without its time showing it
+LOCK_TIMEOUT_S = 60
+
+logger = logging.getLogger("melodygru")
+
+
+class CacheDamaged(Exception):
+    """What the cache holds is not what was written; `what` can be thrown away and made again."""
+
+
+class CacheUnusable(Exception):
+    """The cache folder can't be written."""
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What is known of one file's content, without its notes.
+
+    `content` identifies the music (see `content_digest`); it is empty, and `error` says why, for a file that can't be
+    read. `lost` counts the notes that the reading dropped, `oddities` everything that it met.
+    """
+
+    digest: str
+    error: str | None = None
+    content: str = ""
+    n_notes: int = 0
+    lost: int = 0
+    oddities: dict[str, int] | None = None
+
+
+def default_folder() -> Path:
+    """`$MELODYGRU_CACHE`, else the place where this platform keeps a user's caches."""
+    if named := os.environ.get("MELODYGRU_CACHE"):
+        return Path(named)
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "melodygru"
+
+
+def digest_of(*parts: str | bytes) -> str:
+    """Hash of a list of strings; the boundaries between them count."""
+    state = blake2b(digest_size=16)
+    for part in parts:
+        data = part if isinstance(part, bytes) else part.encode("utf-8", "surrogateescape")
+        state.update(len(data).to_bytes(8, "little"))
+        state.update(data)
+    return state.hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """Hash of a file's bytes. Raises OSError."""
+    state = blake2b(digest_size=16)
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            state.update(block)
+    return state.hexdigest()
+
+
+def content_digest(sequence: NoteSequence) -> str:
+    """Hash of a piece's notes, length and metres in lowest terms: the same music at 96 or 480 ticks per beat agrees.
+
+    Tempo does not count: a piece that is played faster is still the same piece.
+    """
+    rate = sequence.grid.steps_per_beat or sequence.grid.steps_per_second
+    assert rate is not None
+    times = [sequence.notes["onset"], sequence.notes["duration"], sequence.metres["step"], [sequence.length]]
+    unit = int(np.gcd.reduce(np.concatenate([*times, [rate.numerator]])))
+    values = [np.asarray(time, np.int64) // unit for time in times]
+    columns = [sequence.notes[name].astype(np.int64) for name in ("program", "pitch", "velocity")]
+    metres = [sequence.metres[name].astype(np.int64) for name in ("numerator", "denominator")]
+    kind = "beats" if sequence.grid.is_metrical else "seconds"
+    return digest_of(f"{kind} {rate / unit}", *(part.tobytes() for part in [*values, *columns, *metres]))
+
+
+def pack(sequence: NoteSequence) -> bytes:
+    """A sequence as bytes, compressed: one JSON line, then the columns of its arrays."""
+    head = {
+        "beats": None if sequence.grid.steps_per_beat is None else str(sequence.grid.steps_per_beat),
+        "seconds": None if sequence.grid.steps_per_second is None else str(sequence.grid.steps_per_second),
+        "length": sequence.length,
+        "sizes": [len(sequence.notes), len(sequence.tempos), len(sequence.metres)],
+    }
+    columns = [array[name].tobytes() for array in _arrays(sequence) for name in array.dtype.names or ()]
+    return zlib.compress(json.dumps(head).encode() + b"\n" + b"".join(columns), 1)
+
+
+def unpack(data: bytes) -> NoteSequence:
+    """The inverse of `pack`. Raises ValueError or zlib.error when the bytes are damaged."""
+    head, _, rest = zlib.decompress(data).partition(b"\n")
+    about = json.loads(head)
+    arrays, at = [], 0
+    for dtype, size in zip((NOTE, TEMPO, METRE), about["sizes"], strict=True):
+        array = np.empty(size, dtype)
+        for name in dtype.names or ():
+            column = np.frombuffer(rest, dtype[name], size, at)
+            array[name] = column
+            at += column.nbytes
+        arrays.append(array)
+    rates = [None if about[name] is None else Fraction(about[name]) for name in ("beats", "seconds")]
+    return NoteSequence(arrays[0], Grid(*rates), about["length"], arrays[1], arrays[2])
+
+
+def _arrays(sequence: NoteSequence) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return sequence.notes, sequence.tempos, sequence.metres
+
+
+@lru_cache(maxsize=1)
+def version() -> str:
+    """Names the reading rule: a hash of the code of `notes`, `midi` and this room, where it lies in files."""
+    sources: list[Path] = []
+    for module in (notes, midi, sys.modules["melodygru.corpus"]):
+        path = Path(module.__file__ or "")
+        sources += sorted(path.parent.glob("*.py")) if path.name == "__init__.py" else [path]
+    parts = [source.read_bytes() for source in sources if source.is_file()]
+    return f"v{CACHE_FORMAT}-{digest_of(*parts)[:12]}"
+
+
+@contextmanager
+def _guarded(what: str) -> Iterator[None]:
+    """Tell a damaged store from a place that can't be written."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise CacheUnusable(f"{what}: {error}") from error
+    except (sqlite3.DatabaseError, zlib.error, ValueError, KeyError, TypeError, NoteError) as error:
+        raise CacheDamaged(f"{what}: {error}") from error
+    except OSError as error:
+        raise CacheUnusable(f"{what}: {error.strerror or error}") from error
+
+
+class Cache:
+    """A cache folder, open. Use as a context manager.
+
+    Parameters
+    ----------
+    folder : Path or None
+        None is a temporary folder, which lasts as long as `keep` is referenced.
+
+    Raises
+    ------
+    CacheUnusable
+        The folder can't be made or written.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self.keep: tempfile.TemporaryDirectory[str] | None = None
+        if folder is None:
+            self.keep = tempfile.TemporaryDirectory(prefix="melodygru-", ignore_cleanup_errors=True)
+            folder = Path(self.keep.name)
+        self.root = folder / version()
+        self._database: sqlite3.Connection | None = None
+        with _guarded(str(folder)):
+            for name in ("folders", "corpora"):
+                (self.root / name).mkdir(parents=True, exist_ok=True)
+            if not os.access(self.root, os.W_OK | os.X_OK):
+                raise PermissionError(13, "Permission denied")
+
+    def __enter__(self) -> Cache:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    @property
+    def database_path(self) -> Path:
+        return self.root / "parsed.sqlite"
+
+    @property
+    def database(self) -> sqlite3.Connection:
+        """The store of read files, opened when first needed."""
+        if self._database is None:
+            connection = sqlite3.connect(self.database_path, timeout=LOCK_TIMEOUT_S)
+            try:
+                with connection:
+                    connection.execute(
+                        "CREATE TABLE IF NOT EXISTS parsed (digest TEXT PRIMARY KEY, error TEXT, content TEXT, "
+                        "n_notes INTEGER, lost INTEGER, oddities TEXT, music BLOB)"
+                    )
+            except sqlite3.Error:
+                connection.close()
+                raise
+            self._database = connection
+        return self._database
+
+    def discard_parsed(self) -> None:
+        """Throw the store of read files away."""
+        self.__exit__(None, None, None)
+        with _guarded(str(self.database_path)):
+            for name in ("parsed.sqlite", "parsed.sqlite-journal"):
+                (self.root / name).unlink(missing_ok=True)
+
+    def known(self, digests: Sequence[str]) -> dict[str, Parsed]:
+        """What is known of these contents."""
+        found = {}
+        with _guarded(str(self.database_path)):
+            for start in range(0, len(digests), 500):
+                part = digests[start : start + 500]
+                for row in self.database.execute(
+                    "SELECT digest, error, content, n_notes, lost, oddities FROM parsed "
+                    f"WHERE digest IN ({','.join('?' * len(part))})",
+                    part,
+                ):
+                    digest, error, content, n_notes, lost, oddities = row
+                    found[digest] = Parsed(digest, error, content, n_notes, lost, json.loads(oddities))
+        return found
+
+    def add(self, rows: Sequence[tuple[Parsed, bytes]]) -> None:
+        """Remember what was read, all of these or none."""
+        with _guarded(str(self.database_path)), self.database:
+            self.database.executemany(
+                "INSERT OR REPLACE INTO parsed VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (p.digest, p.error, p.content, p.n_notes, p.lost, json.dumps(p.oddities or {}), music)
+                    for p, music in rows
+                ],
+            )
+
+    def sequence(self, digest: str) -> NoteSequence:
+        """The notes, in file ticks, of a content that `known` knows."""
+        with _guarded(str(self.database_path)):
+            row = self.database.execute("SELECT music FROM parsed WHERE digest = ?", (digest,)).fetchone()
+            return unpack(row[0])
+
+    def folder_file(self, folder: Path) -> Path:
+        return self.root / "folders" / f"{digest_of(os.path.abspath(folder))}.json"
+
+    def recall_folder(self, folder: Path) -> dict[str, tuple[int, int, str]]:
+        """Relative path -> (size, mtime_ns, digest) when the folder was last seen; {} when it wasn't."""
+        try:
+            entries = json.loads(self.folder_file(folder).read_bytes())
+            return {str(path): (int(size), int(mtime), str(digest)) for path, size, mtime, digest in entries}
+        except (OSError, ValueError, TypeError):
+            return {}
+
+    def remember_folder(self, folder: Path, entries: dict[str, tuple[int, int, str]]) -> None:
+        settled = time.time_ns() - FRESH_NS
+        rows = [[path, *entry] for path, entry in entries.items() if entry[1] < settled]
+        with _guarded(str(self.root)):
+            write_aside(self.folder_file(folder), json.dumps(rows).encode())
+
+    def corpus_folder(self, key: str) -> Path:
+        return self.root / "corpora" / key
+
+
+def write_aside(path: Path, data: bytes) -> None:
+    """Write a file so that it appears whole or not at all."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+class ArrayWriter:
+    """Appends to a one-axis .npy file whose final size is not known at the start.
+
+    The header (version 1.0 of NumPy's format) is padded to a fixed size and written again at the end.
+    """
+
+    HEADER = 256
+
+    def __init__(self, path: Path, dtype: np.dtype) -> None:
+        self._file = path.open("wb")
+        self._dtype = dtype
+        self._file.write(bytes(self.HEADER))
+        self.size = 0
+        self.checksum = 0
+
+    def append(self, array: np.ndarray) -> tuple[int, int]:
+        """Add elements; returns where they lie, [start, stop)."""
+        data = np.ascontiguousarray(array, self._dtype).tobytes()
+        self._file.write(data)
+        self.checksum = zlib.crc32(data, self.checksum)
+        start, self.size = self.size, self.size + len(array)
+        return start, self.size
+
+    def close(self) -> None:
+        about = {"descr": np.lib.format.dtype_to_descr(self._dtype), "fortran_order": False, "shape": (self.size,)}
+        text = repr(about).ljust(self.HEADER - 11).encode("latin-1") + b"\n"
+        self._file.seek(0)
+        self._file.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text)
+        self._file.close()
+
+
+class CorpusWriter:
+    """Writes a corpus aside; `finish` gives it its name. Leaving the context without it removes what was written."""
+
+    def __init__(self, cache: Cache, key: str) -> None:
+        self._target = cache.corpus_folder(key)
+        with _guarded(str(cache.root)):
+            self._folder = Path(tempfile.mkdtemp(dir=self._target.parent, prefix=".new-"))
+        self._writers: dict[str, ArrayWriter] = {}
+
+    def __enter__(self) -> CorpusWriter:
+        with _guarded(str(self._folder)):
+            for name, dtype in (("notes", NOTE), ("tempos", TEMPO), ("metres", METRE)):
+                self._writers[name] = ArrayWriter(self._folder / f"{name}.npy", dtype)
+        return self
+
+    def append(self, sequence: NoteSequence) -> list[int]:
+        """Add a piece; returns start and stop of its notes, tempos and metres."""
+        spans: list[int] = []
+        with _guarded(str(self._folder)):
+            for writer, array in zip(self._writers.values(), _arrays(sequence), strict=True):
+                spans += writer.append(array)
+        return spans
+
+    def finish(self, about: dict[str, Any]) -> None:
+        """Name the corpus. One that another process has finished meanwhile is replaced: it is the same."""
+        with _guarded(str(self._folder)):
+            for writer in self._writers.values():
+                writer.close()
+            checks = {name: [writer.size, writer.checksum] for name, writer in self._writers.items()}
+            body = json.dumps(about | {"arrays": checks}).encode()
+            (self._folder / "corpus.json").write_bytes(b"%08x\n" % zlib.crc32(body) + body)
+            try:
+                os.replace(self._folder, self._target)
+            except OSError:
+                # a folder in the way: another process's, whole, or else one that open_corpus would have removed
+                if not (self._target / "corpus.json").is_file():
+                    raise
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for writer in self._writers.values():
+            writer._file.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def open_corpus(cache: Cache, key: str) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+    """The memory-mapped arrays and the description of a finished corpus; None when there is none.
+
+    A damaged one is removed, with a warning.
+    """
+    folder = cache.corpus_folder(key)
+    if not folder.is_dir():
+        return None
+    try:
+        check, _, body = (folder / "corpus.json").read_bytes().partition(b"\n")
+        if int(check, 16) != zlib.crc32(body):
+            raise ValueError("corpus.json does not agree with its checksum")
+        about = json.loads(body)
+        arrays = {}
+        for name, dtype in (("notes", NOTE), ("tempos", TEMPO), ("metres", METRE)):
+            array = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+            size, checksum = about["arrays"][name]
+            if array.dtype != dtype or array.shape != (size,):
+                raise ValueError(f"{name}.npy holds {array.shape} of {array.dtype}, expected {size} of {dtype}")
+            # numpy.memmap costs microseconds on every slice; a plain array over the same map does not
+            arrays[name] = np.asarray(array)
+            if array.nbytes <= CHECKED_BYTES and zlib.crc32(arrays[name].data) != checksum:
+                raise ValueError(f"{name}.npy does not agree with its checksum")
+        return arrays, about
+    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        logger.warning("the cached corpus %s is damaged (%s); making it again", folder, error)
+        aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".old-"))
+        with _guarded(str(folder)):
+            try:
+                os.replace(folder, aside / key)
+            except FileNotFoundError:
+                pass  # another process has removed it
+            shutil.rmtree(aside, ignore_errors=True)
+        return None

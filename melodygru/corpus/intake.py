@@ -1,0 +1,338 @@
+"""Folder in, corpus out: find, read, drop duplicates, choose the grid, quantise, cache."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from melodygru import midi
+from melodygru.corpus.cache import (
+    Cache,
+    CacheDamaged,
+    CacheUnusable,
+    CorpusWriter,
+    Parsed,
+    content_digest,
+    default_folder,
+    digest_of,
+    file_digest,
+    logger,
+    open_corpus,
+    pack,
+)
+from melodygru.corpus.grid import choose_grid, sample
+from melodygru.corpus.pieces import Corpus, Piece
+from melodygru.corpus.report import FileRecord, Report, Tally
+from melodygru.errors import CorpusError, MelodyGruError, SettingError
+from melodygru.notes import Grid, quantize
+
+FEW_FILES = 32  # up to here reading in this process is faster than starting others
+BATCH = 16  # files read at a time: what an interruption costs
+
+Progress = Callable[[int, int], None]
+
+
+def intake(
+    folder: Path | str,
+    *,
+    grid: Grid | None = None,
+    cache: Path | str | None = None,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+    deduplicate: bool = True,
+) -> Corpus:
+    """Read a folder of MIDI files into a corpus, or open it from the cache.
+
+    Parameters
+    ----------
+    folder : Path
+        Searched to any depth; its sub-folders are the styles. A single MIDI file is a corpus of one piece.
+    grid : Grid, optional
+        Without it the corpus's own is found (see `choose_grid`).
+    cache : Path, optional
+        Where the cache lies: by default `$MELODYGRU_CACHE`, else the user's cache folder. If it can't be
+        written, a warning is logged and a temporary folder serves.
+    workers : int, optional
+        Processes that read files, at least 1; by default one a CPU. Few files are read in this process.
+    executor : concurrent.futures.Executor, optional
+        Reads the files instead of processes of our own; it is left running.
+    progress : callable, optional
+        Called with (done, total) units of work: a file to be read is one, a piece to be put on the grid is one. A
+        corpus that lies finished in the cache makes no calls.
+    deduplicate : bool
+        Keep one of several files with the same notes, length and metres: the first by path.
+
+    Returns
+    -------
+    Corpus
+        Pieces in the order of their paths. It depends on the files and `grid` alone, not on the workers.
+
+    Raises
+    ------
+    CorpusError
+        The folder is missing, or holds no MIDI file that can be used.
+    SettingError
+        `workers` is below 1.
+    """
+    if workers is not None and workers < 1:
+        raise SettingError(f"{workers} workers: expected at least 1")
+    folder = Path(folder)
+    files = _find(folder)
+    place: Path | None = default_folder() if cache is None else Path(cache)
+    rebuilt = False
+    while True:
+        try:
+            with Cache(place) as store:
+                return _intake(store, folder, files, grid, workers, executor, progress, deduplicate)
+        except CacheDamaged as error:
+            if rebuilt:
+                raise CorpusError(f"the cache fails again after it was rebuilt: {error}; check the disk") from error
+            logger.warning("the cache is damaged (%s); reading the files again", error)
+            rebuilt = True
+            try:
+                with Cache(place) as store:
+                    store.discard_parsed()
+            except CacheUnusable:
+                place = None
+        except CacheUnusable as error:
+            if place is None:
+                raise CorpusError(f"no room for temporary files: {error}; set TMPDIR to a folder with space") from error
+            logger.warning("the cache cannot be used (%s); going on without it", error)
+            place = None
+
+
+def _find(folder: Path) -> dict[str, Path]:
+    """Relative path -> file, in the order of the paths."""
+    if folder.is_file():
+        return {folder.name: folder}
+    if not folder.is_dir():
+        raise CorpusError(f"{folder}: no such file or folder; give a folder of MIDI files")
+    files = {path.relative_to(folder).as_posix(): path for path in midi.find_files(folder)}
+    if not files:
+        raise CorpusError(
+            f"{folder} holds no MIDI files ({', '.join(midi.SUFFIXES)}), nor do its sub-folders; "
+            "give a folder that does"
+        )
+    return dict(sorted(files.items()))
+
+
+def _intake(
+    cache: Cache,
+    folder: Path,
+    files: dict[str, Path],
+    grid: Grid | None,
+    workers: int | None,
+    executor: Executor | None,
+    progress: Progress | None,
+    deduplicate: bool,
+) -> Corpus:
+    digests, failures = _digests(cache, folder, files)
+    key = digest_of(
+        "auto" if grid is None else str(grid),
+        "once" if deduplicate else "all",
+        *(part for path, digest in digests.items() for part in (path, digest)),
+        *(part for item in failures.items() for part in item),
+    )
+    if (opened := open_corpus(cache, key)) is not None:
+        return _corpus(cache, folder, *opened)
+
+    paths = {digest: files[path] for path, digest in digests.items()}
+    known = cache.known(list(paths))
+    missing = [digest for digest in paths if digest not in known]
+    total = len(missing) + len(digests)  # an upper bound until the duplicates are known
+    done = 0
+    with closing(_read([(digest, str(paths[digest])) for digest in missing], workers, executor)) as batches:
+        for rows in batches:
+            cache.add(rows)
+            known |= {parsed.digest: parsed for parsed, _ in rows}
+            done += len(rows)
+            if progress:
+                progress(done, total)
+
+    records = _sift(digests, failures, known, deduplicate)
+    kept = [record.path for record in records if record.kept]
+    if not kept:
+        first = records[0]
+        raise CorpusError(
+            f"none of the {len(records):,} MIDI files in {folder} can be used (the first, {first.path}: "
+            f"{first.reason}); give a folder with readable MIDI files that hold notes"
+        )
+    total = done + len(kept)
+    evidence: dict[str, Any] = {"decided_by": "given"}
+    if grid is None:
+        grid, evidence = choose_grid(cache.sequence(digests[kept[at]]) for at in sample(len(kept)))
+
+    tally, pieces = Tally(), []
+    with CorpusWriter(cache, key) as writer:
+        for path in kept:
+            about = known[digests[path]]
+            source = cache.sequence(about.digest)
+            piece, changes, error_s = quantize(source, grid)
+            style = _style(path)
+            lost = (changes.merged, changes.cut, changes.clipped)
+            tally.add(source, piece, lost, error_s, style, about.lost, about.oddities or {})
+            record = Piece(path, style, len(piece), piece.length, piece.metre, piece.qpm, about.content)
+            pieces.append([*record.as_row(), writer.append(piece)])
+            done += 1
+            if progress:
+                progress(done, total)
+        report = tally.report(str(folder), tuple(records), grid, evidence)
+        writer.finish({"pieces": pieces, "report": report.as_dict()})
+    opened = open_corpus(cache, key)
+    if opened is None:
+        raise CacheDamaged(f"{cache.corpus_folder(key)} was removed while it was opened")
+    return _corpus(cache, folder, *opened)
+
+
+def _corpus(cache: Cache, folder: Path, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> Corpus:
+    """A corpus from what the cache holds; the report names the folder that was asked for."""
+    pieces = [Piece.from_row(row[:-1]) for row in about["pieces"]]
+    spans = np.array([row[-1] for row in about["pieces"]], np.int64).reshape(-1, 3, 2)
+    report = replace(Report.from_dict(about["report"]), folder=str(folder))
+    return Corpus(pieces, spans, arrays, Grid.parse(report.grid), report, cache.keep)
+
+
+def _digests(cache: Cache, folder: Path, files: dict[str, Path]) -> tuple[dict[str, str], dict[str, str]]:
+    """Hash of each file's bytes, from memory where size and time are as they were; and files that can't be opened."""
+    before = cache.recall_folder(folder)
+    now: dict[str, tuple[int, int, str]] = {}
+    failures: dict[str, str] = {}
+    for path, file in files.items():
+        try:
+            stat = file.stat()
+            size, mtime, digest = before.get(path, (-1, -1, ""))
+            if (size, mtime) != (stat.st_size, stat.st_mtime_ns):
+                digest = file_digest(file)
+            now[path] = (stat.st_size, stat.st_mtime_ns, digest)
+        except OSError as error:
+            failures[path] = f"cannot open the file: {error.strerror or error}"
+    if now != before:
+        cache.remember_folder(folder, now)
+    return {path: digest for path, (_, _, digest) in now.items()}, failures
+
+
+def _sift(
+    digests: dict[str, str], failures: dict[str, str], known: dict[str, Parsed], deduplicate: bool
+) -> list[FileRecord]:
+    """Which files are kept, in the order of their paths."""
+    records = [FileRecord(path, False, reason) for path, reason in failures.items()]
+    first: dict[str, str] = {}
+    for path, digest in digests.items():
+        parsed = known[digest]
+        if parsed.error is not None:
+            records.append(FileRecord(path, False, parsed.error))
+        elif parsed.n_notes == 0:
+            records.append(FileRecord(path, False, "no notes"))
+        elif deduplicate and parsed.content in first:
+            records.append(FileRecord(path, False, f"duplicate of {first[parsed.content]}", parsed.n_notes))
+        else:
+            first.setdefault(parsed.content, path)
+            records.append(FileRecord(path, True, None, parsed.n_notes))
+    return sorted(records, key=lambda record: record.path)
+
+
+def _style(path: str) -> str | None:
+    """The first sub-folder, if the file lies in one."""
+    first, slash, _ = path.partition("/")
+    return first if slash else None
+
+
+def read_files(batch: Sequence[tuple[str, str]]) -> list[tuple[Parsed, bytes]]:
+    """Read MIDI files: (hash, path) of each gives what is known of it and its packed notes.
+
+    Public at module level because worker processes import it by name.
+    """
+    rows = []
+    for digest, path in batch:
+        try:
+            reading = midi.read(Path(path))
+            sequence = reading.sequence
+            parsed = Parsed(
+                digest,
+                None,
+                content_digest(sequence),
+                len(sequence),
+                reading.lost,
+                reading.oddities.as_dict(),
+            )
+            rows.append((parsed, pack(sequence)))
+        except MelodyGruError as error:
+            rows.append((Parsed(digest, str(error)), b""))
+    return rows
+
+
+def _read(
+    files: list[tuple[str, str]], workers: int | None, executor: Executor | None
+) -> Generator[list[tuple[Parsed, bytes]], None, None]:
+    """Read all files, batch by batch in any order."""
+    batches = [files[start : start + BATCH] for start in range(0, len(files), BATCH)]
+    if workers is None:
+        workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    # daemonic processes can't have children
+    alone = workers == 1 or len(files) < FEW_FILES or multiprocessing.current_process().daemon
+    if executor is None and alone:
+        yield from map(read_files, batches)
+        return
+    own = None
+    if executor is None:
+        # spawn: a forked child of a process with threads (TensorFlow's) may hang
+        context = multiprocessing.get_context("spawn")
+        workers = min(workers, len(batches))
+        executor = own = ProcessPoolExecutor(workers, context, initializer=_start_worker)
+    try:
+        yield from _read_with(executor, batches, 2 * workers)
+    finally:
+        if own is not None:
+            own.shutdown(wait=True, cancel_futures=True)
+
+
+def _read_with(
+    executor: Executor, batches: list[list[tuple[str, str]]], in_flight: int
+) -> Generator[list[tuple[Parsed, bytes]], None, None]:
+    """Keep `in_flight` batches with the executor; if its processes die, read the rest here."""
+    pending: dict[Future[list[tuple[Parsed, bytes]]], list[tuple[str, str]]] = {}
+    waiting = list(reversed(batches))
+    try:
+        while waiting or pending:
+            while waiting and len(pending) < in_flight:
+                pending[executor.submit(read_files, waiting[-1])] = waiting[-1]
+                waiting.pop()
+            finished, _ = wait(pending, return_when=FIRST_COMPLETED)
+            for future in finished:
+                rows = future.result()
+                del pending[future]
+                yield rows
+    except BrokenExecutor as error:
+        logger.warning(
+            "the processes that read files have ended (%s); going on in this one (a script that calls melodygru "
+            "needs `if __name__ == '__main__':` around the call to use several)",
+            str(error).rstrip("."),
+        )
+        yield from map(read_files, [*pending.values(), *reversed(waiting)])
+    finally:
+        for future in pending:
+            future.cancel()
+
+
+def _start_worker() -> None:
+    """Leave Ctrl-C to the parent, and end when the parent has ended, however it did."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+
+        def follow() -> None:
+            parent.join()
+            os._exit(1)
+
+        threading.Thread(target=follow, daemon=True).start()

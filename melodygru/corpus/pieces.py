@@ -1,0 +1,173 @@
+"""The corpus itself: pieces on one grid, their notes memory-mapped; splitting and comparing corpora."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from melodygru.corpus.cache import digest_of
+from melodygru.corpus.report import Report
+from melodygru.errors import CorpusError, SettingError
+from melodygru.notes import Grid, NoteSequence
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What a corpus knows of a piece without touching its notes."""
+
+    path: str  # relative to the corpus's folder, with /
+    style: str | None  # the first sub-folder, None for a file that lies in none
+    n_notes: int
+    length: int  # steps
+    metre: tuple[int, int]  # the first one
+    qpm: float  # the first one
+    digest: str  # the same for the same notes, length and metres, whatever the file's encoding or tempo
+
+    def as_row(self) -> list[Any]:
+        return [self.path, self.style, self.n_notes, self.length, list(self.metre), self.qpm, self.digest]
+
+    @classmethod
+    def from_row(cls, row: Sequence[Any]) -> Piece:
+        path, style, n_notes, length, metre, qpm, digest = row
+        return cls(path, style, n_notes, length, (metre[0], metre[1]), qpm, digest)
+
+
+class Corpus:
+    """Pieces of music on one grid. Indexing gives a note sequence whose notes are a slice of a memory-mapped file.
+
+    Made by `intake`.
+
+    Attributes
+    ----------
+    pieces : list of Piece
+    grid : Grid
+    report : Report
+        Of the whole intake, also in a subset.
+    """
+
+    def __init__(
+        self,
+        pieces: list[Piece],
+        spans: np.ndarray,
+        arrays: dict[str, np.ndarray],
+        grid: Grid,
+        report: Report,
+        keep: object = None,
+    ) -> None:
+        self.pieces = pieces
+        self.grid = grid
+        self.report = report
+        self._spans = spans  # (n_pieces, 3, 2): start and stop of notes, tempos, metres
+        self._arrays = arrays
+        self._keep = keep  # a temporary folder lives as long as the corpora that map its files
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+    def __getitem__(self, index: int) -> NoteSequence:
+        spans = self._spans[index]
+        notes, tempos, metres = (
+            self._arrays[name][start:stop]
+            for name, (start, stop) in zip(("notes", "tempos", "metres"), spans, strict=True)
+        )
+        return NoteSequence(notes, self.grid, self.pieces[index].length, tempos, metres)
+
+    def __iter__(self) -> Iterator[NoteSequence]:
+        return (self[index] for index in range(len(self)))
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the music: the same for the same pieces on the same grid, whatever their files are called."""
+        return digest_of(str(self.grid), *sorted(piece.digest for piece in self.pieces))
+
+    @property
+    def styles(self) -> list[str]:
+        """The styles that occur, ascending."""
+        return sorted({piece.style for piece in self.pieces if piece.style is not None})
+
+    def subset(self, indices: Sequence[int] | np.ndarray) -> Corpus:
+        """The pieces at `indices`, in that order, over the same memory map."""
+        where = np.asarray(indices, np.int64)
+        pieces = [self.pieces[index] for index in where]
+        return Corpus(pieces, self._spans[where], self._arrays, self.grid, self.report, self._keep)
+
+
+def require_pieces(corpus: Corpus, n: int) -> None:
+    """Raise `CorpusError` when the corpus holds fewer than `n` pieces."""
+    if len(corpus) < n:
+        skipped = corpus.report.skipped
+        reason = f" ({len(skipped)} skipped; the first, {skipped[0].path}: {skipped[0].reason})" if skipped else ""
+        raise CorpusError(
+            f"{corpus.report.folder} holds {len(corpus)} usable piece{'' if len(corpus) == 1 else 's'}{reason}, "
+            f"expected at least {n}: add more MIDI files"
+        )
+
+
+def split(corpus: Corpus, fraction: float = 0.1, seed: int = 0) -> tuple[Corpus, Corpus]:
+    """Divide a corpus by piece into a training and a validation part.
+
+    Each style gives its share, by largest remainders, and keeps at least one piece for training. Within a style the
+    pieces are drawn by a hash of (seed, content): the same whatever the files are called, and hardly changed by
+    pieces added later.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        At least two pieces.
+    fraction : float
+        Of the pieces that go to validation, above 0 and below 1. At least one, and at least one stays.
+    seed : int
+
+    Returns
+    -------
+    train, validation : Corpus
+        In the order of the corpus.
+
+    Raises
+    ------
+    CorpusError
+        Fewer than two pieces.
+    SettingError
+        `fraction` is outside (0, 1).
+    """
+    if not 0 < fraction < 1:
+        raise SettingError(f"a validation fraction of {fraction}: expected a number above 0 and below 1")
+    require_pieces(corpus, 2)
+    n_validation = min(max(1, round(fraction * len(corpus))), len(corpus) - 1)
+    by_style: dict[str, list[int]] = defaultdict(list)
+    for index, piece in enumerate(corpus.pieces):
+        by_style[piece.style or ""].append(index)
+
+    def rank(index: int) -> str:
+        piece = corpus.pieces[index]
+        return digest_of(str(seed), piece.digest) + piece.path
+
+    drawn: list[int] = []
+    spare: list[tuple[float, str, int]] = []  # the next pieces of each style, most deserving first
+    for members in by_style.values():
+        members.sort(key=rank)
+        share = fraction * len(members)
+        whole = min(int(share), len(members) - 1)
+        drawn += members[:whole]
+        # one more than its share is worth less for each; a style's last piece comes after all others
+        for place, index in enumerate(members[whole:]):
+            last = whole + place == len(members) - 1
+            spare.append((place + 1 - (share - whole) + (len(corpus) if last else 0), rank(index), index))
+    drawn += [index for _, _, index in sorted(spare)]
+    validation = set(drawn[:n_validation])
+    return (
+        corpus.subset([index for index in range(len(corpus)) if index not in validation]),
+        corpus.subset(sorted(validation)),
+    )
+
+
+def overlap(train: Corpus, validation: Corpus) -> list[tuple[str, str]]:
+    """Pieces of `validation` that `train` holds too (same notes, length and metres): (validation path, train path)."""
+    paths: dict[str, str] = {}
+    for piece in train.pieces:
+        paths.setdefault(piece.digest, piece.path)
+    return [(piece.path, paths[piece.digest]) for piece in validation.pieces if piece.digest in paths]
