@@ -29,7 +29,7 @@ so that a note repeated without a gap may write its note-on before the note-off.
 - A note that ends at the tick at which it began is dropped (**zero_length**).
 
 The program of a note is the last program change on its channel before it in its own track; else the last one at or
-before its tick on its channel in any other track; else 0. Channel 10 is DRUMS, whatever the program.
+before its tick on its channel in any track; else 0. Channel 10 is DRUMS, whatever the program.
 
 The sustain pedal of a channel is controller 64 (64 and more is down; controller 121 lifts it) in any track; of
 several values in one tick the last in (track, file order) holds. A note that a note-off ends while, after that tick,
@@ -49,11 +49,10 @@ above 128 or a mark too short for its values is ignored (**bad_mark**). Before t
 quarter notes a minute and 4/4. On a grid of seconds the first tempo alone is kept: it says nothing about time.
 """
 
+from melodygru.midi.bulk import read
 from melodygru.midi.files import SUFFIXES, find_files
 from melodygru.midi.reading import MAX_BEATS, MAX_TICKS, Oddities, Reading, read_reference, tick_limit
 from melodygru.midi.writing import from_pretty_midi, to_bytes, to_pretty_midi, write
-
-read = read_reference
 
 __all__ = [
     "MAX_BEATS",

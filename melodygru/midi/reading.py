@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import struct
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from melodygru.notes import (
 
 MAX_TICKS = 2**27  # 134 million: 38 hours at 480 ticks per beat and 120 qpm
 MAX_BEATS = 2**20  # 145 hours at 120 qpm; the smaller limit holds when a beat has few ticks
-MAX_FILE_BYTES = 2**28  # a MIDI file of 256 MiB is something else
+MAX_FILE_BYTES = 2**23  # 8 MiB is two million notes; what is larger is no piece of music
 DRUM_CHANNEL = 9
 PREAMBLE_BYTES = 4096  # how far into a file the header may begin (RIFF wrappers, MacBinary headers)
 
@@ -84,11 +85,11 @@ class Reading:
 
 @dataclass(frozen=True)
 class Header:
-    """What the header chunk says, and the track chunks' bodies."""
+    """What the header chunk says, and where the bodies of the track chunks lie."""
 
     kind: int  # 0, 1 or 2
     grid: Grid
-    tracks: list[bytes] = field(repr=False)
+    spans: list[tuple[int, int]]  # of each track, the bytes [start, end)
 
     @property
     def limit(self) -> int:
@@ -104,15 +105,15 @@ def tick_limit(grid: Grid) -> int:
 
 def load(source: Path | str | bytes) -> bytes:
     """The bytes of a file; `MidiError` when it can't be read."""
-    if isinstance(source, bytes):
-        return source
-    try:
-        size = Path(source).stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise MidiError(f"file of {size:,} bytes: a MIDI file has at most {MAX_FILE_BYTES:,}")
-        return Path(source).read_bytes()
-    except OSError as error:
-        raise MidiError(f"cannot open the file: {error.strerror or error}") from error
+    if not isinstance(source, bytes):
+        try:
+            with open(source, "rb") as file:
+                source = file.read(MAX_FILE_BYTES + 1)
+        except (OSError, ValueError) as error:
+            raise MidiError(f"cannot open the file: {getattr(error, 'strerror', None) or error}") from error
+    if len(source) > MAX_FILE_BYTES:
+        raise MidiError(f"more than {MAX_FILE_BYTES:,} bytes: expected a MIDI file of one piece")
+    return source
 
 
 def parse_chunks(data: bytes) -> Header:
@@ -136,7 +137,7 @@ def parse_chunks(data: bytes) -> Header:
     if kind > 2:
         raise MidiError(f"MIDI file of type {kind}: expected 0, 1 or 2")
     grid = _division_grid(division)
-    tracks: list[bytes] = []
+    spans: list[tuple[int, int]] = []
     position = start + 8 + size
     while position + 8 <= len(data):
         name = data[position : position + 4]
@@ -147,11 +148,11 @@ def parse_chunks(data: bytes) -> Header:
             continue
         end = position + 8 + int.from_bytes(data[position + 4 : position + 8], "big")
         if name == b"MTrk":
-            tracks.append(data[position + 8 : end])
+            spans.append((position + 8, min(end, len(data))))
         position = end
-    if not tracks:
+    if not spans:
         raise MidiError("no track in the file: it is truncated or damaged")
-    return Header(kind, grid, tracks)
+    return Header(kind, grid, spans)
 
 
 def _division_grid(division: int) -> Grid:
@@ -166,7 +167,7 @@ def _division_grid(division: int) -> Grid:
     return Grid.seconds((Fraction(30_000, 1001) if frames == 29 else Fraction(frames)) * ticks)
 
 
-@dataclass
+@dataclass(slots=True)
 class Event:
     """One event of a track at an absolute tick; of a meta event `status` is 0xFF and `data` its type and payload."""
 
@@ -184,16 +185,16 @@ def track_events(body: bytes) -> Iterator[Event]:
     tick, position, running = 0, 0, 0
     try:
         while position < len(body):
-            delta, position = _variable_length(body, position)
+            delta, position = variable_length(body, position)
             if position >= len(body):
                 return
             status = body[position]
             if status == 0xFF:
-                size, start = _variable_length(body, position + 2)
+                size, start = variable_length(body, position + 2)
                 data = body[position + 1 : position + 2] + body[start : start + size]
                 position = start + size
             elif status in (0xF0, 0xF7):
-                size, start = _variable_length(body, position + 1)
+                size, start = variable_length(body, position + 1)
                 data = b""
                 position = start + size
             else:
@@ -219,7 +220,7 @@ def track_events(body: bytes) -> Iterator[Event]:
         return
 
 
-def _variable_length(body: bytes, position: int) -> tuple[int, int]:
+def variable_length(body: bytes, position: int) -> tuple[int, int]:
     """A variable-length quantity of at most four bytes, and the position after it."""
     value = 0
     for at in range(position, min(position + 4, len(body))):
@@ -229,7 +230,7 @@ def _variable_length(body: bytes, position: int) -> tuple[int, int]:
     raise _Broken
 
 
-@dataclass
+@dataclass(slots=True)
 class _Sounding:
     """A note while the reference reads: all but its end known."""
 
@@ -248,14 +249,15 @@ def read_reference(source: Path | str | bytes) -> Reading:
 
     Parameters, results and errors are those of `read`, to which it is the slow reference.
     """
-    header = parse_chunks(load(source))
+    data = load(source)
+    header = parse_chunks(data)
     limit = header.limit
     counts = {item.name: 0 for item in fields(Oddities)}
     tracks: list[list[Event]] = []
     ends: list[int] = []
     offset = 0
-    for body in header.tracks:
-        events = list(track_events(body))
+    for start, stop in header.spans:
+        events = list(track_events(data[start:stop]))
         for event in events:
             event.tick = min(limit, event.tick + offset)
         end = events[-1].tick if events else min(limit, offset)
@@ -270,7 +272,7 @@ def read_reference(source: Path | str | bytes) -> Reading:
     notes: list[_Sounding] = []
     for track, events in enumerate(tracks):
         notes += _pair_track(track, events, ends[track], limit, programs, counts)
-    _prolong(notes, _pedals(tracks), ends, counts)
+    _prolong(notes, tracks, ends, counts)
     _silence(notes, tracks, counts)
 
     array = np.array(
@@ -285,24 +287,15 @@ def read_reference(source: Path | str | bytes) -> Reading:
     return assemble(array, header, max(ends), marks, counts)
 
 
-def _program_changes(tracks: list[list[Event]]) -> list[tuple[int, int, int, int]]:
-    """Every program change as (tick, track, channel, program), ordered by (tick, track, file order)."""
-    changes = [
-        (event.tick, track, event.status & 15, event.data[0])
-        for track, events in enumerate(tracks)
-        for event in events
-        if event.status >> 4 == 0xC
-    ]
-    return sorted(changes, key=lambda change: change[:2])
-
-
-def _program_from_others(changes: list[tuple[int, int, int, int]], track: int, channel: int, tick: int) -> int:
-    """The program that another track has set on a channel by a tick; 0 if none has."""
-    program = 0
-    for at, other, on, value in changes:
-        if at <= tick and other != track and on == channel:
-            program = value
-    return program
+def _program_changes(tracks: list[list[Event]]) -> dict[int, tuple[list[int], list[int]]]:
+    """For each channel the ticks and programs of its program changes, ordered by (tick, track, file order)."""
+    changes: dict[int, tuple[list[int], list[int]]] = {}
+    everything = (event for events in tracks for event in events if event.status >> 4 == 0xC)
+    for event in sorted(everything, key=lambda event: event.tick):
+        ticks, programs = changes.setdefault(event.status & 15, ([], []))
+        ticks.append(event.tick)
+        programs.append(event.data[0])
+    return changes
 
 
 def _pair_track(
@@ -310,7 +303,7 @@ def _pair_track(
     events: list[Event],
     end: int,
     limit: int,
-    changes: list[tuple[int, int, int, int]],
+    changes: dict[int, tuple[list[int], list[int]]],
     counts: dict[str, int],
 ) -> list[_Sounding]:
     """The notes of one track, zero-length ones dropped."""
@@ -353,7 +346,9 @@ def _pair_track(
             if channel == DRUM_CHANNEL:
                 program = DRUMS
             elif program is None:
-                program = _program_from_others(changes, track, channel, event.tick)
+                ticks, values = changes.get(channel, ([], []))
+                at = bisect_right(ticks, event.tick)
+                program = values[at - 1] if at else 0
             sounding[channel, pitch] = _Sounding(track, channel, program, pitch, velocity, event.tick)
         elif _is_note_off(event) and index not in taken:
             note = sounding.pop((channel, event.data[0]), None)
@@ -376,36 +371,26 @@ def _is_note_off(event: Event) -> bool:
     return event.status >> 4 == 0x8 or event.status >> 4 == 0x9 and event.data[1] == 0
 
 
-def _pedals(tracks: list[list[Event]]) -> dict[int, dict[int, bool]]:
-    """For each channel, the ticks at which its pedal is set and whether it is down then, ascending."""
-    values = [
-        (event.tick, event.status & 15, event.data[0] == SUSTAIN and event.data[1] >= 64)
-        for events in tracks
-        for event in events
-        if event.status >> 4 == 0xB and event.data[0] in (SUSTAIN, RESET_CONTROLLERS)
-    ]
-    pedals: dict[int, dict[int, bool]] = {}
-    for tick, channel, down in sorted(values, key=lambda value: value[0]):
-        pedals.setdefault(channel, {})[tick] = down
-    return pedals
-
-
-def _prolong(
-    notes: list[_Sounding], pedals: dict[int, dict[int, bool]], ends: list[int], counts: dict[str, int]
-) -> None:
+def _prolong(notes: list[_Sounding], tracks: list[list[Event]], ends: list[int], counts: dict[str, int]) -> None:
     """Let the pedal hold the notes that were released while it was down."""
+    pedals: dict[int, dict[int, bool]] = {}  # of each channel, whether it is down from a tick on
+    for event in _controls(tracks, (SUSTAIN, RESET_CONTROLLERS)):
+        pedals.setdefault(event.status & 15, {})[event.tick] = event.data[0] == SUSTAIN and event.data[1] >= 64
+    ticks = {channel: list(pedal) for channel, pedal in pedals.items()}
+    ups = {channel: [tick for tick, down in pedal.items() if not down] for channel, pedal in pedals.items()}
     strikes: dict[tuple[int, int], list[int]] = {}
-    for note in notes:
+    for note in sorted(notes, key=lambda note: note.onset):
         strikes.setdefault((note.program, note.pitch), []).append(note.onset)
     for note in notes:
         if not note.released or note.program == DRUMS or note.channel not in pedals:
             continue
-        pedal = pedals[note.channel]
-        until = note.end
-        if [down for tick, down in pedal.items() if tick <= note.end][-1:] == [True]:
-            up = [tick for tick, down in pedal.items() if tick > note.end and not down]
-            again = [tick for tick in strikes[note.program, note.pitch] if tick >= note.end]
-            until = min([up[0] if up else max(note.end, ends[note.track]), *again])
+        at = bisect_right(ticks[note.channel], note.end)
+        if at == 0 or not pedals[note.channel][ticks[note.channel][at - 1]]:
+            continue
+        up = _first(ups[note.channel], bisect_right(ups[note.channel], note.end))
+        again = strikes[note.program, note.pitch]
+        again_at = _first(again, bisect_left(again, note.end))
+        until = min(max(note.end, ends[note.track]) if up is None else up, MAX_TICKS if again_at is None else again_at)
         if until > note.end:
             note.end = until
             counts["pedalled"] += 1
@@ -413,19 +398,26 @@ def _prolong(
 
 def _silence(notes: list[_Sounding], tracks: list[list[Event]], counts: dict[str, int]) -> None:
     """End the notes that an all-sound-off or all-notes-off of their channel meets."""
-    silences = [
-        (event.tick, event.status & 15)
-        for events in tracks
-        for event in events
-        if event.status >> 4 == 0xB and event.data[0] in (ALL_SOUND_OFF, ALL_NOTES_OFF)
-    ]
-    if not silences:
-        return
+    silences: dict[int, list[int]] = {}
+    for event in _controls(tracks, (ALL_SOUND_OFF, ALL_NOTES_OFF)):
+        silences.setdefault(event.status & 15, []).append(event.tick)
     for note in notes:
-        meets = [tick for tick, channel in silences if channel == note.channel and note.onset < tick < note.end]
-        if meets:
-            note.end = min(meets)
+        ticks = silences.get(note.channel, [])
+        tick = _first(ticks, bisect_right(ticks, note.onset))
+        if tick is not None and tick < note.end:
+            note.end = tick
             counts["silenced"] += 1
+
+
+def _controls(tracks: list[list[Event]], numbers: tuple[int, int]) -> list[Event]:
+    """The control changes of these numbers, ordered by (tick, track, file order)."""
+    controls = (event for events in tracks for event in events if event.status >> 4 == 0xB and event.data[0] in numbers)
+    return sorted(controls, key=lambda event: event.tick)
+
+
+def _first(values: list[int], index: int) -> int | None:
+    """The value at an index, or None after the last."""
+    return values[index] if index < len(values) else None
 
 
 def assemble(

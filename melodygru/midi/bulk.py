@@ -1,0 +1,332 @@
+"""The rule of reading, vectorised over the bytes of a file: no Python per note."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+
+from melodygru.midi.reading import (
+    ALL_NOTES_OFF,
+    ALL_SOUND_OFF,
+    DRUM_CHANNEL,
+    END_OF_TRACK,
+    MAX_TICKS,
+    METRE_META,
+    RESET_CONTROLLERS,
+    SUSTAIN,
+    TEMPO_META,
+    Header,
+    Oddities,
+    Reading,
+    assemble,
+    load,
+    parse_chunks,
+    read_reference,
+    variable_length,
+)
+from melodygru.notes import DRUMS, N_PITCHES, NOTE
+
+SPAN = 2 * MAX_TICKS  # sorts (group, tick) pairs as group * SPAN + tick
+STRIDE = 8  # events per step of the walk through a track
+PADDING = 16  # zero bytes after the file, so that looking ahead needs no bounds
+
+# Bytes from a status byte (or, in running status, from the first of two data bytes) to the event's end. Meta events
+# and system exclusive messages carry their length; other system messages have no place in a file (0).
+EVENT_BYTES = np.array([2] * 0x80 + [3] * 0x40 + [2] * 0x20 + [3] * 0x10 + [0] * 0x10, np.int32)
+
+
+def read(source: Path | str | bytes) -> Reading:
+    """Read a MIDI file by the rule in `melodygru.midi`'s docstring.
+
+    Parameters
+    ----------
+    source : Path or bytes
+        A file, or what is in one.
+
+    Returns
+    -------
+    Reading
+        The notes in ticks, and how often each odd case came up. A file without notes gives an empty sequence.
+
+    Raises
+    ------
+    MidiError
+        The file can't be opened, is no MIDI file, or holds no track.
+    """
+    data = load(source)
+    header = parse_chunks(data)
+    reading = _read_sound(data, header)
+    return read_reference(data) if reading is None else reading
+
+
+def is_bulk(source: Path | str | bytes) -> bool:
+    """Whether `read` takes the vectorised way: every track whole, with two data bytes in all running status."""
+    data = load(source)
+    return _read_sound(data, parse_chunks(data)) is not None
+
+
+def _event_starts(data: np.ndarray, quantity_bytes: np.ndarray, header: Header) -> tuple[np.ndarray, np.ndarray] | None:
+    """Where each event's delta time begins, and the number of events of each track; None unless all are whole.
+
+    `data` is padded. For every byte of the file, as if an event began there, the next event's place is known at
+    once; following these links from each track's first byte, `STRIDE` at a time, finds the events.
+    """
+    size = len(data) - PADDING
+    place = np.arange(len(data), dtype=np.int32)
+    after = place + EVENT_BYTES[data]
+    statuses = np.flatnonzero(data[:size] >= 0xF0)
+    kinds = data[statuses]
+    lengths = statuses + 1 + (kinds == 0xFF)
+    value = _quantities(data, quantity_bytes, lengths)
+    carry = (kinds == 0xFF) | (kinds == 0xF0) | (kinds == 0xF7)
+    last = (kinds == 0xFF) & (data[statuses + 1] == END_OF_TRACK)
+    ends = lengths + quantity_bytes[lengths] + value
+    after[statuses] = np.where(carry & ~last & (quantity_bytes[lengths] > 0), np.minimum(ends, size), size)
+    first = np.minimum(place + quantity_bytes, size)
+    links = np.where(quantity_bytes > 0, np.minimum(after[first], size), size)
+    links[size:] = size
+    two = links[links]
+    four = two[two]
+    stride = memoryview(four[four])
+    found: list[np.ndarray] = []
+    for start, stop in header.spans:
+        walk, at = [], start
+        while at < stop:
+            walk.append(at)
+            at = stride[at]
+        starts = np.array(walk, np.int32)
+        for step in (four, two, links):
+            starts = np.stack([starts, step[starts]], axis=1).ravel()
+        starts = starts[: np.searchsorted(starts, stop)]
+        if len(starts) == 0 or not _ends_track(data, quantity_bytes, int(starts[-1]), stop):
+            return None
+        found.append(starts)
+    return np.concatenate(found), np.array([len(starts) for starts in found])
+
+
+def _ends_track(data: np.ndarray, quantity_bytes: np.ndarray, start: int, stop: int) -> bool:
+    """Whether a whole end_of_track event begins at `start`, in a chunk that ends at `stop`."""
+    status = start + int(quantity_bytes[start])
+    if quantity_bytes[start] == 0 or data[status] != 0xFF or data[status + 1] != END_OF_TRACK:
+        return False
+    width = int(quantity_bytes[status + 2])
+    value = int(_quantities(data, quantity_bytes, np.array([status + 2]))[0])
+    return width > 0 and status + 2 + width + value <= stop
+
+
+def _quantity_bytes(data: np.ndarray) -> np.ndarray:
+    """How many bytes a variable-length quantity has that begins at each byte: 1..4, or 0 when it does not end."""
+    high = np.zeros(len(data) + 3, bool)
+    high[: len(data)] = data >= 0x80
+    two = high[:-1] & high[1:]
+    three = two[:-1] & high[2:]
+    four = three[:-1] & high[3:]
+    count = len(data)
+    width = 1 + high[:count].astype(np.int32) + two[:count] + three[:count]
+    return np.where(four[:count], np.int32(0), width)
+
+
+def _quantities(data: np.ndarray, quantity_bytes: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """The variable-length quantities that begin at `starts`; dtype int64."""
+    values = data[starts].astype(np.int64) & 0x7F
+    more = np.flatnonzero(quantity_bytes[starts] > 1)
+    for position in range(1, 4):
+        more = more[quantity_bytes[starts[more]] > position]
+        values[more] = values[more] << 7 | data[starts[more] + position] & 0x7F
+    return values
+
+
+def _read_sound(data: bytes, header: Header) -> Reading | None:
+    """The reading of a file whose tracks are all whole; None if one is not, or has running status of one data byte."""
+    padded = np.zeros(len(data) + PADDING, np.uint8)
+    padded[: len(data)] = np.frombuffer(data, np.uint8)
+    quantity_bytes = _quantity_bytes(padded)
+    found = _event_starts(padded, quantity_bytes, header)
+    if found is None:
+        return None
+    starts, track_sizes = found
+    n_events = len(starts)
+    track = np.repeat(np.arange(len(track_sizes)), track_sizes)
+    lasts = np.cumsum(track_sizes) - 1
+    firsts = lasts + 1 - track_sizes
+
+    ticks = np.cumsum(_quantities(padded, quantity_bytes, starts))
+    if header.kind != 2:
+        before = np.concatenate([[0], ticks[lasts[:-1]]])
+        ticks -= np.repeat(before, track_sizes)
+    limit = header.limit
+    ticks = np.minimum(ticks, limit)
+    track_ends = ticks[lasts]
+
+    at = starts + quantity_bytes[starts]
+    status = padded[at]
+    running = status < 0x80
+    if running.any():
+        speaks = (status >= 0x80) & (status < 0xF0)
+        source = np.maximum.accumulate(np.where(speaks, np.arange(n_events), -1))
+        status = np.where(running, status[source], status)
+        if np.any(running & ((source < firsts[track]) | ((status >= 0xC0) & (status < 0xE0)))):
+            return None
+    at_data = at + ~running
+    first, second = padded[at_data], padded[at_data + 1]
+    is_channel = status < 0xF0
+    if np.any(is_channel & ((first > 127) | ((second > 127) & ((status < 0xC0) | (status >= 0xE0))))):
+        return None
+    counts = {item.name: 0 for item in fields(Oddities)}
+    marks = _marks(data, at[~is_channel], ticks[~is_channel])
+    channel = status & 15
+
+    chosen = np.flatnonzero(status < 0xA0)
+    is_on = (status[chosen] >= 0x90) & (second[chosen] > 0)
+    beyond = is_on & (ticks[chosen] >= limit)
+    if beyond.any():
+        counts["beyond_limit"] = int(beyond.sum())
+        chosen, is_on = chosen[~beyond], is_on[~beyond]
+    key = (track[chosen] * 16 + channel[chosen]) * N_PITCHES + first[chosen]
+    order, following, is_on = _pair(key, ticks[chosen], is_on, counts)
+    chosen = chosen[order]
+    onset = ticks[chosen]
+    end = np.where(following >= 0, onset[following], track_ends[track[chosen]])
+    struck = is_on & (following >= 0) & is_on[following]
+    counts["restruck"] = int((struck & (end > onset)).sum())
+    counts["hanging"] = int((is_on & (following < 0)).sum())
+    counts["zero_length"] = int((is_on & (end == onset)).sum())
+    kept = is_on & (end > onset)
+    released = ((following >= 0) & ~struck)[kept]
+    chosen, onset, end = chosen[kept], onset[kept], end[kept]
+
+    notes = np.empty(len(chosen), NOTE)
+    notes["onset"] = onset
+    notes["pitch"] = first[chosen]
+    notes["velocity"] = second[chosen]
+    notes["program"] = _programs(chosen, track, channel, ticks, np.flatnonzero(status >> 4 == 0xC), first)
+    controls = np.flatnonzero(status >> 4 == 0xB)
+    numbers = first[controls]
+    pedal = controls[(numbers == SUSTAIN) | (numbers == RESET_CONTROLLERS)]
+    if len(pedal):
+        down = (first[pedal] == SUSTAIN) & (second[pedal] >= 64)
+        held = np.flatnonzero(released & (notes["program"] != DRUMS))
+        until = _prolong(
+            notes, held, end, channel[chosen], track_ends[track[chosen]], _group(channel[pedal], ticks[pedal]), down
+        )
+        counts["pedalled"] = int((until > end).sum())
+        end = until
+    silence = controls[(numbers == ALL_SOUND_OFF) | (numbers == ALL_NOTES_OFF)]
+    if len(silence):
+        times = np.append(np.sort(_group(channel[silence], ticks[silence])), np.iinfo(np.int64).max)
+        here = channel[chosen].astype(np.int64) * SPAN
+        until = np.minimum(end, times[np.searchsorted(times, here + onset, side="right")] - here)
+        counts["silenced"] = int((until < end).sum())
+        end = until
+    notes["duration"] = end - onset
+    return assemble(notes, header, int(track_ends.max()), marks, counts)
+
+
+def _group(group: np.ndarray, ticks: np.ndarray) -> np.ndarray:
+    """(group, tick) pairs as numbers that sort as the pairs do."""
+    return group.astype(np.int64) * SPAN + ticks
+
+
+def _marks(data: bytes, at: np.ndarray, ticks: np.ndarray) -> list[tuple[int, int, bytes]]:
+    """Tempo and metre events as (tick, meta type, payload), in file order, from the places of status bytes."""
+    marks = []
+    for place, tick in zip(at.tolist(), ticks.tolist(), strict=True):
+        if data[place] == 0xFF and data[place + 1] in (TEMPO_META, METRE_META):
+            size, start = variable_length(data, place + 2)
+            marks.append((tick, data[place + 1], data[start : start + size]))
+    return marks
+
+
+def _pair(
+    key: np.ndarray, ticks: np.ndarray, is_on: np.ndarray, counts: dict[str, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Order note-ons and note-offs by key, and find the event of the same key that follows each (-1: none).
+
+    Returns the order, and in that order the following events and `is_on`.
+    """
+    narrow = np.uint16 if len(key) and key.max() < 2**16 else np.int64  # NumPy sorts 16 bits by radix
+    order = np.argsort(key.astype(narrow), kind="stable")
+    key, ticks, is_on = key[order], ticks[order], is_on[order]
+    same = key[1:] == key[:-1]
+    at_once = same & (ticks[1:] == ticks[:-1])
+    opens = np.append(True, ~at_once)[: len(key)]
+    # A key that sounds from an earlier tick is released first: the note-off goes before the note-ons of its tick.
+    # Groups are visited in order, since each one's outcome tells whether the key sounds at the next.
+    suspects = np.flatnonzero(at_once & is_on[:-1] & ~is_on[1:]) + 1
+    if len(suspects):
+        begins = np.maximum.accumulate(np.where(opens, np.arange(len(key)), 0))[suspects]
+        for begin, off in zip(*(places.tolist() for places in _firsts(begins, suspects)), strict=True):
+            if is_on[begin] and begin > 0 and same[begin - 1] and is_on[begin - 1]:
+                order[begin : off + 1] = np.roll(order[begin : off + 1], 1)
+                is_on[begin], is_on[off] = False, True
+    following = np.full(len(key), -1)
+    following[:-1][same] = np.flatnonzero(same) + 1
+    ends_nothing = ~is_on
+    ends_nothing[1:] &= ~(same & is_on[:-1])
+    counts["stray_note_offs"] = int(ends_nothing.sum())
+    return order, following, is_on
+
+
+def _firsts(groups: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct groups, ascending, and the first value of each."""
+    new = np.append(True, groups[1:] != groups[:-1])
+    return groups[new], values[new]
+
+
+def _programs(
+    chosen: np.ndarray,
+    track: np.ndarray,
+    channel: np.ndarray,
+    ticks: np.ndarray,
+    changes: np.ndarray,
+    first: np.ndarray,
+) -> np.ndarray:
+    """The programs of the note-ons `chosen` (indices of events), given the indices of all program changes."""
+    programs = np.zeros(len(chosen), np.int16)
+    if len(changes):
+        # A change in any track, by (channel, tick); then, over it, one before the note in its own track.
+        for own in (False, True):
+            groups = track.astype(np.int64) * 16 + channel if own else channel
+            times = np.arange(len(ticks)) if own else ticks
+            moments = _group(groups[changes], times[changes])
+            order = np.argsort(moments, kind="stable")
+            moments, values = moments[order], first[changes][order]
+            last = np.searchsorted(moments, _group(groups[chosen], times[chosen]), side="right") - 1
+            known = (last >= 0) & (moments[last] // SPAN == groups[chosen])
+            programs = np.where(known, values[last], programs)
+    programs[channel[chosen] == DRUM_CHANNEL] = DRUMS
+    return programs
+
+
+def _prolong(
+    notes: np.ndarray,
+    held: np.ndarray,
+    end: np.ndarray,
+    channel: np.ndarray,
+    track_end: np.ndarray,
+    moments: np.ndarray,
+    down: np.ndarray,
+) -> np.ndarray:
+    """Where notes end when the pedal holds those of index `held`; `moments` and `down` are the pedal's events."""
+    order = np.argsort(moments, kind="stable")
+    moments, down = moments[order], down[order]
+    last_of_tick = np.append(moments[1:] != moments[:-1], True)
+    moments, down = moments[last_of_tick], down[last_of_tick]
+
+    released = _group(channel[held], end[held])
+    state = np.searchsorted(moments, released, side="right") - 1
+    held = held[(state >= 0) & down[state] & (moments[state] // SPAN == channel[held])]
+    here = channel[held].astype(np.int64) * SPAN
+    ups = np.append(moments[~down], np.iinfo(np.int64).max)
+    up = ups[np.searchsorted(ups, here + end[held], side="right")] - here
+    until = np.where(up < SPAN, up, np.maximum(end[held], track_end[held]))
+
+    voice = notes["program"].astype(np.int64) * N_PITCHES + notes["pitch"]
+    strikes = np.append(np.sort(_group(voice, notes["onset"])), np.iinfo(np.int64).max)
+    here = voice[held] * SPAN
+    again = strikes[np.searchsorted(strikes, here + end[held], side="left")] - here
+    result = end.copy()
+    result[held] = np.minimum(until, again)
+    return result
