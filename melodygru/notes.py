@@ -152,9 +152,7 @@ class NoteSequence:
         return (
             self.grid == other.grid
             and self.length == other.length
-            and all(
-                np.array_equal(getattr(self, name), getattr(other, name)) for name in ("notes", "tempos", "metres")
-            )
+            and all(np.array_equal(getattr(self, name), getattr(other, name)) for name in ("notes", "tempos", "metres"))
         )
 
     __hash__ = None  # type: ignore[assignment]
@@ -281,9 +279,9 @@ def validate(notes: np.ndarray, length: int) -> None:
     ends = notes["onset"] + notes["duration"]
     if ends.max() > length:
         raise NoteError(f"note {int(ends.argmax())} ends at step {ends.max()}, after the piece's end at {length}")
-    order = np.lexsort((notes["pitch"], notes["program"], notes["onset"]))
-    if not np.array_equal(order, np.arange(len(notes))):
-        at = int(np.argmax(order != np.arange(len(notes))))
+    places = _place(notes)
+    if np.any(places[1:] < places[:-1]):
+        at = int(np.argmax(places[1:] < places[:-1])) + 1
         raise NoteError(f"note {at} is out of order: expected (onset, program, pitch) ascending; use notes.canonical")
     _, following = _same_pitch_neighbours(notes)
     has_next = following >= 0
@@ -296,9 +294,14 @@ def validate(notes: np.ndarray, length: int) -> None:
         )
 
 
+def _place(notes: np.ndarray) -> np.ndarray:
+    """A number for each note that sorts as (onset, program, pitch) does."""
+    return (notes["onset"] * N_PROGRAMS + notes["program"]) * N_PITCHES + notes["pitch"]
+
+
 def _same_pitch_neighbours(notes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Index of the previous and of the next note of the same program and pitch, or -1; notes ordered by onset."""
-    key = notes["program"].astype(np.int64) * N_PITCHES + notes["pitch"]
+    key = notes["program"] * np.int16(N_PITCHES) + notes["pitch"]  # at most 16,511; NumPy sorts 16 bits by radix
     order = np.argsort(key, kind="stable")
     same = key[order][1:] == key[order][:-1]
     previous = np.full(len(notes), -1, np.int64)
@@ -344,17 +347,15 @@ def canonical(notes: np.ndarray) -> tuple[np.ndarray, Changes]:
         velocity among the longest. A note that still sounds when its program strikes the pitch again ends there.
     changes : Changes
     """
-    order = np.lexsort((-notes["velocity"], -notes["duration"], notes["pitch"], notes["program"], notes["onset"]))
-    notes = notes[order]
     if len(notes) == 0:
-        return notes, Changes()
+        return notes.copy(), Changes()
+    places = _place(notes)
+    order = np.argsort(places, kind="stable")
     repeated = np.zeros(len(notes), bool)
-    repeated[1:] = (
-        (notes["onset"][1:] == notes["onset"][:-1])
-        & (notes["program"][1:] == notes["program"][:-1])
-        & (notes["pitch"][1:] == notes["pitch"][:-1])
-    )
-    notes = notes[~repeated]
+    repeated[1:] = places[order][1:] == places[order][:-1]
+    if repeated.any():
+        order = np.lexsort((-notes["velocity"], -notes["duration"], places))
+    notes = notes[order[~repeated]]
     _, following = _same_pitch_neighbours(notes)
     gap = np.where(following >= 0, notes["onset"][following] - notes["onset"], np.iinfo(np.int64).max)
     cut = notes["duration"] > gap
