@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import shutil
 import sqlite3
 import struct
@@ -41,6 +42,8 @@ CACHE_FORMAT = 1  # raise when the layout above changes
 CHECKED_BYTES = 1 << 26  # arrays up to 64 MiB are checked byte by byte when opened; of larger ones only the size
 FRESH_NS = 2_000_000_000  # a file changed this recently may change again without its time showing it
 LOCK_TIMEOUT_S = 60
+KEPT_DAYS = 60  # corpora and versions that nobody has opened for so long are removed
+ABANDONED_DAYS = 1  # what an interrupted writer left behind
 
 logger = logging.getLogger("melodygru")
 
@@ -199,6 +202,8 @@ class Cache:
                 (self.root / name).mkdir(parents=True, exist_ok=True)
             if not os.access(self.root, os.W_OK | os.X_OK):
                 raise PermissionError(13, "Permission denied")
+            os.utime(self.root)
+            _sweep(folder)
 
     def __enter__(self) -> Cache:
         return self
@@ -287,6 +292,23 @@ class Cache:
 
     def corpus_folder(self, key: str) -> Path:
         return self.root / "corpora" / key
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what is out of use. Only folders that are certainly ours: the cache's place is the user's choice."""
+    now = time.time()
+    for version_folder in folder.iterdir():
+        if not (re.fullmatch(r"v\d+-[0-9a-f]{12}", version_folder.name) and (version_folder / "corpora").is_dir()):
+            continue
+        candidates = [version_folder, *(version_folder / "corpora").iterdir()]
+        for candidate in candidates:
+            days = ABANDONED_DAYS if candidate.name.startswith(".") else KEPT_DAYS
+            try:
+                old = now - candidate.stat().st_mtime > days * 86_400
+            except FileNotFoundError:
+                continue  # another process was faster
+            if old:
+                shutil.rmtree(candidate, ignore_errors=True)
 
 
 def write_aside(path: Path, data: bytes) -> None:
@@ -385,6 +407,7 @@ def open_corpus(cache: Cache, key: str) -> tuple[dict[str, np.ndarray], dict[str
     if not folder.is_dir():
         return None
     try:
+        os.utime(folder)  # in use: see _sweep
         check, _, body = (folder / "corpus.json").read_bytes().partition(b"\n")
         if int(check, 16) != zlib.crc32(body):
             raise ValueError("corpus.json does not agree with its checksum")
@@ -401,7 +424,7 @@ def open_corpus(cache: Cache, key: str) -> tuple[dict[str, np.ndarray], dict[str
                 raise ValueError(f"{name}.npy does not agree with its checksum")
         return arrays, about
     except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
-        logger.warning("the cached corpus %s is damaged (%s); making it again", folder, error)
+        logger.warning("the cached corpus %s is damaged (%s); making it again", folder, str(error))
         aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".old-"))
         with _guarded(str(folder)):
             try:

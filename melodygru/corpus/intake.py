@@ -98,7 +98,7 @@ def intake(
         except CacheDamaged as error:
             if rebuilt:
                 raise CorpusError(f"the cache fails again after it was rebuilt: {error}; check the disk") from error
-            logger.warning("the cache is damaged (%s); reading the files again", error)
+            logger.warning("the cache is damaged (%s); reading the files again", str(error))
             rebuilt = True
             try:
                 with Cache(place) as store:
@@ -108,7 +108,7 @@ def intake(
         except CacheUnusable as error:
             if place is None:
                 raise CorpusError(f"no room for temporary files: {error}; set TMPDIR to a folder with space") from error
-            logger.warning("the cache cannot be used (%s); going on without it", error)
+            logger.warning("the cache cannot be used (%s); going on without it", str(error))
             place = None
 
 

@@ -144,11 +144,10 @@ def _evidence(evidence: Mapping[str, Any]) -> str:
     if decided == "given":
         return "as asked"
     if decided == "no beat":
-        return f"found: {evidence['metrical_pieces']:,} of {evidence['pieces']:,} pieces keep to a beat"
-    kind = "onsets and ends" if decided == "ends" else "onsets"
-    shares = evidence["onsets"]
-    listed = ", ".join(f"{n}: {share:.1%}" for n, share in shares.items() if int(n) <= 12)
-    return f"found: {kind} on a grid of n steps per beat, beyond chance, {listed}"
+        return f"found; {evidence['metrical_pieces']:,} of {evidence['pieces']:,} pieces keep to a beat"
+    shares = ", ".join(f"{n}: {share:.1%}" for n, share in evidence["onsets"].items() if int(n) <= 12)
+    ends = "; the ends of notes ask for it" if decided == "ends" else ""
+    return f"found; onsets on n steps per beat, chance taken out: {shares}{ends}"
 
 
 BIN_MS = 0.05  # resolution of the 99th percentile
