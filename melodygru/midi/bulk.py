@@ -57,14 +57,8 @@ def read(source: Path | str | bytes) -> Reading:
     """
     data = load(source)
     header = parse_chunks(data)
-    reading = _read_sound(data, header)
+    reading = read_sound(data, header)
     return read_reference(data) if reading is None else reading
-
-
-def is_bulk(source: Path | str | bytes) -> bool:
-    """Whether `read` takes the vectorised way: every track whole, with two data bytes in all running status."""
-    data = load(source)
-    return _read_sound(data, parse_chunks(data)) is not None
 
 
 def _event_starts(data: np.ndarray, quantity_bytes: np.ndarray, header: Header) -> tuple[np.ndarray, np.ndarray] | None:
@@ -98,7 +92,9 @@ def _event_starts(data: np.ndarray, quantity_bytes: np.ndarray, header: Header) 
             at = stride[at]
         starts = np.array(walk, np.int32)
         for step in (four, two, links):
-            starts = np.stack([starts, step[starts]], axis=1).ravel()
+            pairs = np.empty((len(starts), 2), np.int32)
+            pairs[:, 0], pairs[:, 1] = starts, step[starts]
+            starts = pairs.ravel()
         starts = starts[: np.searchsorted(starts, stop)]
         if len(starts) == 0 or not _ends_track(data, quantity_bytes, int(starts[-1]), stop):
             return None
@@ -138,8 +134,11 @@ def _quantities(data: np.ndarray, quantity_bytes: np.ndarray, starts: np.ndarray
     return values
 
 
-def _read_sound(data: bytes, header: Header) -> Reading | None:
-    """The reading of a file whose tracks are all whole; None if one is not, or has running status of one data byte."""
+def read_sound(data: bytes, header: Header) -> Reading | None:
+    """The reading of a file whose tracks are all whole; None if one is not, or has running status of one data byte.
+
+    What it returns None for is rare, and left to `read_reference`.
+    """
     padded = np.zeros(len(data) + PADDING, np.uint8)
     padded[: len(data)] = np.frombuffer(data, np.uint8)
     quantity_bytes = _quantity_bytes(padded)

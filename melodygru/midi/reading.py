@@ -27,6 +27,7 @@ from melodygru.notes import (
 
 MAX_TICKS = 2**27  # 134 million: 38 hours at 480 ticks per beat and 120 qpm
 MAX_BEATS = 2**20  # 145 hours at 120 qpm; the smaller limit holds when a beat has few ticks
+MAX_TRACKS = 65_535  # what a header can claim
 MAX_FILE_BYTES = 2**23  # 8 MiB is two million notes; what is larger is no piece of music
 DRUM_CHANNEL = 9
 PREAMBLE_BYTES = 4096  # how far into a file the header may begin (RIFF wrappers, MacBinary headers)
@@ -139,7 +140,7 @@ def parse_chunks(data: bytes) -> Header:
     grid = _division_grid(division)
     spans: list[tuple[int, int]] = []
     position = start + 8 + size
-    while position + 8 <= len(data):
+    while position + 8 <= len(data) and len(spans) < MAX_TRACKS:
         name = data[position : position + 4]
         if not (name.isascii() and name.decode("ascii").isprintable()):
             position = data.find(b"MTrk", position)
