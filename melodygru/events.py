@@ -18,9 +18,10 @@ the price of ln(width) nats, up to `TIMES.maximum`.
 
 Context
 -------
-All that the model is told about a piece beyond the previous event, as integer ids into one embedding table (0 is
-"nothing"). It follows from the events so far alone (and from the piece conditions, style and metre):
+All that the model is told about a piece, as integer ids into one embedding table (0 is "nothing"). It follows from
+the events so far alone (and from the piece conditions, style and metre):
 
+    previous[t] the fields of event t-1, or the start of the piece
     before[t]   known before event t: what followed the last time that the preceding 3, 6 or 12 events occurred
                 in this piece (recall), seen as a shift
     context[t]  known once event t's onset is: conditions, position in the bar and beat, bar, place in the chord,
@@ -67,6 +68,9 @@ from melodygru.notes import (
 FIELDS = ("shift", "program", "pitch", "duration", "velocity")
 SHIFT, PROGRAM, PITCH, DURATION, VELOCITY = range(5)
 END = 0  # the program class that ends a piece
+
+# What the model is given of a window of events, see `Events.window`.
+INPUTS = ("fields", "previous", "before", "context", "voice", "taken", "limits")
 
 N_VELOCITIES = 32
 VELOCITY_WIDTH = 128 // N_VELOCITIES
@@ -251,6 +255,11 @@ class Vocabulary:
             "recall_shift": len(self.recall) * N_SPANS,
             "recall_note": len(self.recall) * self.n_places * N_PITCHES,
             "recall_duration": len(self.recall) * N_SPANS,
+            "start": 1,
+            "shift": TIMES.size,
+            "note": self.n_places * N_PITCHES,
+            "duration": self.n_places * TIMES.size,
+            "velocity": N_VELOCITIES if self.models_velocity else 0,
         }
         first, blocks = 1, {}
         for name, size in sizes.items():
@@ -272,6 +281,44 @@ class Vocabulary:
     def n_before(self) -> int:
         """Ids in one row of `before`."""
         return len(self.recall)
+
+    def previous_ids(self, fields: np.ndarray) -> np.ndarray:
+        """Ids of events as the model hears them one step later.
+
+        Parameters
+        ----------
+        fields : array, shape (..., 5), classes of notes; a row of -1 is the start of the piece
+
+        Returns
+        -------
+        ids : array, shape (..., 4), int32
+        """
+        blocks = self.blocks
+        ids = np.zeros((*fields.shape[:-1], 4), np.int32)
+        start = fields[..., PITCH] < 0
+        place = self.place_of_class[fields[..., PROGRAM]]
+        ids[..., 0] = np.where(start, blocks["start"], blocks["shift"] + fields[..., SHIFT])
+        ids[..., 1] = np.where(start, 0, blocks["note"] + place * N_PITCHES + fields[..., PITCH])
+        ids[..., 2] = np.where(start, 0, blocks["duration"] + place * TIMES.size + fields[..., DURATION])
+        if self.models_velocity:
+            ids[..., 3] = np.where(start, 0, blocks["velocity"] + fields[..., VELOCITY])
+        return ids
+
+    def head_blocks(self, field: str) -> dict[str, int]:
+        """First id of each block of the table that a field's head has of what was chosen before it.
+
+        The blocks are the earlier fields' classes and, once the program is chosen, its last two pitches (see
+        `Events.voice`). The table's size is under "end"; id 0 is "nothing".
+        """
+        blocks, first = {}, 1
+        for earlier in self.fields[: self.fields.index(field)]:
+            blocks[earlier] = first
+            first += self.size(earlier)
+        if "program" in blocks:
+            for name in ("voice_1", "voice_2"):
+                blocks[name] = first - 1  # a voice is a pitch plus 1
+                first += N_PITCHES
+        return {**blocks, "end": first}
 
     # -- piece conditions
 
@@ -355,6 +402,7 @@ class Events:
         Classes as in the module's table; -1 where END has none, and for an unmodelled velocity.
     charge : array, shape (T, 5), float32
         ln(width) of the classes of shift and duration: nats for the place inside the class. 0 elsewhere.
+    previous : array, shape (T, 4), int32
     before : array, shape (T, vocabulary.n_before), int32
     context : array, shape (T, vocabulary.n_context), int32
     voice : array, shape (T, 2), int32
@@ -369,6 +417,7 @@ class Events:
 
     fields: np.ndarray
     charge: np.ndarray
+    previous: np.ndarray
     before: np.ndarray
     context: np.ndarray
     voice: np.ndarray
@@ -378,6 +427,27 @@ class Events:
 
     def __len__(self) -> int:
         return len(self.fields)
+
+    def window(self, start: int, stop: int) -> dict[str, np.ndarray]:
+        """What the model is given of events [start, stop), padded at the end where the piece is over.
+
+        Returns
+        -------
+        inputs : dict of arrays, one for each of INPUTS, first axis stop - start
+            `context` has one row more: its first is that of event start - 1. Padding is -1 in `fields`, else 0.
+        """
+        inputs = {}
+        for name in INPUTS:
+            values = getattr(self, name)
+            first = start - 1 if name == "context" else start
+            rows = values[max(first, 0) : stop]
+            before = int(first < 0)
+            after = stop - first - before - len(rows)
+            if before or after:
+                fill = -1 if name == "fields" else 0
+                rows = np.pad(rows, [(before, after), (0, 0)], constant_values=fill)
+            inputs[name] = rows
+        return inputs
 
 
 def representable(sequence: NoteSequence, vocabulary: Vocabulary) -> tuple[NoteSequence, Changes]:
@@ -525,6 +595,7 @@ def encode(
     return Events(
         fields=fields,
         charge=charge,
+        previous=vocabulary.previous_ids(np.concatenate([np.full((1, 5), -1, np.int32), fields[:-1]])),
         before=before,
         context=context,
         voice=_voice(program, pitch),
@@ -834,6 +905,7 @@ __all__ = [
     "DURATION",
     "END",
     "FIELDS",
+    "INPUTS",
     "PITCH",
     "PROGRAM",
     "SHIFT",

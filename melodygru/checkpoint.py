@@ -1,0 +1,192 @@
+"""Checkpoints: one `.keras` file, complete by itself, read here without TensorFlow.
+
+A `.keras` file is a zip archive with `config.json` (the model's class and settings) and `model.weights.h5`. Ours
+holds in its settings the vocabulary, the architecture and a card: grid, training history, corpus fingerprint,
+seed, versions, time. It holds no pickles and no code; reading one from a stranger is safe.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import os
+import zipfile
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from melodygru.errors import CheckpointError, SettingError
+from melodygru.events import Vocabulary
+
+CLASS_NAME = "MelodyGRU"
+SHIPPED = "starter.keras"
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Sizes of the model and its regularisation, all that is not the vocabulary.
+
+    Parameters
+    ----------
+    layers, units : the GRU stack
+    embedding : width of the embeddings, the GRU's input
+    head : width of each head's hidden layer
+    drop_ids : share of the context's ids left out, one by one, in training
+    drop_input, drop_layer, drop_head : variational dropout (one mask for all steps) on the GRU's input and on each
+        layer's output; dropout on the heads' hidden layers
+    """
+
+    layers: int
+    units: int
+    embedding: int
+    head: int
+    drop_ids: float = 0.1
+    drop_input: float = 0.1
+    drop_layer: float = 0.3
+    drop_head: float = 0.3
+
+    @classmethod
+    def preset(cls, name: str) -> Architecture:
+        """One of PRESETS; SettingError names them all."""
+        try:
+            return PRESETS[name]
+        except KeyError:
+            raise SettingError(f"preset {name!r}: expected one of {', '.join(PRESETS)}") from None
+
+
+PRESETS = {
+    "tiny": Architecture(layers=1, units=128, embedding=64, head=64),
+    "small": Architecture(layers=2, units=256, embedding=128, head=128),
+    "base": Architecture(layers=2, units=512, embedding=256, head=256),
+    "large": Architecture(layers=3, units=768, embedding=384, head=384),
+}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint's contents.
+
+    Attributes
+    ----------
+    vocabulary : Vocabulary
+    architecture : Architecture
+    card : dict
+        What is known of the training: history, corpus, seed, versions, `recorded` (ISO 8601, UTC).
+    weights : dict of name -> array, float32
+        Names as in `melodygru.model`: `bag`, `gru/0/kernel`, `head/shift/output/bias`, ...
+    """
+
+    vocabulary: Vocabulary
+    architecture: Architecture
+    card: dict[str, Any]
+    weights: dict[str, np.ndarray]
+
+    @property
+    def n_parameters(self) -> int:
+        return sum(weight.size for weight in self.weights.values())
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The model's settings as plain values: `vocabulary`, `architecture`, `card`.
+
+    Raises
+    ------
+    CheckpointError
+        The file is missing, damaged, or holds another kind of model.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            config = json.loads(archive.read("config.json"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such checkpoint") from None
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
+        raise CheckpointError(f"{path}: not a readable .keras file ({error})") from error
+    settings = config.get("config") if isinstance(config, dict) else None
+    if config.get("class_name") != CLASS_NAME or not isinstance(settings, dict) or "vocabulary" not in settings:
+        raise CheckpointError(
+            f"{path}: holds a {config.get('class_name', 'nameless')} model, expected {CLASS_NAME}; "
+            "make one with melodygru train"
+        )
+    return settings
+
+
+def read(path: Path) -> Checkpoint:
+    """Read a checkpoint without TensorFlow. Raises CheckpointError as `read_settings` does."""
+    import h5py
+
+    settings = read_settings(path)
+    try:
+        vocabulary = Vocabulary.from_dict(settings["vocabulary"])
+        architecture = Architecture(**settings["architecture"])
+        with zipfile.ZipFile(path) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r") as file:
+            weights = _weights(file, architecture, vocabulary)
+    except (OSError, zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: damaged, or written by another version of melodygru ({error})") from error
+    return Checkpoint(vocabulary, architecture, settings.get("card", {}), weights)
+
+
+def find(model: Path | None = None) -> Path:
+    """The checkpoint to use: the one given, else the newest (by recorded time) in ./checkpoints, else the shipped one.
+
+    Raises
+    ------
+    CheckpointError
+        There is none.
+    """
+    if model is not None:
+        if not model.exists():
+            raise CheckpointError(f"{model}: no such checkpoint")
+        return model
+    found = []
+    for path in sorted(Path("checkpoints").glob("*.keras")):
+        try:
+            found.append((str(read_settings(path).get("card", {}).get("recorded", "")), path))
+        except CheckpointError:
+            continue
+    if found:
+        return max(found)[1]
+    shipped = shipped_path()
+    if shipped is None:
+        raise CheckpointError("no checkpoint in ./checkpoints, and none came with melodygru: run melodygru train first")
+    return shipped
+
+
+def shipped_path() -> Path | None:
+    """The checkpoint that comes with the package, if it is there."""
+    try:
+        path = resources.files("melodygru.checkpoints") / SHIPPED
+    except ModuleNotFoundError:
+        return None
+    return Path(os.fspath(path)) if isinstance(path, Path) and path.is_file() else None
+
+
+def as_settings(vocabulary: Vocabulary, architecture: Architecture, card: dict[str, Any]) -> dict[str, Any]:
+    """Plain JSON values for the model's configuration; the inverse of what `read` does with them."""
+    return {
+        "vocabulary": vocabulary.as_dict(),
+        "architecture": dataclasses.asdict(architecture),
+        "card": card,
+    }
+
+
+def _weights(file: Any, architecture: Architecture, vocabulary: Vocabulary) -> dict[str, np.ndarray]:
+    """Keras's weight groups under this project's names."""
+    names = {"bag": "bag/vars/0"}
+    for layer in range(architecture.layers):
+        for index, part in enumerate(("kernel", "recurrent", "bias")):
+            names[f"gru/{layer}/{part}"] = f"gru_{layer}/cell/vars/{index}"
+    for field in vocabulary.fields:
+        for part, group, index in (
+            ("hidden/kernel", "hidden", 0),
+            ("hidden/bias", "hidden", 1),
+            ("output/kernel", "output_layer", 0),
+            ("output/bias", "output_layer", 1),
+        ):
+            names[f"head/{field}/{part}"] = f"head_{field}/{group}/vars/{index}"
+        if field != "shift":
+            names[f"head/{field}/bag"] = f"head_{field}/bag/vars/0"
+    return {name: np.asarray(file[path], np.float32) for name, path in names.items()}

@@ -1,0 +1,374 @@
+"""The Keras model: one GRU step per note, and a chain of heads that factorises the note exactly.
+
+    x_t = bag(previous[t], before[t], context[t-1])          bag: the sum of the ids' embeddings
+    h_t = GRU(x_t, h_{t-1})
+    a_t = bag(before[t], context[t])
+    p(event_t | h_t, x_t, a_t) = p(shift | h, x) p(program or END | h, a, shift) p(pitch | ..., program)
+                                 p(duration | ..., pitch) p(velocity | ..., duration)
+
+What `previous`, `before` and `context` hold is specified in `melodygru.events`. Each head is one hidden layer.
+Events that cannot follow have no probability.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from melodygru.checkpoint import Architecture, as_settings, read_settings
+from melodygru.errors import CheckpointError
+from melodygru.events import DURATION, END, FIELDS, INPUTS, PROGRAM, SHIFT, TIMES, Vocabulary
+
+IMPOSSIBLE = -1e9  # a logit; finite, so that nothing becomes NaN should every class be impossible
+
+
+@keras.saving.register_keras_serializable("melodygru")
+class GRU(keras.layers.GRU):
+    """`keras.layers.GRU` with a faster loop where there is no cuDNN: same weights, values and gradients.
+
+    On a GPU the stock layer runs, with cuDNN. On a CPU the stock loop multiplies the inputs inside the loop and
+    accumulates weight gradients step by step; here the input projection is one product before the loop, and the
+    weight gradients are one product after it.
+    """
+
+    def inner_loop(self, sequences, initial_state, mask, training=False):
+        plain = (
+            mask is None
+            and self.reset_after
+            and self.use_bias
+            and not (self.dropout or self.recurrent_dropout or self.go_backwards or self.unroll)
+            and self.activation is keras.activations.tanh
+            and self.recurrent_activation is keras.activations.sigmoid
+        )
+        if not plain or tf.config.list_logical_devices("GPU"):
+            return super().inner_loop(sequences, initial_state, mask, training)
+        state = initial_state[0] if isinstance(initial_state, (list, tuple)) else initial_state
+        cell = self.cell
+        bias = tf.convert_to_tensor(cell.bias)
+        kernel = tf.cast(tf.convert_to_tensor(cell.kernel), sequences.dtype)
+        recurrent = tf.cast(tf.convert_to_tensor(cell.recurrent_kernel), sequences.dtype)
+        bias = tf.cast(bias, sequences.dtype)
+        batch, steps = tf.shape(sequences)[0], tf.shape(sequences)[1]
+        width = sequences.shape[-1]
+        by_time = tf.reshape(tf.transpose(sequences, [1, 0, 2]), [-1, width])
+        projected = tf.reshape(tf.matmul(by_time, kernel) + bias[0], [steps, batch, 3 * self.units])
+        outputs = _recurrence(projected, tf.cast(state, sequences.dtype), recurrent, bias[1])
+        last = outputs[-1]
+        outputs = tf.transpose(outputs, [1, 0, 2])
+        outputs.set_shape([sequences.shape[0], sequences.shape[1], self.units])
+        return last, outputs if self.return_sequences else last[:, None], [last]
+
+
+@tf.custom_gradient
+def _recurrence(projected: tf.Tensor, state: tf.Tensor, recurrent: tf.Tensor, bias: tf.Tensor):
+    """The GRU's recurrent part over time-major projected inputs, gates in the order z, r, candidate.
+
+    projected: (T, B, 3H), state: (B, H), recurrent: (H, 3H), bias: (3H,). Returns (T, B, H).
+    """
+    steps = tf.shape(projected)[0]
+    dtype = projected.dtype
+    units = recurrent.shape[0]
+
+    def forward(t, h, states, gates):
+        inner = tf.matmul(h, recurrent) + bias
+        x = projected[t]
+        zr = tf.sigmoid(x[:, : 2 * units] + inner[:, : 2 * units])
+        z, r = zr[:, :units], zr[:, units:]
+        inner_h = inner[:, 2 * units :]
+        candidate = tf.tanh(x[:, 2 * units :] + r * inner_h)
+        h = candidate + z * (h - candidate)
+        gates = gates.write(t, tf.concat([zr, candidate, inner_h], 1))
+        return t + 1, h, states.write(t, h), gates
+
+    arrays = [tf.TensorArray(dtype, steps, element_shape=[None, k * units]) for k in (1, 4)]
+    _, _, states, gates = tf.while_loop(
+        lambda t, *_: t < steps, forward, (tf.constant(0), state, *arrays), maximum_iterations=steps
+    )
+    states, gates = states.stack(), gates.stack()
+
+    def gradient(d_states):
+        previous = tf.concat([state[None], states[:-1]], 0)
+        # All that does not depend on the gradient's own recursion is one fused step over the whole window.
+        z, r, candidate, inner_h = tf.split(gates, 4, 2)
+        to_candidate = (1 - z) * (1 - candidate * candidate)
+        to_z = (previous - candidate) * z * (1 - z)
+        to_r = inner_h * r * (1 - r)
+        transposed = tf.transpose(recurrent)
+
+        def backward(i, d_h, out):
+            t = steps - 1 - i
+            d_h = d_h + d_states[t]
+            d_candidate = d_h * to_candidate[t]
+            d_zr = tf.concat([d_h * to_z[t], d_candidate * to_r[t]], 1)
+            d_inner = tf.concat([d_zr, d_candidate * r[t]], 1)
+            out = out.write(t, tf.concat([d_zr, d_candidate], 1))
+            return i + 1, d_h * z[t] + tf.matmul(d_inner, transposed), out
+
+        out = tf.TensorArray(dtype, steps, element_shape=[None, 3 * units])
+        _, d_state, d_projected = tf.while_loop(
+            lambda i, *_: i < steps, backward, (tf.constant(0), tf.zeros_like(state), out), maximum_iterations=steps
+        )
+        d_projected = d_projected.stack()
+        d_inner = tf.concat([d_projected[..., : 2 * units], d_projected[..., 2 * units :] * r], 2)
+        d_inner = tf.reshape(d_inner, [-1, 3 * units])
+        d_recurrent = tf.matmul(tf.reshape(previous, [-1, units]), d_inner, transpose_a=True)
+        return d_projected, d_state, d_recurrent, tf.reduce_sum(d_inner, 0)
+
+    return states, gradient
+
+
+@keras.saving.register_keras_serializable("melodygru")
+class Bag(keras.layers.Layer):
+    """The sum of the embeddings of a row of ids; id 0 adds nothing.
+
+    Input shape (..., ids), integers in [0, rows); output shape (..., width). `drop` is the share of ids left out,
+    one by one, in training.
+    """
+
+    def __init__(self, rows: int, width: int, drop: float = 0.0, seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rows, self.width, self.drop = rows, width, drop
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def build(self, input_shape: Any = None) -> None:
+        initializer = keras.initializers.RandomNormal(stddev=0.1, seed=int(self.seed_generator._initial_seed))
+        self.table = self.add_weight(name="table", shape=(self.rows, self.width), initializer=initializer)
+        self.built = True
+
+    def call(self, ids: tf.Tensor, training: bool = False) -> tf.Tensor:
+        heard = ids > 0
+        if training and self.drop:
+            heard &= keras.random.uniform(tf.shape(ids), seed=self.seed_generator, dtype="float32") >= self.drop
+        lead = tf.shape(ids)[:-1]
+        where = tf.where(tf.reshape(heard, [-1, ids.shape[-1]]))  # (heard ids, 2)
+        total = tf.sparse.segment_sum(
+            tf.cast(tf.convert_to_tensor(self.table), self.compute_dtype),
+            tf.boolean_mask(ids, heard),
+            where[:, 0],
+            num_segments=tf.reduce_prod(lead),
+        )
+        return tf.reshape(total, tf.concat([lead, [self.width]], 0))
+
+
+@keras.saving.register_keras_serializable("melodygru")
+class Head(keras.layers.Layer):
+    """One link of the chain: a hidden layer over the features and the fields chosen before, then the logits.
+
+    Inputs: features (B, T, width) and ids (B, T, k) into a table of what was chosen before; `rows` 1 means nothing
+    was. Output: (B, T, classes).
+    """
+
+    def __init__(self, classes: int, width: int, features: int, rows: int, drop: float, seed: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.features = features
+        self.hidden = keras.layers.Dense(width, name="hidden", kernel_initializer=_glorot(seed))
+        self.output_layer = keras.layers.Dense(
+            classes, name="output", dtype="float32", kernel_initializer=_glorot(seed + 1)
+        )
+        self.bag = Bag(rows, width, seed=seed + 2, name="bag") if rows > 1 else None
+        self.dropout = keras.layers.Dropout(drop, seed=seed + 3)
+
+    def build(self, input_shape: Any = None) -> None:
+        self.hidden.build((None, None, self.features))
+        self.output_layer.build((None, None, self.hidden.units))
+        if self.bag is not None:
+            self.bag.build()
+        self.built = True
+
+    def call(self, features: tf.Tensor, ids: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
+        hidden = self.hidden(features)
+        if self.bag is not None:
+            hidden += self.bag(ids, training=training)
+        return self.output_layer(self.dropout(tf.nn.relu(hidden), training=training))
+
+
+def _glorot(seed: int) -> keras.initializers.Initializer:
+    return keras.initializers.GlorotUniform(seed=seed)
+
+
+@keras.saving.register_keras_serializable("melodygru")
+class MelodyGRU(keras.Model):
+    """The model of a vocabulary's events.
+
+    Called with a batch of windows (`Events.window`, stacked: a dict of arrays, first axes (B, T)), it returns the
+    log-likelihood of every field of every event, in nats: shape (B, T, 5), float32, the charge for places inside
+    wide time classes included; 0 where an event has no such field, and for padding.
+
+    Parameters
+    ----------
+    vocabulary, architecture, card : dict
+        Plain values, see `melodygru.checkpoint.as_settings`.
+    seed : int
+        Of the initial weights.
+    """
+
+    def __init__(
+        self,
+        vocabulary: dict[str, Any],
+        architecture: dict[str, Any],
+        card: dict[str, Any] | None = None,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.vocabulary = Vocabulary.from_dict(vocabulary)
+        self.architecture = a = Architecture(**architecture)
+        self.card = dict(card or {})
+        self.seed = seed
+        v = self.vocabulary
+        seeds = iter(range(10_000 * seed, 10_000 * seed + 1000))
+        self.bag = Bag(v.n_context_ids, a.embedding, a.drop_ids, seed=next(seeds), name="bag")
+        self.bag.build()
+        one_mask = (None, 1, None)
+        self.drop_input = keras.layers.Dropout(a.drop_input, noise_shape=one_mask, seed=next(seeds))
+        for index in range(a.layers):
+            gru = GRU(
+                a.units,
+                return_sequences=True,
+                return_state=True,
+                kernel_initializer=_glorot(next(seeds)),
+                recurrent_initializer=keras.initializers.Orthogonal(seed=next(seeds)),
+                name=f"gru_{index}",
+            )
+            gru.build((None, None, a.units if index else a.embedding))
+            setattr(self, f"gru_{index}", gru)
+            setattr(self, f"drop_{index}", keras.layers.Dropout(a.drop_layer, noise_shape=one_mask, seed=next(seeds)))
+        self._head_blocks = {}
+        for index, field in enumerate(v.fields, 100):
+            blocks = v.head_blocks(field)
+            self._head_blocks[field] = {name: first for name, first in blocks.items() if name != "end"}
+            head = Head(
+                v.size(field),
+                a.head,
+                a.units + a.embedding,
+                blocks["end"],
+                a.drop_head,
+                10_000 * seed + 10 * index,
+                name=f"head_{field}",
+            )
+            head.build()
+            setattr(self, f"head_{field}", head)
+        self.built = True
+
+    def call(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+        return self.log_likelihood(inputs, self.initial_state(tf.shape(inputs["fields"])[0]), training)[0]
+
+    def initial_state(self, batch: int | tf.Tensor) -> list[tf.Tensor]:
+        """The state before the first event: a (B, units) tensor for each layer."""
+        return [tf.zeros([batch, self.architecture.units], self.compute_dtype)] * self.architecture.layers
+
+    def log_likelihood(
+        self, inputs: dict[str, tf.Tensor], state: list[tf.Tensor], training: bool = False
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """Log-likelihood of a window that begins in `state`, as from a call, and the state at its end."""
+        fields = tf.cast(inputs["fields"], tf.int32)
+        logits, state = self.logits(inputs, state, training)
+        columns = []
+        for column, field in enumerate(FIELDS):
+            if field not in self.vocabulary.fields:
+                columns.append(tf.zeros(tf.shape(fields)[:2]))
+                continue
+            target = fields[..., column]
+            chosen = tf.maximum(target, 0)
+            log_p = -tf.nn.sparse_softmax_cross_entropy_with_logits(chosen, logits[field])
+            if column in (SHIFT, DURATION):
+                log_p -= tf.gather(tf.constant(TIMES.log_width, tf.float32), chosen)
+            columns.append(tf.where(target >= 0, log_p, 0.0))
+        return tf.stack(columns, -1), state
+
+    def logits(
+        self, inputs: dict[str, tf.Tensor], state: list[tf.Tensor], training: bool = False
+    ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
+        """Logits of each field, (B, T, classes) float32, given the fields before it in `inputs`, and the end state."""
+        before = self.bag(tf.cast(inputs["before"], tf.int32), training=training)
+        context = self.bag(tf.cast(inputs["context"], tf.int32), training=training)
+        x = self.bag(tf.cast(inputs["previous"], tf.int32), training=training) + before + context[:, :-1]
+        at_onset = before + context[:, 1:]
+        h = self.drop_input(x, training=training)
+        end_state = []
+        for index in range(self.architecture.layers):
+            h, last = getattr(self, f"gru_{index}")(h, initial_state=[state[index]])
+            h = getattr(self, f"drop_{index}")(h, training=training)
+            end_state.append(last)
+        chosen = self._chosen(inputs)
+        logits = {}
+        for field in self.vocabulary.fields:
+            features = tf.concat([h, x if field == "shift" else at_onset], -1)
+            ids = [tf.where(chosen[n] >= 0, first + chosen[n], 0) for n, first in self._head_blocks[field].items()]
+            head = getattr(self, f"head_{field}")
+            logits[field] = head(features, tf.stack(ids, -1) if ids else None, training=training)
+        return self._only_possible(logits, inputs), end_state
+
+    def _chosen(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """What the heads are told of earlier choices, by block name: (B, T) classes, -1 for none."""
+        fields, voice = tf.cast(inputs["fields"], tf.int32), tf.cast(inputs["voice"], tf.int32)
+        chosen = {field: fields[..., column] for column, field in enumerate(FIELDS)}
+        for lag in (1, 2):
+            chosen[f"voice_{lag}"] = tf.where(voice[..., lag - 1] > 0, voice[..., lag - 1], -1)
+        return chosen
+
+    def _only_possible(self, logits: dict[str, tf.Tensor], inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """The logits with what cannot follow made impossible."""
+        limits = tf.cast(inputs["limits"], tf.int32)
+        stacks, floor, may_end = limits[..., 0:1], limits[..., 1:2], limits[..., 2:3]
+        shift = tf.range(self.vocabulary.size("shift"))
+        program = tf.range(self.vocabulary.size("program"))
+        bits = tf.bitwise.right_shift(tf.cast(inputs["taken"], tf.int32)[..., None], tf.range(8)) & 1
+        taken = tf.reshape(bits, tf.concat([tf.shape(limits)[:2], [128]], 0))
+        impossible = {
+            "shift": (shift == 0) & (stacks == 0),
+            "program": tf.where(program == END, may_end == 0, program < floor),
+            "pitch": taken > 0,
+        }
+        return {
+            field: tf.where(impossible[field], IMPOSSIBLE, values) if field in impossible else values
+            for field, values in logits.items()
+        }
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Mean nats per event."""
+        events = tf.reduce_sum(tf.cast(x["fields"][..., PROGRAM] >= 0, tf.float32))
+        return -tf.reduce_sum(y_pred) / tf.maximum(events, 1.0)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            **as_settings(self.vocabulary, self.architecture, self.card),
+            "seed": self.seed,
+        }
+
+    def get_build_config(self) -> None:
+        return None  # everything is built in __init__
+
+
+
+def save(model: MelodyGRU, path: Path, card: dict[str, Any] | None = None) -> None:
+    """Write a checkpoint, aside first and then renamed, so that `path` is never half-written."""
+    if card is not None:
+        model.card = dict(card)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.stem}.{os.getpid()}.keras")
+    try:
+        model.save(aside)
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def load_model(path: str | Path) -> MelodyGRU:
+    """The Keras model of a checkpoint.
+
+    Raises
+    ------
+    CheckpointError
+        The file is missing, damaged, or holds another kind of model.
+    """
+    read_settings(Path(path))  # says clearly what is wrong with a file that is not ours
+    try:
+        return keras.models.load_model(path)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(f"{path}: damaged, or written by another version of melodygru ({error})") from error

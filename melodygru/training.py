@@ -1,0 +1,711 @@
+"""Training: batches of similar pieces, schedule, validation, resume, fine-tuning; and exact evaluation.
+
+A run is a function of (corpus, settings, seed): the order of pieces, their transposition and stretch follow from
+(seed, epoch, piece), dropout from (seed, step). All else that a run depends on (weights, their average, the
+optimiser, the carried state, the step) is saved, so that an interrupted run that is resumed ends in the same
+weights as an undisturbed one (on one machine, with the same versions and number of threads).
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import math
+import os
+import platform
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import melodygru
+from melodygru.checkpoint import Architecture, as_settings
+from melodygru.errors import SettingError, TrainingError
+from melodygru.events import INPUTS, PITCH, Events, Vocabulary, encode
+from melodygru.model import MelodyGRU, load_model, save
+from melodygru.notes import DRUMS, N_PITCHES, NoteSequence, canonical, transpose
+
+UNKNOWN_SHARE = 0.2  # how often a piece condition is hidden in training, so that "unknown" is learned too
+VALIDATION_EVENTS = 40_000  # heard at most for one figure during training; the final figure hears all
+VALIDATIONS = 24  # figures taken during a run
+VALIDATION_TIME = 0.06  # share of `minutes` that they are expected to take
+LENGTH_JITTER = 0.2  # pieces of lengths within about this factor share a batch
+TRACE_STEPS = 3  # steps not timed: TensorFlow traces in them
+TIMED_STEPS = 12
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that a training run depends on beside the corpus and the architecture.
+
+    Parameters
+    ----------
+    epochs, minutes : one of them is given; minutes become a number of steps once, after the first steps were timed
+    batch, window : pieces heard at once, and events heard between updates (state is carried over windows)
+    learning_rate : at its height; warmed up linearly over `warmup` steps, then a half cosine down to 0
+    weight_decay : AdamW's, on matrices
+    clip : bound of the global gradient norm
+    average : the weights' moving average reaches back this share of the run
+    transpose : pieces are moved by a random number of semitones up to this, as far as the corpus' range allows
+    stretch : pieces on a grid of seconds are stretched or squeezed in time by a random factor up to 1 + stretch
+    patience : validations without improvement before the run stops early; 0 never stops
+    mixed_precision : float16 on GPUs that are fast at it
+    """
+
+    epochs: float | None = None
+    minutes: float | None = None
+    batch: int = 32
+    window: int = 128
+    learning_rate: float = 3e-3
+    warmup: int = 50
+    weight_decay: float = 0.05
+    clip: float = 1.0
+    average: float = 0.03
+    transpose: int = 5
+    stretch: float = 0.05
+    patience: int = 8
+    seed: int = 0
+    mixed_precision: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.epochs is None) == (self.minutes is None):
+            raise SettingError("give either epochs or minutes")
+        for name in ("epochs", "minutes"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise SettingError(f"{name} {value}: expected more than 0")
+        if not 0 <= self.transpose <= 24:
+            raise SettingError(f"transpose {self.transpose}: expected 0..24 semitones")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands, for whoever shows it."""
+
+    step: int
+    steps: int | None  # None while the first steps are timed
+    minutes: float  # trained so far
+    minutes_left: float | None
+    train_nats_per_note: float
+    validation_nats_per_note: float | None  # of the last validation
+    notes_per_second: float
+
+
+# -- pieces and batches
+
+
+class Pieces:
+    """The pieces of a corpus, encoded on demand with the augmentation of an epoch.
+
+    Parameters
+    ----------
+    corpus : sequence of NoteSequence
+    styles : sequence of str or None, one for each piece
+    """
+
+    def __init__(
+        self, corpus: Sequence[NoteSequence], styles: Sequence[str | None], vocabulary: Vocabulary, settings: Settings
+    ) -> None:
+        self.corpus, self.styles, self.vocabulary, self.settings = corpus, styles, vocabulary, settings
+        self.lengths = np.array([len(corpus[i].notes) + 1 for i in range(len(corpus))], np.int64)
+        # The range of each program over the corpus: transposition keeps within it.
+        self.low = np.full(DRUMS + 1, N_PITCHES, np.int64)
+        self.high = np.full(DRUMS + 1, -1, np.int64)
+        for i in range(len(corpus)):
+            notes = corpus[i].notes
+            np.minimum.at(self.low, notes["program"], notes["pitch"])
+            np.maximum.at(self.high, notes["program"], notes["pitch"])
+
+    def plan(self, epoch: int) -> list[np.ndarray]:
+        """The batches of an epoch, as indices of pieces of similar lengths."""
+        rng = np.random.default_rng([self.settings.seed, epoch])
+        key = np.log(self.lengths) + rng.uniform(-LENGTH_JITTER, LENGTH_JITTER, len(self.lengths))
+        order = np.argsort(key, kind="stable")
+        size = self.settings.batch
+        batches = [order[i : i + size] for i in range(0, len(order), size)]
+        return [batches[i] for i in rng.permutation(len(batches))]
+
+    def windows(self, batch: np.ndarray) -> int:
+        """Windows until the longest piece of a batch is over."""
+        return -(-int(self.lengths[batch].max()) // self.settings.window)
+
+    def steps(self, epoch: int) -> int:
+        """Updates in an epoch."""
+        return sum(self.windows(batch) for batch in self.plan(epoch))
+
+    def encode(self, index: int, epoch: int) -> Events:
+        """A piece with the augmentation that an epoch gives it."""
+        rng = np.random.default_rng([self.settings.seed, epoch, index, 1])
+        sequence = self.corpus[index]
+        known = rng.random(2) >= UNKNOWN_SHARE
+        moved = self._augment(sequence, rng)
+        style = self.styles[index] if known[0] else None
+        return encode(moved, self.vocabulary, style, metre_known=bool(known[1]))
+
+    def _augment(self, sequence: NoteSequence, rng: np.random.Generator) -> NoteSequence:
+        notes, length = sequence.notes, sequence.length
+        pitched = notes["program"] != DRUMS
+        if self.settings.transpose and pitched.any():
+            program, pitch = notes["program"][pitched], notes["pitch"][pitched].astype(np.int64)
+            down = min(self.settings.transpose, int((pitch - self.low[program]).min()))
+            up = min(self.settings.transpose, int((self.high[program] - pitch).min()))
+            notes = transpose(notes, int(rng.integers(-down, up + 1)))
+        if self.settings.stretch and not sequence.grid.is_metrical:
+            factor = math.exp(rng.uniform(-1, 1) * math.log1p(self.settings.stretch))
+            stretched = notes.copy()
+            end = np.rint((notes["onset"] + notes["duration"]) * factor).astype(np.int64)
+            stretched["onset"] = np.rint(notes["onset"] * factor).astype(np.int64)
+            stretched["duration"] = np.maximum(1, end - stretched["onset"])
+            notes, _ = canonical(stretched)
+            last = int((notes["onset"] + notes["duration"]).max()) if len(notes) else 0
+            length = max(last, round(length * factor))
+        return dataclasses.replace(sequence, notes=notes, length=length)
+
+    def batch_windows(self, epoch: int, batch: np.ndarray, first: int) -> Iterator[dict[str, np.ndarray]]:
+        """The windows of a batch from number `first` on, each a dict of arrays for the model."""
+        encoded = [self.encode(int(index), epoch) for index in batch]
+        longest = max(len(events) for events in encoded)
+        for start in range(first * self.settings.window, longest, self.settings.window):
+            # The last window is cut to what is left, in steps of 16: padding costs as much as notes.
+            size = min(self.settings.window, -(-(longest - start) // 16) * 16)
+            yield stack([events.window(start, start + size) for events in encoded])
+
+
+def stack(windows: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """A batch of windows, first axis the batch."""
+    return {name: np.stack([window[name] for window in windows]) for name in INPUTS}
+
+
+def prefetch(items: Iterator[Any], depth: int = 4) -> Iterator[Any]:
+    """The same items, made ahead in a thread."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = [pool.submit(next, items, None) for _ in range(depth)]
+        try:
+            while True:
+                item = waiting.pop(0).result()
+                if item is None:
+                    return
+                waiting.append(pool.submit(next, items, None))
+                yield item
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+# -- evaluation
+
+
+def log_likelihoods(
+    model: MelodyGRU, pieces: Sequence[Events], *, batch: int = 32, window: int = 256
+) -> Iterator[tuple[int, np.ndarray]]:
+    """The exact log-likelihood of whole pieces, from their first event to END, with the whole context.
+
+    Yields (index of the piece, array of shape (T, 5) in nats), in no particular order.
+    """
+    step = _evaluation_step(model)
+    order = sorted(range(len(pieces)), key=lambda i: len(pieces[i]))
+    for first in range(0, len(order), batch):
+        group = order[first : first + batch]
+        longest = len(pieces[group[-1]])
+        state = model.initial_state(len(group))
+        columns = []
+        for start in range(0, longest, window):
+            stop = start + min(window, -(-(longest - start) // 16) * 16)
+            log_p, state = step(stack([pieces[i].window(start, stop) for i in group]), state)
+            columns.append(log_p.numpy())
+        log_p = np.concatenate(columns, 1)
+        for row, index in enumerate(group):
+            yield index, log_p[row, : len(pieces[index])]
+
+
+def _evaluation_step(model: MelodyGRU) -> Callable[..., Any]:
+    """The model's log-likelihood of a window, traced once for a model."""
+    if not hasattr(model, "_evaluation_step"):
+        step = tf.function(lambda inputs, state: model.log_likelihood(inputs, state), reduce_retracing=True)
+        object.__setattr__(model, "_evaluation_step", step)
+    return model._evaluation_step
+
+
+def nats_per_note(model: MelodyGRU, pieces: Sequence[Events]) -> float:
+    """Nats of all events, END included, per note."""
+    nats = -sum(float(log_p.sum(dtype=np.float64)) for _, log_p in log_likelihoods(model, pieces))
+    return nats / max(1, sum(len(events) - 1 for events in pieces))
+
+
+# -- the run
+
+
+def learning_rate(settings: Settings, step: int, steps: int | None) -> float:
+    """Linear warm-up, then a half cosine that reaches 0 at the last step."""
+    rate = settings.learning_rate * min(1.0, (step + 1) / settings.warmup)
+    if steps is None or steps <= settings.warmup:
+        return rate
+    done = min(1.0, max(0.0, (step - settings.warmup) / (steps - settings.warmup)))
+    return rate * 0.5 * (1 + math.cos(math.pi * done))
+
+
+@dataclass
+class _Position:
+    """Where a run stands; saved and restored as plain values."""
+
+    step: int = 0
+    steps: int | None = None
+    epoch: int = 0
+    batch: int = 0  # of the epoch's plan
+    window: int = 0  # of the batch, the next to hear
+    seconds: float = 0.0  # trained, over all sessions
+    best: float = math.inf
+    since_best: int = 0
+    recent: list[float] = field(default_factory=lambda: [0.0, 0.0])  # nats and notes since the last history row
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+class Trainer:
+    """One training run, which can be interrupted at any moment and resumed.
+
+    Parameters
+    ----------
+    model : MelodyGRU
+    train, validation : (sequence of NoteSequence, sequence of styles) pairs; the sequences on the vocabulary's grid
+    settings : Settings
+    output : Path
+        The best checkpoint so far; beside it lie `<stem>.resume` while the run is unfinished, and `<stem>.csv`.
+    card : dict
+        Goes into the checkpoint, with the history and what else the run knows.
+    """
+
+    def __init__(
+        self,
+        model: MelodyGRU,
+        train: tuple[Sequence[NoteSequence], Sequence[str | None]],
+        validation: tuple[Sequence[NoteSequence], Sequence[str | None]],
+        settings: Settings,
+        output: Path,
+        card: dict[str, Any] | None = None,
+        log_dir: Path | None = None,
+    ) -> None:
+        self.model, self.settings, self.output = model, settings, output
+        self.card = dict(card or {})
+        self.pieces = Pieces(*train, model.vocabulary, settings)
+        self.validation = _sample_validation(*validation, model.vocabulary, settings.seed)
+        self.position = _Position()
+        self.optimizer = keras.optimizers.AdamW(
+            settings.learning_rate, beta_2=0.99, weight_decay=settings.weight_decay, epsilon=1e-8
+        )
+        biases = [v for v in model.trainable_variables if v.path.endswith("bias")]
+        self.optimizer.exclude_from_weight_decay(var_list=biases)
+        self.optimizer.build(model.trainable_variables)
+        self.average = [tf.Variable(v.value, trainable=False) for v in model.trainable_variables]
+        self.state = model.initial_state(1)
+        self._generators = _seed_generators(model)
+        self._step = tf.function(self._train_step, reduce_retracing=True)
+        self._log = _Log(output.with_suffix(".csv"), log_dir)
+        self._stop = threading.Event()
+        self._plan: list[np.ndarray] = []
+        self._planned_epoch = -1
+
+    @property
+    def resume_path(self) -> Path:
+        return self.output.with_suffix(".resume")
+
+    def _train_step(self, inputs, state, step, rate, decay):
+        """One update; returns the window's nats and the state at its end."""
+        for index, generator in enumerate(self._generators):
+            # Dropout follows from (seed, step): whatever was drawn before is forgotten.
+            seed = [self.settings.seed * 1009 + index, step * 64]
+            generator.state.assign(tf.cast(tf.stack(seed), generator.state.dtype))
+        scale = 1024.0 if self.settings.mixed_precision else 1.0  # keeps small float16 gradients from vanishing
+        with tf.GradientTape() as tape:
+            log_p, state = self.model.log_likelihood(inputs, state, training=True)
+            nats = -tf.reduce_sum(log_p)
+            # Per place of the nominal batch, not per note of this window: each note weighs the same.
+            loss = nats / (self.settings.batch * self.settings.window) * scale
+        variables = self.model.trainable_variables
+        gradients = [tf.convert_to_tensor(g) / scale for g in tape.gradient(loss, variables)]
+        gradients, norm = tf.clip_by_global_norm(gradients, self.settings.clip)
+        self.optimizer.learning_rate.assign(rate)
+        if not self.settings.mixed_precision or tf.math.is_finite(norm):
+            self.optimizer.apply(gradients, variables)
+        for average, variable in zip(self.average, variables, strict=True):
+            average.assign_sub((1 - decay) * (average - variable.value))
+        return nats, state
+
+    # -- saving and restoring
+
+    def _arrays(self) -> list[Any]:
+        return [*self.model.trainable_variables, *self.optimizer.variables, *self.average]
+
+    def save_state(self) -> None:
+        """Save all that the run depends on, aside and then renamed."""
+        arrays = {f"array_{i}": np.asarray(v) for i, v in enumerate(self._arrays())}
+        arrays |= {f"state_{i}": np.asarray(s) for i, s in enumerate(self.state)}
+        about = {"position": dataclasses.asdict(self.position), "run": self._identity()}
+        arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
+        self.resume_path.parent.mkdir(parents=True, exist_ok=True)
+        aside = self.resume_path.with_name(f".{self.resume_path.name}.{os.getpid()}")
+        try:
+            with open(aside, "wb") as file:
+                np.savez(file, **arrays)
+            os.replace(aside, self.resume_path)
+        finally:
+            aside.unlink(missing_ok=True)
+
+    def _identity(self) -> dict[str, Any]:
+        """What a resumed run must agree in, as plain values."""
+        settings = as_settings(self.model.vocabulary, self.model.architecture, {})
+        settings["settings"] = dataclasses.asdict(self.settings)
+        settings["corpus"] = self.card.get("corpus")
+        return json.loads(json.dumps(settings))
+
+    def restore(self) -> None:
+        """Go on where the saved run stopped.
+
+        Raises
+        ------
+        TrainingError
+            There is no saved run, it is damaged, or it was made with other settings or another corpus.
+        """
+        try:
+            with np.load(self.resume_path, allow_pickle=False) as saved:
+                about = json.loads(saved["about"].tobytes())
+                arrays = [saved[f"array_{i}"] for i in range(len(self._arrays()))]
+                state = [saved[f"state_{i}"] for i in range(self.model.architecture.layers)]
+        except FileNotFoundError:
+            done = " (the run is finished: the checkpoint is there)" if self.output.exists() else ""
+            raise TrainingError(f"{self.resume_path}: nothing to resume{done}; train without --resume") from None
+        except (OSError, ValueError, KeyError) as error:
+            raise TrainingError(f"{self.resume_path}: damaged ({error}); train without --resume") from error
+        differing = [name for name, value in self._identity().items() if about["run"].get(name) != value]
+        if differing:
+            raise TrainingError(
+                f"{self.resume_path}: the interrupted run had another {' and '.join(differing)}; "
+                "give the same folder and options as then, or train without --resume"
+            )
+        for variable, array in zip(self._arrays(), arrays, strict=True):
+            variable.assign(array)
+        self.state = [tf.constant(s) for s in state]
+        self.position = _Position(**about["position"])
+        self._log.restart(self.position.history)
+
+    # -- the loop
+
+    def stop(self) -> None:
+        """Ask the run to save its state and end after the current step."""
+        self._stop.set()
+
+    def run(self, on_progress: Callable[[Progress], None] | None = None, save_every_s: float = 60.0) -> bool:
+        """Train until the end, or until stopped (Ctrl-C and SIGTERM stop; then the result is False).
+
+        At the end `output` holds the best checkpoint, judged by validation.
+        """
+        position, settings = self.position, self.settings
+        with _signals(self.stop):
+            if position.steps is None and settings.epochs is not None:
+                position.steps = max(1, round(settings.epochs * self.pieces.steps(0)))
+            timer = _Timer()
+            started, before = time.perf_counter(), position.seconds
+            last_saved = last_shown = started
+            # The resume file exists from the first moment on: whatever happens, --resume finds a run.
+            self.save_state()
+            for inputs in prefetch(self._windows()):
+                if position.window == 0:
+                    self.state = self.model.initial_state(len(inputs["fields"]))
+                rate = learning_rate(settings, position.step, position.steps)
+                decay = self._decay()
+                nats, self.state = self._step(
+                    inputs, self.state, tf.constant(position.step), tf.constant(rate), tf.constant(decay)
+                )
+                notes = int((inputs["fields"][..., PITCH] >= 0).sum())
+                position.recent[0] += float(nats)
+                position.recent[1] += notes
+                if not math.isfinite(position.recent[0]):
+                    raise TrainingError(
+                        f"the likelihood became {position.recent[0]} at step {position.step}: try a lower --learning-rate"
+                    )
+                self._advance()
+                now = time.perf_counter()
+                position.seconds = before + now - started
+                timer.add(now, notes)
+                if position.steps is None and timer.ready:
+                    assert settings.minutes is not None
+                    left = settings.minutes * 60 * (1 - VALIDATION_TIME) - position.seconds
+                    position.steps = position.step + max(1, int(left / timer.second_per_step))
+                finished = position.steps is not None and position.step >= position.steps
+                if finished or self._validation_due():
+                    finished |= self._validate(rate)
+                if on_progress is not None and (now - last_shown > 0.5 or finished):
+                    on_progress(self._progress(timer))
+                    last_shown = now
+                if finished:
+                    break
+                if self._stop.is_set() or now - last_saved > save_every_s:
+                    self.save_state()
+                    last_saved = now
+                if self._stop.is_set():
+                    return False
+        self._log.close()
+        self.resume_path.unlink(missing_ok=True)
+        return True
+
+    def _windows(self) -> Iterator[dict[str, np.ndarray]]:
+        """Windows from the current position on, for ever."""
+        epoch, batch, window = self.position.epoch, self.position.batch, self.position.window
+        while True:
+            plan = self.pieces.plan(epoch)
+            for indices in plan[batch:]:
+                yield from self.pieces.batch_windows(epoch, indices, window)
+                window = 0
+            epoch, batch = epoch + 1, 0
+
+    def _advance(self) -> None:
+        """Count one window on."""
+        position = self.position
+        position.step += 1
+        position.window += 1
+        if self._planned_epoch != position.epoch:
+            self._plan, self._planned_epoch = self.pieces.plan(position.epoch), position.epoch
+        if position.window == self.pieces.windows(self._plan[position.batch]):
+            position.batch, position.window = position.batch + 1, 0
+            if position.batch == len(self._plan):
+                position.epoch, position.batch = position.epoch + 1, 0
+
+    def _decay(self) -> float:
+        """The moving average's decay: reaches back a share of the run, less at its beginning."""
+        step = self.position.step
+        horizon = max(10.0, self.settings.average * (self.position.steps or 300))
+        return min(1 - 1 / horizon, (step + 1) / (step + 10))
+
+    def _validation_due(self) -> bool:
+        position = self.position
+        if position.steps is None:
+            return False
+        every = max(1, position.steps // VALIDATIONS)
+        return position.step % every == 0
+
+    def _validate(self, rate: float) -> bool:
+        """Judge the averaged weights, keep the best; returns whether patience is at its end."""
+        position = self.position
+        variables = self.model.trainable_variables
+        current = [v.numpy() for v in variables]
+        for variable, average in zip(variables, self.average, strict=True):
+            variable.assign(average)
+        figure = nats_per_note(self.model, self.validation)
+        nats, notes = position.recent
+        row = {
+            "step": position.step,
+            "minutes": position.seconds / 60,
+            "train_nats_per_note": nats / max(1.0, notes),
+            "validation_nats_per_note": figure,
+            "learning_rate": rate,
+        }
+        position.recent = [0.0, 0.0]
+        position.history.append(row)
+        self._log.add(row)
+        if figure < position.best:
+            position.best, position.since_best = figure, 0
+            save(self.model, self.output, self._card())
+        else:
+            position.since_best += 1
+        for variable, value in zip(variables, current, strict=True):
+            variable.assign(value)
+        return 0 < self.settings.patience <= position.since_best
+
+    def _card(self) -> dict[str, Any]:
+        return {
+            **self.card,
+            "history": self.position.history,
+            "settings": dataclasses.asdict(self.settings),
+            "validation_nats_per_note": self.position.best,
+            "recorded": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "versions": {
+                "melodygru": melodygru.__version__,
+                "tensorflow": tf.__version__,
+                "keras": keras.__version__,
+                "numpy": np.__version__,
+                "python": platform.python_version(),
+            },
+        }
+
+    def _progress(self, timer: _Timer) -> Progress:
+        position = self.position
+        left = None
+        if position.steps is not None and timer.ready:
+            left = (position.steps - position.step) * timer.second_per_step / 60
+        nats, notes = position.recent
+        return Progress(
+            step=position.step,
+            steps=position.steps,
+            minutes=position.seconds / 60,
+            minutes_left=left,
+            train_nats_per_note=nats / notes if notes else position.history[-1]["train_nats_per_note"],
+            validation_nats_per_note=position.history[-1]["validation_nats_per_note"] if position.history else None,
+            notes_per_second=timer.notes_per_second,
+        )
+
+
+class _Timer:
+    """Seconds per step and notes per second, over the steps after tracing."""
+
+    def __init__(self) -> None:
+        self._times: list[float] = []
+        self._notes: list[int] = []
+
+    def add(self, now: float, notes: int) -> None:
+        """A step has ended `now`."""
+        self._times.append(now)
+        self._notes.append(notes)
+        if len(self._times) > 400:
+            del self._times[TRACE_STEPS + 1 : -200], self._notes[TRACE_STEPS + 1 : -200]
+
+    @property
+    def ready(self) -> bool:
+        return len(self._times) > TRACE_STEPS + TIMED_STEPS
+
+    @property
+    def second_per_step(self) -> float:
+        times = np.diff(self._times[TRACE_STEPS:])
+        # The mean of all but the slowest: a validation or a new trace lies between some steps.
+        return float(np.mean(np.sort(times)[: max(1, int(len(times) * 0.95))]))
+
+    @property
+    def notes_per_second(self) -> float:
+        if len(self._times) < 2:
+            return 0.0
+        recent = slice(-min(50, len(self._times)), None)
+        times, notes = self._times[recent], self._notes[recent]
+        return sum(notes[1:]) / max(1e-9, times[-1] - times[0])
+
+
+class _Log:
+    """The history as a CSV file, and for TensorBoard when a folder is given."""
+
+    def __init__(self, path: Path, log_dir: Path | None) -> None:
+        self.path = path
+        self._rows: list[dict[str, float]] = []
+        self._writer = tf.summary.create_file_writer(str(log_dir)) if log_dir else None
+
+    def restart(self, rows: list[dict[str, float]]) -> None:
+        """Begin with the rows of the interrupted run."""
+        self._rows = list(rows)
+
+    def add(self, row: dict[str, float]) -> None:
+        self._rows.append(row)
+        aside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with open(aside, "w", newline="") as file:
+            writer = csv.DictWriter(file, list(row))
+            writer.writeheader()
+            writer.writerows(self._rows)
+        os.replace(aside, self.path)
+        if self._writer is not None:
+            with self._writer.as_default(step=int(row["step"])):
+                for name, value in row.items():
+                    tf.summary.scalar(name, value)
+            self._writer.flush()
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+
+class _signals:
+    """Within, Ctrl-C and SIGTERM call `stop` instead of interrupting; a second Ctrl-C interrupts."""
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self._call = stop
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._handle)
+
+    def _handle(self, number: int, _frame: Any) -> None:
+        self._call()
+        signal.signal(number, self._previous[number])
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+
+def _seed_generators(model: MelodyGRU) -> list[Any]:
+    """The seed generators of all layers, in a fixed order."""
+    found = []
+    for layer in model._flatten_layers(include_self=False):
+        generator = getattr(layer, "seed_generator", None)
+        if generator is not None:
+            found.append(generator)
+    return found
+
+
+def _sample_validation(
+    corpus: Sequence[NoteSequence], styles: Sequence[str | None], vocabulary: Vocabulary, seed: int
+) -> list[Events]:
+    """The validation pieces heard during training: all, or a seeded sample of VALIDATION_EVENTS events.
+
+    Conditions are unknown, as for published likelihoods.
+    """
+    pieces, events = [], 0
+    for index in np.random.default_rng([seed, 7]).permutation(len(corpus)):
+        piece = encode(corpus[int(index)], vocabulary, None, metre_known=False)
+        if pieces and events + len(piece) > VALIDATION_EVENTS:
+            continue
+        pieces.append(piece)
+        events += len(piece)
+    return pieces
+
+
+def set_up_device(mixed_precision: bool = False) -> str:
+    """Choose precision, and say which device trains.
+
+    Returns a line for the user; it warns when the machine has an NVIDIA GPU that TensorFlow can't use.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    keras.mixed_precision.set_dtype_policy("mixed_float16" if mixed_precision and gpus else "float32")
+    if gpus:
+        names = [tf.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in gpus]
+        return f"training on {names[0]}" + (", mixed precision" if mixed_precision else "")
+    line = f"training on the CPU, {os.cpu_count()} cores"
+    if mixed_precision:
+        line += "; mixed precision needs a GPU and is off"
+    if Path("/dev/nvidia0").exists() or Path("/proc/driver/nvidia/version").exists():
+        line += (
+            "\nwarning: this machine has an NVIDIA GPU, but TensorFlow can't use it: "
+            "pip install 'melodygru[gpu]', and see the README's troubleshooting"
+        )
+    return line
+
+
+def new_model(vocabulary: Vocabulary, architecture: Architecture, seed: int) -> MelodyGRU:
+    """An untrained model."""
+    return MelodyGRU(**as_settings(vocabulary, architecture, {}), seed=seed)
+
+
+def fine_tune_from(path: Path, vocabulary: Vocabulary) -> MelodyGRU:
+    """The model of a checkpoint, to be trained on other music.
+
+    Its vocabulary stays as it is: music that it can't hold counts as changed (see `events.representable`).
+
+    Raises
+    ------
+    TrainingError
+        The other music's grid or programs don't fit the checkpoint.
+    """
+    model = load_model(path)
+    if model.vocabulary.grid != vocabulary.grid:
+        raise TrainingError(
+            f"{path} was trained on a grid of {model.vocabulary.grid.describe()}, this music is on "
+            f"{vocabulary.grid.describe()}: give --grid {model.vocabulary.grid}"
+        )
+    return model
