@@ -1,0 +1,518 @@
+"""Pictures: a piece as a piano roll, a training run as curves.
+
+Conventions
+-----------
+Figures are built with matplotlib's objects alone (no pyplot, no state shared with the caller's own plots), drawn
+by Agg or as SVG by the file's suffix. The same input gives the same bytes. Sizes are in inches.
+"""
+
+from __future__ import annotations
+
+import colorsys
+import contextlib
+import io
+import math
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from melodygru.errors import SettingError
+from melodygru.notes import DRUMS, NoteSequence
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
+
+# General MIDI level 1 sound set, programs 0..127.
+PROGRAM_NAMES: tuple[str, ...] = tuple(
+    name.strip()
+    for name in """
+    Acoustic Grand Piano, Bright Acoustic Piano, Electric Grand Piano, Honky-tonk Piano, Electric Piano 1,
+    Electric Piano 2, Harpsichord, Clavinet, Celesta, Glockenspiel, Music Box, Vibraphone, Marimba, Xylophone,
+    Tubular Bells, Dulcimer, Drawbar Organ, Percussive Organ, Rock Organ, Church Organ, Reed Organ, Accordion,
+    Harmonica, Tango Accordion, Nylon-string Guitar, Steel-string Guitar, Jazz Guitar, Clean Guitar, Muted Guitar,
+    Overdriven Guitar, Distortion Guitar, Guitar Harmonics, Acoustic Bass, Fingered Bass, Picked Bass,
+    Fretless Bass, Slap Bass 1, Slap Bass 2, Synth Bass 1, Synth Bass 2, Violin, Viola, Cello, Contrabass,
+    Tremolo Strings, Pizzicato Strings, Orchestral Harp, Timpani, String Ensemble 1, String Ensemble 2,
+    Synth Strings 1, Synth Strings 2, Choir Aahs, Voice Oohs, Synth Voice, Orchestra Hit, Trumpet, Trombone, Tuba,
+    Muted Trumpet, French Horn, Brass Section, Synth Brass 1, Synth Brass 2, Soprano Sax, Alto Sax, Tenor Sax,
+    Baritone Sax, Oboe, English Horn, Bassoon, Clarinet, Piccolo, Flute, Recorder, Pan Flute, Blown Bottle,
+    Shakuhachi, Whistle, Ocarina, Square Lead, Sawtooth Lead, Calliope Lead, Chiff Lead, Charang Lead, Voice Lead,
+    Fifths Lead, Bass and Lead, New Age Pad, Warm Pad, Polysynth Pad, Choir Pad, Bowed Pad, Metallic Pad, Halo Pad,
+    Sweep Pad, Rain, Soundtrack, Crystal, Atmosphere, Brightness, Goblins, Echoes, Sci-fi, Sitar, Banjo, Shamisen,
+    Koto, Kalimba, Bagpipe, Fiddle, Shanai, Tinkle Bell, Agogo, Steel Drums, Woodblock, Taiko Drum, Melodic Tom,
+    Synth Drum, Reverse Cymbal, Guitar Fret Noise, Breath Noise, Seashore, Bird Tweet, Telephone Ring, Helicopter,
+    Applause, Gunshot
+    """.split(",")
+)
+
+# General MIDI level 1 percussion map, keys 35..81.
+DRUM_NAMES: dict[int, str] = dict(
+    enumerate(
+        (
+            name.strip()
+            for name in """
+            Kick 2, Kick, Side Stick, Snare, Hand Clap, Electric Snare, Low Floor Tom, Closed Hi-hat, High Floor Tom,
+            Pedal Hi-hat, Low Tom, Open Hi-hat, Low-mid Tom, High-mid Tom, Crash, High Tom, Ride, China, Ride Bell,
+            Tambourine, Splash, Cowbell, Crash 2, Vibraslap, Ride 2, High Bongo, Low Bongo, Mute Conga, Open Conga,
+            Low Conga, High Timbale, Low Timbale, High Agogo, Low Agogo, Cabasa, Maracas, Short Whistle,
+            Long Whistle, Short Guiro, Long Guiro, Claves, High Woodblock, Low Woodblock, Mute Cuica, Open Cuica,
+            Mute Triangle, Open Triangle
+            """.split(",")
+        ),
+        start=35,
+    )
+)
+
+_COLOURS = (
+    "#2a6fbb #d1495b #3f9b5b #e08a1e #7b5ea7 #1b9aaa #a65628 #d667a8 #6b7a1f "
+    "#e4572e #5c80bc #8fb339 #b5838d #9b2226 #005f73"
+).split()
+_DRUM_COLOUR = "#4a4e69"
+_INK, _MUTED = "#22252b", "#6d7380"  # text
+_BLACK_KEYS = (1, 3, 6, 8, 10)  # pitch classes
+
+_MAX_SYSTEMS = 8  # rows of one page; longer pieces are compressed into as many
+_SYSTEM_BEATS = 40  # quarter notes in a system, about, where there is room
+_SYSTEM_S = 20.0  # likewise in seconds, on a grid of seconds
+_PAGE_WIDTH, _LEAST_WIDTH = 12.0, 6.5
+_PAGE_HEIGHT = 16.0  # of the systems together, where they need so much
+_LEFT, _RIGHT = 0.95, 0.3  # margins; labels of pitches and drums stand in the left one
+_TITLE, _FACTS, _SYSTEM_GAP, _FOOT = 0.33, 0.42, 0.42, 0.45
+_LEGEND_COLUMN, _LEGEND_LINE = 2.1, 0.22
+_DPI = 150
+_FAR = 1 << 40  # steps: a distance where there is no neighbour
+
+
+def program_name(program: int) -> str:
+    """General MIDI's name of a program 0..127; `Drums` for 128."""
+    return "Drums" if program == DRUMS else PROGRAM_NAMES[program]
+
+
+def note_name(pitch: int) -> str:
+    """`C4` for 60, `F#3` for 54."""
+    return f"{'C C# D D# E F F# G G# A A# B'.split()[pitch % 12]}{pitch // 12 - 1}"
+
+
+def piano_roll(sequence: NoteSequence, path: Path, *, title: str | None = None) -> None:
+    """Draw a piece, pitch against time.
+
+    Bars and beats are lines on a metrical grid, seconds otherwise. A colour is a program, its strength the
+    velocity. A long piece is broken into systems, eight at most; then more of it goes into each. Drums have lanes of
+    their own beneath the pitches.
+
+    Parameters
+    ----------
+    sequence : NoteSequence
+    path : Path
+        Ends in .png or .svg; the file appears whole or not at all.
+    title : str, optional
+
+    Raises
+    ------
+    SettingError
+        Another suffix, or the file can't be written.
+    """
+    _save(piano_roll_figure(sequence, title=title), path)
+
+
+def training_curves(history: Sequence[dict[str, Any]], path: Path) -> None:
+    """Draw nats per note against minutes of training, with the best held-out figure marked.
+
+    Parameters
+    ----------
+    history : sequence of dict
+        Rows with keys `step`, `minutes`, `train_nats_per_note` and, in some rows, `validation_nats_per_note`.
+    path : Path
+        Ends in .png or .svg; the file appears whole or not at all.
+
+    Raises
+    ------
+    SettingError
+        Another suffix, or the file can't be written.
+    """
+    _save(training_figure(history), path)
+
+
+# ---- piano roll -----------------------------------------------------------------------------------------------
+
+
+def piano_roll_figure(sequence: NoteSequence, *, title: str | None = None) -> Figure:
+    """The matplotlib Figure that `piano_roll` saves: one Axes a system, x in steps, y in pitches."""
+    from matplotlib.figure import Figure
+
+    systems, width = _systems(sequence)
+    lanes = _drum_lanes(sequence)
+    low, high = _pitch_range(sequence)
+    bottom = low - 0.5 - _lane_height(lanes)
+    row_height = float(np.clip(0.058 * (high - bottom), 1.3, max(_PAGE_HEIGHT / len(systems), 2.0)))
+    programs = sequence.programs
+    columns = max(1, min(len(programs), int((width - 0.4) / _LEGEND_COLUMN)))
+    legend_height = _LEGEND_LINE * math.ceil(len(programs) / columns) + 0.2 if len(programs) > 1 else 0.0
+    head = _FACTS + (_TITLE if title else 0.0)
+    height = head + len(systems) * row_height + (len(systems) - 1) * _SYSTEM_GAP + _FOOT + legend_height
+    figure = Figure(figsize=(width, height), facecolor="white")
+
+    colours = _colours(programs)
+    span = max(end - start for start, end in systems)
+    top = height - head
+    for start, end in systems:
+        top -= row_height
+        box = (_LEFT / width, top / height, (width - _LEFT - _RIGHT) / width, row_height / height)
+        axes = figure.add_axes(box)
+        axes.set_xlim(start, start + span)
+        axes.set_ylim(bottom, high + 0.5)
+        inches_per_step = (width - _LEFT - _RIGHT) / span
+        _draw_keyboard(axes, low, high, lanes, row_height / (high + 0.5 - bottom), start, end)
+        _draw_time(axes, sequence, start, end, inches_per_step)
+        _draw_notes(axes, sequence, start, end, low, lanes, colours, inches_per_step)
+        top -= _SYSTEM_GAP
+    figure.text(
+        (width - _RIGHT) / width, (legend_height + 0.08) / height, _time_label(sequence),
+        ha="right", va="bottom", fontsize=7.5, color=_MUTED,
+    )  # fmt: skip
+    _draw_heading(figure, sequence, title, width, height)
+    if legend_height:
+        _draw_legend(figure, colours, columns, width, height)
+    if len(sequence) == 0:
+        figure.axes[0].text(
+            0.5, 0.5, "no notes", transform=figure.axes[0].transAxes, ha="center", va="center", fontsize=14,
+            color=_MUTED,
+        )  # fmt: skip
+    return figure
+
+
+def _systems(sequence: NoteSequence) -> tuple[list[tuple[int, int]], float]:
+    """The systems as (first step, end step), and the page's width in inches.
+
+    A system holds whole bars on a metrical grid, whole seconds otherwise, and all hold about as many.
+    """
+    if sequence.grid.steps_per_beat is not None:
+        marks = sequence.bar_starts()
+        if len(marks) < 2:  # an empty piece still has a bar to show
+            marks = np.array([0, max(1, round(float(sequence.grid.steps_per_beat) * 4))])
+        size = (marks[-1] - marks[0]) / float(sequence.grid.steps_per_beat) / _SYSTEM_BEATS
+    else:
+        assert sequence.grid.steps_per_second is not None
+        rate = float(sequence.grid.steps_per_second)
+        n_seconds = max(1, math.ceil(sequence.seconds))
+        marks = np.unique(np.ceil(np.arange(n_seconds + 1) * rate).astype(np.int64))
+        size = n_seconds / _SYSTEM_S
+    n_units = len(marks) - 1
+    n_systems = min(_MAX_SYSTEMS, n_units, max(1, math.ceil(size - 0.25)))  # a little more than one page stays one
+    per_system = math.ceil(n_units / n_systems)
+    cuts = [*range(0, n_units, per_system), n_units]
+    systems = [(int(marks[a]), int(marks[b])) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    width = float(np.clip(_PAGE_WIDTH * size * 2, _LEAST_WIDTH, _PAGE_WIDTH))
+    return systems, width
+
+
+def _pitch_range(sequence: NoteSequence) -> tuple[int, int]:
+    """Lowest and highest pitch shown, drums apart: those that play and two beyond, an octave and a half at least."""
+    pitches = sequence.notes["pitch"][sequence.notes["program"] != DRUMS].astype(int)
+    if len(pitches) == 0:
+        return (60, 60) if len(sequence) else (53, 79)
+    low, high = int(pitches.min()) - 2, int(pitches.max()) + 2
+    missing = max(0, 18 - (high - low))
+    low, high = low - missing // 2, high + (missing + 1) // 2
+    shift = max(0, -low) - max(0, high - 127)
+    return max(0, low + shift), min(127, high + shift)
+
+
+def _drum_lanes(sequence: NoteSequence) -> list[int]:
+    """The drum keys that play, lowest first, each a lane."""
+    return np.unique(sequence.notes["pitch"][sequence.notes["program"] == DRUMS]).tolist()
+
+
+_LANE = 2.0  # semitones high
+
+
+def _lane_height(lanes: list[int]) -> float:
+    """What the lanes take beneath the pitches, in semitones, with a gap of one."""
+    return len(lanes) * _LANE + 1 if lanes else 0.0
+
+
+def _lane_bottom(lane: Any, n_lanes: int, low: int) -> Any:
+    """The lower edge of a lane (an int, or an array of them) on the pitch axis."""
+    return low - 1.5 - (n_lanes - lane) * _LANE
+
+
+def _colours(programs: list[int]) -> dict[int, str]:
+    """A colour for each program: from the palette, or around the wheel where that is too short; drums are slate."""
+    melodic = [program for program in programs if program != DRUMS]
+    palette: Sequence[str] = _COLOURS
+    if len(melodic) > len(palette):
+        wheel = [colorsys.hls_to_rgb(at / len(melodic), 0.40 if at % 2 else 0.60, 0.62) for at in range(len(melodic))]
+        palette = [f"#{round(r * 255):02x}{round(g * 255):02x}{round(b * 255):02x}" for r, g, b in wheel]
+    return {**dict(zip(melodic, palette, strict=False)), **({DRUMS: _DRUM_COLOUR} if DRUMS in programs else {})}
+
+
+def _draw_keyboard(
+    axes: Axes, low: int, high: int, lanes: list[int], inches_per_semitone: float, start: int, end: int
+) -> None:
+    """Bands for black keys, lines and names for the Cs (and more names where they fit), lanes and names for drums."""
+    from matplotlib.collections import PolyCollection
+
+    melodic = high > low
+    shaded = [p for p in range(low, high + 1) if p % 12 in _BLACK_KEYS] if melodic else []
+    bands = [(p - 0.5, p + 0.5) for p in shaded]
+    bands += [(_lane_bottom(i, len(lanes), low), _lane_bottom(i + 1, len(lanes), low)) for i in range(0, len(lanes), 2)]
+    boxes = [_rectangle(start, end, *band) for band in bands]
+    axes.add_collection(PolyCollection(boxes, facecolors="#f1f3f6", linewidths=0, zorder=0, gid="keys"))
+    for pitch in range(low, high + 1) if melodic else ():
+        if pitch % 12 == 0:
+            axes.plot([start, end], [pitch - 0.5] * 2, color="#b9c0cb", linewidth=0.7, zorder=1)
+    named = {0: 0.0, 7: 0.024, 4: 0.034}  # pitch class: the height of a semitone from which there is room for it
+    ticks = [p for p in range(low, high + 1) if inches_per_semitone >= named.get(p % 12, np.inf)] if melodic else []
+    labels = [note_name(p) for p in ticks]
+    stride = max(1, math.ceil(0.1 / (inches_per_semitone * _LANE)))  # every how many lanes a name fits
+    for i in range(0, len(lanes), stride):
+        ticks.append(_lane_bottom(i, len(lanes), low) + _LANE / 2)  # type: ignore[arg-type]
+        labels.append(DRUM_NAMES.get(lanes[i], f"key {lanes[i]}"))
+    axes.set_yticks(ticks, labels, fontsize=7, color=_INK)
+    axes.tick_params(axis="y", length=0, pad=3)
+    for side in ("top", "right", "left", "bottom"):
+        axes.spines[side].set_visible(False)
+
+
+def _draw_time(axes: Axes, sequence: NoteSequence, start: int, end: int, inches_per_step: float) -> None:
+    """Lines for bars and beats, or for seconds; numbers where they fit."""
+    if sequence.grid.steps_per_beat is not None:
+        bars = sequence.bar_starts()
+        if len(bars) < 2:
+            bars = np.array([start, end])
+        strong = bars[(bars >= start) & (bars <= end)]
+        numbers = np.flatnonzero((bars >= start) & (bars < end)) + 1
+        labels = [str(number) for number in numbers]
+        at = bars[numbers - 1]
+        weak = _beats(sequence, bars)
+    else:
+        assert sequence.grid.steps_per_second is not None
+        rate = float(sequence.grid.steps_per_second)
+        inches_per_second = rate * inches_per_step
+        major = next(n for n in (1, 5, 10, 30, 60, 300, 600, 3600, _FAR) if n * inches_per_second >= 0.45)
+        minor = {5: 1, 10: 5, 30: 10, 60: 10, 300: 60, 600: 60, 3600: 600}.get(major, major)
+        numbers = np.arange(math.ceil(start / rate), math.floor(end / rate) + 1)
+        weak = numbers[numbers % minor == 0] * rate
+        numbers = numbers[numbers % major == 0]
+        strong = at = numbers * rate
+        labels = [f"{second // 60}:{second % 60:02}" for second in numbers]
+    weak = weak[(weak >= start) & (weak <= end)]
+    for lines, colour, linewidth in ((weak, "#e3e6eb", 0.5), (strong, "#a9b1bd", 0.7)):
+        gap = np.diff(lines).min(initial=_FAR) * inches_per_step
+        if gap >= 0.06:  # closer lines would be a grey area
+            axes.vlines(lines, *axes.get_ylim(), colors=colour, linewidth=linewidth, zorder=1)
+    keep = list(range(len(labels)))
+    if sequence.grid.is_metrical:
+        gap = np.diff(at).min(initial=_FAR) * inches_per_step
+        stride = next(n for n in (1, 2, 4, 8, 16, 32, 64, 128, 256, _FAR) if n * gap >= 0.3)
+        keep = [i for i, number in enumerate(numbers) if (number - 1) % stride == 0]
+    axes.set_xticks([at[i] for i in keep], [labels[i] for i in keep], fontsize=7, color=_MUTED)
+    axes.tick_params(axis="x", length=0, pad=6)
+
+
+def _beats(sequence: NoteSequence, bars: np.ndarray) -> np.ndarray:
+    """Steps of the beats of every bar; a beat is the metre's denominator, or three of it where they go in threes."""
+    assert sequence.grid.steps_per_beat is not None
+    beats = [bars]
+    for at, mark in enumerate(sequence.metres):
+        until = sequence.metres["step"][at + 1] if at + 1 < len(sequence.metres) else np.inf
+        here = bars[(bars >= mark["step"]) & (bars < until)]
+        numerator, denominator = int(mark["numerator"]), int(mark["denominator"])
+        compound = denominator >= 8 and numerator % 3 == 0 and numerator > 3
+        unit = float(sequence.grid.steps_per_beat) * 4 / denominator * (3 if compound else 1)
+        inside = np.arange(1, numerator // 3 if compound else numerator) * unit
+        beats.append((here[:, None] + inside[None, :]).reshape(-1))
+    return np.unique(np.concatenate(beats))
+
+
+def _rectangle(left: float, right: float, bottom: float, top: float) -> list[tuple[float, float]]:
+    return [(left, bottom), (left, top), (right, top), (right, bottom)]
+
+
+def _draw_notes(
+    axes: Axes,
+    sequence: NoteSequence,
+    start: int,
+    end: int,
+    low: int,
+    lanes: list[int],
+    colours: dict[int, str],
+    inches_per_step: float,
+) -> None:
+    """One collection of rectangles (gid `notes`) for what sounds in steps [start, end), in canonical order."""
+    from matplotlib.collections import PolyCollection
+    from matplotlib.colors import to_rgb
+
+    notes = sequence.notes
+    notes = notes[(notes["onset"] < end) & (notes["onset"] + notes["duration"] > start)]
+    if len(notes) == 0:
+        return
+    left = np.maximum(notes["onset"], start).astype(float)
+    right = np.minimum(notes["onset"] + notes["duration"], end).astype(float)
+    right -= np.minimum(0.014 / inches_per_step, 0.2 * (right - left))  # sets a repeated note off from the one before
+    right = np.maximum(right, left + 0.012 / inches_per_step)
+    drum = notes["program"] == DRUMS
+    lane = np.searchsorted(lanes, notes["pitch"])
+    bottom = np.where(drum, _lane_bottom(lane, len(lanes), low) + 0.25, notes["pitch"] - 0.44)
+    top = np.where(drum, bottom + _LANE - 0.5, notes["pitch"] + 0.44)
+    corners = np.stack([np.array([left, left, right, right]).T, np.array([bottom, top, top, bottom]).T], axis=2)
+    rgba = np.array([(*to_rgb(colours[program]), 1.0) for program in notes["program"].tolist()])
+    rgba[:, 3] = 0.4 + 0.6 * notes["velocity"] / 127
+    axes.add_collection(PolyCollection(list(corners), facecolors=rgba, linewidths=0, zorder=3, gid="notes"))
+
+
+def _time_label(sequence: NoteSequence) -> str:
+    return "bars" if sequence.grid.is_metrical else "minutes : seconds"
+
+
+def _draw_heading(figure: Figure, sequence: NoteSequence, title: str | None, width: float, height: float) -> None:
+    """The title, and beneath it what the piece is."""
+    minutes, seconds = divmod(round(sequence.seconds), 60)
+    facts = [program_name(sequence.programs[0])] if len(sequence.programs) == 1 else []
+    if sequence.grid.is_metrical:
+        facts += [f"{sequence.metre[0]}/{sequence.metre[1]}", f"{sequence.qpm:.0f} qpm"]
+    facts += [f"{minutes}:{seconds:02}", f"{len(sequence)} note{'' if len(sequence) == 1 else 's'}"]
+    x = _LEFT / width
+    y = (height - 0.25 - (_TITLE if title else 0.0)) / height
+    if title:
+        title = " ".join(title.split())
+        text = figure.text(
+            x, (height - 0.33) / height, title, fontsize=12, fontweight="bold", color=_INK, parse_math=False,
+            va="baseline",
+        )  # fmt: skip
+        _shorten(text, (width - _LEFT - _RIGHT) * figure.dpi)
+    figure.text(x, y, "  ·  ".join(facts), fontsize=8, color=_MUTED, va="baseline")
+
+
+def _shorten(text: Text, room: float) -> None:
+    """Cut a text at its end until it is `room` pixels wide."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure = text.get_figure()
+    assert figure is not None
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    whole = text.get_text()
+    kept = len(whole)
+    with _missing_glyphs_allowed():
+        while kept and (wide := text.get_window_extent(renderer).width) > room:
+            kept = min(kept - 1, int(kept * room / wide))
+            text.set_text(whole[:kept].rstrip() + "…")
+
+
+@contextlib.contextmanager
+def _missing_glyphs_allowed() -> Iterator[None]:
+    """No warning about a title in a script that the font lacks."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        yield
+
+
+def _draw_legend(figure: Figure, colours: dict[int, str], columns: int, width: float, height: float) -> None:
+    """A square and a name for each program, in rows at the foot of the page."""
+    from matplotlib.patches import Rectangle
+
+    rows = math.ceil(len(colours) / columns)
+    column = (width - _LEFT - _RIGHT) / columns if columns > 1 else width
+    column = min(column, _LEGEND_COLUMN + 0.6)
+    for at, (program, colour) in enumerate(colours.items()):
+        x = _LEFT + (at % columns) * column
+        y = 0.12 + (rows - 1 - at // columns) * _LEGEND_LINE
+        figure.add_artist(
+            Rectangle((x / width, y / height), 0.13 / width, 0.11 / height, facecolor=colour, linewidth=0,
+                      transform=figure.transFigure)
+        )  # fmt: skip
+        figure.text(
+            (x + 0.19) / width, y / height, program_name(program), fontsize=8, color=_INK, va="baseline", gid="legend"
+        )
+
+
+# ---- training curves ------------------------------------------------------------------------------------------
+
+
+def training_figure(history: Sequence[dict[str, Any]]) -> Figure:
+    """The matplotlib Figure that `training_curves` saves."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.5), facecolor="white")
+    axes = figure.add_axes((0.09, 0.13, 0.88, 0.77))
+    train = _curve(history, "train_nats_per_note")
+    validation = _curve(history, "validation_nats_per_note")
+    for curve, label, colour, style in (
+        (train, "training", "#9db4d0", {"linewidth": 1.2}),
+        (validation, "held out", "#2a6fbb", {"linewidth": 2.0, "marker": "o", "markersize": 3}),
+    ):
+        if len(curve):
+            axes.plot(curve[:, 0], curve[:, 1], label=label, color=colour, **style)
+    if len(train) or len(validation):
+        axes.set_ylim(*_nats_range(train, validation))
+        axes.set_xlim(left=0)
+    else:
+        axes.text(0.5, 0.5, "nothing trained yet", transform=axes.transAxes, ha="center", color=_MUTED, fontsize=14)
+    if len(validation):
+        minutes, best, step = validation[int(validation[:, 1].argmin())]
+        axes.axhline(best, color="#d1495b", linewidth=0.7, linestyle=(0, (4, 4)), zorder=1)
+        axes.plot(
+            [minutes], [best], "o", color="#d1495b", markersize=7, zorder=5, gid="best",
+            label=f"best: {best:.3f} at {minutes:.1f} min (step {step:,.0f})",
+        )  # fmt: skip
+    if axes.lines:
+        axes.legend(loc="upper right", frameon=False, fontsize=9)
+    axes.set_xlabel("minutes of training", color=_INK)
+    axes.set_ylabel("nats per note", color=_INK)
+    axes.set_title("Likelihood while training (lower is better)", loc="left", fontsize=11, color=_INK)
+    axes.grid(axis="y", color="#e3e6eb", linewidth=0.6)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    return figure
+
+
+def _curve(history: Sequence[dict[str, Any]], key: str) -> np.ndarray:
+    """Rows (minutes, value, step) of the history that have a finite value, shape (n, 3)."""
+    rows = [(row["minutes"], row[key], row["step"]) for row in history if row.get(key) is not None]
+    return np.array([row for row in rows if math.isfinite(row[1])], float).reshape(-1, 3)
+
+
+def _nats_range(train: np.ndarray, validation: np.ndarray) -> tuple[float, float]:
+    """Limits that show the later part of the run well: the plunge of the first tenth may leave at the top."""
+    curves = [curve for curve in (train, validation) if len(curve)]
+    start = 0.1 * max(curve[-1, 0] for curve in curves)
+    late = np.concatenate([curve[curve[:, 0] >= start, 1] for curve in curves])
+    low, high = float(late.min()), float(late.max())
+    margin = max(0.08 * (high - low), 0.02 * abs(high), 1e-3)
+    return low - margin, high + 2 * margin
+
+
+# ---- files ----------------------------------------------------------------------------------------------------
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """Draw a figure into a file: the same bytes for the same figure, written aside and renamed."""
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in (".png", ".svg"):
+        raise SettingError(f"picture {path.name}: expected a name that ends in .png or .svg")
+    # Without these, files carry the date or the library's version, and SVG's ids are random.
+    metadata = {"Date": None, "Creator": None} if suffix == ".svg" else {"Software": None}
+    FigureCanvasAgg(figure)
+    stream = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "melodygru"}), _missing_glyphs_allowed():
+        figure.savefig(stream, format=suffix[1:], dpi=_DPI, metadata=metadata)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        aside.write_bytes(stream.getvalue())
+        aside.replace(path)
+    except OSError as error:
+        raise SettingError(f"cannot write {path}: {error.strerror or error}; choose another place") from error
+    finally:
+        with contextlib.suppress(OSError):
+            aside.unlink()
