@@ -76,7 +76,7 @@ class Grid:
         try:
             if text.endswith("ms"):
                 return cls.seconds(1000 / Fraction(text[:-2]))
-            return cls.beats(int(text))
+            return cls.beats(Fraction(text))
         except (ValueError, ZeroDivisionError, NoteError) as error:
             raise NoteError(
                 f"grid {text!r}: expected a number of steps per beat such as 4, or a step in milliseconds such as 10ms"
@@ -208,7 +208,8 @@ class NoteSequence:
             bar = steps_per_bar(self.grid, (int(mark["numerator"]), int(mark["denominator"])))
             starts.append(np.arange(mark["step"], end, bar))
         last = int(starts[-1][-1]) + bar if len(starts[-1]) else int(self.metres["step"][-1])
-        return np.concatenate([*starts, [last]])
+        bars = np.concatenate([*starts, [last]])
+        return bars[: np.searchsorted(bars, self.length) + 1]
 
     def transpose(self, semitones: int) -> NoteSequence:
         """The same piece `semitones` higher (drums stay).
@@ -245,7 +246,7 @@ class NoteSequence:
             self,
             notes=np.concatenate([self.notes, later]),
             length=self.length + other.length,
-            tempos=_join_marks(self.tempos, other.tempos, self.length),
+            tempos=_join_marks(self.tempos, other.tempos, self.length) if self.grid.is_metrical else self.tempos,
             metres=_join_marks(self.metres, other.metres, self.length),
         )
 
@@ -376,7 +377,18 @@ def transpose(notes: np.ndarray, semitones: int) -> np.ndarray:
 
 def _rescale(steps: np.ndarray, ratio: Fraction) -> np.ndarray:
     """steps * ratio to the nearest integer, halves up, without a float's error."""
-    return (2 * steps * ratio.numerator + ratio.denominator) // (2 * ratio.denominator)
+    largest = 2 * max(1, int(steps.max(initial=0))) * ratio.numerator + 2 * ratio.denominator
+    exact = steps if largest < 2**63 else steps.astype(object)  # Python's integers where 64 bits would overflow
+    rescaled = (2 * exact * ratio.numerator + ratio.denominator) // (2 * ratio.denominator)
+    return np.asarray(rescaled).astype(np.int64)
+
+
+def _elapsed(tempos: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Time at steps of a metrical grid, exactly: in microseconds times the grid's steps per beat."""
+    starts, tempo = tempos["step"], tempos["tempo"]
+    at_start = np.concatenate([[0], np.cumsum(np.diff(starts) * tempo[:-1])])
+    segment = np.searchsorted(starts, steps, side="right") - 1
+    return at_start[segment] + (steps - starts[segment]) * tempo[segment]
 
 
 def quantize(sequence: NoteSequence, grid: Grid) -> tuple[NoteSequence, Changes, np.ndarray]:
@@ -403,10 +415,11 @@ def quantize(sequence: NoteSequence, grid: Grid) -> tuple[NoteSequence, Changes,
     ends = old["onset"] + old["duration"]
 
     if grid.steps_per_second is not None:
-        rate = float(grid.steps_per_second)
+        beat = sequence.grid.steps_per_beat
+        ratio = grid.steps_per_second / (sequence.grid.steps_per_second or 1_000_000 * (beat or 1))
 
         def convert(steps: np.ndarray) -> np.ndarray:
-            return np.floor(sequence.step2second(steps) * rate + 0.5 + 1e-9).astype(np.int64)
+            return _rescale(np.asarray(steps) if beat is None else _elapsed(sequence.tempos, steps), ratio)
 
         tempos, metres = _default_tempos(), _default_metres()
     else:
@@ -432,7 +445,8 @@ def quantize(sequence: NoteSequence, grid: Grid) -> tuple[NoteSequence, Changes,
     length = max(end, int(convert(np.asarray(sequence.length))))
     result = NoteSequence(notes, grid, length, tempos, metres)
     if grid.is_metrical:
-        error_s = np.abs(result.step2second(moved) - sequence.step2second(old["onset"]))
+        # On the old grid, since marks of tempo move as well: they are no error of the notes.
+        error_s = np.abs(sequence.step2second(moved / float(ratio)) - sequence.step2second(old["onset"]))
     else:
         error_s = np.abs(moved / float(grid.steps_per_second or 1) - sequence.step2second(old["onset"]))
     return result, changes, error_s
