@@ -83,7 +83,7 @@ def _event_starts(data: np.ndarray, quantity_bytes: np.ndarray, header: Header) 
     links[size:] = size
     two = links[links]
     four = two[two]
-    stride = memoryview(four[four])
+    stride = four[four].data
     found: list[np.ndarray] = []
     for start, stop in header.spans:
         walk, at = [], start
