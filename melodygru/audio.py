@@ -33,7 +33,7 @@ from melodygru.notes import DRUMS, N_PITCHES, NoteSequence
 
 SAMPLE_RATE = 44_100  # samples a second, unless another is asked for
 SAMPLE_RATES = (8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 88_200, 96_000)
-MAX_SECONDS = 3_600  # longest piece rendered: 1.3 GB of samples at 44,100 Hz
+MAX_SECONDS = 1_800  # longest piece rendered: 0.6 GB of samples at 44,100 Hz, 1.4 GB on the way there
 PEAK_DBFS = -1.0  # loudest sample of everything rendered
 TAIL_S = 10.0  # rendered past the end of the piece, for releases and reverberation
 AUDIBLE_DB = -66.0  # relative to the peak; what is quieter at the end counts as silence
@@ -251,7 +251,7 @@ def _blocks(samples: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _finish(samples: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Normalise to the peak, cut trailing silence, and fade what is left of the sound over the rest."""
+    """Normalise to the peak, cut trailing silence, fade what is left of the sound over the rest; in place if it can."""
     peaks = np.array([np.abs(block).max() for block in _blocks(samples)])
     rest = round(REST_S * sample_rate)
     if peaks.max(initial=0) == 0:
@@ -259,9 +259,9 @@ def _finish(samples: np.ndarray, sample_rate: int) -> np.ndarray:
     floor = peaks.max() * 10 ** (AUDIBLE_DB / 20)
     start = int(np.flatnonzero(peaks > floor)[-1]) << 16  # as in _blocks
     end = start + int(np.flatnonzero(np.abs(samples[start : start + (1 << 16)]).max(axis=1) > floor)[-1]) + 1
-    finished = np.zeros((end + rest, 2), np.float32)
-    kept = samples[: end + rest]
-    finished[: len(kept)] = kept
+    finished = samples[: end + rest]
+    if len(finished) < end + rest:
+        finished = np.pad(finished, ((0, end + rest - len(finished)), (0, 0)))
     finished *= np.float32(10 ** (PEAK_DBFS / 20) / peaks.max())
     finished[end:] *= np.linspace(1, 0, rest, dtype=np.float32)[:, None]
     return finished
@@ -302,7 +302,7 @@ def _synthesise(sequence: NoteSequence, sample_rate: int) -> np.ndarray:
             place = slice(start[at], start[at] + len(sound))
             out[0, place] += sound * (loudness[at] * (1 - right))
             out[1, place] += sound * (loudness[at] * right)
-    return out.T
+    return np.ascontiguousarray(out.T)
 
 
 def _tone(program: int, pitch: int, n: int, sample_rate: int) -> np.ndarray:
@@ -374,6 +374,7 @@ def play(
         finished.set()
 
     device = _open_device(sample_rate)
+    buffer_s = device.buffersize_msec / 1000
     try:
         feeder = feed()
         next(feeder)
@@ -385,8 +386,8 @@ def play(
             elif time.monotonic() - last_change > _STALL_S:
                 raise AudioError(f"the sound device stopped after {clock(taken / sample_rate)}; is it still connected?")
             if on_position is not None:
-                on_position(taken / sample_rate)
-        time.sleep(device.buffersize_msec / 1000)  # the last chunk is still in the device's buffer
+                on_position(max(0.0, taken / sample_rate - buffer_s))
+        time.sleep(buffer_s)  # the last chunk is still in the device's buffer
         if on_position is not None:
             on_position(len(samples) / sample_rate)
     finally:
@@ -422,7 +423,8 @@ def _open_device(sample_rate: int) -> Any:
 @contextlib.contextmanager
 def _stderr_muted() -> Iterator[None]:
     """Send the process's standard error to nowhere: C and Rust libraries write to it past Python."""
-    sys.stderr.flush()
+    if sys.stderr is not None:
+        sys.stderr.flush()
     try:
         saved = os.dup(2)
     except OSError:  # closed already
