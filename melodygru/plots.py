@@ -86,6 +86,7 @@ _LEFT, _RIGHT = 0.95, 0.3  # margins; labels of pitches and drums stand in the l
 _TITLE, _FACTS, _SYSTEM_GAP, _FOOT = 0.33, 0.42, 0.42, 0.45
 _LEGEND_COLUMN, _LEGEND_LINE = 2.1, 0.22
 _DPI = 150
+_LEAST_GAP = 0.06  # between lines: closer ones would be a grey area
 _FAR = 1 << 40  # steps: a distance where there is no neighbour
 
 
@@ -303,15 +304,17 @@ def _draw_time(axes: Axes, sequence: NoteSequence, start: int, end: int, inches_
         strong = at = numbers * rate
         labels = [f"{second // 60}:{second % 60:02}" for second in numbers]
     weak = weak[(weak >= start) & (weak <= end)]
-    for lines, colour, linewidth in ((weak, "#e3e6eb", 0.5), (strong, "#a9b1bd", 0.7)):
-        gap = np.diff(lines).min(initial=_FAR) * inches_per_step
-        if gap >= 0.06:  # closer lines would be a grey area
-            axes.vlines(lines, *axes.get_ylim(), colors=colour, linewidth=linewidth, zorder=1)
     keep = list(range(len(labels)))
     if sequence.grid.is_metrical:
         gap = np.diff(at).min(initial=_FAR) * inches_per_step
         stride = next(n for n in (1, 2, 4, 8, 16, 32, 64, 128, 256, _FAR) if n * gap >= 0.3)
         keep = [i for i, number in enumerate(numbers) if (number - 1) % stride == 0]
+        if gap < _LEAST_GAP:
+            strong = at[keep]
+    for lines, colour, linewidth in ((weak, "#e3e6eb", 0.5), (strong, "#a9b1bd", 0.7)):
+        gap = np.diff(lines).min(initial=_FAR) * inches_per_step
+        if gap >= _LEAST_GAP:
+            axes.vlines(lines, *axes.get_ylim(), colors=colour, linewidth=linewidth, zorder=1)
     axes.set_xticks([at[i] for i in keep], [labels[i] for i in keep], fontsize=7, color=_MUTED)
     axes.tick_params(axis="x", length=0, pad=6)
 

@@ -173,6 +173,12 @@ class TestTime:
         assert bars == [0, 12, 24]
         assert beats == [0, 6, 12, 16, 20, 24]
 
+    def test_where_bars_are_too_close_only_the_numbered_ones_have_lines(self):
+        figure = plots.piano_roll_figure(piece([(0, 32, 0, 60, 90)], length=16 * 2400))  # 300 bars a system
+        (bars,) = self.lines(figure.axes[0])
+        assert bars == [16 * bar for bar in range(0, 300, 16)]
+        assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == [str(b) for b in range(1, 301, 16)]
+
     def test_seconds_on_a_grid_of_seconds(self):
         figure = plots.piano_roll_figure(piece([(0, 700, 0, 60, 90)], grid=Grid.seconds(100)))
         (axes,) = figure.axes
@@ -199,9 +205,7 @@ class TestTime:
         assert len(systems) <= 8
 
     def test_a_note_across_two_systems_is_drawn_in_both(self):
-        figure = plots.piano_roll_figure(piece([(180, 30, 0, 60, 90)], length=16 * 24))  # 8 bars each: 0..128..256
-        sequence = piece([(120, 16, 0, 60, 90)], length=16 * 24)
-        figure = plots.piano_roll_figure(sequence)
+        figure = plots.piano_roll_figure(piece([(120, 16, 0, 60, 90)], length=16 * 24))  # 8 bars in each: 128 steps
         first, second, third = figure.axes
         assert boxes(first)[0, :2] == pytest.approx([120, 128], abs=0.3)
         assert boxes(second)[0, :2] == pytest.approx([128, 136], abs=0.3)
