@@ -33,7 +33,7 @@ from melodygru.notes import DRUMS, N_PITCHES, NoteSequence
 
 SAMPLE_RATE = 44_100  # samples a second, unless another is asked for
 SAMPLE_RATES = (8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 88_200, 96_000)
-MAX_SECONDS = 1_800  # longest piece rendered: 0.6 GB of samples at 44,100 Hz, 1.4 GB on the way there
+MAX_SECONDS = 1_800  # longest piece rendered: 0.6 GB of samples at 44,100 Hz, 1.1 GB on the way there
 PEAK_DBFS = -1.0  # loudest sample of everything rendered
 TAIL_S = 10.0  # rendered past the end of the piece, for releases and reverberation
 AUDIBLE_DB = -66.0  # relative to the peak; what is quieter at the end counts as silence
