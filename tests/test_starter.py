@@ -1,0 +1,235 @@
+"""The starter corpus: every file against its catalogue, and the script's rules on bars written by hand."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import sys
+from collections import Counter
+from fractions import Fraction
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from melodygru import midi
+from melodygru.notes import NOTE, Grid, NoteSequence, quantize
+
+DATA = Path(__file__).parent.parent / "data"
+STARTER = DATA / "starter"
+BAR = Fraction(4)
+
+
+def _load_script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_starter", DATA / "make_starter.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["make_starter"] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+make_starter = _load_script()
+
+
+def catalogue() -> list[dict[str, str]]:
+    with (STARTER / "catalogue.csv").open(newline="", encoding="utf-8") as lines:
+        return list(csv.DictReader(lines))
+
+
+@pytest.fixture(scope="module")
+def pieces() -> list[tuple[dict[str, str], NoteSequence]]:
+    return [(row, midi.read(STARTER / row["file"]).sequence) for row in catalogue()]
+
+
+def test_catalogue_lists_exactly_the_files() -> None:
+    listed = [row["file"] for row in catalogue()]
+    assert len(listed) == len(set(listed))
+    assert set(listed) == {path.relative_to(STARTER).as_posix() for path in STARTER.rglob("*.mid")}
+    assert all(row["file"].split("/")[0] == row["style"] for row in catalogue())
+    assert all(row["file"].isascii() for row in catalogue())
+
+
+def test_counts_and_size() -> None:
+    counts = Counter(row["style"] for row in catalogue())
+    assert counts == {"chorales": 340, "reels": 150, "jigs": 150, "hornpipes": 150, "airs": 150}
+    assert sum(path.stat().st_size for path in STARTER.rglob("*")) < 4_000_000
+
+
+def test_files_hold_what_the_catalogue_says(pieces) -> None:
+    for row, sequence in pieces:
+        assert len(sequence) == int(row["notes"]), row["file"]
+        assert "{}/{}".format(*sequence.metre) == row["metre"], row["file"]
+        assert f"{sequence.qpm:.0f}" == row["qpm"], row["file"]
+        assert f"{sequence.seconds:.1f}" == row["seconds"], row["file"]
+        assert set(sequence.notes["velocity"]) == {80}, row["file"]
+
+
+def test_chorales_have_four_voices_and_tunes_one(pieces) -> None:
+    for row, sequence in pieces:
+        assert sequence.programs == ([40, 41, 42, 43] if row["style"] == "chorales" else [110]), row["file"]
+
+
+def test_voices_are_single_lines(pieces) -> None:
+    for row, sequence in pieces:
+        for program in sequence.programs:
+            voice = sequence.notes[sequence.notes["program"] == program]
+            assert np.all(voice["onset"][:-1] + voice["duration"][:-1] <= voice["onset"][1:]), row["file"]
+
+
+def test_everything_lies_on_four_steps_per_beat(pieces) -> None:
+    for row, sequence in pieces:
+        quantized, changes, _ = quantize(sequence, Grid.beats(4))
+        assert changes.total == 0, row["file"]
+        back, _, _ = quantize(quantized, sequence.grid)
+        assert back == sequence, row["file"]
+
+
+def test_bar_lines_carry_the_music(pieces) -> None:
+    """Notes begin on bar lines and seldom sound across them; moved by an eighth or a beat, every style would fail."""
+    struck: dict[str, list[float]] = {}
+    for row, sequence in pieces:
+        notes, starts = sequence.notes, sequence.bar_starts()
+        inside = starts[(starts >= notes["onset"][0]) & (starts < sequence.length)]
+        share = np.isin(inside, notes["onset"]).mean()
+        assert share > 0.6, f"{row['file']}: notes begin on {share:.0%} of the bar lines"
+        last = notes["onset"] + notes["duration"] - 1
+        across = np.searchsorted(starts, notes["onset"], side="right") != np.searchsorted(starts, last, side="right")
+        assert across.mean() < 0.1, f"{row['file']}: {across.mean():.0%} of the notes sound across a bar line"
+        struck.setdefault(row["style"], []).append(share)
+    for style, shares in struck.items():
+        assert np.mean(shares) > 0.99, style
+
+
+def test_no_two_files_are_alike(pieces) -> None:
+    seen: dict[bytes, str] = {}
+    for row, sequence in pieces:
+        notes = sequence.notes.copy()
+        notes["pitch"] -= notes["pitch"][0]
+        assert notes.tobytes() not in seen, f"{row['file']} repeats {seen[notes.tobytes()]}"
+        seen[notes.tobytes()] = row["file"]
+
+
+def bar(length: float = 4, *, opens=False, closes=False, divides=False, endings=(), metre=None, notes=()):
+    return make_starter.Bar(Fraction(length), metre, (tuple(notes),), opens, closes, divides, tuple(endings))
+
+
+def test_repeat_without_an_opening_sign_goes_back_to_the_sign_or_double_bar_before_it() -> None:
+    bars = [bar(), bar(closes=True), bar(), bar(divides=True), bar(), bar(closes=True)]
+    assert make_starter.play_order(bars) == [0, 1, 0, 1, 2, 3, 4, 5, 4, 5]
+
+
+def test_a_double_bar_inside_an_opened_repeat_does_not_move_its_start() -> None:
+    bars = [bar(), bar(opens=True), bar(divides=True), bar(closes=True), bar()]
+    assert make_starter.play_order(bars) == [0, 1, 2, 3, 1, 2, 3, 4]
+
+
+def test_endings_are_played_by_pass_and_a_second_one_is_as_long_as_the_first() -> None:
+    bars = [bar(), bar(endings=[1]), bar(endings=[1], closes=True), bar(endings=[2]), bar(closes=True), bar()]
+    assert make_starter.play_order(bars) == [0, 1, 2, 0, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    "bars",
+    [
+        [bar(), bar(endings=[1]), bar()],  # never goes back
+        [bar(), bar(endings=[1], closes=True), bar()],  # no second ending
+        [bar(), bar(endings=[2])],  # no first ending
+        [bar(), bar(endings=[1], closes=True), bar(endings=[3])],
+    ],
+)
+def test_incomplete_endings_are_dropped(bars) -> None:
+    with pytest.raises(make_starter.Dropped, match="endings that are not a first and a second"):
+        make_starter.play_order(bars)
+
+
+def test_an_upbeat_gets_rests_and_completes_the_short_bar_at_a_repeat() -> None:
+    upbeat = bar(1, metre=(4, 4), notes=[(Fraction(0), Fraction(1), 67, False)])
+    full = bar(4, notes=[(Fraction(0), Fraction(4), 72, False)])
+    short = bar(3, notes=[(Fraction(0), Fraction(3), 60, False)])
+    layout = make_starter.lay_out([upbeat, full, short, upbeat, full, short])
+    assert [(int(onset), int(duration), pitch) for onset, duration, _, pitch in layout.notes] == [
+        (3, 1, 67),
+        (4, 4, 72),
+        (8, 3, 60),
+        (11, 1, 67),
+        (12, 4, 72),
+        (16, 3, 60),
+    ]
+    assert layout.bar_lines == [0, 4, 8, 12, 16]
+    assert layout.length == 19
+
+
+def test_bars_that_do_not_add_up_are_dropped() -> None:
+    for lengths in ([4, 3, 4], [4, 5], [4, 3, 2], [4, 0, 4]):
+        bars = [bar(lengths[0], metre=(4, 4)), *(bar(length) for length in lengths[1:])]
+        with pytest.raises(make_starter.Dropped, match="bars that do not add up"):
+            make_starter.lay_out(bars)
+    assert make_starter.lay_out([bar(4, metre=(4, 4)), bar(3), bar(1), bar(4)]).length == 12
+
+
+def test_metre_changes_at_bar_lines_only() -> None:
+    layout = make_starter.lay_out([bar(4, metre=(4, 4)), bar(3, metre=(3, 4)), bar(3)])
+    assert layout.metres == [(0, 4, 4), (4, 3, 4)]
+    assert layout.bar_lines == [0, 4, 7, 10]
+    with pytest.raises(make_starter.Dropped, match="a change of metre inside a bar"):
+        make_starter.lay_out([bar(4, metre=(4, 4)), bar(1), bar(3, metre=(3, 4))])
+    with pytest.raises(make_starter.Dropped, match="no time signature"):
+        make_starter.lay_out([bar()])
+
+
+def test_tied_notes_are_one_and_a_tie_to_another_pitch_is_none() -> None:
+    tied = bar(4, metre=(4, 4), notes=[(Fraction(0), BAR, 60, True)])
+    same = bar(4, notes=[(Fraction(0), Fraction(2), 60, False), (Fraction(2), Fraction(2), 60, False)])
+    other = bar(4, notes=[(Fraction(0), BAR, 62, False)])
+    assert make_starter.lay_out([tied, same]).notes == [(0, 6, 0, 60), (6, 2, 0, 60)]
+    assert make_starter.lay_out([tied, other]).notes == [(0, 4, 0, 60), (4, 4, 0, 62)]
+
+
+def _piece(pitches: list[int], metre: tuple[int, int], step: int) -> object:
+    notes = np.array([(at * step, step, 110, pitch, 80) for at, pitch in enumerate(pitches)], NOTE)
+    metres = np.array([(0, *metre)], make_starter.METRE)
+    return make_starter.Piece(None, NoteSequence(notes, Grid.beats(4), len(pitches) * step, metres=metres), 0)
+
+
+def test_duplicates_are_found_through_transposition_and_notation_and_small_changes() -> None:
+    tune = [60, 62, 64, 65, 67, 65, 64, 62, 60, 62]
+    first = _piece(tune, (4, 4), 2)
+    higher_in_sixteenths = _piece([pitch + 5 for pitch in tune], (2, 4), 1)
+    one_note_differs = _piece([*tune[:-1], 64], (4, 4), 2)
+    two_notes_differ = _piece([*tune[:-2], 64, 65], (4, 4), 2)
+    kept, left_out = make_starter.without_duplicates([first, higher_in_sixteenths, one_note_differs, two_notes_differ])
+    assert [piece is first or piece is two_notes_differ for piece in kept] == [True, True]
+    assert left_out == 2
+
+
+def test_selection_is_spread_evenly() -> None:
+    assert make_starter.select(list(range(10)), 5) == [0, 2, 4, 6, 8]
+    assert make_starter.select([1, 2], 5) == [1, 2]
+
+
+def test_titles() -> None:
+    assert make_starter.tidy_title("BAG OF MEAL., THE -- REEL.") == "The Bag Of Meal"
+    assert make_starter.tidy_title("O'CONNELL'S WELCOME -- JIG") == "O'Connell's Welcome"
+    assert make_starter.tidy_title("Eileen Alanna - Reel") == "Eileen Alanna"
+    assert make_starter.slug("Wie schön leuchtet, der Morgenstern") == "wie-schon-leuchtet-der-morgenstern"
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.mid").write_bytes(b"mine")
+    with pytest.raises(SystemExit, match=r"holds mine\.mid, which is not in its catalogue\.csv"):
+        make_starter.write_corpus([], tmp_path)
+    assert (tmp_path / "mine.mid").read_bytes() == b"mine"
+
+
+def test_rebuilt_pieces_have_the_same_bytes(tmp_path: Path) -> None:
+    music21 = pytest.importorskip("music21")
+    corpus = Path(music21.__file__).parent / "corpus"
+    keys = {"bwv101-7-nimm-von-uns-herr-du-treuer-gott", "ryan-bully-for-you", "oneill-1712-nelsons-victory"}
+    candidates = [*make_starter.chorales(corpus), *make_starter.tunes(corpus)]
+    built = [make_starter.build(candidate) for candidate in candidates if candidate.key in keys]
+    assert {piece.candidate.key for piece in built} == keys
+    make_starter.write_corpus(built, tmp_path)
+    for path in tmp_path.rglob("*.mid"):
+        assert path.read_bytes() == (STARTER / path.relative_to(tmp_path)).read_bytes()
