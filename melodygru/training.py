@@ -28,7 +28,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-import melodygru
+from melodygru import __version__
 from melodygru.checkpoint import Architecture, as_settings
 from melodygru.errors import SettingError, TrainingError
 from melodygru.events import INPUTS, PITCH, Events, Vocabulary, encode
@@ -528,7 +528,7 @@ class Trainer:
             "validation_nats_per_note": self.position.best,
             "recorded": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "versions": {
-                "melodygru": melodygru.__version__,
+                "melodygru": __version__,
                 "tensorflow": tf.__version__,
                 "keras": keras.__version__,
                 "numpy": np.__version__,

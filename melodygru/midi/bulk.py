@@ -258,7 +258,9 @@ def _pair(
         begins = np.maximum.accumulate(np.where(opens, np.arange(len(key)), 0))[suspects]
         for begin, off in zip(*(places.tolist() for places in _firsts(begins, suspects)), strict=True):
             if is_on[begin] and begin > 0 and same[begin - 1] and is_on[begin - 1]:
-                order[begin : off + 1] = np.roll(order[begin : off + 1], 1)
+                release = order[off]
+                order[begin + 1 : off + 1] = order[begin:off]
+                order[begin] = release
                 is_on[begin], is_on[off] = False, True
     following = np.full(len(key), -1)
     following[:-1][same] = np.flatnonzero(same) + 1

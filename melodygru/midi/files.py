@@ -14,7 +14,7 @@ def find_files(folder: Path | str) -> list[Path]:
     Parameters
     ----------
     folder : Path
-        Symbolic links are followed, each real folder once. Folders that can't be listed are passed over.
+        Links to folders outside it are followed, each real folder once. Folders that can't be listed are passed over.
 
     Returns
     -------
@@ -30,7 +30,12 @@ def find_files(folder: Path | str) -> list[Path]:
             folders.clear()
             continue
         seen.add(real)
-        folders.sort()
-        found.extend(Path(root, name) for name in files if name.lower().endswith(SUFFIXES))
-    found = [path for path in found if path.is_file()]
+        folders[:] = sorted(name for name in folders if not _is_link_into(folder, os.path.join(root, name)))
+        paths = (Path(root, name) for name in files if name.lower().endswith(SUFFIXES))
+        found.extend(path for path in paths if os.path.isfile(path))
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def _is_link_into(folder: Path, path: str) -> bool:
+    """Whether a path is a link to something that is found in the folder anyway."""
+    return os.path.islink(path) and Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))

@@ -28,7 +28,7 @@ from melodygru.notes import (
 MAX_TICKS = 2**27  # 134 million: 38 hours at 480 ticks per beat and 120 qpm
 MAX_BEATS = 2**20  # 145 hours at 120 qpm; the smaller limit holds when a beat has few ticks
 MAX_TRACKS = 65_535  # what a header can claim
-MAX_FILE_BYTES = 2**23  # 8 MiB is two million notes; what is larger is no piece of music
+MAX_FILE_BYTES = 2**22  # 4 MiB is half a million notes; what is larger is no piece of music
 DRUM_CHANNEL = 9
 PREAMBLE_BYTES = 4096  # how far into a file the header may begin (RIFF wrappers, MacBinary headers)
 

@@ -1,0 +1,132 @@
+"""The model's step in NumPy: the same function as `melodygru.model`, one event at a time, for many streams at once.
+
+A stream is one piece being heard or written; arrays have one row a stream. A parity test holds the logits to those
+of the Keras model.
+
+    step = network.step(previous, before, context, state)    # hear the last event
+    step.logits("shift")                                     # what may come, given nothing else
+    step.arrive(context at the new onset)
+    step.logits("program", [classes of shift]) ...
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from melodygru.checkpoint import Checkpoint
+
+
+class Network:
+    """The weights of a checkpoint, arranged for stepping.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.vocabulary = checkpoint.vocabulary
+        self.architecture = checkpoint.architecture
+        weights, fields = checkpoint.weights, checkpoint.vocabulary.fields
+        units = self.architecture.units
+        self.table = weights["bag"].copy()
+        self.table[0] = 0.0  # id 0 adds nothing
+        self.layers = [
+            tuple(weights[f"gru/{layer}/{part}"] for part in ("kernel", "recurrent", "bias"))
+            for layer in range(self.architecture.layers)
+        ]
+        hidden = [weights[f"head/{field}/hidden/kernel"] for field in fields]
+        # All heads' hidden layers are one product with the state, and one with the context at the onset.
+        self.from_state = np.ascontiguousarray(np.concatenate([kernel[:units] for kernel in hidden], 1))
+        self.bias = np.concatenate([weights[f"head/{field}/hidden/bias"] for field in fields])
+        self.from_input = np.ascontiguousarray(hidden[0][units:])
+        self.from_context = np.ascontiguousarray(np.concatenate([kernel[units:] for kernel in hidden[1:]], 1))
+        self.outputs = {
+            field: (weights[f"head/{field}/output/kernel"], weights[f"head/{field}/output/bias"]) for field in fields
+        }
+        self.chosen = {field: weights[f"head/{field}/bag"] for field in fields[1:]}
+        self.blocks = {
+            field: {name: first for name, first in self.vocabulary.head_blocks(field).items() if name != "end"}
+            for field in fields
+        }
+
+    def initial_state(self, streams: int) -> list[np.ndarray]:
+        """The state before the first event: (streams, units) for each layer."""
+        return [np.zeros((streams, self.architecture.units), np.float32)] * self.architecture.layers
+
+    def bag(self, ids: np.ndarray) -> np.ndarray:
+        """Sums of embeddings, (streams, embedding), of ids (streams, k)."""
+        return self.table[ids].sum(1)
+
+    def step(
+        self, previous: np.ndarray, before: np.ndarray, context: np.ndarray, state: list[np.ndarray]
+    ) -> Step:
+        """Hear an event.
+
+        Parameters
+        ----------
+        previous : array, shape (streams, 4): ids of the event (see `Vocabulary.previous_ids`)
+        before : array, shape (streams, n_before): ids known before the next event
+        context : array, shape (streams, n_context): ids at the onset of the event; zeros at the start
+        state : list of arrays, shape (streams, units)
+        """
+        before_bag = self.bag(before)
+        x = self.bag(previous) + before_bag + self.bag(context)
+        h, new_state = x, []
+        units = self.architecture.units
+        for (kernel, recurrent, bias), last in zip(self.layers, state, strict=True):
+            gates = h @ kernel + bias[0]
+            inner = last @ recurrent + bias[1]
+            zr = np.tanh(0.5 * (gates[:, : 2 * units] + inner[:, : 2 * units])) * 0.5 + 0.5
+            z, r = zr[:, :units], zr[:, units:]
+            candidate = np.tanh(gates[:, 2 * units :] + r * inner[:, 2 * units :])
+            h = candidate + z * (last - candidate)
+            new_state.append(h)
+        return Step(self, x, h, before_bag, new_state)
+
+
+class Step:
+    """What the model expects of one event of every stream; logits are asked for in the order of the fields."""
+
+    def __init__(
+        self, network: Network, x: np.ndarray, h: np.ndarray, before: np.ndarray, state: list[np.ndarray]
+    ) -> None:
+        self.state = state
+        self._network = network
+        self._before = before
+        width = network.architecture.head
+        hidden = h @ network.from_state + network.bias
+        self._hidden = {
+            field: hidden[:, i * width : (i + 1) * width] for i, field in enumerate(network.vocabulary.fields)
+        }
+        self._hidden["shift"] = self._hidden["shift"] + x @ network.from_input
+
+    def arrive(self, context: np.ndarray) -> None:
+        """Tell the context at the new onset: ids, shape (streams, n_context)."""
+        network = self._network
+        width = network.architecture.head
+        added = (self._before + network.bag(context)) @ network.from_context
+        for i, field in enumerate(network.vocabulary.fields[1:]):
+            self._hidden[field] = self._hidden[field] + added[:, i * width : (i + 1) * width]
+
+    def logits(self, field: str, chosen: dict[str, np.ndarray] | None = None) -> np.ndarray:
+        """Logits of a field, shape (streams, classes), before what cannot follow is left out.
+
+        Parameters
+        ----------
+        chosen : for every field but shift, the (streams,) classes chosen before it, by name, and `voice_1`,
+            `voice_2` once the program is chosen (`Context.voice`; 0 is none)
+        """
+        network = self._network
+        hidden = self._hidden[field]
+        if chosen is not None and network.blocks[field]:
+            table = network.chosen[field]
+            hidden = hidden.copy()
+            for name, first in network.blocks[field].items():
+                classes = chosen[name]
+                rows = table[first + classes]
+                if name.startswith("voice"):
+                    rows = rows * (classes > 0)[:, None]
+                hidden += rows
+        kernel, bias = network.outputs[field]
+        return np.maximum(hidden, 0.0) @ kernel + bias

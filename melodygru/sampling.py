@@ -1,0 +1,463 @@
+"""Sampling: temperature, filters, lengths, and the generation loop, an iterator of notes.
+
+Randomness of each stream comes from its own generator, seven numbers an event whatever the event is, so that a
+stream's draws do not depend on the others'.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from melodygru.errors import SettingError
+from melodygru.events import (
+    DURATION,
+    END,
+    PITCH,
+    PROGRAM,
+    SHIFT,
+    TIMES,
+    VELOCITY,
+    VELOCITY_WIDTH,
+    Context,
+    Vocabulary,
+    decode,
+    representable,
+)
+from melodygru.network import Network, Step
+from melodygru.notes import NoteSequence, steps_per_bar
+
+MAX_NOTES = 20_000  # of a piece whose end is left to the model
+NEVER = 1 << 62  # steps
+RHYTHM = ("shift", "duration")
+
+Filter = Callable[[np.ndarray], np.ndarray]  # (streams, classes) logits -> logits
+
+
+@dataclass(frozen=True)
+class Controls:
+    """How probabilities become choices.
+
+    Parameters
+    ----------
+    temperature : divides the logits; 0 takes the most probable class
+    rhythm_temperature, pitch_temperature : the same for shift and duration, and for pitch; default: `temperature`
+    top_k : only the k most probable classes; 0 is all
+    top_p : only the most probable classes that together reach p, in (0, 1]
+    min_p : only classes at least min_p times as probable as the most probable one, in [0, 1)
+    """
+
+    temperature: float = 1.0
+    rhythm_temperature: float | None = None
+    pitch_temperature: float | None = None
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("temperature", "rhythm_temperature", "pitch_temperature"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 10:
+                raise SettingError(f"{name.replace('_', '-')} {value}: expected 0..10")
+        if self.top_k < 0:
+            raise SettingError(f"top-k {self.top_k}: expected 0 (all classes) or more")
+        if not 0 < self.top_p <= 1:
+            raise SettingError(f"top-p {self.top_p}: expected more than 0, at most 1")
+        if not 0 <= self.min_p < 1:
+            raise SettingError(f"min-p {self.min_p}: expected at least 0, less than 1")
+
+    def filters(self, field: str) -> list[Filter]:
+        """What is done to the logits of a field, in order."""
+        temperature = self.temperature
+        if field in RHYTHM and self.rhythm_temperature is not None:
+            temperature = self.rhythm_temperature
+        if field == "pitch" and self.pitch_temperature is not None:
+            temperature = self.pitch_temperature
+        chain: list[Filter] = []
+        if temperature == 0:
+            return [lambda logits: keep_top_k(logits, 1)]
+        if temperature != 1:
+            chain.append(lambda logits: logits / np.float32(temperature))
+        if self.top_k:
+            chain.append(lambda logits: keep_top_k(logits, self.top_k))
+        if self.top_p < 1:
+            chain.append(lambda logits: keep_top_p(logits, self.top_p))
+        if self.min_p > 0:
+            chain.append(lambda logits: keep_min_p(logits, self.min_p))
+        return chain
+
+
+def keep_top_k(logits: np.ndarray, k: int) -> np.ndarray:
+    """Logits with all but the k greatest of each row at -inf; the lower class wins a tie."""
+    if k >= logits.shape[1]:
+        return logits
+    order = np.argsort(-logits, axis=1, kind="stable")
+    kept = np.full_like(logits, -np.inf)
+    best = order[:, :k]
+    np.put_along_axis(kept, best, np.take_along_axis(logits, best, 1), 1)
+    return kept
+
+
+def keep_top_p(logits: np.ndarray, p: float) -> np.ndarray:
+    """Logits with all but the most probable classes that together reach `p` at -inf; at least one is kept."""
+    order = np.argsort(-logits, axis=1, kind="stable")
+    ranked = np.take_along_axis(softmax(logits), order, 1)
+    before = np.cumsum(ranked, 1) - ranked  # probability of all that is more probable
+    kept = np.full_like(logits, -np.inf)
+    np.put_along_axis(kept, order, np.where(before < p, np.take_along_axis(logits, order, 1), -np.inf), 1)
+    return kept
+
+
+def keep_min_p(logits: np.ndarray, p: float) -> np.ndarray:
+    """Logits of classes less probable than `p` times the most probable one at -inf."""
+    return np.where(logits >= logits.max(1, keepdims=True) + np.float32(math.log(p)), logits, -np.inf)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities along the last axis, float64."""
+    logits = np.asarray(logits, np.float64)
+    weights = np.exp(logits - logits.max(-1, keepdims=True))
+    return weights / weights.sum(-1, keepdims=True)
+
+
+@dataclass(frozen=True)
+class Length:
+    """When a piece ends: at most one of the three, or, with none, where the model ends it.
+
+    Parameters
+    ----------
+    bars : bars of the piece's metre; needs a metrical grid
+    seconds : at the piece's tempo; on a metrical grid to the nearest bar line
+    notes : this many notes; on a metrical grid the last bar is filled
+    """
+
+    bars: int | None = None
+    seconds: float | None = None
+    notes: int | None = None
+
+    def __post_init__(self) -> None:
+        given = [name for name in ("bars", "seconds", "notes") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise SettingError(f"{' and '.join(given)} given: expected at most one of bars, seconds and notes")
+        for name in given:
+            if not getattr(self, name) > 0:
+                raise SettingError(f"{name} {getattr(self, name)}: expected more than 0")
+
+    def steps(self, vocabulary: Vocabulary, bar: int | None, qpm: float) -> int | None:
+        """The piece's length in steps, if it is known beforehand; `bar` is a bar's steps on a metrical grid."""
+        grid = vocabulary.grid
+        if self.bars is not None:
+            if bar is None:
+                raise SettingError("bars: this model's music has no bars; give seconds or notes")
+            return self.bars * bar
+        if self.seconds is None:
+            return None
+        if bar is None:
+            return max(1, round(self.seconds * float(grid.steps_per_second or 1)))
+        return max(1, round(self.seconds * qpm / 60 * float(grid.steps_per_beat or 1) / bar)) * bar
+
+
+@dataclass(frozen=True)
+class Note:
+    """A sampled note of a stream."""
+
+    stream: int
+    onset: int  # steps
+    duration: int  # steps
+    program: int
+    pitch: int
+    velocity: int
+
+
+class Sampler:
+    """Pieces being composed, all streams one batch.
+
+    Parameters
+    ----------
+    network : Network
+    rngs : one generator for each stream
+    controls : Controls
+    style, metre : piece conditions; None is unknown
+    primer : NoteSequence on the vocabulary's grid, optional; heard before anything is composed
+
+    Attributes
+    ----------
+    rows : for each stream its events so far, the primer's included: (shift steps, program class, pitch, duration
+        steps, velocity class)
+    log_p : array, shape (streams,): log-probability, in nats, of what was sampled, under the model itself
+        (temperature 1, nothing filtered)
+    done : list of bool: whether a stream is over
+    ends : list: the step at which the model ended a stream, or None
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        rngs: Sequence[np.random.Generator],
+        controls: Controls | None = None,
+        *,
+        style: str | None = None,
+        metre: tuple[int, int] | None = None,
+        primer: NoteSequence | None = None,
+    ) -> None:
+        self.network, self.vocabulary = network, network.vocabulary
+        controls = controls or Controls()
+        self.filters = {field: controls.filters(field) for field in self.vocabulary.fields}
+        n = len(rngs)
+        self.rngs = rngs
+        self.log_p = np.zeros(n)
+        self.done = [False] * n
+        self.ends: list[int | None] = [None] * n
+        self.rows: list[list[tuple[int, int, int, int, int]]] = [[] for _ in range(n)]
+        metres = primer.metres if primer is not None else None
+        self.contexts = [Context(self.vocabulary, style, metre, metres) for _ in range(n)]
+        # Only programs that the model has heard, in training or in the primer, are chosen.
+        self._programs = np.zeros(self.vocabulary.size("program"), bool)
+        self._programs[self.vocabulary.program_class(np.array(self.vocabulary.programs))] = True
+        if primer is not None:
+            self._programs[self.vocabulary.program_class(primer.notes["program"])] = True
+        self._draws = [np.empty(0)] * n
+        self._previous = np.repeat(self.vocabulary.previous_ids(np.full((1, 5), -1, np.int32)), n, 0)
+        self._context = np.zeros((n, self.vocabulary.n_context), np.int32)
+        self._state = network.initial_state(n)
+        if primer is not None:
+            self._hear(primer)
+
+    def _hear(self, primer: NoteSequence) -> None:
+        """Let every stream hear the primer."""
+        piece, _ = representable(primer, self.vocabulary)
+        shifts = np.diff(piece.notes["onset"], prepend=0).tolist()
+        bins = piece.notes["velocity"] // VELOCITY_WIDTH if self.vocabulary.models_velocity else None
+        programs = self.vocabulary.program_class(piece.notes["program"]).tolist()
+        for t, note in enumerate(piece.notes.tolist()):
+            _, duration, _, pitch, _ = note
+            self._state = self._step().state
+            row = (shifts[t], programs[t], pitch, duration, -1 if bins is None else int(bins[t]))
+            for stream in range(len(self.rngs)):
+                self.contexts[stream].move(shifts[t])
+                self._keep(stream, row, self.contexts[stream].row())
+
+    def _step(self) -> Step:
+        """What the model expects next."""
+        before = np.array([context.before() for context in self.contexts], np.int32)
+        return self.network.step(self._previous, before.reshape(len(self.rngs), -1), self._context, self._state)
+
+    def _keep(self, stream: int, row: tuple[int, int, int, int, int], context: list[int]) -> None:
+        """Add an event to a stream; `context` is its row at the event's onset."""
+        self.contexts[stream].add(row[PROGRAM], row[PITCH], row[DURATION])
+        self.rows[stream].append(row)
+        classes = np.array(row, np.int32)
+        classes[[SHIFT, DURATION]] = TIMES.encode(np.array([row[SHIFT], row[DURATION]]))
+        self._previous[stream] = self.vocabulary.previous_ids(classes)
+        self._context[stream] = context
+
+    def _uniform(self, stream: int) -> np.ndarray:
+        """The seven numbers of a stream's next event."""
+        if len(self._draws[stream]) == 0:
+            self._draws[stream] = self.rngs[stream].random((64, 7))
+        numbers, self._draws[stream] = self._draws[stream][0], self._draws[stream][1:]
+        return numbers
+
+    def _choose(
+        self,
+        field: str,
+        logits: np.ndarray,
+        u: np.ndarray,
+        live: np.ndarray,
+        possible: np.ndarray | None = None,
+        wanted: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Choose a class for each stream and count its log-probability where `live`.
+
+        `possible` (streams, classes) is what can follow, part of the model; `wanted` narrows the choice further, like
+        the filters, without changing the log-probability that is counted.
+        """
+        if possible is not None:
+            logits = np.where(possible, logits, -np.inf)
+        narrowed = logits if wanted is None else np.where(wanted, logits, -np.inf)
+        for change in self.filters[field]:
+            narrowed = change(narrowed)
+        cumulative = np.cumsum(softmax(narrowed), 1)
+        chosen = (cumulative <= (u * cumulative[:, -1])[:, None]).sum(1)
+        rows = np.arange(len(chosen))
+        logits = np.asarray(logits, np.float64)
+        top = logits.max(1)
+        log_p = logits[rows, chosen] - top - np.log(np.exp(logits - top[:, None]).sum(1))
+        self.log_p += np.where(live, log_p, 0.0)
+        return chosen
+
+    def step(self, may_end: bool = True) -> list[Note | None]:
+        """Sample one event of every stream that goes on.
+
+        Parameters
+        ----------
+        may_end : whether the model may end a piece
+
+        Returns
+        -------
+        notes : for each stream its new note, or None where it is over
+        """
+        v, n = self.vocabulary, len(self.rngs)
+        live = ~np.array(self.done)
+        u = np.array([self._uniform(stream) for stream in range(n)])
+        step = self._step()
+        self._state = step.state
+
+        possible = np.ones((n, v.size("shift")), bool)
+        possible[:, 0] = [context.stacks() for context in self.contexts]
+        shift = self._choose("shift", step.logits("shift"), u[:, 0], live, possible)
+        self.log_p -= np.where(live, TIMES.log_width[shift], 0.0)
+        shift_steps = TIMES.decode(shift, u[:, 1]).tolist()
+        rows = []
+        for stream, context in enumerate(self.contexts):
+            if live[stream]:
+                context.move(shift_steps[stream])
+            rows.append(context.row())
+        step.arrive(np.array(rows, np.int32))
+        chosen = {"shift": shift}
+
+        floor = np.array([context.program_floor() for context in self.contexts])
+        possible = np.arange(v.size("program")) >= floor[:, None]
+        possible[:, END] = [context.may_end() for context in self.contexts]
+        wanted = np.repeat(self._programs[None], n, 0)
+        wanted[:, END] = may_end
+        wanted[~(wanted & possible).any(1)] = True
+        program = self._choose("program", step.logits("program", chosen), u[:, 2], live, possible, wanted)
+        chosen["program"] = program
+        goes_on = live & (program != END)
+
+        voices = np.array([c.voice(p) for c, p in zip(self.contexts, program.tolist(), strict=True)])
+        chosen["voice_1"], chosen["voice_2"] = voices[:, 0], voices[:, 1]
+        taken = np.array([c.taken(p) for c, p in zip(self.contexts, program.tolist(), strict=True)])
+        pitch = chosen["pitch"] = self._choose("pitch", step.logits("pitch", chosen), u[:, 3], goes_on, ~taken)
+        duration = self._choose("duration", step.logits("duration", chosen), u[:, 4], goes_on)
+        chosen["duration"] = duration
+        self.log_p -= np.where(goes_on, TIMES.log_width[duration], 0.0)
+        duration_steps = np.maximum(1, TIMES.decode(duration, u[:, 5])).tolist()
+        velocity = np.full(n, -1)
+        if v.models_velocity:
+            velocity = self._choose("velocity", step.logits("velocity", chosen), u[:, 6], goes_on)
+
+        notes: list[Note | None] = [None] * n
+        for stream in np.flatnonzero(live).tolist():
+            onset = self.contexts[stream].onset
+            if not goes_on[stream]:
+                self.done[stream], self.ends[stream] = True, onset
+                continue
+            row = (
+                shift_steps[stream],
+                int(program[stream]),
+                int(pitch[stream]),
+                duration_steps[stream],
+                int(velocity[stream]),
+            )
+            self._keep(stream, row, rows[stream])
+            played = v.velocities[row[VELOCITY]] if v.models_velocity else v.velocities[0]
+            notes[stream] = Note(stream, onset, row[DURATION], v.program_of_class(row[PROGRAM]), row[PITCH], played)
+        return notes
+
+
+def notes(sampler: Sampler, length: int | None = None) -> Iterator[Note]:
+    """The notes of all streams as they are composed, until every stream is over.
+
+    Parameters
+    ----------
+    length : int, optional
+        Steps after which a stream is over; until then the model may not end it. A note that begins at `length` or
+        later is not given out, and one that reaches beyond is cut.
+    """
+    while not all(sampler.done):
+        for note in sampler.step(may_end=length is None):
+            if note is None:
+                continue
+            if length is not None and note.onset >= length:
+                sampler.done[note.stream] = True
+                continue
+            if len(sampler.rows[note.stream]) >= MAX_NOTES:
+                sampler.done[note.stream] = True
+            if length is not None and note.onset + note.duration > length:
+                note = replace(note, duration=length - note.onset)
+            yield note
+
+
+def compose(
+    network: Network,
+    n: int = 1,
+    seed: int = 0,
+    *,
+    controls: Controls | None = None,
+    length: Length | None = None,
+    style: str | None = None,
+    metre: tuple[int, int] | None = None,
+    primer: NoteSequence | None = None,
+    qpm: float | None = None,
+    on_note: Callable[[Note], None] | None = None,
+) -> list[NoteSequence]:
+    """Compose `n` pieces as one batch; the i-th piece's randomness is the i-th child of `seed`.
+
+    Parameters
+    ----------
+    style : one of the vocabulary's styles, or None for unknown
+    metre : time signature; default: the primer's, else the vocabulary's most frequent one
+    primer : what the pieces begin with, on the vocabulary's grid; `length` counts from the first bar line at its
+        end or after it
+    qpm : tempo to write; default: the primer's, else the vocabulary's
+
+    Returns
+    -------
+    pieces : list of NoteSequence
+        Primer and continuation. Nothing hangs: every note ends within the piece, which ends at a bar line where
+        there are bars, unless the model itself ended it.
+
+    Raises
+    ------
+    SettingError
+        A style that the model was not trained on; bars without a metrical grid; n below 1.
+    """
+    v = network.vocabulary
+    if n < 1:
+        raise SettingError(f"num-outputs {n}: expected 1 or more")
+    if style is not None and style not in v.styles:
+        known = ", ".join(v.styles) if v.styles else "none"
+        raise SettingError(f"style {style!r}: this model knows {known}")
+    if metre is None:
+        metre = primer.metre if primer is not None else v.metres[0]
+    if qpm is None:
+        qpm = primer.qpm if primer is not None else v.tempo_of(style)
+    if not 5 <= qpm <= 1000:
+        raise SettingError(f"qpm {qpm}: expected 5..1000 quarter notes per minute")
+    bar = steps_per_bar(v.grid, metre) if v.grid.is_metrical else None
+    length = length or Length()
+    start = 0 if primer is None else -(-primer.length // (bar or 1)) * (bar or 1)
+    steps = length.steps(v, bar, qpm)
+    limit = None if steps is None else start + steps
+    heard = 0 if primer is None else len(primer)
+
+    rngs = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(n)]
+    sampler = Sampler(network, rngs, controls, style=style, metre=metre, primer=primer)
+    for note in notes(sampler, _no_end(length, limit)):
+        if length.notes is not None and len(sampler.rows[note.stream]) - heard >= length.notes:
+            sampler.done[note.stream] = True
+        if on_note is not None:
+            on_note(note)
+
+    pieces = []
+    for rows, end in zip(sampler.rows, sampler.ends, strict=True):
+        piece = decode(rows, v, length=end, qpm=qpm, metre=metre)
+        if limit is not None:
+            piece = piece.crop(0, limit) if piece.length >= limit else replace(piece, length=limit)
+        elif end is None and bar is not None:
+            piece = replace(piece, length=-(-piece.length // bar) * bar)
+        if primer is not None and v.grid.is_metrical:
+            tempos = piece.tempos if qpm != primer.qpm else primer.tempos
+            piece = replace(piece, metres=primer.metres, tempos=tempos)
+        pieces.append(piece)
+    return pieces
+
+
+def _no_end(length: Length, limit: int | None) -> int | None:
+    """Steps before which the model may not end a piece; with a number of notes it never may."""
+    return NEVER if length.notes is not None else limit
