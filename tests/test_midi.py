@@ -289,7 +289,8 @@ def test_limit_of_ticks():
         BF FF FF 7E 90 3E 40  # tick 2**27 - 2
         01 80 3E 00           # and 2**27 - 1
         01 90 3F 40           # 2**27: dropped
-        00 FF 51 03 00 00 05  # likewise
+        00 FF 51 03 00 00 05  # likewise a tempo
+        00 FF 58 02 03 02     # and a metre
         01 80 3F 00
         FF FF FF 7F FF 2F 00
         """
@@ -297,7 +298,7 @@ def test_limit_of_ticks():
     result = read(data)
     assert result.sequence.notes.tolist() == [(0, 2**27, 0, 60, 64), (2**27 - 2, 1, 0, 62, 64)]
     assert result.sequence.length == 2**27
-    assert result.oddities == midi.Oddities(beyond_limit=2, hanging=1, stray_note_offs=1)
+    assert result.oddities == midi.Oddities(beyond_limit=1, bad_marks=2, hanging=1, stray_note_offs=1)
 
 
 @pytest.mark.parametrize("kind", [1, 2])
@@ -405,7 +406,8 @@ def test_no_notes_are_no_error():
         (smf(END, kind=3), "type 3: expected 0, 1 or 2"),
         (smf(), "no track in the file"),
         (smf() + b"MTrk\0\0\0", "no track in the file"),
-        (b"\0" * 2**23 + b"\0", "more than 8,388,608 bytes"),
+        (b"MThd" + b"\0" * (2**22 - 3), "more than 4,194,304 bytes"),
+        (b"MThd" + b"\0" * (2**22 - 4), "header of 0 bytes"),  # the largest that is looked at
     ],
 )
 def test_unreadable(data, message):
@@ -736,9 +738,36 @@ def test_find_files(tmp_path):
         (tmp_path / name).touch()
     (tmp_path / "folder.mid").mkdir()
     (tmp_path / "a" / "loop").symlink_to(tmp_path)
+    (tmp_path / "0").symlink_to(tmp_path / "a")  # within the tree: a file is found where it really is
     (tmp_path / "gone.mid").symlink_to(tmp_path / "nothing")
     found = [path.relative_to(tmp_path).as_posix() for path in midi.find_files(tmp_path)]
     assert found == ["A.mid", "a.smf", "a/c.Kar", "a/z.midi", "b.MID"]
+
+
+def test_find_files_through_links_once(tmp_path):
+    for name in ("outside/x.mid", "music/b.mid"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    for name in ("one", "two"):
+        (tmp_path / "music" / name).symlink_to(tmp_path / "outside")
+    (tmp_path / "outside" / "loop").symlink_to(tmp_path / "outside")
+    found = [path.relative_to(tmp_path / "music").as_posix() for path in midi.find_files(tmp_path / "music")]
+    assert found == ["b.mid", "one/x.mid"]
+
+
+def test_find_files_passes_over_what_it_may_not_list(tmp_path, monkeypatch):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.mid").touch()
+    (tmp_path / "b.mid").touch()
+    scandir = os.scandir
+
+    def refuse(path):
+        if os.fspath(path).endswith("a"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert midi.find_files(tmp_path) == [tmp_path / "b.mid"]
 
 
 def test_find_files_in_nothing(tmp_path):

@@ -5,17 +5,18 @@ vectorised; a property test holds them equal in every note and every count.
 
 The file
 --------
-The header is looked for in the first 4,096 bytes (a RIFF wrapper or other preamble is skipped). Chunks that are
-not tracks are skipped, and every track is read, whatever number the header claims. Bytes between chunks that
-belong to none are passed over up to the next ``MTrk``. Tracks of type 0 and 1 run in parallel; the patterns of
+A file of more than 4 MiB is refused. The header is looked for in the first 4,096 bytes (a RIFF wrapper or other
+preamble is skipped). Chunks that are not tracks are skipped, and every track is read, up to 65,535 of them, whatever
+number the header claims. Bytes between chunks that belong to none are passed over up to the next ``MTrk``. Tracks of type 0 and 1 run in parallel; the patterns of
 type 2 follow one another, each starting where the one before ended.
 
 A track is read up to its end_of_track. It counts as **broken** when there is none: the bytes end, or a delta time
 has more than four bytes, a data byte exceeds 127, a status byte is missing, a length points beyond the chunk, or
-a system common or real-time message (F1..F6, F7 excepted, F8..FE) stands in it. What was read before stays, and the
+a system common or real-time message (F1..F6, F8..FE) stands in it. What was read before stays, and the
 last event is the track's end. Running status outlives meta events and system exclusive messages.
 
-Ticks are clamped to `tick_limit`; a note-on or a mark at that tick or later is dropped (**beyond_limit**).
+Ticks are clamped to `tick_limit`: 2**27, or 2**20 beats where those are fewer ticks. A note-on at that tick or later
+is dropped (**beyond_limit**).
 
 Notes
 -----
@@ -23,7 +24,7 @@ The key of a note is (track, channel, pitch). A note-on of velocity 0 is a note-
 file order, with one exception: where a key sounds from an earlier tick, the first note-off of a tick comes first,
 so that a note repeated without a gap may write its note-on before the note-off.
 
-- A note-off ends the sounding note. Without one it is a **stray_note_off** and does nothing.
+- A note-off ends the sounding note. Without one it counts among **stray_note_offs** and does nothing.
 - A note-on while its key sounds ends the sounding note at that tick, as a synthesiser would (**restruck**).
 - A note that never ends, ends with its track (**hanging**).
 - A note that ends at the tick at which it began is dropped (**zero_length**).
@@ -45,7 +46,7 @@ Time
 Steps are ticks: `Grid.beats(ticks per quarter note)`, or `Grid.seconds(frames per second x ticks per frame)` for
 SMPTE division (29 means 30000/1001). The length is the latest end of a track. Tempo and metre come from any track,
 ordered by (tick, track, file order), the last of a tick holding. A tempo of 0, a numerator of 0, a denominator
-above 128 or a mark too short for its values is ignored (**bad_mark**). Before the first mark MIDI's defaults hold, 120
+above 128, a mark of the wrong size or at the tick limit is ignored (**bad_marks**). Before the first mark MIDI's defaults hold, 120
 quarter notes a minute and 4/4. On a grid of seconds the first tempo alone is kept: it says nothing about time.
 """
 

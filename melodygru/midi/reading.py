@@ -42,7 +42,7 @@ class Oddities:
     """How often each odd case of the rule (see the package's docstring) came up in one file."""
 
     zero_length: int = 0  # notes dropped, because they end where they begin
-    beyond_limit: int = 0  # notes and marks dropped, because they lie at or after the tick limit
+    beyond_limit: int = 0  # notes dropped, because they begin at or after the tick limit
     merged: int = 0  # notes dropped, because their program struck the pitch twice at once
     cut: int = 0  # notes shortened, because their program struck the pitch again while they sounded
     restruck: int = 0  # notes ended by a note-on of their own key
@@ -428,11 +428,15 @@ def assemble(
     tempos, metres = [(0, DEFAULT_TEMPO)], [(0, *DEFAULT_METRE)]
     limit = header.limit
     for tick, kind, payload in sorted(marks, key=lambda mark: mark[0]):
-        if tick >= limit:
-            counts["beyond_limit"] += 1
-        elif kind == TEMPO_META and len(payload) == 3 and any(payload):
+        if kind == TEMPO_META and len(payload) == 3 and any(payload) and tick < limit:
             tempos.append((tick, int.from_bytes(payload, "big")))
-        elif kind == METRE_META and len(payload) >= 2 and payload[0] and payload[1] <= MAX_DENOMINATOR_POWER:
+        elif (
+            kind == METRE_META
+            and tick < limit
+            and len(payload) >= 2
+            and payload[0]
+            and payload[1] <= MAX_DENOMINATOR_POWER
+        ):
             metres.append((tick, payload[0], 2 ** payload[1]))
         else:
             counts["bad_marks"] += 1
