@@ -7,8 +7,8 @@ The file
 --------
 A file of more than 4 MiB is refused. The header is looked for in the first 4,096 bytes (a RIFF wrapper or other
 preamble is skipped). Chunks that are not tracks are skipped, and every track is read, up to 65,535 of them, whatever
-number the header claims. Bytes between chunks that belong to none are passed over up to the next ``MTrk``. Tracks of type 0 and 1 run in parallel; the patterns of
-type 2 follow one another, each starting where the one before ended.
+number the header claims. Bytes between chunks that belong to none are passed over up to the next ``MTrk``. Tracks of
+type 0 and 1 run in parallel; the patterns of type 2 follow one another, each starting where the one before ended.
 
 A track is read up to its end_of_track. It counts as **broken** when there is none: the bytes end, or a delta time
 has more than four bytes, a data byte exceeds 127, a status byte is missing, a length points beyond the chunk, or
@@ -46,8 +46,8 @@ Time
 Steps are ticks: `Grid.beats(ticks per quarter note)`, or `Grid.seconds(frames per second x ticks per frame)` for
 SMPTE division (29 means 30000/1001). The length is the latest end of a track. Tempo and metre come from any track,
 ordered by (tick, track, file order), the last of a tick holding. A tempo of 0, a numerator of 0, a denominator
-above 128, a mark of the wrong size or at the tick limit is ignored (**bad_marks**). Before the first mark MIDI's defaults hold, 120
-quarter notes a minute and 4/4. On a grid of seconds the first tempo alone is kept: it says nothing about time.
+above 128, a mark of the wrong size or at the tick limit is ignored (**bad_marks**). Before the first mark MIDI's
+defaults hold, 120 quarter notes a minute and 4/4. On a grid of seconds the first tempo alone is kept: it says nothing about time.
 """
 
 from melodygru.midi.bulk import read
