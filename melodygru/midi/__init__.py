@@ -47,7 +47,8 @@ Steps are ticks: `Grid.beats(ticks per quarter note)`, or `Grid.seconds(frames p
 SMPTE division (29 means 30000/1001). The length is the latest end of a track. Tempo and metre come from any track,
 ordered by (tick, track, file order), the last of a tick holding. A tempo of 0, a numerator of 0, a denominator
 above 128, a mark of the wrong size or at the tick limit is ignored (**bad_marks**). Before the first mark MIDI's
-defaults hold, 120 quarter notes a minute and 4/4. On a grid of seconds the first tempo alone is kept: it says nothing about time.
+defaults hold, 120 quarter notes a minute and 4/4. On a grid of seconds the first tempo alone is kept: it says
+nothing about time.
 """
 
 from melodygru.midi.bulk import read
