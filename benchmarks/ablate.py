@@ -1,0 +1,75 @@
+"""One change, its figure: train with some settings replaced, and print held-out nats per note and per step.
+
+    python benchmarks/ablate.py TRAIN_DIR VALIDATION_DIR --epochs 25 --vocabulary '{"recall": []}'
+
+Options take JSON objects whose names are the fields of `Settings` (melodygru.training), `Architecture`
+(melodygru.checkpoint) and `Vocabulary` (melodygru.events). The last line is one JSON object.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import click
+
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.command(help=__doc__)
+@click.argument("train_dir", type=FOLDER)
+@click.argument("validation_dir", type=FOLDER)
+@click.option("--preset", default="small", show_default=True, help="Preset whose sizes are the starting point.")
+@click.option("--epochs", type=float, help="Length of the run in epochs.")
+@click.option("--minutes", type=float, help="Length of the run in minutes.")
+@click.option("--settings", default="{}", help="Fields of Settings to replace, as JSON.")
+@click.option("--architecture", default="{}", help="Fields of Architecture to replace, as JSON.")
+@click.option("--vocabulary", default="{}", help="Fields of Vocabulary to replace, as JSON.")
+def main(
+    train_dir: Path,
+    validation_dir: Path,
+    preset: str,
+    epochs: float | None,
+    minutes: float | None,
+    settings: str,
+    architecture: str,
+    vocabulary: str,
+) -> None:
+    from melodygru.checkpoint import Architecture
+    from melodygru.corpus import intake
+    from melodygru.events import Vocabulary
+    from melodygru.training import Settings, Trainer, evaluate, load_model, new_model
+
+    train = intake(train_dir)
+    validation = intake(validation_dir, grid=train.grid, deduplicate=False)
+    changes = {name: tuple(v) if isinstance(v, list) else v for name, v in json.loads(vocabulary).items()}
+    heard = zip(train, train.styles, strict=True)
+    chosen = dataclasses.replace(Vocabulary.fit(heard, train.grid), **changes)
+    sizes = dataclasses.replace(Architecture.preset(preset), **json.loads(architecture))
+    run = Settings(epochs=epochs, minutes=minutes, **json.loads(settings))
+    model = new_model(chosen, sizes, run.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "model.keras"
+        trainer = Trainer(model, (train, train.styles), (validation, validation.styles), run, output)
+        started = time.perf_counter()
+        trainer.run(lambda p: click.echo(f"\r{p.step}/{p.steps} {p.validation_nats_per_note}", nl=False, err=True))
+        click.echo(err=True)
+        result = evaluate(load_model(output), validation)
+    report = {
+        "corpus": train_dir.parent.name,
+        "preset": preset,
+        "changes": {"settings": settings, "architecture": architecture, "vocabulary": vocabulary},
+        "epochs": epochs,
+        "minutes": (time.perf_counter() - started) / 60,
+        "parameters": model.count_params(),
+        "nats_per_note": result.nats_per_note,
+        "nats_per_step": result.nats_per_step,
+    }
+    click.echo(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main()
