@@ -391,6 +391,7 @@ class Trainer:
         self._step = tf.function(self._train_step, reduce_retracing=True)
         self._log = _Log(output.with_suffix(".csv"), log_dir)
         self._stop = threading.Event()
+        self.stopped_by: int | None = None  # the signal that stopped the run
         self._plan: list[np.ndarray] = []
         self._planned_epoch = -1
 
@@ -479,8 +480,9 @@ class Trainer:
 
     # -- the loop
 
-    def stop(self) -> None:
-        """Ask the run to save its state and end after the current step."""
+    def stop(self, signal_number: int | None = None) -> None:
+        """Ask the run to save its state and end after the current step; `stopped_by` keeps the signal's number."""
+        self.stopped_by = signal_number
         self._stop.set()
 
     def run(self, on_progress: Callable[[Progress], None] | None = None, save_every_s: float = 60.0) -> bool:
@@ -699,9 +701,9 @@ class _Log:
 
 
 class _signals:
-    """Within, Ctrl-C and SIGTERM call `stop` instead of interrupting; a second Ctrl-C interrupts."""
+    """Within, Ctrl-C and SIGTERM call `stop(number)` instead of interrupting; a second Ctrl-C interrupts."""
 
-    def __init__(self, stop: Callable[[], None]) -> None:
+    def __init__(self, stop: Callable[[int], None]) -> None:
         self._call = stop
         self._previous: dict[int, Any] = {}
 
@@ -711,7 +713,7 @@ class _signals:
                 self._previous[number] = signal.signal(number, self._handle)
 
     def _handle(self, number: int, _frame: Any) -> None:
-        self._call()
+        self._call(number)
         signal.signal(number, self._previous[number])
 
     def __exit__(self, *_: object) -> None:

@@ -56,7 +56,7 @@ HEAVY = {  # third-party package -> the rooms that may import it
 LAZY_ROOMS = {"audio", "plots"}  # these import what is heavy inside functions
 LAZY = {"model", "training"}  # these rooms cli imports inside functions
 
-needs_cli = pytest.mark.skipif(not (PACKAGE / "cli.py").exists(), reason="no room named cli")
+needs_cli = pytest.mark.skipif(importlib.util.find_spec("melodygru.cli") is None, reason="no room named cli")
 
 
 def _is_spared(scope: ast.AST) -> bool:

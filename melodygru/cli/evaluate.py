@@ -1,0 +1,142 @@
+"""`melodygru evaluate`: the exact likelihood of given pieces under a model."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from melodygru.cli import options, screen, tensorflow
+
+if TYPE_CHECKING:
+    from melodygru.corpus import Corpus
+
+FIELDS = ("shift", "program", "pitch", "duration", "velocity")
+COLUMNS = (
+    "file", "note", "onset_step", "program", "pitch", "duration_steps", "velocity",
+    *(f"nats_{field}" for field in FIELDS), "nats",
+)  # fmt: skip
+
+
+@click.command(
+    epilog="nats are -ln p of every note and every piece's end, from tick 0 to end_of_track, with the whole context, "
+    "style and metre unknown. Every readable file with a note counts, duplicates too; the others count as skipped. "
+    "Lossy notes are those that reading or the model's grid dropped, merged, cut, clipped or gave another program; "
+    "rounding to the grid and to velocity bins is none."
+)
+@options.midi_dir
+@options.model
+@click.option(
+    "--per-note",
+    type=click.Path(path_type=Path),
+    metavar="FILE.csv",
+    help="Write the nats of every field of every note, shorter pieces first.",
+)
+@options.as_json
+def evaluate(midi_dir: Path, model: Path | None, per_note: Path | None, as_json: bool) -> None:
+    """Measure how well a model predicts the pieces of a folder.
+
+    \b
+    melodygru evaluate other_dir/ --model checkpoints/mine.keras
+    melodygru evaluate other_dir/ --model checkpoints/mine.keras --json --per-note notes.csv
+    """  # fmt: skip
+    from melodygru import checkpoint
+    from melodygru.corpus import intake
+    from melodygru.events import Vocabulary
+
+    path = checkpoint.find(model)
+    screen.say(f"model {screen.name(path)}")
+    grid = Vocabulary.from_dict(checkpoint.read_settings(path)["vocabulary"]).grid
+    with screen.ProgressLine() as line:
+        progress = line.count(f"reading {screen.name(midi_dir)}")
+        corpus = intake(midi_dir, grid=grid, deduplicate=False, progress=progress)
+    for file in corpus.report.skipped:
+        screen.warn(f"skipped {screen.name(file.path)}: {file.reason}")
+    training = tensorflow.start()
+    loaded = training.load_model(path)
+    with screen.ProgressLine() as line, _rows(per_note) as write:
+        found = training.evaluate(loaded, corpus, on_piece=_on_piece(corpus, loaded.vocabulary, line, write))
+    report = corpus.report
+    figures = {
+        "pieces": found.pieces,
+        "skipped": len(report.skipped),
+        "notes": found.notes,
+        "events": found.events,
+        "nats": found.nats,
+        "nats_per_note": found.nats_per_note,
+        "steps": found.steps,
+        "nats_per_step": found.nats_per_step,
+        "beats": report.beats,
+        "seconds": report.seconds,
+        "lossy_notes": report.lost + found.lossy_notes,
+        "unmodelled": found.unmodelled,
+    }
+    if as_json:
+        screen.result_json(figures)
+        return
+    for label, value in _table(figures):
+        screen.result(f"{label:<16}{value}")
+    if per_note is not None:
+        screen.result(f"{'per note':<16}{screen.name(per_note)}")
+
+
+def _table(figures: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The figures for the screen."""
+    for name, value in figures.items():
+        if isinstance(value, list):
+            text = ", ".join(value) or "nothing"
+        elif name.startswith("nats_per"):
+            text = f"{value:.4f}"
+        elif isinstance(value, float):
+            text = f"{value:,.1f}"
+        else:
+            text = f"{value:,}"
+        yield name.replace("_", " "), text
+
+
+def _on_piece(
+    corpus: Corpus, vocabulary: Any, line: screen.ProgressLine, write: Callable[[list[Any]], None] | None
+) -> Callable[..., None]:
+    """What is done with each piece as it is measured: progress by notes, and its rows."""
+    from melodygru.events import representable
+
+    total = sum(piece.n_notes for piece in corpus.pieces)
+    progress = line.count("measuring notes")
+    done = 0
+
+    def on_piece(index: int, sequence: Any, events: Any, log_p: Any) -> None:
+        nonlocal done
+        done += len(sequence)
+        progress(done, total)
+        if write is None:
+            return
+        held, _ = representable(sequence, vocabulary)
+        name = screen.name(corpus.pieces[index].path)
+        notes = [[n["onset"], n["program"], n["pitch"], n["duration"], n["velocity"]] for n in held.notes]
+        for at, (note, nats) in enumerate(zip([*notes, [held.length, "end", "", "", ""]], -log_p, strict=True)):
+            # adding 0.0 makes the -0.0 of a field that costs nothing a plain 0.0
+            write([name, at, *note, *(f"{value + 0.0:.7g}" for value in nats), f"{nats.sum(dtype=float) + 0.0:.7g}"])
+
+    return on_piece
+
+
+@contextmanager
+def _rows(path: Path | None) -> Iterator[Callable[[list[Any]], None] | None]:
+    """A function that adds a row to the CSV file, which appears whole or not at all."""
+    if path is None:
+        yield None
+        return
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(aside, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(COLUMNS)
+            yield writer.writerow
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)

@@ -1,0 +1,344 @@
+"""`melodygru generate`: new pieces from a checkpoint, without TensorFlow."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from melodygru import __version__
+from melodygru.cli import options, screen
+from melodygru.cli.play import sound, to_port
+from melodygru.errors import AudioError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from melodygru.compose import Composition
+    from melodygru.events import Vocabulary
+    from melodygru.sampling import Note
+
+MAX_OUTPUTS = 1000
+
+
+class Metre(click.ParamType):
+    """A time signature such as 3/4."""
+
+    name = "metre"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        numerator, _, denominator = value.partition("/")
+        if not (numerator.isdecimal() and denominator.isdecimal()):
+            self.fail(f"{value!r}: expected a time signature such as 3/4", param, ctx)
+        metre = int(numerator), int(denominator)
+        if not 1 <= metre[0] <= 99 or metre[1] not in (1, 2, 4, 8, 16, 32, 64):
+            self.fail(f"{value!r}: expected 1..99 over 1, 2, 4, 8, 16, 32 or 64", param, ctx)
+        return metre
+
+
+@click.command(
+    epilog="Without --bars, --seconds or --notes the model ends each piece. A missing sound device, port or renderer "
+    "is one line; the files are written all the same, and the exit code is 0."
+)
+@options.model
+@click.option(
+    "--temperature",
+    type=click.FloatRange(0, 10),
+    default=1.0,
+    show_default=True,
+    help="Below 1 safer, above 1 wilder; 0 always takes the most probable.",
+)
+@click.option(
+    "--rhythm-temperature",
+    type=click.FloatRange(0, 10),
+    help="Likewise, for onsets and durations.  [default: --temperature]",
+)
+@click.option(
+    "--pitch-temperature", type=click.FloatRange(0, 10), help="Likewise, for pitches.  [default: --temperature]"
+)
+@click.option(
+    "--top-k",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Choose among the k most probable values; 0: among all.",
+)
+@click.option(
+    "--top-p",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Choose among the most probable values that reach p together.",
+)
+@click.option(
+    "--min-p",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.0,
+    show_default=True,
+    help="Choose among values at least p times as probable as the most probable one.",
+)
+@click.option(
+    "--primer",
+    type=click.Path(path_type=Path),
+    metavar="FILE.mid",
+    help="Go on from this piece; it stands at the beginning.",
+)
+@click.option(
+    "--style", metavar="NAME", help="A sub-folder of the training folder; inspect lists those that a model knows."
+)
+@click.option(
+    "--metre",
+    type=Metre(),
+    metavar="N/D",
+    help="Time signature, 3/4 for instance.  [default: the primer's, else the corpus's most frequent]",
+)
+@click.option(
+    "-n", "--num-outputs", type=click.IntRange(1, MAX_OUTPUTS), default=1, show_default=True, help="Number of pieces."
+)
+@click.option("--bars", type=click.IntRange(1, 100_000), help="Length in bars, after the primer.")
+@click.option(
+    "--seconds", type=click.FloatRange(0, 36_000, min_open=True), help="Length in seconds, to the nearest bar line."
+)
+@click.option("--notes", type=click.IntRange(1, 20_000), help="Length in notes; the last bar is filled.")
+@click.option(
+    "--qpm",
+    type=click.FloatRange(5, 1000),
+    help="Tempo in quarter notes per minute.  [default: the primer's, else the corpus's]",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    help="The same model, options and seed give the same bytes.  [default: a new one, which is said]",
+)
+@click.option(
+    "-o",
+    "--output-dir",
+    type=click.Path(path_type=Path),
+    default=Path("generated"),
+    show_default=True,
+    metavar="DIR",
+    help="Where the files go; none that is there is replaced.",
+)
+@click.option("--wav", is_flag=True, help="Also write the sound of each piece.")
+@click.option("--png", is_flag=True, help="Also draw each piece as a piano roll.")
+@click.option("--play", "play_it", is_flag=True, help="Play each piece through the speakers.")
+@click.option(
+    "--port", metavar="NAME", help="Play each piece to this MIDI port instead; melodygru play --list-ports names them."
+)
+@options.as_json
+def generate(
+    model: Path | None,
+    primer: Path | None,
+    num_outputs: int,
+    bars: int | None,
+    seconds: float | None,
+    notes: int | None,
+    qpm: float | None,
+    seed: int | None,
+    output_dir: Path,
+    wav: bool,
+    png: bool,
+    play_it: bool,
+    port: str | None,
+    as_json: bool,
+    **settings: Any,
+) -> None:
+    """Compose new pieces.
+
+    \b
+    melodygru generate --bars 16 --wav --play
+    melodygru generate --model checkpoints/mine.keras --style jigs -n 5 --temperature 0.9
+    melodygru generate --primer opening.mid --seconds 60 --seed 1
+    """  # fmt: skip
+    from melodygru import checkpoint, compose
+    from melodygru.events import Vocabulary
+
+    path = checkpoint.find(model)
+    if seed is None:
+        seed = secrets.randbits(32)
+    screen.say(f"model {screen.name(path)}, seed {seed}")
+    vocabulary = Vocabulary.from_dict(checkpoint.read_settings(path)["vocabulary"])
+    if settings["metre"] is not None and settings["metre"] not in vocabulary.metres:
+        screen.warn("{}/{} is a metre that this model was not trained on".format(*settings["metre"]))
+    heard = None if primer is None else compose.read_primer(primer, vocabulary)
+    lengths = {"bars": bars, "seconds": seconds, "notes": notes}
+    with screen.ProgressLine() as line:
+        progress = _Progress(line, vocabulary, num_outputs, lengths, settings, heard, qpm)
+        pieces = compose.generate(
+            path,
+            num_outputs=num_outputs,
+            seed=seed,
+            primer=heard,
+            qpm=qpm,
+            on_note=progress.add,
+            **lengths,
+            **settings,
+        )
+    stamp = _stamp(path, primer, seed, num_outputs, {**settings, **lengths, "qpm": qpm})
+    output_dir.mkdir(parents=True, exist_ok=True)
+    paths = _write(pieces, output_dir, f"{path.stem}-{seed}", stamp)
+    made = [_describe(piece, file) for piece, file in zip(pieces, paths, strict=True)]
+    problems = _accompany(pieces, paths, made, wav=wav, png=png, play=play_it, port=port, as_json=as_json)
+    if as_json:
+        screen.result_json({"model": str(path), "seed": seed, "outputs": made, "problems": problems})
+
+
+class _Progress:
+    """How far a batch of pieces is, from the notes composed so far."""
+
+    def __init__(
+        self,
+        line: screen.ProgressLine,
+        vocabulary: Vocabulary,
+        n: int,
+        lengths: dict[str, Any],
+        settings: dict[str, Any],
+        primer: Any,
+        qpm: float | None,
+    ) -> None:
+        from melodygru.notes import steps_per_bar
+        from melodygru.sampling import Length
+
+        metre = settings["metre"] or (primer.metre if primer is not None else vocabulary.metres[0])
+        bar = steps_per_bar(vocabulary.grid, metre) if vocabulary.grid.is_metrical else None
+        qpm = qpm or (primer.qpm if primer is not None else vocabulary.tempo_of(settings["style"]))
+        self._line, self._count = line, 0
+        self._start = primer.length if primer is not None else 0
+        self._steps = Length(**lengths).steps(vocabulary, bar, qpm)
+        self._notes = None if lengths["notes"] is None else lengths["notes"] * n
+        self._onsets = [0] * n
+
+    def add(self, note: Note) -> None:
+        """A note more."""
+        self._count += 1
+        self._onsets[note.stream] = note.onset - self._start
+        self._line.show(self._text)
+
+    def _text(self) -> str:
+        share = None
+        if self._notes is not None:
+            share = self._count / self._notes
+        elif self._steps is not None:
+            share = sum(min(onset / self._steps, 1.0) for onset in self._onsets) / len(self._onsets)
+        text = f"composing: {self._count:,} notes"
+        if share:
+            text += f", {share:.0%}, {screen.left(self._line.elapsed_s * (1 / share - 1))}"
+        return text
+
+
+def _stamp(
+    model: Path, primer: Path | None, seed: int, n: int, settings: dict[str, Any]
+) -> Callable[[int], Sequence[str]]:
+    """What every file says of how it was made: the contents that it follows from, not their names."""
+    made_with = [f"{name.replace('_', '-')} {value}" for name, value in settings.items() if value is not None]
+    if primer is not None:
+        made_with.append(f"primer sha256 {_sha256(primer)}")
+    model_digest = _sha256(model)
+
+    def text(index: int) -> Sequence[str]:
+        of = f"melodygru {__version__}, model sha256 {model_digest}, seed {seed}, piece {index + 1} of {n}"
+        return [of, ", ".join(made_with)]
+
+    return text
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def _write(pieces: Sequence[Composition], folder: Path, stem: str, stamp: Callable[[int], Sequence[str]]) -> list[Path]:
+    """Write the MIDI files under names that are free, or that hold the very same music already."""
+    from melodygru import midi
+
+    contents = [midi.to_bytes(piece, stamp(index)) for index, piece in enumerate(pieces)]
+    take = 1
+    while True:
+        suffix = "" if take == 1 else f"-take{take}"
+        paths = [folder / f"{stem}{suffix}-{index + 1}.mid" for index in range(len(pieces))]
+        if all(not path.exists() or path.read_bytes() == data for path, data in zip(paths, contents, strict=True)):
+            break
+        take += 1
+    for index, (piece, path) in enumerate(zip(pieces, paths, strict=True)):
+        midi.write(piece, path, stamp(index))
+    return paths
+
+
+def _describe(piece: Composition, path: Path) -> dict[str, Any]:
+    """A piece's JSON: its files and its size."""
+    bars = len(piece.bar_starts()) - 1 if piece.grid.is_metrical else None
+    return {
+        "midi": str(path),
+        "wav": None,
+        "png": None,
+        "notes": len(piece),
+        "bars": bars,
+        "seconds": round(piece.seconds, 3),
+        "qpm": round(piece.qpm, 3),
+        "metre": "{}/{}".format(*piece.metre),
+    }
+
+
+def _accompany(
+    pieces: Sequence[Composition],
+    paths: Sequence[Path],
+    made: list[dict[str, Any]],
+    *,
+    wav: bool,
+    png: bool,
+    play: bool,
+    port: str | None,
+    as_json: bool,
+) -> list[str]:
+    """Sound and picture of every piece, then their playing; gives back what was not possible, in a line each."""
+    from melodygru import audio, plots
+
+    problems: list[str] = []
+
+    def attempt(action: Callable[[], Any]) -> Any:
+        try:
+            return action()
+        except AudioError as error:
+            message = screen.one_line(error)
+            if message not in problems:  # the same for every piece: said once
+                problems.append(message)
+                screen.say(f"melodygru: {message}")
+            return None
+
+    rendered: list[np.ndarray | None] = []
+    for piece, path, about in zip(pieces, paths, made, strict=True):
+        samples = None
+        if wav or (play and port is None):
+            samples = attempt(lambda piece=piece: audio.render(piece))
+        rendered.append(samples if play else None)
+        if wav and samples is not None:
+            sound_path = path.with_suffix(".wav")
+            audio.write_wav(samples, sound_path)
+            about["wav"] = str(sound_path)
+        if png:
+            picture = path.with_suffix(".png")
+            plots.piano_roll(piece, picture, title=path.stem)
+            about["png"] = str(picture)
+        if not as_json:
+            _print(about)
+    for piece, samples, path in zip(pieces, rendered, paths, strict=True):
+        if port is not None:
+            attempt(lambda piece=piece, path=path: to_port(piece, port, path.name))
+        elif samples is not None:
+            attempt(lambda samples=samples, path=path: sound(samples, path.name))
+    return problems
+
+
+def _print(about: dict[str, Any]) -> None:
+    from melodygru.audio import clock
+
+    bars = "" if about["bars"] is None else f"{about['bars']:,} bars, "
+    screen.result(f"{screen.name(about['midi'])}  {about['notes']:,} notes, {bars}{clock(about['seconds'])}")
+    for kind in ("wav", "png"):
+        if about[kind] is not None:
+            screen.result(screen.name(about[kind]))

@@ -1,0 +1,175 @@
+"""`melodygru inspect`: what a MIDI file, a folder or a checkpoint holds."""
+
+from __future__ import annotations
+
+import dataclasses
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from melodygru.cli import options, screen
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@options.as_json
+def inspect(path: Path, as_json: bool) -> None:
+    """Show what a MIDI file, a folder of them, or a checkpoint holds.
+
+    \b
+    melodygru inspect song.mid
+    melodygru inspect midi_dir/
+    melodygru inspect checkpoints/mine.keras
+    """  # fmt: skip
+    if path.is_dir():
+        report = _folder(path)
+        if as_json:
+            screen.result_json({"kind": "folder", **report.as_dict()})
+        else:
+            screen.result(report.table())
+        return
+    about = _checkpoint(path) if path.suffix == ".keras" or zipfile.is_zipfile(path) else _midi(path)
+    if as_json:
+        screen.result_json(about)
+    else:
+        for label, value in (_checkpoint_rows if about["kind"] == "checkpoint" else _midi_rows)(about):
+            screen.result(f"{label:<14}{value}")
+
+
+def _folder(path: Path) -> Any:
+    """The intake report."""
+    from melodygru.corpus import intake
+
+    with screen.ProgressLine() as line:
+        return intake(path, progress=line.count(f"reading {screen.name(path)}")).report
+
+
+# -- a MIDI file
+
+
+def _midi(path: Path) -> dict[str, Any]:
+    """What a MIDI file holds, ready for JSON."""
+    from melodygru import midi
+    from melodygru.corpus import choose_grid
+    from melodygru.midi.reading import load, parse_chunks
+    from melodygru.plots import program_name
+
+    data = load(path)
+    header = parse_chunks(data)
+    reading = midi.read(path)
+    piece = reading.sequence
+    grid, evidence = choose_grid([piece])
+    pitches = piece.notes["pitch"]
+    return {
+        "kind": "midi",
+        "path": str(path),
+        "type": header.kind,
+        "tracks": len(header.spans),
+        "division": piece.grid.describe(),
+        "notes": len(piece),
+        "seconds": piece.seconds,
+        "beats": piece.beats,
+        "qpm": piece.qpm,
+        "tempos": len(piece.tempos),
+        "metre": "{}/{}".format(*piece.metre),
+        "metres": len(piece.metres),
+        "programs": [
+            {"program": program, "name": program_name(program), "notes": int((piece.notes["program"] == program).sum())}
+            for program in piece.programs
+        ],
+        "pitch_low": int(pitches.min()) if len(piece) else None,
+        "pitch_high": int(pitches.max()) if len(piece) else None,
+        "oddities": reading.oddities.as_dict(),
+        "lost": reading.lost,
+        "grid": str(grid) if len(piece) else None,
+        "grid_evidence": evidence,
+    }
+
+
+def _midi_rows(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    from melodygru.audio import clock
+    from melodygru.notes import Grid
+    from melodygru.plots import note_name
+
+    tracks = f"{about['tracks']:,} track{'' if about['tracks'] == 1 else 's'}"
+    yield "MIDI file", f"{screen.name(about['path'])}, type {about['type']}, {tracks}, {about['division']}"
+    yield "notes", f"{about['notes']:,}"
+    yield "length", f"{clock(about['seconds'])}, {about['beats']:,.1f} beats"
+    yield "tempo", f"{about['qpm']:.1f} quarter notes per minute{_changes(about['tempos'])}"
+    yield "metre", about["metre"] + _changes(about["metres"])
+    for item in about["programs"]:
+        yield "program", f"{item['program']} {item['name']}: {item['notes']:,} notes"
+    if about["notes"]:
+        low, high = about["pitch_low"], about["pitch_high"]
+        yield "pitches", f"{low}..{high} ({note_name(low)}..{note_name(high)})"
+        yield "grid", f"train would choose {Grid.parse(about['grid']).describe()} for this piece alone"
+    for name, count in about["oddities"].items():
+        yield "oddity", f"{name.replace('_', ' ')}: {count:,}"
+    if about["lost"]:
+        yield "notes lost", f"{about['lost']:,} dropped, merged or cut in reading"
+
+
+def _changes(marks: int) -> str:
+    return "" if marks == 1 else f", {marks - 1:,} change{'' if marks == 2 else 's'} later"
+
+
+# -- a checkpoint
+
+
+def _checkpoint(path: Path) -> dict[str, Any]:
+    """What a checkpoint holds, ready for JSON."""
+    from melodygru import checkpoint
+
+    held = checkpoint.read(path)
+    v = held.vocabulary
+    return {
+        "kind": "checkpoint",
+        "path": str(path),
+        "architecture": dataclasses.asdict(held.architecture),
+        "parameters": held.n_parameters,
+        "vocabulary": v.as_dict(),
+        "fields": list(v.fields),
+        "unmodelled": v.unmodelled,
+        "card": held.card,
+    }
+
+
+def _checkpoint_rows(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    from melodygru.notes import Grid
+    from melodygru.plots import program_name
+
+    size, v, card = about["architecture"], about["vocabulary"], about["card"]
+    yield "checkpoint", screen.name(about["path"])
+    yield "model", f"{size['layers']} GRU layers of {size['units']} units, {about['parameters']:,} parameters"
+    yield "grid", Grid.parse(v["grid"]).describe()
+    yield "programs", ", ".join(f"{program} {program_name(program)}" for program in v["programs"])
+    yield "styles", ", ".join(v["styles"]) or "none"
+    yield "metres", ", ".join(f"{n}/{d}" for n, d in v["metres"])
+    yield "tempo", f"{v['qpm']:.1f} quarter notes per minute"
+    yield "fields", ", ".join(about["fields"])
+    yield "unmodelled", ", ".join(about["unmodelled"]) or "nothing"
+    if corpus := card.get("corpus"):
+        yield "trained on", f"{corpus['name']}: {corpus['pieces']:,} pieces, {corpus['notes']:,} notes"
+        yield "fingerprint", corpus["fingerprint"]
+    if validation := card.get("validation"):
+        yield "judged by", f"{validation['pieces']:,} pieces ({validation['from']})"
+    if history := card.get("history"):
+        best = min(history, key=lambda row: row["validation_nats_per_note"])
+        yield (
+            "held out",
+            (
+                f"{best['validation_nats_per_note']:.4f} nats per note, at step {best['step']:,.0f}, "
+                f"after {best['minutes']:.1f} minutes"
+            ),
+        )
+    if card.get("from"):
+        yield "started from", card["from"]
+    if "seed" in card:
+        yield "seed", str(card["seed"])
+    if card.get("recorded"):
+        yield "recorded", card["recorded"]
+    if versions := card.get("versions"):
+        yield "versions", ", ".join(f"{name} {version}" for name, version in versions.items())

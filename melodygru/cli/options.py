@@ -1,0 +1,26 @@
+"""Options that several commands share, so that one thing has one name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+
+model = click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    metavar="FILE.keras",
+    help="Checkpoint.  [default: the newest in ./checkpoints, else the one that comes with melodygru]",
+)
+
+midi_dir = click.argument("midi_dir", type=click.Path(path_type=Path))
+
+
+def parse_grid(text: str) -> Any:
+    """None for `auto`, else the grid that the text names."""
+    from melodygru.notes import Grid
+
+    return None if text == "auto" else Grid.parse(text)

@@ -1,0 +1,97 @@
+"""The program `melodygru`: its commands, and what becomes of every error."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import sys
+from typing import Any
+
+import click
+
+from melodygru import __version__
+from melodygru.cli import screen
+from melodygru.cli.evaluate import evaluate
+from melodygru.cli.generate import generate
+from melodygru.cli.inspect import inspect
+from melodygru.cli.play import play
+from melodygru.cli.train import train
+from melodygru.errors import MelodyGruError
+
+ARGUMENTS = "melodygru.arguments"  # in the context: what was typed, for commands that name themselves
+INTERRUPTED = 130  # exit code of Ctrl-C
+
+
+class Failure(click.ClickException):
+    """An error as its user sees it: one line, and an exit code."""
+
+    def __init__(self, message: object, exit_code: int = 1) -> None:
+        super().__init__(screen.one_line(message))
+        self.exit_code = exit_code
+
+    def show(self, file: Any = None) -> None:
+        screen.say(f"melodygru: {self.message}")
+
+
+class Program(click.Group):
+    """A group of commands whose errors become one line each."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[ARGUMENTS] = list(args)
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        _prepare_streams()
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except MelodyGruError as error:
+            raise Failure(error, error.exit_code) from error
+        except KeyboardInterrupt:
+            raise Failure("interrupted", INTERRUPTED) from None
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # click ends quietly: the reader of our output has gone
+            raise Failure(_os_error(error)) from error
+        except Exception as error:  # nobody is to see a traceback who did not ask for it
+            if os.environ.get("MELODYGRU_DEBUG"):
+                raise
+            raise Failure(
+                f"unexpected error ({type(error).__name__}: {error}); this is a defect of melodygru, please report it "
+                "with what MELODYGRU_DEBUG=1 melodygru ... prints"
+            ) from error
+
+
+def _os_error(error: OSError) -> str:
+    """What the system refused, and of which file."""
+    what = error.strerror or str(error)
+    return f"{screen.name(error.filename)}: {what}" if error.filename is not None else what
+
+
+def _prepare_streams() -> None:
+    """Names that the terminal can't show are no error; warnings of the package are lines of talk."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    logger = logging.getLogger("melodygru")
+    if not any(isinstance(handler, screen.WarningHandler) for handler in logger.handlers):
+        logger.addHandler(screen.WarningHandler())
+        logger.propagate = False
+
+
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="melodygru", message="%(prog)s %(version)s", help="Show the version.")
+def main() -> None:
+    """A GRU learns the style of a folder of MIDI files and composes in it.
+
+    \b
+    melodygru generate --play              hear a new piece
+    melodygru train midi_dir/              learn the style of your own folder
+    melodygru COMMAND --help               everything about a command
+    """
+
+
+for _command in (train, generate, evaluate, play, inspect):
+    main.add_command(_command)

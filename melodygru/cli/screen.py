@@ -1,0 +1,125 @@
+"""What a person sees while a command works: talk on stderr, one line of it rewritten in place."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+SHOWN_AFTER_S = 2.0  # what takes less needs no progress
+REWRITTEN_EVERY_S = 0.1  # on a terminal
+LINE_EVERY_S = 10.0  # in a log file
+
+_open: ProgressLine | None = None  # the line that other talk must not run into
+
+
+def say(text: str) -> None:
+    """A line of talk on stderr."""
+    if _open is not None:
+        _open.clear()
+    click.echo(text, err=True)
+
+
+def warn(text: str) -> None:
+    """A warning on stderr, in one line."""
+    say(f"warning: {one_line(text)}")
+
+
+def one_line(text: object) -> str:
+    """The text without line breaks."""
+    return " ".join(str(text).split())
+
+
+def result(text: str) -> None:
+    """A line of the command's result on stdout."""
+    if _open is not None:
+        _open.clear()
+    click.echo(text)
+
+
+def result_json(document: dict[str, Any]) -> None:
+    """The command's result as one JSON document on stdout."""
+    result(json.dumps(document, indent=2, allow_nan=False))
+
+
+def name(path: Path | str) -> str:
+    """A path for people: bytes that are no text are replaced."""
+    return click.format_filename(path)
+
+
+def left(seconds: float) -> str:
+    """A remaining time: `0:07 left`, `1:02:03 left`."""
+    minutes, second = divmod(max(0, round(seconds)), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02} left" if hours else f"{minute}:{second:02} left"
+
+
+class ProgressLine:
+    """A line on stderr that says how far a command is, from `after_s` on.
+
+    On a terminal it is rewritten in place and gone at the end; elsewhere a line is added every `LINE_EVERY_S`.
+    A context manager.
+    """
+
+    def __init__(self, after_s: float = SHOWN_AFTER_S) -> None:
+        self._started = time.monotonic()
+        self._next = self._started + after_s
+        self._width = 0
+
+    def __enter__(self) -> ProgressLine:
+        global _open
+        _open = self
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        global _open
+        self.clear()
+        _open = None
+
+    @property
+    def elapsed_s(self) -> float:
+        return time.monotonic() - self._started
+
+    def show(self, text: str | Callable[[], str]) -> None:
+        """Show the text, or what the function gives, unless it is too early for that."""
+        now = time.monotonic()
+        if now < self._next:
+            return
+        shown = text if isinstance(text, str) else text()
+        if sys.stderr is not None and sys.stderr.isatty():
+            room = shutil.get_terminal_size().columns - 1
+            shown = shown[:room]
+            click.echo("\r" + shown.ljust(self._width), err=True, nl=False)
+            self._width, self._next = len(shown), now + REWRITTEN_EVERY_S
+        else:
+            click.echo(shown, err=True)
+            self._next = now + LINE_EVERY_S
+
+    def count(self, label: str) -> Callable[[int, int], None]:
+        """A function of (done, total) that shows them with the time left."""
+
+        def progress(done: int, total: int) -> None:
+            eta = self.elapsed_s / done * (total - done) if done else 0.0
+            self.show(lambda: f"{label}: {done:,} of {total:,}, {left(eta)}")
+
+        return progress
+
+    def clear(self) -> None:
+        """Remove the line from a terminal, so that other text can stand there."""
+        if self._width:
+            click.echo("\r" + " " * self._width + "\r", err=True, nl=False)
+            self._width = 0
+
+
+class WarningHandler(logging.Handler):
+    """Shows the package's own log, warnings and above, as lines of talk."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        warn(record.getMessage())

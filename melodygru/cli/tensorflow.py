@@ -1,0 +1,56 @@
+"""TensorFlow's start: quiet, with the number of threads asked for, and only for those who need it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from melodygru.cli import screen
+
+
+def start(threads: int | None = None) -> Any:
+    """The `training` room, with TensorFlow loaded.
+
+    Parameters
+    ----------
+    threads : CPU threads that TensorFlow uses; default: all cores. Without effect once it is loaded.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its start-up chatter; errors stay
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if threads is not None:
+        for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
+            os.environ[name] = str(threads)
+    if "tensorflow" not in sys.modules:
+        screen.say("loading TensorFlow")
+    with muted_unless_it_fails():
+        from melodygru import training
+    return training
+
+
+@contextmanager
+def muted_unless_it_fails() -> Iterator[None]:
+    """Keep what C++ code writes to stderr, and show it if the block raises."""
+    if os.environ.get("MELODYGRU_DEBUG"):
+        yield
+        return
+    try:
+        saved = os.dup(2)
+    except OSError:  # closed already
+        yield
+        return
+    with tempfile.TemporaryFile() as kept:
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            os.dup2(saved, 2)
+            kept.seek(0)
+            os.write(2, kept.read())
+            raise
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)

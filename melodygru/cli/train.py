@@ -1,0 +1,320 @@
+"""`melodygru train`: a folder of MIDI files becomes a checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from melodygru.cli import options, screen, tensorflow
+from melodygru.errors import SettingError
+
+if TYPE_CHECKING:
+    from melodygru.corpus import Corpus
+
+MINUTES = 10.0  # when neither --minutes nor --epochs is given
+HELD_OUT = 0.1  # share of the pieces, when no --validation is given
+MAX_SEED = 1_000_000  # TensorFlow's seeds are 32 bits, and each is a thousandfold of this
+SHOWN_OVERLAPS = 5
+# What `training.Settings` has, for the help: importing it would load TensorFlow.
+DEFAULTS = {"transpose": 5, "batch": 32, "learning_rate": 3e-3, "patience": 8}
+
+
+def _setting(name: str, **attributes: Any) -> Any:
+    """An option that overrides a field of `training.Settings` when it is given."""
+    default = str(DEFAULTS[name.removeprefix("--").replace("-", "_")])
+    return click.option(name, default=None, show_default=default, **attributes)
+
+
+@click.command(
+    epilog="Ctrl-C and SIGTERM save the run; the same command with --resume goes on and ends in the same model."
+)
+@options.midi_dir
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE.keras",
+    help="Where the model goes; its .csv and .png lie beside it.  [default: checkpoints/<folder>.keras]",
+)
+@click.option(
+    "--validation",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Judge by these MIDI files, all of them.  [default: a tenth of the pieces, held out]",
+)
+@click.option(
+    "--preset",
+    type=click.Choice(["tiny", "small", "base", "large"]),
+    show_default="small",
+    help="Size of the model; a larger one learns more and takes longer.",
+)
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0, 100_000, min_open=True),
+    show_default="10, unless --epochs is given",
+    help="Minutes of training.",
+)
+@click.option(
+    "--epochs",
+    type=click.FloatRange(0, 1_000_000, min_open=True),
+    help="Times that every piece is heard, instead of --minutes.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, MAX_SEED),
+    default=0,
+    show_default=True,
+    help="Order, transpositions, dropout and held-out pieces follow from it.",
+)
+@click.option(
+    "--grid",
+    default="auto",
+    show_default=True,
+    metavar="auto|N|10ms",
+    help="Steps per beat, or milliseconds per step; auto finds it in the corpus.",
+)
+@_setting("--transpose", type=click.IntRange(0, 24), help="Move pieces at random by up to so many semitones.")
+@click.option("--resume", is_flag=True, help="Go on with the interrupted run; give the same folder and options.")
+@click.option(
+    "--from",
+    "start_from",
+    type=click.Path(path_type=Path),
+    metavar="FILE.keras",
+    help="Fine-tune this checkpoint; it brings its size and grid.",
+)
+@click.option("--force", is_flag=True, help="Replace an existing model or interrupted run.")
+@click.option("--log-dir", type=click.Path(path_type=Path), metavar="DIR", help="Write TensorBoard logs here.")
+@click.option("--mixed-precision", is_flag=True, help="Compute in float16 on a GPU.")
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 1024),
+    show_default="all cores",
+    help="CPU threads; the same number gives the same model again.",
+)
+@_setting("--batch", type=click.IntRange(1, 4096), help="Pieces heard at once.")
+@_setting("--learning-rate", type=click.FloatRange(0, 1, min_open=True), help="At its height.")
+@_setting("--patience", type=click.IntRange(0), help="Validations without improvement before stopping early; 0: never.")
+@options.as_json
+@click.pass_context
+def train(
+    ctx: click.Context,
+    midi_dir: Path,
+    output: Path | None,
+    validation: Path | None,
+    preset: str | None,
+    minutes: float | None,
+    epochs: float | None,
+    seed: int,
+    grid: str,
+    resume: bool,
+    start_from: Path | None,
+    force: bool,
+    log_dir: Path | None,
+    mixed_precision: bool,
+    threads: int | None,
+    as_json: bool,
+    **overrides: float | None,
+) -> None:
+    """Learn the style of a folder of MIDI files.
+
+    Sub-folders of MIDI_DIR are styles, which generate --style can ask for.
+
+    \b
+    melodygru train midi_dir/ --minutes 10
+    melodygru train midi_dir/ --validation other_dir/ --preset base --epochs 40
+    """  # fmt: skip
+    if minutes is not None and epochs is not None:
+        raise click.UsageError("--minutes and --epochs: give one of them")
+    if start_from is not None and preset is not None:
+        raise click.UsageError("--preset and --from: the checkpoint brings its size, leave --preset out")
+    if log_dir is not None and importlib.util.find_spec("tensorboard") is None:
+        raise SettingError("--log-dir needs TensorBoard: pip install 'melodygru[tensorboard]'")
+    output = _check_output(output or Path("checkpoints") / f"{midi_dir.resolve().name}.keras", resume, force)
+    if minutes is None and epochs is None:
+        minutes = MINUTES
+        screen.say(f"neither --minutes nor --epochs is given: training for {MINUTES:g} minutes")
+
+    training_part, held_out, held_out_from = _read(midi_dir, validation, _grid(grid, start_from), seed)
+
+    training = tensorflow.start(threads)
+    with tensorflow.muted_unless_it_fails():  # CUDA's complaints: the line says what they mean
+        device = training.set_up_device(mixed_precision)
+    screen.say(device)
+    given = {name: value for name, value in overrides.items() if value is not None}
+    settings = training.Settings(epochs=epochs, minutes=minutes, seed=seed, mixed_precision=mixed_precision, **given)
+    model = _model(training, training_part, preset or "small", start_from, seed)
+    trainer = training.Trainer(
+        model,
+        (training_part, [piece.style for piece in training_part.pieces]),
+        (held_out, [piece.style for piece in held_out.pieces]),
+        settings,
+        output,
+        _card(training_part, held_out, held_out_from, start_from, seed),
+        log_dir,
+    )
+    screen.say(
+        f"{model.count_params():,} parameters; {len(training_part):,} pieces to learn, "
+        f"{len(held_out):,} held out ({held_out_from})"
+    )
+    if resume:
+        trainer.restore()
+        screen.say(f"resuming at step {trainer.position.step:,}, {trainer.position.seconds / 60:.1f} minutes trained")
+    if not _run(trainer):
+        number = trainer.stopped_by or 2
+        command = shlex.join(["melodygru", *_without(ctx.meta["melodygru.arguments"], "--resume", "--force")])
+        saved = screen.name(trainer.resume_path)
+        screen.say(f"melodygru: interrupted, and saved in {saved}; go on with: {command} --resume")
+        ctx.exit(128 + number)
+    _finish(training, trainer, output, held_out, training_part, as_json)
+
+
+def _check_output(output: Path, resume: bool, force: bool) -> Path:
+    """The output, if nothing of value lies there."""
+    if output.suffix != ".keras":
+        raise SettingError(f"--output {output}: expected a name that ends in .keras")
+    if output.is_dir():
+        raise SettingError(f"--output {output}: is a folder, expected a file name")
+    if not resume and not force:
+        if output.with_suffix(".resume").exists():
+            raise SettingError(
+                f"{output.with_suffix('.resume')}: an interrupted run lies there; go on with --resume, begin anew with "
+                "--force, or choose another --output"
+            )
+        if output.exists():
+            raise SettingError(f"{output} exists: choose another --output, or replace it with --force")
+    return output
+
+
+def _grid(text: str, start_from: Path | None) -> Any:
+    """The grid asked for; with a checkpoint to start from, its own."""
+    from melodygru import checkpoint
+    from melodygru.events import Vocabulary
+
+    grid = options.parse_grid(text)
+    if grid is None and start_from is not None:
+        grid = Vocabulary.from_dict(checkpoint.read_settings(start_from)["vocabulary"]).grid
+    return grid
+
+
+def _read(midi_dir: Path, validation: Path | None, grid: Any, seed: int) -> tuple[Corpus, Corpus, str]:
+    """The corpus to learn, the corpus to be judged by, and where that came from."""
+    from melodygru.corpus import intake, overlap, require_pieces, split
+
+    with screen.ProgressLine() as line:
+        corpus = intake(midi_dir, grid=grid, progress=line.count(f"reading {screen.name(midi_dir)}"))
+    screen.say(corpus.report.table())
+    require_pieces(corpus, 2)
+    if validation is None:
+        train, held_out = split(corpus, HELD_OUT, seed)
+        return train, held_out, f"a tenth of the pieces, seed {seed}"
+    with screen.ProgressLine() as line:
+        progress = line.count(f"reading {screen.name(validation)}")
+        held_out = intake(validation, grid=corpus.grid, progress=progress, deduplicate=False)
+    for file in held_out.report.skipped[:SHOWN_OVERLAPS]:
+        screen.warn(f"{screen.name(validation)}: skipped {screen.name(file.path)}: {file.reason}")
+    common = overlap(corpus, held_out)
+    if common:
+        screen.warn(
+            f"{len(common):,} of the {len(held_out):,} validation pieces are in the training folder too, and make the "
+            "held-out figure too good: "
+            + ", ".join(f"{screen.name(path)} = {screen.name(other)}" for path, other in common[:SHOWN_OVERLAPS])
+            + (", ..." if len(common) > SHOWN_OVERLAPS else "")
+        )
+    return corpus, held_out, f"--validation {validation.resolve().name}"
+
+
+def _model(training: Any, corpus: Corpus, preset: str, start_from: Path | None, seed: int) -> Any:
+    """A new model for the corpus, or the one to fine-tune."""
+    from melodygru.checkpoint import Architecture
+    from melodygru.events import Vocabulary
+
+    styles = [piece.style for piece in corpus.pieces]
+    vocabulary = Vocabulary.fit(zip(corpus, styles, strict=True), corpus.grid)
+    if start_from is not None:
+        return training.fine_tune_from(start_from, vocabulary)
+    return training.new_model(vocabulary, Architecture.preset(preset), seed)
+
+
+def _card(corpus: Corpus, held_out: Corpus, held_out_from: str, start_from: Path | None, seed: int) -> dict[str, Any]:
+    """What the checkpoint says of its training, beside the history and the settings."""
+    report = corpus.report
+    return {
+        "corpus": {
+            "name": Path(report.folder).resolve().name,
+            "fingerprint": corpus.fingerprint,
+            "validation_fingerprint": held_out.fingerprint,
+            "pieces": len(corpus),
+            "notes": sum(piece.n_notes for piece in corpus.pieces),
+            "styles": corpus.styles,
+        },
+        "validation": {"from": held_out_from, "pieces": len(held_out)},
+        "grid_error_ms": {"mean": report.error_mean_ms, "p99": report.error_p99_ms, "max": report.error_max_ms},
+        "from": start_from.name if start_from else None,
+        "seed": seed,
+    }
+
+
+def _run(trainer: Any) -> bool:
+    """Train, with a line that says how it goes; False when it was interrupted."""
+    with screen.ProgressLine(after_s=0) as line:
+
+        def show(progress: Any) -> None:
+            line.show(lambda: _describe(progress, trainer.position.epoch))
+
+        return trainer.run(show)
+
+
+def _describe(progress: Any, epoch: int) -> str:
+    """`step 120/900, epoch 3, train 2.311, held out 2.412 nats per note, 5,300 notes/s, 3:20 left`."""
+    parts = [
+        f"step {progress.step:,}" + (f"/{progress.steps:,}" if progress.steps else ""),
+        f"epoch {epoch + 1}",
+        f"train {progress.train_nats_per_note:.3f}",
+    ]
+    if progress.validation_nats_per_note is not None:
+        parts.append(f"held out {progress.validation_nats_per_note:.3f}")
+    parts[-1] += " nats per note"
+    parts.append(f"{progress.notes_per_second:,.0f} notes/s")
+    parts.append("timing the first steps" if progress.minutes_left is None else screen.left(progress.minutes_left * 60))
+    return ", ".join(parts)
+
+
+def _without(arguments: list[str], *flags: str) -> list[str]:
+    return [argument for argument in arguments if argument not in flags]
+
+
+def _finish(training: Any, trainer: Any, output: Path, held_out: Corpus, corpus: Corpus, as_json: bool) -> None:
+    """Judge the best checkpoint by all that is held out, draw the curves, and say where everything is."""
+    from melodygru import plots
+
+    history = trainer.position.history
+    best = training.load_model(output)
+    screen.say("judging the best checkpoint by all held-out pieces")
+    found = training.evaluate(best, held_out)
+    picture = output.with_suffix(".png")
+    plots.training_curves(history, picture)
+    paths = {"checkpoint": str(output), "history": str(output.with_suffix(".csv")), "picture": str(picture)}
+    if as_json:
+        screen.result_json(
+            {
+                "report": corpus.report.as_dict(),
+                "settings": dataclasses.asdict(trainer.settings),
+                "architecture": dataclasses.asdict(best.architecture),
+                "card": trainer.card,
+                "history": history,
+                "held_out": found.as_dict(),
+                "paths": paths,
+            }
+        )
+        return
+    screen.result(
+        f"held out    {found.nats_per_note:.4f} nats per note, {found.nats_per_step:.4f} per step "
+        f"({found.pieces:,} pieces, {found.notes:,} notes)"
+    )
+    for label, path in paths.items():
+        screen.result(f"{label:<12}{screen.name(path)}")
+    screen.result(f"next        melodygru generate --model {shlex.quote(screen.name(output))} --wav --play")
