@@ -567,9 +567,7 @@ def encode(
         context[has, column] = (
             blocks["recall_note"] + (level * vocabulary.n_places + place[source]) * N_PITCHES + pitch[source]
         )
-        context[has, column + 1] = (
-            blocks["recall_duration"] + level * N_SPANS + span_class(notes["duration"][source])
-        )
+        context[has, column + 1] = blocks["recall_duration"] + level * N_SPANS + span_class(notes["duration"][source])
 
     # What may follow.
     all_program = np.append(program, END)
@@ -584,7 +582,7 @@ def encode(
     top = vocabulary.size("program") - 1
     # The last note's program has a pitch left above it unless those are all taken: then only a higher program may
     # follow inside the chord.
-    full = _nothing_above(onset, end, program, pitch)
+    full = _nothing_above(onset, end, program, pitch, counts)
     limits[0, 0] = 1
     limits[1:, 0] = ~(full & (program == top))
     limits[:, 1] = 1
@@ -644,10 +642,12 @@ def _active_pairs(onset: np.ndarray, end: np.ndarray, at: np.ndarray) -> tuple[n
     return event, np.bincount(event, minlength=len(at)), note
 
 
-def _nothing_above(onset: np.ndarray, end: np.ndarray, program: np.ndarray, pitch: np.ndarray) -> np.ndarray:
-    """Whether no pitch above each note is left to its program at its onset."""
+def _nothing_above(
+    onset: np.ndarray, end: np.ndarray, program: np.ndarray, pitch: np.ndarray, counts: np.ndarray
+) -> np.ndarray:
+    """Whether no pitch above each note is left to its program at its onset; `counts` as from `_active_pairs`."""
     full = np.zeros(len(onset), bool)
-    for j in np.flatnonzero(pitch >= N_PITCHES - MAX_SLOTS):  # rare: the very top of the keyboard
+    for j in np.flatnonzero(N_PITCHES - 1 - pitch <= counts[:-1]):  # rare: the very top of the keyboard
         above = (program[:j] == program[j]) & (end[:j] > onset[j]) & (pitch[:j] > pitch[j])
         full[j] = above.sum() == N_PITCHES - 1 - pitch[j]
     return full
@@ -755,7 +755,7 @@ class Context:
         if self._last is None:
             return False
         program, pitch, onset = self._last
-        if pitch < N_PITCHES - MAX_SLOTS:
+        if N_PITCHES - 1 - pitch > len(self._active):
             return False
         above = sum(1 for a in self._active if a[0] == program and a[3] > onset and a[1] > pitch)
         return above == N_PITCHES - 1 - pitch

@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from melodygru.checkpoint import Architecture, as_settings, read_settings
 from melodygru.errors import CheckpointError
-from melodygru.events import DURATION, END, FIELDS, INPUTS, PROGRAM, SHIFT, TIMES, Vocabulary
+from melodygru.events import DURATION, END, FIELDS, PROGRAM, SHIFT, TIMES, Vocabulary, encode
+from melodygru.notes import NOTE, NoteSequence
 
 IMPOSSIBLE = -1e9  # a logit; finite, so that nothing becomes NaN should every class be impossible
 
@@ -323,6 +325,7 @@ class MelodyGRU(keras.Model):
             "shift": (shift == 0) & (stacks == 0),
             "program": tf.where(program == END, may_end == 0, program < floor),
             "pitch": taken > 0,
+            "duration": tf.range(self.vocabulary.size("duration")) == 0,  # a note lasts a step or more
         }
         return {
             field: tf.where(impossible[field], IMPOSSIBLE, values) if field in impossible else values
@@ -344,6 +347,19 @@ class MelodyGRU(keras.Model):
     def get_build_config(self) -> None:
         return None  # everything is built in __init__
 
+    def export(self, filepath: str, format: str = "tf_saved_model", **options: Any) -> None:
+        """As Keras's own; where none is given, the signature is a dict of INPUTS, for any batch and length."""
+        options.setdefault("input_signature", [self._input_signature()])
+        super().export(filepath, format=format, **options)
+
+    def _input_signature(self) -> dict[str, keras.InputSpec]:
+        """Types and shapes of the inputs: those of an empty piece, with the batch and the length left open."""
+        empty = NoteSequence(np.zeros(0, NOTE), self.vocabulary.grid, 0)
+        window = encode(empty, self.vocabulary).window(0, 1)
+        return {
+            name: keras.InputSpec(dtype=values.dtype.name, shape=(None, None, *values.shape[1:]), name=name)
+            for name, values in window.items()
+        }
 
 
 def save(model: MelodyGRU, path: Path, card: dict[str, Any] | None = None) -> None:

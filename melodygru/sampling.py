@@ -333,10 +333,11 @@ class Sampler:
         chosen["voice_1"], chosen["voice_2"] = voices[:, 0], voices[:, 1]
         taken = np.array([c.taken(p) for c, p in zip(self.contexts, program.tolist(), strict=True)])
         pitch = chosen["pitch"] = self._choose("pitch", step.logits("pitch", chosen), u[:, 3], goes_on, ~taken)
-        duration = self._choose("duration", step.logits("duration", chosen), u[:, 4], goes_on)
+        lasts = np.repeat(np.arange(v.size("duration"))[None] > 0, n, 0)  # a step or more
+        duration = self._choose("duration", step.logits("duration", chosen), u[:, 4], goes_on, lasts)
         chosen["duration"] = duration
         self.log_p -= np.where(goes_on, TIMES.log_width[duration], 0.0)
-        duration_steps = np.maximum(1, TIMES.decode(duration, u[:, 5])).tolist()
+        duration_steps = TIMES.decode(duration, u[:, 5]).tolist()
         velocity = np.full(n, -1)
         if v.models_velocity:
             velocity = self._choose("velocity", step.logits("velocity", chosen), u[:, 6], goes_on)

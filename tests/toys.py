@@ -1,0 +1,116 @@
+"""Tiny vocabularies, pieces and models that several test files share; each is made once."""
+
+import functools
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from melodygru import checkpoint
+from melodygru.checkpoint import Architecture
+from melodygru.errors import NoteError
+from melodygru.events import END, TIMES, Vocabulary
+from melodygru.network import Network
+from melodygru.notes import DRUMS, METRE, NOTE, Grid, NoteSequence, canonical
+
+BEAT = Grid.beats(4)
+PERFORMANCE = Grid.seconds(100)
+BINS = tuple(range(2, 128, 4))  # what each velocity bin decodes to
+
+VOCABULARIES = {
+    "one": Vocabulary(BEAT, (0,), (80,)),
+    "one_loud": Vocabulary(BEAT, (5,), BINS, metres=((3, 4),)),
+    "many": Vocabulary(BEAT, (0, 40, DRUMS), BINS, metres=((4, 4), (3, 4)), slots=4),
+    "styles": Vocabulary(BEAT, (40, 43), (64,), ("airs", "reels"), ((4, 4), (6, 8)), 100.0, (80.0, 120.0)),
+    "performance": Vocabulary(PERFORMANCE, (0,), BINS),
+    "ensemble": Vocabulary(PERFORMANCE, (0, 40), (80,), ("a", "b")),
+}
+
+
+def sequence_of(rows, length=0, grid=BEAT, metres=((0, 4, 4),)):
+    """A sequence from (onset, duration, program, pitch, velocity) rows in any order."""
+    notes, _ = canonical(np.array(list(rows), NOTE))
+    end = int((notes["onset"] + notes["duration"]).max()) if len(notes) else 0
+    return NoteSequence(notes, grid, max(end, length), metres=np.array(list(metres), METRE))
+
+
+def piece(vocabulary, seed=0, n=24):
+    """A random piece that the vocabulary holds: chords, long notes, repeated figures, a rest before the end."""
+    rng = np.random.default_rng([seed, 99])
+    onset = np.cumsum(rng.choice([0, 0, 1, 2, 4, 130], n, p=[0.3, 0.1, 0.2, 0.2, 0.17, 0.03]))
+    figure = rng.integers(55, 75, 5)
+    rows = [
+        (
+            int(onset[i]),
+            int(rng.choice([1, 2, 4, 9, 200], p=[0.3, 0.3, 0.25, 0.1, 0.05])),
+            int(rng.choice(vocabulary.programs)),
+            int(figure[i % 5]) if rng.random() < 0.8 else int(rng.integers(0, 128)),
+            int(vocabulary.velocities[rng.integers(len(vocabulary.velocities))]),
+        )
+        for i in range(n)
+    ]
+    metre = vocabulary.metres[seed % len(vocabulary.metres)] if vocabulary.grid.is_metrical else (4, 4)
+    longest = max(row[0] + row[1] for row in rows)
+    return sequence_of(rows, longest + int(rng.integers(0, 9)), vocabulary.grid, [(0, *metre)])
+
+
+def new_model(vocabulary, layers=1, seed=0, units=10, end_bias=None, scale=0.3):
+    """A model with random weights everywhere, biases too; `end_bias` makes END so much more probable."""
+    from melodygru import training
+
+    sizes = Architecture(layers=layers, units=units, embedding=8, head=9)
+    model = training.new_model(vocabulary, sizes, seed)
+    rng = np.random.default_rng([seed, layers])
+    for variable in model.trainable_variables:
+        variable.assign(rng.normal(0, scale, variable.shape).astype(np.float32))
+    if end_bias is not None:
+        bias = model.head_program.output_layer.bias
+        values = bias.numpy()
+        values[END] += end_bias
+        bias.assign(values)
+    return model
+
+
+@functools.cache
+def model(name, layers=1, end_bias=None):
+    """The model of one of VOCABULARIES; shared, so leave its weights as they are."""
+    return new_model(VOCABULARIES[name], layers, seed=layers, end_bias=end_bias)
+
+
+def network_of(keras_model):
+    """The NumPy network of a Keras model, by way of a checkpoint."""
+    from melodygru.model import save
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "toy.keras"
+        save(keras_model, path)
+        return Network(checkpoint.read(path))
+
+
+@functools.cache
+def network(name, layers=1, end_bias=None):
+    """The NumPy network of `model(...)`."""
+    return network_of(model(name, layers, end_bias))
+
+
+def batch(encoded, start=0, stop=None):
+    """The model's input for pieces of events, padded to the longest."""
+    from melodygru.training import stack
+
+    stop = stop or max(len(events) for events in encoded)
+    return stack([events.window(start, stop) for events in encoded])
+
+
+def follows(prefix, note, grid):
+    """Whether a note (a NOTE row) may follow the notes of `prefix` in canonical order; the rule itself, not a mask."""
+    notes = np.append(prefix, np.array([note], NOTE))
+    try:
+        NoteSequence(notes, grid, 1 << 40)
+    except NoteError:
+        return False
+    return True
+
+
+def representative(time_class):
+    """A number of steps within a class of TIMES: its last."""
+    return int(TIMES.low[time_class] + TIMES.width[time_class] - 1)
