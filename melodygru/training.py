@@ -36,9 +36,10 @@ from melodygru.model import MelodyGRU, load_model, save
 from melodygru.notes import DRUMS, N_PITCHES, NoteSequence, canonical, transpose
 
 UNKNOWN_SHARE = 0.2  # how often a piece condition is hidden in training, so that "unknown" is learned too
-VALIDATION_EVENTS = 40_000  # heard at most for one figure during training; the final figure hears all
-VALIDATIONS = 24  # figures taken during a run
-VALIDATION_TIME = 0.06  # share of `minutes` that they are expected to take
+VALIDATION_EVENTS = 24_000  # heard at most for one figure during training; the final figure hears all
+VALIDATIONS = (3, 24)  # figures taken during a run, at least and at most
+VALIDATION_SHARE = 0.15  # events heard in validation per event heard in training, at most; they cost a third each
+VALIDATION_TIME = 0.05  # share of `minutes` that validation is expected to take
 LENGTH_JITTER = 0.2  # pieces of lengths within about this factor share a batch
 TRACE_STEPS = 3  # steps not timed: TensorFlow traces in them
 TIMED_STEPS = 12
@@ -571,7 +572,9 @@ class Trainer:
         position = self.position
         if position.steps is None:
             return False
-        every = max(1, position.steps // VALIDATIONS)
+        heard = position.steps * self.settings.batch * self.settings.window
+        affordable = int(VALIDATION_SHARE * heard / sum(len(piece) for piece in self.validation))
+        every = max(1, position.steps // min(max(affordable, VALIDATIONS[0]), VALIDATIONS[1]))
         return position.step % every == 0
 
     def _validate(self, rate: float) -> bool:
