@@ -12,6 +12,7 @@ import io
 import json
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -19,11 +20,15 @@ from typing import Any
 
 import numpy as np
 
-from melodygru.errors import CheckpointError, SettingError
+from melodygru.errors import CheckpointError, NoteError, SettingError
 from melodygru.events import Vocabulary
 
 CLASS_NAME = "MelodyGRU"
 SHIPPED = "starter.keras"
+
+# What reading a damaged archive can raise: RuntimeError if a bit says "encrypted", NotImplementedError for a
+# compression that does not exist.
+_DAMAGED = (OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError, ValueError, RuntimeError, NotImplementedError)
 
 
 @dataclass(frozen=True)
@@ -103,9 +108,10 @@ def read_settings(path: Path) -> dict[str, Any]:
             config = json.loads(archive.read("config.json"))
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such checkpoint") from None
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
+    except _DAMAGED as error:
         raise CheckpointError(f"{path}: not a readable .keras file ({error})") from error
-    settings = config.get("config") if isinstance(config, dict) else None
+    config = config if isinstance(config, dict) else {}
+    settings = config.get("config")
     if config.get("class_name") != CLASS_NAME or not isinstance(settings, dict) or "vocabulary" not in settings:
         raise CheckpointError(
             f"{path}: holds a {config.get('class_name', 'nameless')} model, expected {CLASS_NAME}; "
@@ -124,9 +130,9 @@ def read(path: Path) -> Checkpoint:
         architecture = Architecture(**settings["architecture"])
         with zipfile.ZipFile(path) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r") as file:
             weights = _weights(file, architecture, vocabulary)
-    except (OSError, zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
+    except (*_DAMAGED, TypeError, AttributeError, NoteError) as error:
         raise CheckpointError(f"{path}: damaged, or written by another version of melodygru ({error})") from error
-    return Checkpoint(vocabulary, architecture, settings.get("card", {}), weights)
+    return Checkpoint(vocabulary, architecture, settings.get("card") or {}, weights)
 
 
 def find(model: Path | None = None) -> Path:
@@ -144,9 +150,10 @@ def find(model: Path | None = None) -> Path:
     found = []
     for path in sorted(Path("checkpoints").glob("*.keras")):
         try:
-            found.append((str(read_settings(path).get("card", {}).get("recorded", "")), path))
+            card = read_settings(path).get("card")
         except CheckpointError:
             continue
+        found.append((str(card.get("recorded", "")) if isinstance(card, dict) else "", path))
     if found:
         return max(found)[1]
     shipped = shipped_path()
@@ -174,19 +181,24 @@ def as_settings(vocabulary: Vocabulary, architecture: Architecture, card: dict[s
 
 
 def _weights(file: Any, architecture: Architecture, vocabulary: Vocabulary) -> dict[str, np.ndarray]:
-    """Keras's weight groups under this project's names."""
-    names = {"bag": "bag/vars/0"}
-    for layer in range(architecture.layers):
+    """Keras's weight groups under this project's names; ValueError if one has not the size that the settings say."""
+    a, v = architecture, vocabulary
+    places: dict[str, tuple[str, tuple[int, ...]]] = {"bag": ("bag/vars/0", (v.n_context_ids, a.embedding))}
+    for layer in range(a.layers):
+        shapes = ((a.units if layer else a.embedding, 3 * a.units), (a.units, 3 * a.units), (2, 3 * a.units))
         for index, part in enumerate(("kernel", "recurrent", "bias")):
-            names[f"gru/{layer}/{part}"] = f"gru_{layer}/cell/vars/{index}"
-    for field in vocabulary.fields:
-        for part, group, index in (
-            ("hidden/kernel", "hidden", 0),
-            ("hidden/bias", "hidden", 1),
-            ("output/kernel", "output_layer", 0),
-            ("output/bias", "output_layer", 1),
+            places[f"gru/{layer}/{part}"] = (f"gru_{layer}/cell/vars/{index}", shapes[index])
+    for field in v.fields:
+        for part, group, inputs, outputs in (
+            ("hidden", "hidden", a.units + a.embedding, a.head),
+            ("output", "output_layer", a.head, v.size(field)),
         ):
-            names[f"head/{field}/{part}"] = f"head_{field}/{group}/vars/{index}"
+            places[f"head/{field}/{part}/kernel"] = (f"head_{field}/{group}/vars/0", (inputs, outputs))
+            places[f"head/{field}/{part}/bias"] = (f"head_{field}/{group}/vars/1", (outputs,))
         if field != "shift":
-            names[f"head/{field}/bag"] = f"head_{field}/bag/vars/0"
-    return {name: np.asarray(file[path], np.float32) for name, path in names.items()}
+            places[f"head/{field}/bag"] = (f"head_{field}/bag/vars/0", (v.head_blocks(field)["end"], a.head))
+    weights = {name: np.asarray(file[path], np.float32) for name, (path, _) in places.items()}
+    for name, (_, shape) in places.items():
+        if weights[name].shape != shape:
+            raise ValueError(f"{name} of shape {weights[name].shape}, expected {shape}")
+    return weights

@@ -213,7 +213,7 @@ def _candidates(prefix, vocabulary, rng, n):
 
 
 def _may_follow(prefix, field, note, vocabulary):
-    """Whether each class of a field can go on from a prefix and the earlier fields of `note`, by the notes' own rule."""
+    """Whether each class of a field may follow a prefix and the earlier fields of `note`, by the notes' own rule."""
     last = int(prefix["onset"][-1]) if len(prefix) else 0
     onset, _, program, pitch, velocity = note
     low = np.zeros(0, NOTE) if not len(prefix) else prefix
@@ -280,7 +280,7 @@ def test_all_that_may_follow_has_probability_and_sums_to_one(name, prefix):
 
 
 def test_every_first_event_enumerated_sums_to_one():
-    """All 2 x 210 x 128 x 210 first events of a toy model, step by step within the exact classes, from evaluate's side."""
+    """END or a note: every shift, pitch and duration, one length standing for each wide class."""
     vocabulary, model = VOCABULARIES["one"], toys.model("one", 1)
     shifts = [toys.representative(c) for c in range(TIMES.size)]
     pieces = [toys.sequence_of([(s, 1, 0, 60, 80)]) for s in shifts]

@@ -1,0 +1,128 @@
+"""The step in NumPy: the same logits as the Keras model's, over whole pieces, for one stream and for several."""
+
+import numpy as np
+import pytest
+import toys
+from toys import VOCABULARIES
+
+from melodygru.events import FIELDS, Context, encode
+
+
+def _logits(network, encoded, inputs=None):
+    """Logits of each field over whole pieces, all as streams of one batch: {field: (streams, T, classes)}."""
+    inputs = inputs or toys.batch(encoded)
+    fields, voice = inputs["fields"], inputs["voice"]
+    state = network.initial_state(len(fields))
+    found = {field: [] for field in network.vocabulary.fields}
+    for t in range(fields.shape[1]):
+        step = network.step(inputs["previous"][:, t], inputs["before"][:, t], inputs["context"][:, t], state)
+        state = step.state
+        chosen = {field: np.maximum(fields[:, t, column], 0) for column, field in enumerate(FIELDS)}
+        chosen["voice_1"], chosen["voice_2"] = voice[:, t, 0], voice[:, t, 1]
+        found["shift"].append(step.logits("shift"))
+        step.arrive(inputs["context"][:, t + 1])
+        for field in network.vocabulary.fields[1:]:
+            found[field].append(step.logits(field, chosen))
+    return {field: np.stack(values, 1) for field, values in found.items()}
+
+
+def _pieces(name):
+    """Three pieces of different lengths, with and without their conditions known."""
+    vocabulary = VOCABULARIES[name]
+    style = vocabulary.styles[-1] if vocabulary.styles else None
+    return [
+        encode(toys.piece(vocabulary, 0, 40), vocabulary, style),
+        encode(toys.piece(vocabulary, 1, 25), vocabulary, None, metre_known=False),
+        encode(toys.piece(vocabulary, 2, 7), vocabulary, style),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "layers"),
+    [("one", 1), ("one_loud", 2), ("many", 3), ("many", 1), ("styles", 2), ("performance", 2), ("ensemble", 3)],
+)
+def test_logits_are_those_of_the_keras_model_over_whole_pieces(name, layers):
+    model, network = toys.model(name, layers), toys.network(name, layers)
+    for events in _pieces(name):
+        found = _logits(network, [events])
+        expected, _ = model.logits(toys.batch([events]), model.initial_state(1))
+        assert set(found) == set(network.vocabulary.fields) == set(expected)
+        for column, field in enumerate(network.vocabulary.fields):
+            right = expected[field].numpy()
+            there = events.fields[:, column] >= 0  # END has no pitch
+            possible = (right > -1e8) & there[None, :, None]  # the network leaves what cannot follow to the sampler
+            assert possible.any(-1)[0, there].all()
+            np.testing.assert_allclose(found[field][possible], right[possible], rtol=1e-4, atol=1e-4)
+            assert right[possible].std() > 0.05  # so that equality says something
+
+
+@pytest.mark.parametrize("name", ["many", "performance"])
+def test_several_streams_at_once_are_each_alone(name):
+    network, pieces = toys.network(name, 2), _pieces(name)
+    together = _logits(network, pieces)
+    for row, events in enumerate(pieces):
+        alone = _logits(network, [events])
+        for field, values in alone.items():
+            np.testing.assert_allclose(together[field][row, : len(events)], values[0], atol=1e-5)
+
+
+def test_a_step_leaves_its_state_alone():
+    network = toys.network("many", 2)
+    inputs = toys.batch(_pieces("many")[:1])
+    state = [np.random.default_rng(i).normal(size=(1, 10)).astype(np.float32) for i in range(2)]
+    copies = [array.copy() for array in state]
+    arrays = (inputs["previous"][:, 0], inputs["before"][:, 0], inputs["context"][:, 0])
+    first, second = (network.step(*arrays, state) for _ in range(2))
+    for array, copy in zip(state, copies, strict=True):
+        np.testing.assert_array_equal(array, copy)
+    np.testing.assert_array_equal(first.logits("shift"), second.logits("shift"))
+    assert all(np.abs(a - b).max() > 1e-4 for a, b in zip(first.state, state, strict=True))
+
+
+def test_asking_for_logits_changes_none():
+    network = toys.network("many", 1)
+    inputs = toys.batch(_pieces("many")[:1])
+    step = network.step(
+        inputs["previous"][:, 3], inputs["before"][:, 3], inputs["context"][:, 3], network.initial_state(1)
+    )
+    step.arrive(inputs["context"][:, 4])
+    low, high = ({"shift": np.array([shift])} for shift in (1, 9))
+    once = step.logits("program", low)
+    other = step.logits("program", high)
+    np.testing.assert_array_equal(step.logits("program", low), once)
+    assert np.abs(once - other).max() > 1e-4
+
+
+def test_nothing_heard_adds_nothing():
+    network = toys.network("many", 1)
+    assert not network.bag(np.zeros((2, 5), np.int64)).any()
+    one = network.bag(np.array([[3]]))
+    np.testing.assert_array_equal(network.bag(np.array([[0, 3, 0]])), one)
+    np.testing.assert_allclose(network.bag(np.array([[3, 3]])), 2 * one)
+
+
+def test_logits_are_single_precision():
+    network = toys.network("performance", 2)
+    found = _logits(network, _pieces("performance")[2:])
+    assert {values.dtype for values in found.values()} == {np.dtype(np.float32)}
+
+
+def test_what_the_sampler_tells_the_network_is_what_training_told_the_model():
+    """`Context`, advanced note by note through a piece, gives the network the ids that `encode` gave the model."""
+    vocabulary, network = VOCABULARIES["many"], toys.network("many", 2)
+    piece = toys.piece(vocabulary, 0, 40)
+    events = encode(piece, vocabulary)
+    inputs = {name: values.copy() for name, values in toys.batch([events]).items()}
+    context = Context(vocabulary, None, piece.metre)
+    last = 0
+    for t, note in enumerate(piece.notes.tolist()):
+        onset, duration, program, pitch, _ = note
+        inputs["before"][0, t] = context.before()
+        context.move(onset - last)
+        inputs["context"][0, t + 1] = context.row()
+        program_class = int(vocabulary.program_class(np.array(program)))
+        inputs["voice"][0, t] = context.voice(program_class)
+        context.add(program_class, pitch, duration)
+        last = onset
+    for field, values in _logits(network, None, inputs).items():
+        np.testing.assert_array_equal(values[0, :-1], _logits(network, [events])[field][0, :-1])
