@@ -41,7 +41,7 @@ CANDIDATES := $(or $(PYTHON),python3.11 python3.12 python3.13 python3.10 python3
 	@touch $@ .venv/.installed
 
 demo: .venv/.installed
-	.venv/bin/melodygru train data/starter --preset small --minutes 1 --seed 1 --output checkpoints/demo.keras
+	.venv/bin/melodygru train data/starter --preset small --minutes 1 --seed 1 --output checkpoints/demo.keras --force
 	.venv/bin/melodygru generate --model checkpoints/demo.keras -n 2 --bars 16 --seed 1 --wav --png -o generated
 	@echo; echo "Two pieces, each as MIDI, WAV and PNG, in $(CURDIR)/generated:"; ls generated
 

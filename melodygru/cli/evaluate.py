@@ -57,7 +57,7 @@ def evaluate(midi_dir: Path, model: Path | None, per_note: Path | None, as_json:
         corpus = intake(midi_dir, grid=grid, deduplicate=False, progress=progress)
     for file in corpus.report.skipped:
         screen.warn(f"skipped {screen.name(file.path)}: {file.reason}")
-    training = tensorflow.start()
+    training, _ = tensorflow.start()
     loaded = training.load_model(path)
     with screen.ProgressLine() as line, _rows(per_note) as write:
         found = training.evaluate(loaded, corpus, on_piece=_on_piece(corpus, loaded.vocabulary, line, write))

@@ -16,8 +16,6 @@ from melodygru.cli.play import sound, to_port
 from melodygru.errors import AudioError
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from melodygru.compose import Composition
     from melodygru.events import Vocabulary
     from melodygru.sampling import Note
@@ -162,12 +160,15 @@ def generate(
     path = checkpoint.find(model)
     if seed is None:
         seed = secrets.randbits(32)
-    screen.say(f"model {screen.name(path)}, seed {seed}")
     vocabulary = Vocabulary.from_dict(checkpoint.read_settings(path)["vocabulary"])
+    screen.say(f"model {screen.name(path)}, seed {seed}")
     if settings["metre"] is not None and settings["metre"] not in vocabulary.metres:
         screen.warn("{}/{} is a metre that this model was not trained on".format(*settings["metre"]))
-    heard = None if primer is None else compose.read_primer(primer, vocabulary)
-    lengths = {"bars": bars, "seconds": seconds, "notes": notes}
+    heard = None
+    if primer is not None:
+        with options.naming(primer):
+            heard = compose.read_primer(primer, vocabulary)
+    lengths: dict[str, Any] = {"bars": bars, "seconds": seconds, "notes": notes}
     with screen.ProgressLine() as line:
         progress = _Progress(line, vocabulary, num_outputs, lengths, settings, heard, qpm)
         pieces = compose.generate(
@@ -300,37 +301,31 @@ def _accompany(
 
     problems: list[str] = []
 
-    def attempt(action: Callable[[], Any]) -> Any:
-        try:
-            return action()
-        except AudioError as error:
-            message = screen.one_line(error)
-            if message not in problems:  # the same for every piece: said once
-                problems.append(message)
-                screen.say(f"melodygru: {message}")
-            return None
+    def note(error: AudioError) -> None:
+        problems.append(screen.one_line(error))
+        screen.say(f"melodygru: {problems[-1]}")
 
-    rendered: list[np.ndarray | None] = []
     for piece, path, about in zip(pieces, paths, made, strict=True):
-        samples = None
-        if wav or (play and port is None):
-            samples = attempt(lambda piece=piece: audio.render(piece))
-        rendered.append(samples if play else None)
-        if wav and samples is not None:
-            sound_path = path.with_suffix(".wav")
-            audio.write_wav(samples, sound_path)
-            about["wav"] = str(sound_path)
+        if wav:
+            try:
+                piece.save(path.with_suffix(".wav"))
+                about["wav"] = str(path.with_suffix(".wav"))
+            except AudioError as error:
+                note(error)
         if png:
             picture = path.with_suffix(".png")
             plots.piano_roll(piece, picture, title=path.stem)
             about["png"] = str(picture)
         if not as_json:
             _print(about)
-    for piece, samples, path in zip(pieces, rendered, paths, strict=True):
-        if port is not None:
-            attempt(lambda piece=piece, path=path: to_port(piece, port, path.name))
-        elif samples is not None:
-            attempt(lambda samples=samples, path=path: sound(samples, path.name))
+    try:
+        for piece, path in zip(pieces, paths, strict=True):
+            if port is not None:
+                to_port(piece, port, path.name)
+            elif play:
+                sound(audio.render(piece), path.name)
+    except AudioError as error:  # what one piece lacks, a device for instance, the others lack too
+        note(error)
     return problems
 
 

@@ -57,9 +57,10 @@ def _midi(path: Path) -> dict[str, Any]:
     from melodygru.midi.reading import load, parse_chunks
     from melodygru.plots import program_name
 
-    data = load(path)
-    header = parse_chunks(data)
-    reading = midi.read(path)
+    with options.naming(path):
+        data = load(path)
+        header = parse_chunks(data)
+        reading = midi.read(data)
     piece = reading.sequence
     grid, evidence = choose_grid([piece])
     pitches = piece.notes["pitch"]

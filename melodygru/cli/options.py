@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
+
+from melodygru.errors import MidiError
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 
@@ -17,6 +21,15 @@ model = click.option(
 )
 
 midi_dir = click.argument("midi_dir", type=click.Path(path_type=Path))
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Within, what is wrong with a MIDI file is said with its name."""
+    try:
+        yield
+    except MidiError as error:
+        raise MidiError(f"{path}: {error}") from error
 
 
 def parse_grid(text: str) -> Any:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from melodygru.cli import screen
+from melodygru.cli import options, screen
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,9 +51,10 @@ def play(file: Path | None, port: str | None, list_ports: bool, wav: Path | None
         return
     if file is None:
         raise click.UsageError("Missing argument 'FILE': a MIDI file (or --list-ports).")
-    sequence = midi.read(file).sequence
+    with options.naming(file):
+        sequence = midi.read(file).sequence
     if wav is not None or port is None:
-        screen.say(f"rendering with {audio.renderer_name(soundfont)}")
+        screen.say(f"sound: {audio.renderer_name(soundfont)}")
         samples = audio.render(sequence, soundfont=soundfont)
         if wav is not None:
             audio.write_wav(samples, wav)

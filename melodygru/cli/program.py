@@ -28,7 +28,7 @@ class Failure(click.ClickException):
 
     def __init__(self, message: object, exit_code: int = 1) -> None:
         super().__init__(screen.one_line(message))
-        self.exit_code = exit_code
+        self.exit_code = exit_code  # type: ignore[misc]  # click's is the class's
 
     def show(self, file: Any = None) -> None:
         screen.say(f"melodygru: {self.message}")

@@ -12,12 +12,18 @@ from typing import Any
 from melodygru.cli import screen
 
 
-def start(threads: int | None = None) -> Any:
-    """The `training` room, with TensorFlow loaded.
+def start(threads: int | None = None, mixed_precision: bool = False) -> tuple[Any, str]:
+    """Load TensorFlow and choose the device.
 
     Parameters
     ----------
     threads : CPU threads that TensorFlow uses; default: all cores. Without effect once it is loaded.
+    mixed_precision : float16 on a GPU
+
+    Returns
+    -------
+    training : the room
+    device : which device trains, in words, with a warning where a GPU can't be used
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its start-up chatter; errors stay
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -26,13 +32,15 @@ def start(threads: int | None = None) -> Any:
             os.environ[name] = str(threads)
     if "tensorflow" not in sys.modules:
         screen.say("loading TensorFlow")
-    with muted_unless_it_fails():
+    with _muted_unless_it_fails():  # CUDA's complaints among it: `device` says what they mean
         from melodygru import training
-    return training
+
+        device = training.set_up_device(mixed_precision)
+    return training, device
 
 
 @contextmanager
-def muted_unless_it_fails() -> Iterator[None]:
+def _muted_unless_it_fails() -> Iterator[None]:
     """Keep what C++ code writes to stderr, and show it if the block raises."""
     if os.environ.get("MELODYGRU_DEBUG"):
         yield

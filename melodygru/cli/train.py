@@ -134,15 +134,12 @@ def train(
     if log_dir is not None and importlib.util.find_spec("tensorboard") is None:
         raise SettingError("--log-dir needs TensorBoard: pip install 'melodygru[tensorboard]'")
     output = _check_output(output or Path("checkpoints") / f"{midi_dir.resolve().name}.keras", resume, force)
+    training_part, held_out, held_out_from = _read(midi_dir, validation, _grid(grid, start_from), seed)
+
     if minutes is None and epochs is None:
         minutes = MINUTES
         screen.say(f"neither --minutes nor --epochs is given: training for {MINUTES:g} minutes")
-
-    training_part, held_out, held_out_from = _read(midi_dir, validation, _grid(grid, start_from), seed)
-
-    training = tensorflow.start(threads)
-    with tensorflow.muted_unless_it_fails():  # CUDA's complaints: the line says what they mean
-        device = training.set_up_device(mixed_precision)
+    training, device = tensorflow.start(threads, mixed_precision)
     screen.say(device)
     given = {name: value for name, value in overrides.items() if value is not None}
     settings = training.Settings(epochs=epochs, minutes=minutes, seed=seed, mixed_precision=mixed_precision, **given)
@@ -279,7 +276,7 @@ def _describe(progress: Any, epoch: int) -> str:
         parts.append(f"held out {progress.validation_nats_per_note:.3f}")
     parts[-1] += " nats per note"
     parts.append(f"{progress.notes_per_second:,.0f} notes/s")
-    parts.append("timing the first steps" if progress.minutes_left is None else screen.left(progress.minutes_left * 60))
+    parts.append("time left unknown yet" if progress.minutes_left is None else screen.left(progress.minutes_left * 60))
     return ", ".join(parts)
 
 
