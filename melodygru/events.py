@@ -760,10 +760,12 @@ class Context:
         above = sum(1 for a in self._active if a[0] == program and a[3] > onset and a[1] > pitch)
         return above == N_PITCHES - 1 - pitch
 
-    def stacks(self) -> bool:
-        """Whether another note may stand at the last onset (shift 0)."""
-        top = self.vocabulary.size("program") - 1
-        return not (self._last is not None and self._last[0] == top and self._full())
+    def stacks(self, top: int | None = None) -> bool:
+        """Whether another note, of program class `top` (default: any) or below, may stand at the last onset."""
+        if self._last is None:
+            return True
+        top = self.vocabulary.size("program") - 1 if top is None else top
+        return self._last[0] < top or (self._last[0] == top and not self._full())
 
     def move(self, shift: int) -> None:
         """Go `shift` steps on, to the onset of the event."""

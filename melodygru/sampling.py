@@ -28,7 +28,7 @@ from melodygru.events import (
     representable,
 )
 from melodygru.network import Network, Step
-from melodygru.notes import NoteSequence, steps_per_bar
+from melodygru.notes import NOTE, NoteSequence, steps_per_bar
 
 MAX_NOTES = 20_000  # of a piece whose end is left to the model
 NEVER = 1 << 62  # steps
@@ -80,7 +80,7 @@ class Controls:
         if temperature == 0:
             return [lambda logits: keep_top_k(logits, 1)]
         if temperature != 1:
-            chain.append(lambda logits: logits / np.float32(temperature))
+            chain.append(lambda logits: heat(logits, temperature))
         if self.top_k:
             chain.append(lambda logits: keep_top_k(logits, self.top_k))
         if self.top_p < 1:
@@ -88,6 +88,13 @@ class Controls:
         if self.min_p > 0:
             chain.append(lambda logits: keep_min_p(logits, self.min_p))
         return chain
+
+
+def heat(logits: np.ndarray, temperature: float) -> np.ndarray:
+    """Logits divided by `temperature` > 0, the greatest of each row at 0, so that no temperature is too low."""
+    logits = np.asarray(logits, np.float64)
+    with np.errstate(over="ignore"):  # to -inf: no probability
+        return (logits - logits.max(1, keepdims=True)) / temperature
 
 
 def keep_top_k(logits: np.ndarray, k: int) -> np.ndarray:
@@ -143,7 +150,7 @@ class Length:
         if len(given) > 1:
             raise SettingError(f"{' and '.join(given)} given: expected at most one of bars, seconds and notes")
         for name in given:
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise SettingError(f"{name} {getattr(self, name)}: expected more than 0")
 
     def steps(self, vocabulary: Vocabulary, bar: int | None, qpm: float) -> int | None:
@@ -181,7 +188,8 @@ class Sampler:
     rngs : one generator for each stream
     controls : Controls
     style, metre : piece conditions; None is unknown
-    primer : NoteSequence on the vocabulary's grid, optional; heard before anything is composed
+    primer : NoteSequence on the vocabulary's grid, optional; heard before anything is composed, which begins at its
+        end or later
 
     Attributes
     ----------
@@ -219,6 +227,8 @@ class Sampler:
         self._programs[self.vocabulary.program_class(np.array(self.vocabulary.programs))] = True
         if primer is not None:
             self._programs[self.vocabulary.program_class(primer.notes["program"])] = True
+        self._top = int(np.flatnonzero(self._programs)[-1])
+        self._earliest = 0  # step at which the composed part may begin
         self._draws = [np.empty(0)] * n
         self._previous = np.repeat(self.vocabulary.previous_ids(np.full((1, 5), -1, np.int32)), n, 0)
         self._context = np.zeros((n, self.vocabulary.n_context), np.int32)
@@ -229,6 +239,7 @@ class Sampler:
     def _hear(self, primer: NoteSequence) -> None:
         """Let every stream hear the primer."""
         piece, _ = representable(primer, self.vocabulary)
+        self._earliest = piece.length
         shifts = np.diff(piece.notes["onset"], prepend=0).tolist()
         bins = piece.notes["velocity"] // VELOCITY_WIDTH if self.vocabulary.models_velocity else None
         programs = self.vocabulary.program_class(piece.notes["program"]).tolist()
@@ -308,9 +319,12 @@ class Sampler:
 
         possible = np.ones((n, v.size("shift")), bool)
         possible[:, 0] = [context.stacks() for context in self.contexts]
-        shift = self._choose("shift", step.logits("shift"), u[:, 0], live, possible)
+        least = np.array([max(0, self._earliest - context.onset) for context in self.contexts])
+        wanted = TIMES.low + TIMES.width > least[:, None]
+        wanted[:, 0] &= [context.stacks(self._top) for context in self.contexts]
+        shift = self._choose("shift", step.logits("shift"), u[:, 0], live, possible, wanted)
         self.log_p -= np.where(live, TIMES.log_width[shift], 0.0)
-        shift_steps = TIMES.decode(shift, u[:, 1]).tolist()
+        shift_steps = np.maximum(TIMES.decode(shift, u[:, 1]), least).tolist()
         rows = []
         for stream, context in enumerate(self.contexts):
             if live[stream]:
@@ -403,8 +417,8 @@ def compose(
     ----------
     style : one of the vocabulary's styles, or None for unknown
     metre : time signature; default: the primer's, else the vocabulary's most frequent one
-    primer : what the pieces begin with, on the vocabulary's grid; `length` counts from the first bar line at its
-        end or after it
+    primer : what the pieces begin with, on the vocabulary's grid; its metres hold on. `length` counts from the first
+        bar line at its end or after it
     qpm : tempo to write; default: the primer's, else the vocabulary's
 
     Returns
@@ -432,15 +446,21 @@ def compose(
         raise SettingError(f"qpm {qpm}: expected 5..1000 quarter notes per minute")
     bar = steps_per_bar(v.grid, metre) if v.grid.is_metrical else None
     length = length or Length()
-    start = 0 if primer is None else -(-primer.length // (bar or 1)) * (bar or 1)
+    start, heard = 0, np.zeros(0, NOTE)
+    if primer is not None:
+        primer, _ = representable(primer, v)
+        start, heard = primer.length, primer.notes
+        if bar is not None:
+            last = primer.metres[-1]
+            bar = steps_per_bar(v.grid, (int(last["numerator"]), int(last["denominator"])))
+            start = int(primer.bar_starts()[-1])
     steps = length.steps(v, bar, qpm)
     limit = None if steps is None else start + steps
-    heard = 0 if primer is None else len(primer)
 
     rngs = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(n)]
     sampler = Sampler(network, rngs, controls, style=style, metre=metre, primer=primer)
     for note in notes(sampler, _no_end(length, limit)):
-        if length.notes is not None and len(sampler.rows[note.stream]) - heard >= length.notes:
+        if length.notes is not None and len(sampler.rows[note.stream]) - len(heard) >= length.notes:
             sampler.done[note.stream] = True
         if on_note is not None:
             on_note(note)
@@ -448,10 +468,11 @@ def compose(
     pieces = []
     for rows, end in zip(sampler.rows, sampler.ends, strict=True):
         piece = decode(rows, v, length=end, qpm=qpm, metre=metre)
+        piece.notes[: len(heard)] = heard  # with the velocities that it came with
         if limit is not None:
             piece = piece.crop(0, limit) if piece.length >= limit else replace(piece, length=limit)
         elif end is None and bar is not None:
-            piece = replace(piece, length=-(-piece.length // bar) * bar)
+            piece = replace(piece, length=start - (start - piece.length) // bar * bar)
         if primer is not None and v.grid.is_metrical:
             tempos = piece.tempos if qpm != primer.qpm else primer.tempos
             piece = replace(piece, metres=primer.metres, tempos=tempos)
