@@ -237,6 +237,8 @@ def _stamp(
     model: Path, primer: Path | None, seed: int, n: int, settings: dict[str, Any]
 ) -> Callable[[int], Sequence[str]]:
     """What every file says of how it was made: the contents that it follows from, not their names."""
+    if settings["metre"] is not None:
+        settings = {**settings, "metre": "{}/{}".format(*settings["metre"])}
     made_with = [f"{name.replace('_', '-')} {value}" for name, value in settings.items() if value is not None]
     if primer is not None:
         made_with.append(f"primer sha256 {_sha256(primer)}")

@@ -69,7 +69,7 @@ def _midi(path: Path) -> dict[str, Any]:
         "path": str(path),
         "type": header.kind,
         "tracks": len(header.spans),
-        "division": piece.grid.describe(),
+        "division": piece.grid.describe().replace("step", "tick"),  # as read, a step is a tick
         "notes": len(piece),
         "seconds": piece.seconds,
         "beats": piece.beats,
