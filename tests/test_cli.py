@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import mido
@@ -650,3 +651,23 @@ def test_what_inspect_refuses(call: Callable[..., Result], tmp_path: Path, path:
 def test_a_tune_of_the_tests_is_what_it_says() -> None:
     piece = quantize(tune(60, bars=1), tune(60).grid)[0]
     assert piece.notes["pitch"].tolist() == [60, 62, 64, 65, 67, 65, 64, 62] and piece.length == 8
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        (
+            {"step": 120, "steps": 1900, "minutes_left": 63.5, "validation_nats_per_note": 2.4125},
+            "step 120/1,900, 1:03:30 left, train 2.312, held out 2.413 nats per note, 5,300 notes/s, epoch 3",
+        ),
+        (
+            {"step": 1, "steps": None, "minutes_left": None, "validation_nats_per_note": None},
+            "step 1, time left unknown, train 2.312 nats per note, 5,300 notes/s, epoch 3",
+        ),
+    ],
+)
+def test_the_line_of_a_training_run(values: dict[str, Any], text: str) -> None:
+    from melodygru.cli.train import _describe
+
+    progress = SimpleNamespace(train_nats_per_note=2.3119, notes_per_second=5300.4, **values)
+    assert _describe(progress, epoch=2) == text

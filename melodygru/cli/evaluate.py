@@ -105,14 +105,10 @@ def _on_piece(
     """What is done with each piece as it is measured: progress by notes, and its rows."""
     from melodygru.events import representable
 
-    total = sum(piece.n_notes for piece in corpus.pieces)
-    progress = line.count("measuring notes")
-    done = 0
+    progress = line.count_notes("measuring notes", corpus)
 
     def on_piece(index: int, sequence: Any, events: Any, log_p: Any) -> None:
-        nonlocal done
-        done += len(sequence)
-        progress(done, total)
+        progress(index, sequence)
         if write is None:
             return
         held, _ = representable(sequence, vocabulary)

@@ -226,7 +226,7 @@ class _Progress:
         if self._notes is not None:
             share = self._count / self._notes
         elif self._steps is not None:
-            share = sum(min(onset / self._steps, 1.0) for onset in self._onsets) / len(self._onsets)
+            share = sum(min(max(0.0, onset / self._steps), 1.0) for onset in self._onsets) / len(self._onsets)
         text = f"composing: {self._count:,} notes"
         if share:
             text += f", {share:.0%}, {screen.left(self._line.elapsed_s * (1 / share - 1))}"
@@ -307,19 +307,22 @@ def _accompany(
         problems.append(screen.one_line(error))
         screen.say(f"melodygru: {problems[-1]}")
 
-    for piece, path, about in zip(pieces, paths, made, strict=True):
-        if wav:
-            try:
-                piece.save(path.with_suffix(".wav"))
-                about["wav"] = str(path.with_suffix(".wav"))
-            except AudioError as error:
-                note(error)
-        if png:
-            picture = path.with_suffix(".png")
-            plots.piano_roll(piece, picture, title=path.stem)
-            about["png"] = str(picture)
-        if not as_json:
-            _print(about)
+    with screen.ProgressLine() as line:
+        progress = line.count("writing sound and pictures")
+        for index, (piece, path, about) in enumerate(zip(pieces, paths, made, strict=True)):
+            progress(index, len(pieces))
+            if wav:
+                try:
+                    piece.save(path.with_suffix(".wav"))
+                    about["wav"] = str(path.with_suffix(".wav"))
+                except AudioError as error:
+                    note(error)
+            if png:
+                picture = path.with_suffix(".png")
+                plots.piano_roll(piece, picture, title=path.stem)
+                about["png"] = str(picture)
+            if not as_json:
+                _print(about)
     try:
         for piece, path in zip(pieces, paths, strict=True):
             if port is not None:

@@ -9,9 +9,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from melodygru.corpus import Corpus
+    from melodygru.notes import NoteSequence
 
 SHOWN_AFTER_S = 2.0  # what takes less needs no progress
 REWRITTEN_EVERY_S = 0.1  # on a terminal
@@ -110,6 +114,19 @@ class ProgressLine:
             self.show(lambda: f"{label}: {done:,} of {total:,}, {left(eta)}")
 
         return progress
+
+    def count_notes(self, label: str, corpus: Corpus) -> Callable[..., None]:
+        """A function of (index, piece, ...), as `training.evaluate` calls it, that shows how many notes it has done."""
+        total = sum(piece.n_notes for piece in corpus.pieces)
+        progress = self.count(label)
+        done = 0
+
+        def on_piece(_index: int, piece: NoteSequence, *_: object) -> None:
+            nonlocal done
+            done += len(piece)
+            progress(done, total)
+
+        return on_piece
 
     def clear(self) -> None:
         """Remove the line from a terminal, so that other text can stand there."""

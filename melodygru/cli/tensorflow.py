@@ -54,7 +54,7 @@ def _muted_unless_it_fails() -> Iterator[None]:
         os.dup2(kept.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:
             os.dup2(saved, 2)
             kept.seek(0)
             os.write(2, kept.read())

@@ -266,17 +266,19 @@ def _run(trainer: Any) -> bool:
 
 
 def _describe(progress: Any, epoch: int) -> str:
-    """`step 120/900, epoch 3, train 2.311, held out 2.412 nats per note, 5,300 notes/s, 3:20 left`."""
+    """`step 120/900, 3:20 left, train 2.311, held out 2.412 nats per note, 5,300 notes/s, epoch 3`.
+
+    What matters most comes first: a narrow terminal cuts the rest.
+    """
     parts = [
         f"step {progress.step:,}" + (f"/{progress.steps:,}" if progress.steps else ""),
-        f"epoch {epoch + 1}",
+        "time left unknown" if progress.minutes_left is None else screen.left(progress.minutes_left * 60),
         f"train {progress.train_nats_per_note:.3f}",
     ]
     if progress.validation_nats_per_note is not None:
         parts.append(f"held out {progress.validation_nats_per_note:.3f}")
     parts[-1] += " nats per note"
-    parts.append(f"{progress.notes_per_second:,.0f} notes/s")
-    parts.append("time left unknown yet" if progress.minutes_left is None else screen.left(progress.minutes_left * 60))
+    parts += [f"{progress.notes_per_second:,.0f} notes/s", f"epoch {epoch + 1}"]
     return ", ".join(parts)
 
 
@@ -290,8 +292,8 @@ def _finish(training: Any, trainer: Any, output: Path, held_out: Corpus, corpus:
 
     history = trainer.position.history
     best = training.load_model(output)
-    screen.say("judging the best checkpoint by all held-out pieces")
-    found = training.evaluate(best, held_out)
+    with screen.ProgressLine() as line:
+        found = training.evaluate(best, held_out, on_piece=line.count_notes("judging all held-out notes", held_out))
     picture = output.with_suffix(".png")
     plots.training_curves(history, picture)
     paths = {"checkpoint": str(output), "history": str(output.with_suffix(".csv")), "picture": str(picture)}
