@@ -49,7 +49,7 @@ class Architecture:
     units: int
     embedding: int
     head: int
-    drop_ids: float = 0.1
+    drop_ids: float = 0.0
     drop_input: float = 0.1
     drop_layer: float = 0.3
     drop_head: float = 0.3
@@ -191,7 +191,7 @@ def _weights(file: Any, architecture: Architecture, vocabulary: Vocabulary) -> d
     for field in v.fields:
         for part, group, inputs, outputs in (
             ("hidden", "hidden", a.units + a.embedding, a.head),
-            ("output", "output_layer", a.head, v.size(field)),
+            ("output", "output_layer", a.head, v.n_outputs(field)),
         ):
             places[f"head/{field}/{part}/kernel"] = (f"head_{field}/{group}/vars/0", (inputs, outputs))
             places[f"head/{field}/{part}/bias"] = (f"head_{field}/{group}/vars/1", (outputs,))

@@ -28,6 +28,10 @@ the events so far alone (and from the piece conditions, style and metre):
                 the notes that sound or have just ended (who, since when, until when), and the recalled event's
                 program, pitch and duration where the shift agrees with it
     voice[t]    known once event t's program is: that program's last two pitches
+    heard[t]    known before event t: how often each pitch class stood among the last 24 notes
+
+A program's last pitch is a point of view: the pitch head sees what sounds and what was heard as intervals from it
+as well, and gives a probability to intervals beside pitches, so that a transposed phrase looks alike.
 
 Two forms give the same ids, held together by a property test: `encode`, vectorised over a piece (training), and
 `Context`, advanced note by note (sampling).
@@ -43,6 +47,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -70,7 +75,7 @@ SHIFT, PROGRAM, PITCH, DURATION, VELOCITY = range(5)
 END = 0  # the program class that ends a piece
 
 # What the model is given of a window of events, see `Events.window`.
-INPUTS = ("fields", "previous", "before", "context", "voice", "taken", "limits")
+INPUTS = ("fields", "previous", "before", "context", "voice", "heard", "taken", "limits")
 
 N_VELOCITIES = 32
 VELOCITY_WIDTH = 128 // N_VELOCITIES
@@ -80,6 +85,9 @@ N_BARS = 8  # bars are counted modulo a phrase of eight
 N_CHORD_PLACES = 8
 N_SPANS = 40  # see `span_class`
 RECALL_ORDERS = (3, 6, 12)  # events that must agree before what followed them is recalled
+N_INTERVALS = 127  # -63..63 semitones, wider ones count as these
+N_HEARD = 24  # notes that the pitch classes heard last are counted over
+OFTEN = 3  # times that a pitch class is heard often
 MAX_SLOTS = 16  # sounding notes told to the model; the most recent ones, should there be more
 
 
@@ -216,6 +224,10 @@ class Vocabulary:
             "velocity": N_VELOCITIES,
         }[field]
 
+    def n_outputs(self, field: str) -> int:
+        """Outputs of a field's head: one a class; for the pitch also one for each interval, -127..127 semitones."""
+        return self.size(field) + (2 * N_PITCHES - 1 if field == "pitch" else 0)
+
     def program_class(self, programs: np.ndarray) -> np.ndarray:
         """Class of each program; 1 for every program when the field is unmodelled."""
         programs = np.asarray(programs)
@@ -260,6 +272,7 @@ class Vocabulary:
             "note": self.n_places * N_PITCHES,
             "duration": self.n_places * TIMES.size,
             "velocity": N_VELOCITIES if self.models_velocity else 0,
+            "motion": self.n_places * N_INTERVALS,
         }
         first, blocks = 1, {}
         for name, size in sizes.items():
@@ -282,19 +295,20 @@ class Vocabulary:
         """Ids in one row of `before`."""
         return len(self.recall)
 
-    def previous_ids(self, fields: np.ndarray) -> np.ndarray:
+    def previous_ids(self, fields: np.ndarray, last: np.ndarray) -> np.ndarray:
         """Ids of events as the model hears them one step later.
 
         Parameters
         ----------
         fields : array, shape (..., 5), classes of notes; a row of -1 is the start of the piece
+        last : array, shape (...), the pitch plus 1 that the note's program struck before it; 0 is none
 
         Returns
         -------
-        ids : array, shape (..., 4), int32
+        ids : array, shape (..., 5), int32
         """
         blocks = self.blocks
-        ids = np.zeros((*fields.shape[:-1], 4), np.int32)
+        ids = np.zeros((*fields.shape[:-1], 5), np.int32)
         start = fields[..., PITCH] < 0
         place = self.place_of_class[fields[..., PROGRAM]]
         ids[..., 0] = np.where(start, blocks["start"], blocks["shift"] + fields[..., SHIFT])
@@ -302,13 +316,17 @@ class Vocabulary:
         ids[..., 2] = np.where(start, 0, blocks["duration"] + place * TIMES.size + fields[..., DURATION])
         if self.models_velocity:
             ids[..., 3] = np.where(start, 0, blocks["velocity"] + fields[..., VELOCITY])
+        widest = N_INTERVALS // 2
+        interval = np.clip(fields[..., PITCH] - (last - 1), -widest, widest) + widest
+        ids[..., 4] = np.where(start | (last == 0), 0, blocks["motion"] + place * N_INTERVALS + interval)
         return ids
 
     def head_blocks(self, field: str) -> dict[str, int]:
         """First id of each block of the table that a field's head has of what was chosen before it.
 
         The blocks are the earlier fields' classes and, once the program is chosen, its last two pitches (see
-        `Events.voice`). The table's size is under "end"; id 0 is "nothing".
+        `Events.voice`); for the pitch also what sounds and what was heard, as seen from the program's last pitch (see
+        `relative_ids`). The table's size is under "end"; id 0 is "nothing".
         """
         blocks, first = {}, 1
         for earlier in self.fields[: self.fields.index(field)]:
@@ -318,7 +336,38 @@ class Vocabulary:
             for name in ("voice_1", "voice_2"):
                 blocks[name] = first - 1  # a voice is a pitch plus 1
                 first += N_PITCHES
+        if field == "pitch":
+            for name, size in (("interval", 2 * N_INTERVALS), ("scale", 2 * 12)):
+                blocks[name] = first
+                first += size
         return {**blocks, "end": first}
+
+    def relative_ids(self, sounding: np.ndarray, heard: np.ndarray, last: np.ndarray) -> np.ndarray:
+        """Ids for the pitch head of what sounds, and of what was heard, as seen from a program's last pitch.
+
+        Parameters
+        ----------
+        sounding : array, shape (n, slots): ids of the block "sounding" (`sounding_columns` of `context`)
+        heard : array, shape (n, 12): see `Events.heard`
+        last : array, shape (n,): the last pitch plus 1; 0 is none, and then nothing is seen
+
+        Returns
+        -------
+        ids : array, shape (n, slots + 12)
+        """
+        blocks, widest = self.head_blocks("pitch"), N_INTERVALS // 2
+        last = last[:, None]
+        state = sounding - self.blocks["sounding"]
+        interval = np.clip(state // 2 % N_PITCHES - (last - 1), -widest, widest) + widest
+        intervals = np.where((sounding > 0) & (last > 0), blocks["interval"] + interval * 2 + state % 2, 0)
+        degree = (np.arange(12) - (last - 1)) % 12
+        scale = np.where((heard > 0) & (last > 0), blocks["scale"] + degree * 2 + heard - 1, 0)
+        return np.concatenate([intervals, scale], 1)
+
+    @property
+    def sounding_columns(self) -> slice:
+        """Columns of `context` that hold ids of the block "sounding"."""
+        return slice(6, 6 + 3 * self.slots, 3)
 
     # -- piece conditions
 
@@ -402,11 +451,13 @@ class Events:
         Classes as in the module's table; -1 where END has none, and for an unmodelled velocity.
     charge : array, shape (T, 5), float32
         ln(width) of the classes of shift and duration: nats for the place inside the class. 0 elsewhere.
-    previous : array, shape (T, 4), int32
+    previous : array, shape (T, 5), int32
     before : array, shape (T, vocabulary.n_before), int32
     context : array, shape (T, vocabulary.n_context), int32
     voice : array, shape (T, 2), int32
         The last pitch and the one before it, plus 1, of the event's program; 0 is none.
+    heard : array, shape (T, 12), uint8
+        Pitch classes among the last N_HEARD notes: 0 not heard, 1 heard, 2 heard often.
     taken : array, shape (T, 16), uint8
         Pitches that the event's program cannot strike, bit `pitch % 8` of byte `pitch // 8`.
     limits : array, shape (T, 3), int32
@@ -421,6 +472,7 @@ class Events:
     before: np.ndarray
     context: np.ndarray
     voice: np.ndarray
+    heard: np.ndarray
     taken: np.ndarray
     limits: np.ndarray
     changes: Changes
@@ -590,13 +642,17 @@ def encode(
     latest_end = np.append(0, np.maximum.accumulate(end)) if n else np.zeros(1, np.int64)
     limits[:, 2] = at >= latest_end
 
+    voice = _voice(program, pitch)
     return Events(
         fields=fields,
         charge=charge,
-        previous=vocabulary.previous_ids(np.concatenate([np.full((1, 5), -1, np.int32), fields[:-1]])),
+        previous=vocabulary.previous_ids(
+            np.concatenate([np.full((1, 5), -1, np.int32), fields[:-1]]), np.append(0, voice[:-1, 0])
+        ),
         before=before,
         context=context,
-        voice=_voice(program, pitch),
+        voice=voice,
+        heard=_heard(pitch, notes["program"] != DRUMS),
         taken=np.packbits(taken, axis=1, bitorder="little"),
         limits=limits,
         changes=changes,
@@ -698,6 +754,16 @@ def _voice(program: np.ndarray, pitch: np.ndarray) -> np.ndarray:
     return voice
 
 
+def _heard(pitch: np.ndarray, pitched: np.ndarray) -> np.ndarray:
+    """For each event how the pitch classes stand among the notes before it (see `Events.heard`). Shape (n + 1, 12)."""
+    n = len(pitch)
+    count = np.zeros((n + 1, 12), np.int64)
+    count[np.arange(1, n + 1), pitch % 12] = pitched
+    count = np.cumsum(count, 0)
+    count[N_HEARD:] -= count[: max(0, n + 1 - N_HEARD)].copy()
+    return (count > 0).astype(np.uint8) + (count >= OFTEN)
+
+
 # -- the same, note by note
 
 
@@ -736,6 +802,7 @@ class Context:
         self._chord = 0
         self._active: list[tuple[int, int, int, int]] = []  # (program class, pitch, onset, end), oldest first
         self._voices: dict[int, tuple[int, int]] = {}
+        self._classes: deque[int] = deque(maxlen=N_HEARD)  # pitch classes of the last notes; 12 for drums
         self._last: tuple[int, int, int] | None = None  # program class, pitch, onset of the last note
         self._events: list[tuple[int, int, int, int]] = []  # shift, place, pitch, duration (steps)
         self._codes: list[int] = []
@@ -841,9 +908,16 @@ class Context:
         """The last two pitches of a program, plus 1; 0 is none."""
         return self._voices.get(program_class, (0, 0))
 
+    def heard(self) -> list[int]:
+        """How the twelve pitch classes stand among the last notes (see `Events.heard`)."""
+        counts = [self._classes.count(pitch_class) for pitch_class in range(12)]
+        return [(count > 0) + (count >= OFTEN) for count in counts]
+
     def add(self, program_class: int, pitch: int, duration: int) -> None:
         """Add a note at the onset."""
         at = self.onset
+        drums = self.vocabulary.program_of_class(program_class) == DRUMS
+        self._classes.append(12 if drums else pitch % 12)
         self._active.append((program_class, pitch, at, at + duration))
         self._voices[program_class] = (pitch + 1, self._voices.get(program_class, (0, 0))[0])
         self._last = (program_class, pitch, at)

@@ -6,13 +6,15 @@
     p(event_t | h_t, x_t, a_t) = p(shift | h, x) p(program or END | h, a, shift) p(pitch | ..., program)
                                  p(duration | ..., pitch) p(velocity | ..., duration)
 
-What `previous`, `before` and `context` hold is specified in `melodygru.events`. Each head is one hidden layer.
-Events that cannot follow have no probability.
+What `previous`, `before` and `context` hold is specified in `melodygru.events`. Each head is one hidden layer. The
+logit of a pitch is the sum of two views: of the pitch, and of the interval from its program's last pitch. Events that
+cannot follow have no probability.
 """
 
 from __future__ import annotations
 
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +24,8 @@ import tensorflow as tf
 
 from melodygru.checkpoint import Architecture, as_settings, read_settings
 from melodygru.errors import CheckpointError
-from melodygru.events import DURATION, END, FIELDS, PROGRAM, SHIFT, TIMES, Vocabulary, encode
-from melodygru.notes import NOTE, NoteSequence
+from melodygru.events import DURATION, END, FIELDS, N_INTERVALS, PROGRAM, SHIFT, TIMES, Vocabulary, encode
+from melodygru.notes import N_PITCHES, NOTE, NoteSequence
 
 IMPOSSIBLE = -1e9  # a logit; finite, so that nothing becomes NaN should every class be impossible
 
@@ -147,13 +149,15 @@ class Bag(keras.layers.Layer):
             heard &= keras.random.uniform(tf.shape(ids), seed=self.seed_generator, dtype="float32") >= self.drop
         lead = tf.shape(ids)[:-1]
         where = tf.where(tf.reshape(heard, [-1, ids.shape[-1]]))  # (heard ids, 2)
+        rows = tf.reduce_prod(lead)
+        # One row more, which is dropped: the gradient of a sum of no ids at all is memory that nobody has set.
         total = tf.sparse.segment_sum(
             tf.cast(tf.convert_to_tensor(self.table), self.compute_dtype),
-            tf.boolean_mask(ids, heard),
-            where[:, 0],
-            num_segments=tf.reduce_prod(lead),
+            tf.concat([tf.boolean_mask(ids, heard), tf.zeros([1], ids.dtype)], 0),
+            tf.concat([where[:, 0], tf.cast(rows, tf.int64)[None]], 0),
+            num_segments=rows + 1,
         )
-        return tf.reshape(total, tf.concat([lead, [self.width]], 0))
+        return tf.reshape(total[:-1], tf.concat([lead, [self.width]], 0))
 
 
 @keras.saving.register_keras_serializable("melodygru")
@@ -244,7 +248,7 @@ class MelodyGRU(keras.Model):
             blocks = v.head_blocks(field)
             self._head_blocks[field] = {name: first for name, first in blocks.items() if name != "end"}
             head = Head(
-                v.size(field),
+                v.n_outputs(field),
                 a.head,
                 a.units + a.embedding,
                 blocks["end"],
@@ -300,10 +304,36 @@ class MelodyGRU(keras.Model):
         logits = {}
         for field in self.vocabulary.fields:
             features = tf.concat([h, x if field == "shift" else at_onset], -1)
-            ids = [tf.where(chosen[n] >= 0, first + chosen[n], 0) for n, first in self._head_blocks[field].items()]
+            blocks = self._head_blocks[field]
+            ids = [
+                tf.where(chosen[n] >= 0, first + chosen[n], 0)[..., None] for n, first in blocks.items() if n in chosen
+            ]
+            if field == "pitch":
+                ids.extend(self._relative_ids(inputs, blocks))
             head = getattr(self, f"head_{field}")
-            logits[field] = head(features, tf.stack(ids, -1) if ids else None, training=training)
+            logits[field] = head(features, tf.concat(ids, -1) if ids else None, training=training)
+        logits["pitch"] = self._both_views(logits["pitch"], chosen["voice_1"])
         return self._only_possible(logits, inputs), end_state
+
+    def _relative_ids(self, inputs: dict[str, tf.Tensor], blocks: dict[str, int]) -> list[tf.Tensor]:
+        """Ids of what sounds, and of what was heard, as seen from the last pitch of the event's program."""
+        v = self.vocabulary
+        sounding = tf.cast(inputs["context"], tf.int32)[:, 1:, v.sounding_columns]
+        last = tf.cast(inputs["voice"], tf.int32)[..., 0:1]
+        state, widest = sounding - v.blocks["sounding"], N_INTERVALS // 2
+        interval = tf.clip_by_value(state // 2 % N_PITCHES - (last - 1), -widest, widest) + widest
+        intervals = tf.where((sounding > 0) & (last > 0), blocks["interval"] + interval * 2 + state % 2, 0)
+        heard = tf.cast(inputs["heard"], tf.int32)
+        degree = (tf.range(12) - (last - 1)) % 12
+        scale = tf.where((heard > 0) & (last > 0), blocks["scale"] + degree * 2 + heard - 1, 0)
+        return [intervals, scale]
+
+    def _both_views(self, logits: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
+        """Pitch logits from those of pitches and those of intervals from the program's `last` pitch (plus 1, or -1)."""
+        absolute, relative = logits[..., :N_PITCHES], logits[..., N_PITCHES:]
+        place = tf.range(N_PITCHES) - (last[..., None] - 1) + N_PITCHES - 1
+        relative = tf.gather(relative, tf.clip_by_value(place, 0, 2 * N_PITCHES - 2), batch_dims=2)
+        return absolute + tf.where(last[..., None] > 0, relative, 0.0)
 
     def _chosen(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """What the heads are told of earlier choices, by block name: (B, T) classes, -1 for none."""
@@ -386,5 +416,5 @@ def load_model(path: str | Path) -> MelodyGRU:
     read_settings(Path(path))  # says clearly what is wrong with a file that is not ours
     try:
         return keras.models.load_model(path)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, zipfile.BadZipFile, ValueError, TypeError, KeyError) as error:
         raise CheckpointError(f"{path}: damaged, or written by another version of melodygru ({error})") from error

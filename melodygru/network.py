@@ -5,7 +5,7 @@ of the Keras model.
 
     step = network.step(previous, before, context, state)    # hear the last event
     step.logits("shift")                                     # what may come, given nothing else
-    step.arrive(context at the new onset)
+    step.arrive(context at the new onset, pitch classes heard)
     step.logits("program", [classes of shift]) ...
 """
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from melodygru.checkpoint import Checkpoint
+from melodygru.notes import N_PITCHES
 
 
 class Network:
@@ -44,9 +45,12 @@ class Network:
         self.outputs = {
             field: (weights[f"head/{field}/output/kernel"], weights[f"head/{field}/output/bias"]) for field in fields
         }
-        self.chosen = {field: weights[f"head/{field}/bag"] for field in fields[1:]}
+        self.chosen = {field: weights[f"head/{field}/bag"].copy() for field in fields[1:]}
+        for table in self.chosen.values():
+            table[0] = 0.0
+        chosen = {*fields, "voice_1", "voice_2"}
         self.blocks = {
-            field: {name: first for name, first in self.vocabulary.head_blocks(field).items() if name != "end"}
+            field: {name: first for name, first in self.vocabulary.head_blocks(field).items() if name in chosen}
             for field in fields
         }
 
@@ -65,7 +69,7 @@ class Network:
 
         Parameters
         ----------
-        previous : array, shape (streams, 4): ids of the event (see `Vocabulary.previous_ids`)
+        previous : array, shape (streams, 5): ids of the event (see `Vocabulary.previous_ids`)
         before : array, shape (streams, n_before): ids known before the next event
         context : array, shape (streams, n_context): ids at the onset of the event; zeros at the start
         state : list of arrays, shape (streams, units)
@@ -101,9 +105,16 @@ class Step:
         }
         self._hidden["shift"] = self._hidden["shift"] + x @ network.from_input
 
-    def arrive(self, context: np.ndarray) -> None:
-        """Tell the context at the new onset: ids, shape (streams, n_context)."""
+    def arrive(self, context: np.ndarray, heard: np.ndarray) -> None:
+        """Tell the context at the new onset.
+
+        Parameters
+        ----------
+        context : array, shape (streams, n_context): ids
+        heard : array, shape (streams, 12): see `Events.heard`
+        """
         network = self._network
+        self._sounding, self._heard = context[:, network.vocabulary.sounding_columns], heard
         width = network.architecture.head
         added = (self._before + network.bag(context)) @ network.from_context
         for i, field in enumerate(network.vocabulary.fields[1:]):
@@ -128,5 +139,20 @@ class Step:
                 if name.startswith("voice"):
                     rows = rows * (classes > 0)[:, None]
                 hidden += rows
+            if field == "pitch":
+                ids = network.vocabulary.relative_ids(self._sounding, self._heard, chosen["voice_1"])
+                hidden += table[ids].sum(1)
         kernel, bias = network.outputs[field]
-        return np.maximum(hidden, 0.0) @ kernel + bias
+        logits = np.maximum(hidden, 0.0) @ kernel + bias
+        if field == "pitch" and chosen is not None:
+            return _both_views(logits, chosen["voice_1"])
+        return logits
+
+
+def _both_views(logits: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """Pitch logits from those of pitches and those of intervals from the program's `last` pitch (plus 1; 0 is none)."""
+    pitches = logits[:, :N_PITCHES].copy()
+    for stream in np.flatnonzero(last):
+        first = N_PITCHES + N_PITCHES - int(last[stream])
+        pitches[stream] += logits[stream, first : first + N_PITCHES]
+    return pitches

@@ -230,7 +230,7 @@ class Sampler:
         self._top = int(np.flatnonzero(self._programs)[-1])
         self._earliest = 0  # step at which the composed part may begin
         self._draws = [np.empty(0)] * n
-        self._previous = np.repeat(self.vocabulary.previous_ids(np.full((1, 5), -1, np.int32)), n, 0)
+        self._previous = np.repeat(self.vocabulary.previous_ids(np.full((1, 5), -1, np.int32), np.zeros(1, np.int64)), n, 0)
         self._context = np.zeros((n, self.vocabulary.n_context), np.int32)
         self._state = network.initial_state(n)
         if primer is not None:
@@ -258,11 +258,12 @@ class Sampler:
 
     def _keep(self, stream: int, row: tuple[int, int, int, int, int], context: list[int]) -> None:
         """Add an event to a stream; `context` is its row at the event's onset."""
+        last = self.contexts[stream].voice(row[PROGRAM])[0]
         self.contexts[stream].add(row[PROGRAM], row[PITCH], row[DURATION])
         self.rows[stream].append(row)
         classes = np.array(row, np.int32)
         classes[[SHIFT, DURATION]] = TIMES.encode(np.array([row[SHIFT], row[DURATION]]))
-        self._previous[stream] = self.vocabulary.previous_ids(classes)
+        self._previous[stream] = self.vocabulary.previous_ids(classes, np.int64(last))
         self._context[stream] = context
 
     def _uniform(self, stream: int) -> np.ndarray:
@@ -330,7 +331,7 @@ class Sampler:
             if live[stream]:
                 context.move(shift_steps[stream])
             rows.append(context.row())
-        step.arrive(np.array(rows, np.int32))
+        step.arrive(np.array(rows, np.int32), np.array([context.heard() for context in self.contexts]))
         chosen = {"shift": shift}
 
         floor = np.array([context.program_floor() for context in self.contexts])

@@ -65,7 +65,7 @@ class Settings:
 
     epochs: float | None = None
     minutes: float | None = None
-    batch: int = 32
+    batch: int = 16
     window: int = 128
     learning_rate: float = 3e-3
     warmup: int = 50

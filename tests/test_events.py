@@ -173,6 +173,9 @@ def check_context(piece, vocabulary, style, metre_known):
         assert not taken[t, fields[2]]  # what happens is possible
         assert program_class >= encoded.limits[t, 1]
         assert context.voice(program_class) == tuple(encoded.voice[t])
+        assert context.heard() == encoded.heard[t].tolist()
+        previous = vocabulary.previous_ids(encoded.fields[t], np.int64(context.voice(program_class)[0]))
+        assert previous.tolist() == encoded.previous[t + 1].tolist()
         context.add(program_class, fields[2], int(piece.notes["duration"][t]))
 
 
@@ -192,7 +195,8 @@ def test_recall_finds_what_followed_the_same_events():
 def test_a_vocabulary_survives_json():
     import json
 
-    vocabulary = Vocabulary(Grid.parse("10ms"), (0, 40), tuple(range(32)), ("x", "y"), ((4, 4), (6, 8)), 99.5, (90.0, 80.0))
+    styles, metres = ("x", "y"), ((4, 4), (6, 8))
+    vocabulary = Vocabulary(Grid.parse("10ms"), (0, 40), tuple(range(32)), styles, metres, 99.5, (90.0, 80.0))
     assert Vocabulary.from_dict(json.loads(json.dumps(vocabulary.as_dict()))) == vocabulary
 
 

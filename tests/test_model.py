@@ -15,7 +15,7 @@ from toys import VOCABULARIES
 from melodygru import training
 from melodygru.errors import CheckpointError
 from melodygru.events import DURATION, END, FIELDS, PITCH, PROGRAM, SHIFT, TIMES, VELOCITY, Vocabulary, encode
-from melodygru.model import GRU, MelodyGRU, load_model, save
+from melodygru.model import GRU, Bag, MelodyGRU, load_model, save
 from melodygru.notes import DRUMS, NOTE, NoteSequence
 
 # -- the recurrence, against Keras's own
@@ -313,6 +313,23 @@ def test_a_wide_class_is_charged_its_width():
         log_p = model(inputs).numpy()[0, 0, DURATION]
         assert log_p == pytest.approx(np.log(p / width), abs=1e-5)
     assert width > 1
+
+
+def test_nothing_heard_has_no_gradient():
+    bag = Bag(40, 6)
+    bag.build()
+    ids = np.array([[[0, 0], [0, 0]], [[3, 5], [3, 0]]], np.int32)
+    for used in (ids[:1], ids[1:], ids):
+        for _ in range(50):
+            with tf.GradientTape() as tape:
+                total = bag(tf.constant(used))
+            gradient = tf.convert_to_tensor(tape.gradient(total, bag.table)).numpy()
+            expected = np.zeros(40)
+            expected[[3, 5]] = [2, 1] if len(used) == 2 or used.any() else [0, 0]
+            np.testing.assert_array_equal(gradient, np.repeat(expected[:, None], 6, 1))
+            np.full((40, 6), np.nan, np.float32)  # memory that is given back is not zero
+        table = bag.table.numpy() * (np.arange(40) > 0)[:, None]
+        np.testing.assert_allclose(total, table[used].sum(-2), atol=1e-6)
 
 
 def test_padding_and_absent_fields_count_nothing():

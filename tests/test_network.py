@@ -20,7 +20,7 @@ def _logits(network, encoded, inputs=None):
         chosen = {field: np.maximum(fields[:, t, column], 0) for column, field in enumerate(FIELDS)}
         chosen["voice_1"], chosen["voice_2"] = voice[:, t, 0], voice[:, t, 1]
         found["shift"].append(step.logits("shift"))
-        step.arrive(inputs["context"][:, t + 1])
+        step.arrive(inputs["context"][:, t + 1], inputs["heard"][:, t])
         for field in network.vocabulary.fields[1:]:
             found[field].append(step.logits(field, chosen))
     return {field: np.stack(values, 1) for field, values in found.items()}
@@ -85,7 +85,7 @@ def test_asking_for_logits_changes_none():
     step = network.step(
         inputs["previous"][:, 3], inputs["before"][:, 3], inputs["context"][:, 3], network.initial_state(1)
     )
-    step.arrive(inputs["context"][:, 4])
+    step.arrive(inputs["context"][:, 4], inputs["heard"][:, 3])
     low, high = ({"shift": np.array([shift])} for shift in (1, 9))
     once = step.logits("program", low)
     other = step.logits("program", high)

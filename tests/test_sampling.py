@@ -184,7 +184,7 @@ class FakeStep:
     def __init__(self, network, streams, state):
         self.network, self.streams, self.state = network, streams, state
 
-    def arrive(self, context):
+    def arrive(self, context, heard):
         assert len(context) == self.streams
 
     def logits(self, field, chosen=None):
