@@ -21,7 +21,7 @@ HELD_OUT = 0.1  # share of the pieces, when no --validation is given
 MAX_SEED = 1_000_000  # TensorFlow's seeds are 32 bits, and each is a thousandfold of this
 SHOWN_OVERLAPS = 5
 # What `training.Settings` has, for the help: importing it would load TensorFlow.
-DEFAULTS = {"transpose": 5, "batch": 32, "learning_rate": 3e-3, "patience": 8}
+DEFAULTS = {"transpose": 5, "batch": 16, "learning_rate": 3e-3, "patience": 8}
 
 
 def _setting(name: str, **attributes: Any) -> Any:
