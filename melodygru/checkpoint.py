@@ -40,7 +40,6 @@ class Architecture:
     layers, units : the GRU stack
     embedding : width of the embeddings, the GRU's input
     head : width of each head's hidden layer
-    drop_ids : share of the context's ids left out, one by one, in training
     drop_input, drop_layer, drop_head : variational dropout (one mask for all steps) on the GRU's input and on each
         layer's output; dropout on the heads' hidden layers
     """
@@ -49,7 +48,6 @@ class Architecture:
     units: int
     embedding: int
     head: int
-    drop_ids: float = 0.0
     drop_input: float = 0.1
     drop_layer: float = 0.3
     drop_head: float = 0.3

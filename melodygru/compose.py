@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from melodygru import audio, checkpoint, midi, plots, sampling
 from melodygru.errors import SettingError
@@ -14,9 +14,6 @@ from melodygru.events import Vocabulary
 from melodygru.network import Network
 from melodygru.notes import NoteSequence, quantize
 from melodygru.sampling import Controls, Length
-
-if TYPE_CHECKING:
-    import pretty_midi
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +33,7 @@ class Composition(NoteSequence):
         """The same notes as a composition."""
         return cls(**{f.name: getattr(sequence, f.name) for f in fields(sequence)}, seed=seed)
 
-    def to_pretty_midi(self) -> pretty_midi.PrettyMIDI:
+    def to_pretty_midi(self) -> Any:
         """As a `pretty_midi.PrettyMIDI`."""
         return midi.to_pretty_midi(self)
 
@@ -148,4 +145,4 @@ def read_primer(primer: str | Path | NoteSequence, vocabulary: Vocabulary) -> No
     return quantize(sequence, vocabulary.grid)[0]
 
 
-__all__: list[Any] = ["Composition", "generate", "read_primer"]
+__all__ = ["Composition", "generate", "read_primer"]

@@ -129,35 +129,29 @@ def _recurrence(projected: tf.Tensor, state: tf.Tensor, recurrent: tf.Tensor, bi
 class Bag(keras.layers.Layer):
     """The sum of the embeddings of a row of ids; id 0 adds nothing.
 
-    Input shape (..., ids), integers in [0, rows); output shape (..., width). `drop` is the share of ids left out,
-    one by one, in training.
+    Input shape (..., ids), integers in [0, rows); output shape (..., width).
     """
 
-    def __init__(self, rows: int, width: int, drop: float = 0.0, seed: int = 0, **kwargs: Any) -> None:
+    def __init__(self, rows: int, width: int, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.rows, self.width, self.drop = rows, width, drop
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.rows, self.width = rows, width
+        self.initializer = keras.initializers.RandomNormal(stddev=0.1, seed=seed)
 
     def build(self, input_shape: Any = None) -> None:
-        initializer = keras.initializers.RandomNormal(stddev=0.1, seed=int(self.seed_generator._initial_seed))
-        self.table = self.add_weight(name="table", shape=(self.rows, self.width), initializer=initializer)
+        self.table = self.add_weight(name="table", shape=(self.rows, self.width), initializer=self.initializer)
         self.built = True
 
-    def call(self, ids: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def call(self, ids: tf.Tensor) -> tf.Tensor:
         heard = ids > 0
-        if training and self.drop:
-            heard &= keras.random.uniform(tf.shape(ids), seed=self.seed_generator, dtype="float32") >= self.drop
         lead = tf.shape(ids)[:-1]
         where = tf.where(tf.reshape(heard, [-1, ids.shape[-1]]))  # (heard ids, 2)
-        rows = tf.reduce_prod(lead)
-        # One row more, which is dropped: the gradient of a sum of no ids at all is memory that nobody has set.
         total = tf.sparse.segment_sum(
             tf.cast(tf.convert_to_tensor(self.table), self.compute_dtype),
-            tf.concat([tf.boolean_mask(ids, heard), tf.zeros([1], ids.dtype)], 0),
-            tf.concat([where[:, 0], tf.cast(rows, tf.int64)[None]], 0),
-            num_segments=rows + 1,
+            tf.boolean_mask(ids, heard),
+            where[:, 0],
+            num_segments=tf.reduce_prod(lead),
         )
-        return tf.reshape(total[:-1], tf.concat([lead, [self.width]], 0))
+        return tf.reshape(total, tf.concat([lead, [self.width]], 0))
 
 
 @keras.saving.register_keras_serializable("melodygru")
@@ -188,7 +182,7 @@ class Head(keras.layers.Layer):
     def call(self, features: tf.Tensor, ids: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
         hidden = self.hidden(features)
         if self.bag is not None:
-            hidden += self.bag(ids, training=training)
+            hidden += self.bag(ids)
         return self.output_layer(self.dropout(tf.nn.relu(hidden), training=training))
 
 
@@ -227,7 +221,7 @@ class MelodyGRU(keras.Model):
         self.seed = seed
         v = self.vocabulary
         seeds = iter(range(10_000 * seed, 10_000 * seed + 1000))
-        self.bag = Bag(v.n_context_ids, a.embedding, a.drop_ids, seed=next(seeds), name="bag")
+        self.bag = Bag(v.n_context_ids, a.embedding, seed=next(seeds), name="bag")
         self.bag.build()
         one_mask = (None, 1, None)
         self.drop_input = keras.layers.Dropout(a.drop_input, noise_shape=one_mask, seed=next(seeds))
@@ -290,9 +284,9 @@ class MelodyGRU(keras.Model):
         self, inputs: dict[str, tf.Tensor], state: list[tf.Tensor], training: bool = False
     ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
         """Logits of each field, (B, T, classes) float32, given the fields before it in `inputs`, and the end state."""
-        before = self.bag(tf.cast(inputs["before"], tf.int32), training=training)
-        context = self.bag(tf.cast(inputs["context"], tf.int32), training=training)
-        x = self.bag(tf.cast(inputs["previous"], tf.int32), training=training) + before + context[:, :-1]
+        before = self.bag(tf.cast(inputs["before"], tf.int32))
+        context = self.bag(tf.cast(inputs["context"], tf.int32))
+        x = self.bag(tf.cast(inputs["previous"], tf.int32)) + before + context[:, :-1]
         at_onset = before + context[:, 1:]
         h = self.drop_input(x, training=training)
         end_state = []

@@ -17,7 +17,8 @@ import platform
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -32,6 +33,7 @@ from melodygru import __version__
 from melodygru.checkpoint import Architecture, as_settings
 from melodygru.errors import SettingError, TrainingError
 from melodygru.events import INPUTS, PITCH, Events, Vocabulary, encode
+from melodygru.metrics import commonest_key_share
 from melodygru.model import MelodyGRU, load_model, save
 from melodygru.notes import DRUMS, N_PITCHES, NoteSequence, canonical, transpose
 
@@ -40,6 +42,7 @@ VALIDATION_EVENTS = 24_000  # heard at most for one figure during training; the 
 VALIDATIONS = (3, 24)  # figures taken during a run, at least and at most
 VALIDATION_SHARE = 0.15  # events heard in validation per event heard in training, at most; they cost a third each
 VALIDATION_TIME = 0.05  # share of `minutes` that validation is expected to take
+ONE_KEY = 0.45  # share of the pieces in one key signature above which a corpus is taken to be in one key
 LENGTH_JITTER = 0.2  # pieces of lengths within about this factor share a batch
 TRACE_STEPS = 3  # steps not timed: TensorFlow traces in them
 TIMED_STEPS = 12
@@ -100,6 +103,11 @@ class Progress:
     train_nats_per_note: float
     validation_nats_per_note: float | None  # of the last validation
     notes_per_second: float
+
+
+def default_transpose(corpus: Iterable[NoteSequence]) -> int:
+    """Semitones to transpose by: none when so many pieces share a key signature that someone transposed them to it."""
+    return 0 if commonest_key_share(corpus) > ONE_KEY else Settings.transpose
 
 
 # -- pieces and batches
@@ -460,14 +468,15 @@ class Trainer:
         try:
             with np.load(self.resume_path, allow_pickle=False) as saved:
                 about = json.loads(saved["about"].tobytes())
+                run, position = about["run"], _Position(**about["position"])
                 arrays = [saved[f"array_{i}"] for i in range(len(self._arrays()))]
                 state = [saved[f"state_{i}"] for i in range(self.model.architecture.layers)]
         except FileNotFoundError:
             done = " (the run is finished: the checkpoint is there)" if self.output.exists() else ""
             raise TrainingError(f"{self.resume_path}: nothing to resume{done}; train without --resume") from None
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise TrainingError(f"{self.resume_path}: damaged ({error}); train without --resume") from error
-        differing = [name for name, value in self._identity().items() if about["run"].get(name) != value]
+        differing = [name for name, value in self._identity().items() if run.get(name) != value]
         if differing:
             raise TrainingError(
                 f"{self.resume_path}: the interrupted run had another {' and '.join(differing)}; "
@@ -476,7 +485,7 @@ class Trainer:
         for variable, array in zip(self._arrays(), arrays, strict=True):
             variable.assign(array)
         self.state = [tf.constant(s) for s in state]
-        self.position = _Position(**about["position"])
+        self.position = position
         self._log.restart(self.position.history)
 
     # -- the loop

@@ -21,7 +21,7 @@ HELD_OUT = 0.1  # share of the pieces, when no --validation is given
 MAX_SEED = 1_000_000  # TensorFlow's seeds are 32 bits, and each is a thousandfold of this
 SHOWN_OVERLAPS = 5
 # What `training.Settings` has, for the help: importing it would load TensorFlow.
-DEFAULTS = {"transpose": 5, "batch": 16, "learning_rate": 3e-3, "patience": 8}
+DEFAULTS = {"transpose": "5, or 0 for a corpus in one key", "batch": 16, "learning_rate": 3e-3, "patience": 8}
 
 
 def _setting(name: str, **attributes: Any) -> Any:
@@ -142,6 +142,10 @@ def train(
     training, device = tensorflow.start(threads, mixed_precision)
     screen.say(device)
     given = {name: value for name, value in overrides.items() if value is not None}
+    if "transpose" not in given:
+        given["transpose"] = training.default_transpose(training_part)
+        if not given["transpose"]:
+            screen.say("most pieces stand in one key: they are not transposed (--transpose 5 does it all the same)")
     settings = training.Settings(epochs=epochs, minutes=minutes, seed=seed, mixed_precision=mixed_precision, **given)
     model = _model(training, training_part, preset or "small", start_from, seed)
     trainer = training.Trainer(
