@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from melodygru import audio, checkpoint, midi, plots, sampling
-from melodygru.errors import SettingError
+from melodygru.errors import MidiError, SettingError
 from melodygru.events import Vocabulary
 from melodygru.network import Network
 from melodygru.notes import NoteSequence, quantize
@@ -113,6 +113,10 @@ def generate(
         seed = secrets.randbits(32)
     if seed < 0:
         raise SettingError(f"seed {seed}: expected 0 or more")
+    try:
+        heard = None if primer is None else read_primer(primer, network.vocabulary)
+    except MidiError as error:
+        raise MidiError(f"{primer}: {error}") from error
     pieces = sampling.compose(
         network,
         num_outputs,
@@ -121,7 +125,7 @@ def generate(
         length=Length(bars, seconds, notes),
         style=style,
         metre=metre,
-        primer=None if primer is None else read_primer(primer, network.vocabulary),
+        primer=heard,
         qpm=qpm,
         on_note=on_note,
     )
