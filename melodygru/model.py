@@ -145,13 +145,15 @@ class Bag(keras.layers.Layer):
         heard = ids > 0
         lead = tf.shape(ids)[:-1]
         where = tf.where(tf.reshape(heard, [-1, ids.shape[-1]]))  # (heard ids, 2)
+        rows = tf.reduce_prod(lead)
+        # One row more, which is dropped: the gradient of a sum of no ids at all is memory that nobody has set.
         total = tf.sparse.segment_sum(
             tf.cast(tf.convert_to_tensor(self.table), self.compute_dtype),
-            tf.boolean_mask(ids, heard),
-            where[:, 0],
-            num_segments=tf.reduce_prod(lead),
+            tf.concat([tf.boolean_mask(ids, heard), tf.zeros([1], ids.dtype)], 0),
+            tf.concat([where[:, 0], tf.cast(rows, tf.int64)[None]], 0),
+            num_segments=rows + 1,
         )
-        return tf.reshape(total, tf.concat([lead, [self.width]], 0))
+        return tf.reshape(total[:-1], tf.concat([lead, [self.width]], 0))
 
 
 @keras.saving.register_keras_serializable("melodygru")
