@@ -88,6 +88,7 @@ RECALL_ORDERS = (3, 6, 12)  # events that must agree before what followed them i
 N_INTERVALS = 127  # -63..63 semitones, wider ones count as these
 N_HEARD = 24  # notes that the pitch classes heard last are counted over
 OFTEN = 3  # times that a pitch class is heard often
+MAX_PLACES = 24  # programs with a place of their own in the context
 MAX_SLOTS = 16  # sounding notes told to the model; the most recent ones, should there be more
 
 
@@ -143,8 +144,9 @@ class Vocabulary:
     ----------
     grid : Grid
     programs : tuple of int
-        The programs of the training corpus, ascending. One program: the field is unmodelled. Several: all 129 have
-        a class, and in the context those that the corpus never showed share one place.
+        The programs of the training corpus, the one with the most notes first. One program: the field is unmodelled.
+        Several: all 129 have a class, and in the context the first MAX_PLACES have a place of their own; the others,
+        and those that the corpus never showed, share one.
     velocities : tuple of int
         One value: the field is unmodelled and decodes to it. Otherwise, 32 values: what each bin decodes to.
     styles : tuple of str
@@ -241,13 +243,14 @@ class Vocabulary:
         """Place in the context's tables of each program class, shape (n_classes,); END's is meaningless."""
         if not self.models_program:
             return np.zeros(2, np.int64)
-        place = np.full(1 + N_PROGRAMS, len(self.programs), np.int64)
-        place[np.array(self.programs) + 1] = np.arange(len(self.programs))
+        own = np.array(self.programs[:MAX_PLACES])
+        place = np.full(1 + N_PROGRAMS, len(own), np.int64)
+        place[own + 1] = np.arange(len(own))
         return place
 
     @property
     def n_places(self) -> int:
-        return len(self.programs) + 1 if self.models_program else 1
+        return min(len(self.programs), MAX_PLACES) + 1 if self.models_program else 1
 
     # -- context ids: blocks of one table, id 0 is "nothing"
 
@@ -395,7 +398,7 @@ class Vocabulary:
         NoteError
             There is no note in it.
         """
-        programs: set[int] = set()
+        program_count = np.zeros(N_PROGRAMS, np.int64)
         velocity_count = np.zeros(128, np.int64)
         metre_count: dict[tuple[int, int], int] = {}
         style_tempos: dict[str, list[float]] = {}
@@ -405,7 +408,7 @@ class Vocabulary:
             notes = sequence.notes
             if len(notes) == 0:
                 continue
-            programs.update(sequence.programs)
+            program_count += np.bincount(notes["program"], minlength=N_PROGRAMS)
             velocity_count += np.bincount(notes["velocity"], minlength=128)
             metre_count[sequence.metre] = metre_count.get(sequence.metre, 0) + 1
             tempos.append(sequence.qpm)
@@ -413,13 +416,13 @@ class Vocabulary:
                 style_tempos.setdefault(style, []).append(sequence.qpm)
             _, counts, _ = _active_pairs(notes["onset"], notes["onset"] + notes["duration"], notes["onset"])
             slots = max(slots, float(np.quantile(counts, 0.98)))
-        if not programs:
+        if not program_count.any():
             raise NoteError("no note in the corpus: nothing to make a vocabulary of")
         styles = tuple(sorted(style_tempos))
         present = np.flatnonzero(velocity_count)
         return cls(
             grid=grid,
-            programs=tuple(sorted(programs)),
+            programs=tuple(np.argsort(-program_count, kind="stable")[: np.count_nonzero(program_count)].tolist()),
             velocities=(int(present[0]),) if len(present) == 1 else _velocity_of_bin(velocity_count),
             styles=styles,
             metres=tuple(sorted(metre_count, key=lambda metre: (-metre_count[metre], metre))),

@@ -179,6 +179,15 @@ def check_context(piece, vocabulary, style, metre_known):
         context.add(program_class, fields[2], int(piece.notes["duration"][t]))
 
 
+def test_the_programs_with_most_notes_have_a_place_of_their_own():
+    rows = [(step, 1, program, 60, 80) for program in range(30) for step in range(1 + program)]
+    vocabulary = Vocabulary.fit([(sequence_of(rows), None)], GRID)
+    assert vocabulary.programs == tuple(range(29, -1, -1))
+    assert vocabulary.n_places == events.MAX_PLACES + 1
+    assert vocabulary.place_of_class[1:31].tolist() == [events.MAX_PLACES] * 6 + list(range(23, -1, -1))
+    check_context(sequence_of(rows), vocabulary, None, True)
+
+
 def test_recall_finds_what_followed_the_same_events():
     theme = [(0, 2, 0, 60, 80), (2, 2, 0, 62, 80), (4, 2, 0, 64, 80), (6, 4, 0, 65, 80)]
     again = [(onset + 16, *rest) for onset, *rest in theme]
