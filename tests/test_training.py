@@ -86,11 +86,12 @@ def test_an_epoch_hears_every_piece_once(batch):
 
 
 def test_a_batch_holds_pieces_of_similar_lengths():
-    lengths = np.random.default_rng(0).integers(4, 200, 120)
+    lengths = np.arange(40, 240)
     for epoch in range(3):
         for indices in _pieces(lengths, batch=8).plan(epoch):
             inside = lengths[indices]
-            assert inside.max() <= 2.5 * inside.min() + 4
+            # 20% either way are the jitter's; eight pieces in a row differ by a few per cent more.
+            assert inside.max() / inside.min() < 1.25 / 0.8
 
 
 def test_the_plan_follows_from_seed_and_epoch():
@@ -161,13 +162,13 @@ def test_conditions_are_hidden_now_and_then_and_augmentation_follows_from_seed_e
     corpus = [toys.piece(STYLES, seed, 6) for seed in range(2)]
     pieces = Pieces(corpus, ["airs", "reels"], STYLES, SHORT)
     conditions = np.array([pieces.encode(0, epoch).context[0, :2] for epoch in range(300)])
-    assert ((conditions == 0).mean(0) == pytest.approx(training.UNKNOWN_SHARE, abs=0.08)).all()
+    assert (conditions == 0).mean(0).tolist() == pytest.approx([training.UNKNOWN_SHARE] * 2, abs=0.08)
     assert set(conditions[:, 0].tolist()) == {0, STYLES.blocks["style"]}
     again = Pieces(corpus, ["airs", "reels"], STYLES, SHORT)
     for epoch in range(4):
         assert np.array_equal(pieces.encode(1, epoch).context, again.encode(1, epoch).context)
     other = Pieces(corpus, ["airs", "reels"], STYLES, dataclasses.replace(SHORT, seed=6))
-    assert any(not np.array_equal(pieces.encode(1, epoch).fields, other.encode(1, epoch).fields) for epoch in range(8))
+    assert any(not np.array_equal(pieces.encode(1, e).context, other.encode(1, e).context) for e in range(16))
 
 
 def test_items_are_made_ahead_in_order_and_an_error_comes_through():
@@ -350,6 +351,7 @@ def test_nothing_to_resume_is_said(second, tmp_path):
 def test_a_damaged_save_is_refused(undisturbed, second, damage):
     data = (undisturbed.folder / "3.resume").read_bytes()
     path = second.resume_path
+    reason = {"npy": "context manager", "fewer": "run", "empty": "No data"}.get(damage, "")
     if damage == "npy":
         with open(path, "wb") as file:
             np.save(file, np.arange(3))
@@ -368,7 +370,7 @@ def test_a_damaged_save_is_refused(undisturbed, second, damage):
                 "flip": bytes(flipped),
             }[damage]
         )
-    with pytest.raises(TrainingError, match=r"toy\.resume: damaged \(.*\); train without --resume$"):
+    with pytest.raises(TrainingError, match=rf"toy\.resume: damaged \(.*{reason}.*\); train without --resume$"):
         second.restore()
     path.unlink()
 
