@@ -83,7 +83,8 @@ def test_the_help_states_the_defaults_of_training_settings() -> None:
         for node in settings.body
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None
     }
-    assert {name: stated[name] for name in DEFAULTS} == DEFAULTS
+    for name, shown in DEFAULTS.items():
+        assert str(shown).split(",")[0] == str(stated[name]), name
 
 
 def test_presets_are_those_of_the_checkpoint_room() -> None:
