@@ -394,9 +394,25 @@ def test_another_runs_save_is_refused(undisturbed, tmp_path, changes, what):
         trainer.restore()
 
 
-def test_patience_ends_a_run_that_no_longer_learns(tmp_path):
-    settings = dataclasses.replace(SHORT, epochs=40, learning_rate=0.0, patience=2)
-    trainer = _trainer(tmp_path / "toy.keras", settings, cls=Trainer)
+@pytest.fixture
+def anew(undisturbed, second):
+    """Begin a run with other settings, on a trainer that is traced already: anew(epochs=2, ...)."""
+
+    def begin(**changes):
+        shutil.copy(undisturbed.folder / "0.resume", second.resume_path)
+        second.output.unlink(missing_ok=True)
+        second.restore()
+        second.position.steps = None
+        second.settings = dataclasses.replace(SHORT, **changes)
+        return second
+
+    yield begin
+    second.settings = SHORT
+    second.resume_path.unlink(missing_ok=True)
+
+
+def test_patience_ends_a_run_that_no_longer_learns(anew):
+    trainer = anew(epochs=40, learning_rate=0.0, patience=2)
     assert trainer.run() is True
     # The first figure is the best there is; two more that are no better, and it is over.
     assert len(trainer.position.history) == 3
@@ -406,9 +422,8 @@ def test_patience_ends_a_run_that_no_longer_learns(tmp_path):
     assert len(checkpoint.read(trainer.output).card["history"]) == 1
 
 
-def test_minutes_become_steps_once(tmp_path):
-    settings = dataclasses.replace(SHORT, epochs=None, minutes=1e-3)
-    trainer = _trainer(tmp_path / "toy.keras", settings).watch(tmp_path / "saves")
+def test_minutes_become_steps_once(anew, tmp_path):
+    trainer = anew(epochs=None, minutes=1e-3).watch(tmp_path)
     seen = []
     assert trainer.run(seen.append, save_every_s=-1) is True
     steps = [at["steps"] for at in trainer.known.values()]
@@ -421,8 +436,8 @@ def test_minutes_become_steps_once(tmp_path):
     assert seen[-1].validation_nats_per_note == trainer.position.history[-1]["validation_nats_per_note"]
 
 
-def test_a_likelihood_that_is_none_ends_the_run(tmp_path):
-    trainer = _trainer(tmp_path / "toy.keras", cls=Trainer)
+def test_a_likelihood_that_is_none_ends_the_run(anew):
+    trainer = anew(epochs=1)
     trainer.model.bag.table.assign(trainer.model.bag.table.numpy() * np.nan)
     with pytest.raises(TrainingError, match=r"^the likelihood became nan at step 0: try a lower --learning-rate$"):
         trainer.run()
