@@ -50,7 +50,7 @@ def main(
     chosen = dataclasses.replace(Vocabulary.fit(heard, train.grid), **changes)
     sizes = dataclasses.replace(Architecture.preset(preset), **json.loads(architecture))
     run = Settings(epochs=epochs, minutes=minutes, **json.loads(settings))
-    model = new_model(chosen, sizes, run.seed)
+    model = new_model(chosen, sizes, run.seed, train)
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "model.keras"
         trainer = Trainer(model, (train, train.styles), (validation, validation.styles), run, output)

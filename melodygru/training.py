@@ -44,6 +44,7 @@ VALIDATION_SHARE = 0.15  # events heard in validation per event heard in trainin
 VALIDATION_TIME = 0.05  # share of `minutes` that validation is expected to take
 ONE_KEY = 0.45  # share of the pieces in one key signature above which a corpus is taken to be in one key
 LENGTH_JITTER = 0.2  # pieces of lengths within about this factor share a batch
+SAMPLED_EVENTS = 50_000  # that a new model's first biases are counted from
 TRACE_STEPS = 3  # steps not timed: TensorFlow traces in them
 TIMED_STEPS = 12
 
@@ -781,9 +782,28 @@ def set_up_device(mixed_precision: bool = False) -> str:
     return line
 
 
-def new_model(vocabulary: Vocabulary, architecture: Architecture, seed: int) -> MelodyGRU:
-    """An untrained model."""
-    return MelodyGRU(**as_settings(vocabulary, architecture, {}), seed=seed)
+def new_model(
+    vocabulary: Vocabulary, architecture: Architecture, seed: int, corpus: Sequence[NoteSequence] = ()
+) -> MelodyGRU:
+    """An untrained model; with a corpus, it begins with how often each class occurs in a sample of it."""
+    model = MelodyGRU(**as_settings(vocabulary, architecture, {}), seed=seed)
+    counts = {field: np.zeros(vocabulary.size(field)) for field in vocabulary.fields}
+    heard = 0
+    for index in np.random.default_rng([seed, 3]).permutation(len(corpus)).tolist():
+        fields = encode(corpus[index], vocabulary).fields
+        for column, field in enumerate(vocabulary.fields):
+            chosen = fields[:, column]
+            counts[field] += np.bincount(chosen[chosen >= 0], minlength=len(counts[field]))
+        heard += len(fields)
+        if heard > SAMPLED_EVENTS:
+            break
+    if heard:
+        for field, count in counts.items():
+            bias = getattr(model, f"head_{field}").output_layer.bias
+            start = np.zeros(bias.shape, np.float32)
+            start[: len(count)] = np.log((count + 0.1) / (count.sum() + 0.1 * len(count)))
+            bias.assign(start)
+    return model
 
 
 def fine_tune_from(path: Path, vocabulary: Vocabulary) -> MelodyGRU:

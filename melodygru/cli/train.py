@@ -237,7 +237,7 @@ def _model(training: Any, corpus: Corpus, preset: str, start_from: Path | None, 
     vocabulary = Vocabulary.fit(zip(corpus, styles, strict=True), corpus.grid)
     if start_from is not None:
         return training.fine_tune_from(start_from, vocabulary)
-    return training.new_model(vocabulary, Architecture.preset(preset), seed)
+    return training.new_model(vocabulary, Architecture.preset(preset), seed, corpus)
 
 
 def _card(corpus: Corpus, held_out: Corpus, held_out_from: str, start_from: Path | None, seed: int) -> dict[str, Any]:
