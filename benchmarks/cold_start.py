@@ -1,4 +1,4 @@
-"""Wall time of a cold `melodygru generate --seconds 60`, from process start to finished file, against TensorFlow's import.
+"""Wall time of a cold `melodygru generate --seconds 60`, from start to finished file, against TensorFlow's import.
 
     python benchmarks/cold_start.py [--model FILE] [--repeats 5]
 
@@ -19,7 +19,9 @@ import click
 
 
 @click.command(help=__doc__)
-@click.option("--model", type=click.Path(exists=True, path_type=Path), help="Checkpoint; default: generate's own choice.")
+@click.option(
+    "--model", type=click.Path(exists=True, path_type=Path), help="Checkpoint; default: generate's own choice."
+)
 @click.option("--repeats", default=5, show_default=True, help="Times that each is run.")
 def main(model: Path | None, repeats: int) -> None:
     with tempfile.TemporaryDirectory() as folder:

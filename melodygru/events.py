@@ -298,7 +298,7 @@ class Vocabulary:
         """Ids in one row of `before`."""
         return len(self.recall)
 
-    def previous_ids(self, fields: np.ndarray, last: np.ndarray) -> np.ndarray:
+    def previous_ids(self, fields: np.ndarray, last: np.ndarray | int) -> np.ndarray:
         """Ids of events as the model hears them one step later.
 
         Parameters
@@ -878,8 +878,8 @@ class Context:
     def _position(self, at: int) -> tuple[int, int]:
         """Position class in the bar and number of the bar."""
         if len(self._metres) > 1:
-            position, bar = _bar_positions(np.array([at]), self._metres, self.vocabulary.grid)
-            return int(position[0]), int(bar[0])
+            positions, bars = _bar_positions(np.array([at]), self._metres, self.vocabulary.grid)
+            return int(positions[0]), int(bars[0])
         bar, position = divmod(at, self._bar)
         return (position * N_POSITIONS // self._bar if self._bar > N_POSITIONS else position), bar
 

@@ -62,9 +62,7 @@ class Network:
         """Sums of embeddings, (streams, embedding), of ids (streams, k)."""
         return self.table[ids].sum(1)
 
-    def step(
-        self, previous: np.ndarray, before: np.ndarray, context: np.ndarray, state: list[np.ndarray]
-    ) -> Step:
+    def step(self, previous: np.ndarray, before: np.ndarray, context: np.ndarray, state: list[np.ndarray]) -> Step:
         """Hear an event.
 
         Parameters

@@ -230,7 +230,9 @@ class Sampler:
         self._top = int(np.flatnonzero(self._programs)[-1])
         self._earliest = 0  # step at which the composed part may begin
         self._draws = [np.empty(0)] * n
-        self._previous = np.repeat(self.vocabulary.previous_ids(np.full((1, 5), -1, np.int32), np.zeros(1, np.int64)), n, 0)
+        self._previous = np.repeat(
+            self.vocabulary.previous_ids(np.full((1, 5), -1, np.int32), np.zeros(1, np.int64)), n, 0
+        )
         self._context = np.zeros((n, self.vocabulary.n_context), np.int32)
         self._state = network.initial_state(n)
         if primer is not None:
@@ -263,7 +265,7 @@ class Sampler:
         self.rows[stream].append(row)
         classes = np.array(row, np.int32)
         classes[[SHIFT, DURATION]] = TIMES.encode(np.array([row[SHIFT], row[DURATION]]))
-        self._previous[stream] = self.vocabulary.previous_ids(classes, np.int64(last))
+        self._previous[stream] = self.vocabulary.previous_ids(classes, last)
         self._context[stream] = context
 
     def _uniform(self, stream: int) -> np.ndarray:

@@ -446,7 +446,7 @@ class Trainer:
         aside = self.resume_path.with_name(f".{self.resume_path.name}.{os.getpid()}")
         try:
             with open(aside, "wb") as file:
-                np.savez(file, **arrays)
+                np.savez(file, allow_pickle=False, **arrays)
             os.replace(aside, self.resume_path)
         finally:
             aside.unlink(missing_ok=True)
@@ -522,9 +522,8 @@ class Trainer:
                 position.recent[0] += float(nats)
                 position.recent[1] += notes
                 if not math.isfinite(position.recent[0]):
-                    raise TrainingError(
-                        f"the likelihood became {position.recent[0]} at step {position.step}: try a lower --learning-rate"
-                    )
+                    became = f"the likelihood became {position.recent[0]} at step {position.step}"
+                    raise TrainingError(f"{became}: try a lower --learning-rate")
                 self._advance()
                 now = time.perf_counter()
                 position.seconds = before + now - started
@@ -751,7 +750,8 @@ def _sample_validation(
 
     Conditions are unknown, as for published likelihoods.
     """
-    pieces, events = [], 0
+    pieces: list[Events] = []
+    events = 0
     for index in np.random.default_rng([seed, 7]).permutation(len(corpus)):
         piece = encode(corpus[int(index)], vocabulary, None, metre_known=False)
         if pieces and events + len(piece) > VALIDATION_EVENTS:
@@ -787,19 +787,18 @@ def new_model(
 ) -> MelodyGRU:
     """An untrained model; with a corpus, it begins with how often each class occurs in a sample of it."""
     model = MelodyGRU(**as_settings(vocabulary, architecture, {}), seed=seed)
-    counts = {field: np.zeros(vocabulary.size(field)) for field in vocabulary.fields}
+    counts = [np.zeros(vocabulary.size(name)) for name in vocabulary.fields]
     heard = 0
     for index in np.random.default_rng([seed, 3]).permutation(len(corpus)).tolist():
         fields = encode(corpus[index], vocabulary).fields
-        for column, field in enumerate(vocabulary.fields):
-            chosen = fields[:, column]
-            counts[field] += np.bincount(chosen[chosen >= 0], minlength=len(counts[field]))
+        for chosen, count in zip(fields.T, counts, strict=False):  # an unmodelled velocity is not counted
+            count += np.bincount(chosen[chosen >= 0], minlength=len(count))
         heard += len(fields)
         if heard > SAMPLED_EVENTS:
             break
     if heard:
-        for field, count in counts.items():
-            bias = getattr(model, f"head_{field}").output_layer.bias
+        for name, count in zip(vocabulary.fields, counts, strict=True):
+            bias = getattr(model, f"head_{name}").output_layer.bias
             start = np.zeros(bias.shape, np.float32)
             start[: len(count)] = np.log((count + 0.1) / (count.sum() + 0.1 * len(count)))
             bias.assign(start)
