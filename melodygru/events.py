@@ -27,11 +27,12 @@ the events so far alone (and from the piece conditions, style and metre):
     context[t]  known once event t's onset is: conditions, position in the bar and beat, bar, place in the chord,
                 the notes that sound or have just ended (who, since when, until when), and the recalled event's
                 program, pitch and duration where the shift agrees with it
-    voice[t]    known once event t's program is: that program's last two pitches
+    voice[t]    known once event t's program is: that program's last two pitches and how long they lasted
     heard[t]    known before event t: how often each pitch class stood among the last 24 notes
 
 A program's last pitch is a point of view: the pitch head sees what sounds and what was heard as intervals from it
-as well, and gives a probability to intervals beside pitches, so that a transposed phrase looks alike.
+as well, and gives logits to intervals beside pitches, so that a transposed phrase looks alike. The duration head sees
+the same from the chosen pitch: dissonance is short.
 
 Two forms give the same ids, held together by a property test: `encode`, vectorised over a piece (training), and
 `Context`, advanced note by note (sampling).
@@ -74,6 +75,8 @@ FIELDS = ("shift", "program", "pitch", "duration", "velocity")
 SHIFT, PROGRAM, PITCH, DURATION, VELOCITY = range(5)
 END = 0  # the program class that ends a piece
 
+# What a program played last: its last two pitches, and the spans that these lasted; see `Events.voice`.
+VOICE = ("voice_1", "voice_2", "rhythm_1", "rhythm_2")
 # What the model is given of a window of events, see `Events.window`.
 INPUTS = ("fields", "previous", "before", "context", "voice", "heard", "taken", "limits")
 
@@ -126,6 +129,17 @@ def span_class(steps: np.ndarray) -> np.ndarray:
     steps = np.asarray(steps)
     coarse = 16 + np.floor(4 * np.log2(np.maximum(steps, 16) / 16)).astype(np.int64)
     return np.where(steps < 16, steps, np.minimum(coarse, N_SPANS - 1))
+
+
+def interval_class(semitones: np.ndarray) -> np.ndarray:
+    """Class in [0, N_INTERVALS) of an interval; the widest classes hold all that is wider."""
+    widest = N_INTERVALS // 2
+    return np.clip(semitones, -widest, widest) + widest
+
+
+def motion_class(pitch: np.ndarray, last: np.ndarray | int) -> np.ndarray:
+    """Class plus 1 of the interval to `pitch` from `last`, a pitch plus 1; 0 where `last` is 0, none."""
+    return np.where(np.asarray(last) > 0, interval_class(pitch - (last - 1)) + 1, 0)
 
 
 _SPAN_TABLE = [int(c) for c in span_class(np.arange(2048))]
@@ -319,52 +333,55 @@ class Vocabulary:
         ids[..., 2] = np.where(start, 0, blocks["duration"] + place * TIMES.size + fields[..., DURATION])
         if self.models_velocity:
             ids[..., 3] = np.where(start, 0, blocks["velocity"] + fields[..., VELOCITY])
-        widest = N_INTERVALS // 2
-        interval = np.clip(fields[..., PITCH] - (last - 1), -widest, widest) + widest
-        ids[..., 4] = np.where(start | (last == 0), 0, blocks["motion"] + place * N_INTERVALS + interval)
+        motion = motion_class(fields[..., PITCH], last)
+        ids[..., 4] = np.where(start | (motion == 0), 0, blocks["motion"] + place * N_INTERVALS + motion - 1)
         return ids
 
     def head_blocks(self, field: str) -> dict[str, int]:
         """First id of each block of the table that a field's head has of what was chosen before it.
 
-        The blocks are the earlier fields' classes and, once the program is chosen, its last two pitches (see
-        `Events.voice`); for the pitch also what sounds and what was heard, as seen from the program's last pitch (see
-        `relative_ids`). The table's size is under "end"; id 0 is "nothing".
+        The blocks are the earlier fields' classes; once the program is chosen, what it played last (VOICE, see
+        `Events.voice`); for the pitch and for the duration what sounds and what was heard, as seen from the program's
+        last pitch and from the chosen one (see `relative_ids`); and for the duration the interval between these two
+        (see `motion_class`). The table's size is under "end"; id 0 is "nothing".
         """
         blocks, first = {}, 1
         for earlier in self.fields[: self.fields.index(field)]:
             blocks[earlier] = first
             first += self.size(earlier)
         if "program" in blocks:
-            for name in ("voice_1", "voice_2"):
-                blocks[name] = first - 1  # a voice is a pitch plus 1
-                first += N_PITCHES
-        if field == "pitch":
+            for name, size in zip(VOICE, (N_PITCHES, N_PITCHES, N_SPANS, N_SPANS), strict=True):
+                blocks[name] = first - 1  # what is there is told as its class plus 1
+                first += size
+        if field in ("pitch", "duration"):
             for name, size in (("interval", 2 * N_INTERVALS), ("scale", 2 * 12)):
                 blocks[name] = first
                 first += size
+        if field == "duration":
+            blocks["motion"] = first - 1
+            first += N_INTERVALS
         return {**blocks, "end": first}
 
-    def relative_ids(self, sounding: np.ndarray, heard: np.ndarray, last: np.ndarray) -> np.ndarray:
-        """Ids for the pitch head of what sounds, and of what was heard, as seen from a program's last pitch.
+    def relative_ids(self, field: str, sounding: np.ndarray, heard: np.ndarray, seen_from: np.ndarray) -> np.ndarray:
+        """Ids for a head of what sounds, and of what was heard, as seen from a pitch.
 
         Parameters
         ----------
+        field : "pitch", seen from the program's last pitch, or "duration", seen from the chosen one
         sounding : array, shape (n, slots): ids of the block "sounding" (`sounding_columns` of `context`)
         heard : array, shape (n, 12): see `Events.heard`
-        last : array, shape (n,): the last pitch plus 1; 0 is none, and then nothing is seen
+        seen_from : array, shape (n,): that pitch plus 1; 0 is none, and then nothing is seen
 
         Returns
         -------
         ids : array, shape (n, slots + 12)
         """
-        blocks, widest = self.head_blocks("pitch"), N_INTERVALS // 2
-        last = last[:, None]
+        blocks, origin = self.head_blocks(field), seen_from[:, None]
         state = sounding - self.blocks["sounding"]
-        interval = np.clip(state // 2 % N_PITCHES - (last - 1), -widest, widest) + widest
-        intervals = np.where((sounding > 0) & (last > 0), blocks["interval"] + interval * 2 + state % 2, 0)
-        degree = (np.arange(12) - (last - 1)) % 12
-        scale = np.where((heard > 0) & (last > 0), blocks["scale"] + degree * 2 + heard - 1, 0)
+        interval = interval_class(state // 2 % N_PITCHES - (origin - 1))
+        intervals = np.where((sounding > 0) & (origin > 0), blocks["interval"] + interval * 2 + state % 2, 0)
+        degree = (np.arange(12) - (origin - 1)) % 12
+        scale = np.where((heard > 0) & (origin > 0), blocks["scale"] + degree * 2 + heard - 1, 0)
         return np.concatenate([intervals, scale], 1)
 
     @property
@@ -457,8 +474,9 @@ class Events:
     previous : array, shape (T, 5), int32
     before : array, shape (T, vocabulary.n_before), int32
     context : array, shape (T, vocabulary.n_context), int32
-    voice : array, shape (T, 2), int32
-        The last pitch and the one before it, plus 1, of the event's program; 0 is none.
+    voice : array, shape (T, 4), int32
+        Of the event's program: its last pitch and the one before it, and the `span_class` that each lasted, all plus
+        1; 0 is none.
     heard : array, shape (T, 12), uint8
         Pitch classes among the last N_HEARD notes: 0 not heard, 1 heard, 2 heard often.
     taken : array, shape (T, 16), uint8
@@ -645,7 +663,7 @@ def encode(
     latest_end = np.append(0, np.maximum.accumulate(end)) if n else np.zeros(1, np.int64)
     limits[:, 2] = at >= latest_end
 
-    voice = _voice(program, pitch)
+    voice = _voice(program, pitch, span_class(notes["duration"]))
     return Events(
         fields=fields,
         charge=charge,
@@ -746,14 +764,15 @@ def _last_occurrence(codes: np.ndarray, order: int) -> np.ndarray:
     return found
 
 
-def _voice(program: np.ndarray, pitch: np.ndarray) -> np.ndarray:
-    """For each event the last two pitches of its program, plus 1; zeros for END. Shape (n + 1, 2)."""
+def _voice(program: np.ndarray, pitch: np.ndarray, span: np.ndarray) -> np.ndarray:
+    """For each event what its program played last (see `Events.voice`); zeros for END. Shape (n + 1, 4)."""
     n = len(program)
-    voice = np.zeros((n + 1, 2), np.int32)
+    voice = np.zeros((n + 1, 4), np.int32)
     order = np.argsort(program, kind="stable")
     for lag in (1, 2):
         same = program[order][lag:] == program[order][:-lag]
         voice[order[lag:][same], lag - 1] = pitch[order[:-lag][same]] + 1
+        voice[order[lag:][same], lag + 1] = span[order[:-lag][same]] + 1
     return voice
 
 
@@ -804,7 +823,7 @@ class Context:
         self._shift = 0
         self._chord = 0
         self._active: list[tuple[int, int, int, int]] = []  # (program class, pitch, onset, end), oldest first
-        self._voices: dict[int, tuple[int, int]] = {}
+        self._voices: dict[int, tuple[int, int, int, int]] = {}
         self._classes: deque[int] = deque(maxlen=N_HEARD)  # pitch classes of the last notes; 12 for drums
         self._last: tuple[int, int, int] | None = None  # program class, pitch, onset of the last note
         self._events: list[tuple[int, int, int, int]] = []  # shift, place, pitch, duration (steps)
@@ -907,9 +926,9 @@ class Context:
             taken[: self._last[1] + 1] = True
         return taken
 
-    def voice(self, program_class: int) -> tuple[int, int]:
-        """The last two pitches of a program, plus 1; 0 is none."""
-        return self._voices.get(program_class, (0, 0))
+    def voice(self, program_class: int) -> tuple[int, int, int, int]:
+        """What a program played last (see `Events.voice`)."""
+        return self._voices.get(program_class, (0, 0, 0, 0))
 
     def heard(self) -> list[int]:
         """How the twelve pitch classes stand among the last notes (see `Events.heard`)."""
@@ -922,7 +941,8 @@ class Context:
         drums = self.vocabulary.program_of_class(program_class) == DRUMS
         self._classes.append(12 if drums else pitch % 12)
         self._active.append((program_class, pitch, at, at + duration))
-        self._voices[program_class] = (pitch + 1, self._voices.get(program_class, (0, 0))[0])
+        last = self.voice(program_class)
+        self._voices[program_class] = (pitch + 1, last[0], _span(duration) + 1, last[2])
         self._last = (program_class, pitch, at)
         code = program_class * N_PITCHES + pitch
         if self.vocabulary.grid.is_metrical:

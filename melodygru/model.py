@@ -24,7 +24,7 @@ import tensorflow as tf
 
 from melodygru.checkpoint import Architecture, as_settings, read_settings
 from melodygru.errors import CheckpointError
-from melodygru.events import DURATION, END, FIELDS, N_INTERVALS, PROGRAM, SHIFT, TIMES, Vocabulary, encode
+from melodygru.events import DURATION, END, FIELDS, N_INTERVALS, PITCH, PROGRAM, SHIFT, TIMES, VOICE, Vocabulary, encode
 from melodygru.notes import N_PITCHES, NOTE, NoteSequence
 
 IMPOSSIBLE = -1e9  # a logit; finite, so that nothing becomes NaN should every class be impossible
@@ -305,23 +305,26 @@ class MelodyGRU(keras.Model):
                 tf.where(chosen[n] >= 0, first + chosen[n], 0)[..., None] for n, first in blocks.items() if n in chosen
             ]
             if field == "pitch":
-                ids.extend(self._relative_ids(inputs, blocks))
+                ids.extend(self._relative_ids(inputs, blocks, inputs["voice"][..., 0:1]))
+            if field == "duration":
+                ids.extend(self._relative_ids(inputs, blocks, inputs["fields"][..., PITCH : PITCH + 1] + 1))
             head = getattr(self, f"head_{field}")
             logits[field] = head(features, tf.concat(ids, -1) if ids else None, training=training)
         logits["pitch"] = self._both_views(logits["pitch"], chosen["voice_1"])
         return self._only_possible(logits, inputs), end_state
 
-    def _relative_ids(self, inputs: dict[str, tf.Tensor], blocks: dict[str, int]) -> list[tf.Tensor]:
-        """Ids of what sounds, and of what was heard, as seen from the last pitch of the event's program."""
-        v = self.vocabulary
-        sounding = tf.cast(inputs["context"], tf.int32)[:, 1:, v.sounding_columns]
-        last = tf.cast(inputs["voice"], tf.int32)[..., 0:1]
-        state, widest = sounding - v.blocks["sounding"], N_INTERVALS // 2
-        interval = tf.clip_by_value(state // 2 % N_PITCHES - (last - 1), -widest, widest) + widest
-        intervals = tf.where((sounding > 0) & (last > 0), blocks["interval"] + interval * 2 + state % 2, 0)
+    def _relative_ids(
+        self, inputs: dict[str, tf.Tensor], blocks: dict[str, int], seen_from: tf.Tensor
+    ) -> list[tf.Tensor]:
+        """Ids of what sounds, and of what was heard, as `Vocabulary.relative_ids`; `seen_from` of shape (B, T, 1)."""
+        origin = tf.cast(seen_from, tf.int32)
+        sounding = tf.cast(inputs["context"], tf.int32)[:, 1:, self.vocabulary.sounding_columns]
+        state = sounding - self.vocabulary.blocks["sounding"]
+        interval = _interval_class(state // 2 % N_PITCHES - (origin - 1))
+        intervals = tf.where((sounding > 0) & (origin > 0), blocks["interval"] + interval * 2 + state % 2, 0)
         heard = tf.cast(inputs["heard"], tf.int32)
-        degree = (tf.range(12) - (last - 1)) % 12
-        scale = tf.where((heard > 0) & (last > 0), blocks["scale"] + degree * 2 + heard - 1, 0)
+        degree = (tf.range(12) - (origin - 1)) % 12
+        scale = tf.where((heard > 0) & (origin > 0), blocks["scale"] + degree * 2 + heard - 1, 0)
         return [intervals, scale]
 
     def _both_views(self, logits: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
@@ -335,8 +338,10 @@ class MelodyGRU(keras.Model):
         """What the heads are told of earlier choices, by block name: (B, T) classes, -1 for none."""
         fields, voice = tf.cast(inputs["fields"], tf.int32), tf.cast(inputs["voice"], tf.int32)
         chosen = {field: fields[..., column] for column, field in enumerate(FIELDS)}
-        for lag in (1, 2):
-            chosen[f"voice_{lag}"] = tf.where(voice[..., lag - 1] > 0, voice[..., lag - 1], -1)
+        for column, name in enumerate(VOICE):
+            chosen[name] = tf.where(voice[..., column] > 0, voice[..., column], -1)
+        motion = _interval_class(chosen["pitch"] - (voice[..., 0] - 1)) + 1
+        chosen["motion"] = tf.where((voice[..., 0] > 0) & (chosen["pitch"] >= 0), motion, -1)
         return chosen
 
     def _only_possible(self, logits: dict[str, tf.Tensor], inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -386,6 +391,12 @@ class MelodyGRU(keras.Model):
             name: keras.InputSpec(dtype=values.dtype.name, shape=(None, None, *values.shape[1:]), name=name)
             for name, values in window.items()
         }
+
+
+def _interval_class(semitones: tf.Tensor) -> tf.Tensor:
+    """As `events.interval_class`."""
+    widest = N_INTERVALS // 2
+    return tf.clip_by_value(semitones, -widest, widest) + widest
 
 
 def save(model: MelodyGRU, path: Path, card: dict[str, Any] | None = None) -> None:

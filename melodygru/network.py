@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from melodygru.checkpoint import Checkpoint
+from melodygru.events import VOICE, motion_class
 from melodygru.notes import N_PITCHES
 
 
@@ -48,7 +49,7 @@ class Network:
         self.chosen = {field: weights[f"head/{field}/bag"].copy() for field in fields[1:]}
         for table in self.chosen.values():
             table[0] = 0.0
-        chosen = {*fields, "voice_1", "voice_2"}
+        chosen = {*fields, *VOICE, "motion"}
         self.blocks = {
             field: {name: first for name, first in self.vocabulary.head_blocks(field).items() if name in chosen}
             for field in fields
@@ -123,23 +124,25 @@ class Step:
 
         Parameters
         ----------
-        chosen : for every field but shift, the (streams,) classes chosen before it, by name, and `voice_1`,
-            `voice_2` once the program is chosen (`Context.voice`; 0 is none)
+        chosen : for every field but shift, the (streams,) classes chosen before it, by name, and those of VOICE once
+            the program is chosen (`Context.voice`; 0 is none)
         """
         network = self._network
         hidden = self._hidden[field]
         if chosen is not None and network.blocks[field]:
             table = network.chosen[field]
             hidden = hidden.copy()
+            ids = []
             for name, first in network.blocks[field].items():
-                classes = chosen[name]
-                rows = table[first + classes]
-                if name.startswith("voice"):
-                    rows = rows * (classes > 0)[:, None]
-                hidden += rows
-            if field == "pitch":
-                ids = network.vocabulary.relative_ids(self._sounding, self._heard, chosen["voice_1"])
-                hidden += table[ids].sum(1)
+                if name in network.vocabulary.fields:
+                    ids.append((first + chosen[name])[:, None])
+                else:
+                    known = chosen[name] if name in VOICE else motion_class(chosen["pitch"], chosen["voice_1"])
+                    ids.append(np.where(known > 0, first + known, 0)[:, None])
+            if field in ("pitch", "duration"):
+                seen_from = chosen["voice_1"] if field == "pitch" else chosen["pitch"] + 1
+                ids.append(network.vocabulary.relative_ids(field, self._sounding, self._heard, seen_from))
+            hidden += table[np.concatenate(ids, 1)].sum(1)
         kernel, bias = network.outputs[field]
         logits = np.maximum(hidden, 0.0) @ kernel + bias
         if field == "pitch" and chosen is not None:

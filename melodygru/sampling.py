@@ -22,6 +22,7 @@ from melodygru.events import (
     TIMES,
     VELOCITY,
     VELOCITY_WIDTH,
+    VOICE,
     Context,
     Vocabulary,
     decode,
@@ -347,7 +348,7 @@ class Sampler:
         goes_on = live & (program != END)
 
         voices = np.array([c.voice(p) for c, p in zip(self.contexts, program.tolist(), strict=True)])
-        chosen["voice_1"], chosen["voice_2"] = voices[:, 0], voices[:, 1]
+        chosen |= dict(zip(VOICE, voices.T, strict=True))
         taken = np.array([c.taken(p) for c, p in zip(self.contexts, program.tolist(), strict=True)])
         pitch = chosen["pitch"] = self._choose("pitch", step.logits("pitch", chosen), u[:, 3], goes_on, ~taken)
         lasts = np.repeat(np.arange(v.size("duration"))[None] > 0, n, 0)  # a step or more

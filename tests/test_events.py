@@ -77,7 +77,7 @@ def test_a_chord_and_its_end_as_rows():
     assert vocabulary.unmodelled == ["velocity"]
     np.testing.assert_allclose(encoded.charge[2, events.DURATION], np.log(6))
     assert encoded.limits.tolist() == [[1, 1, 1], [1, 41, 0], [1, 1, 1], [1, 1, 1]]
-    assert encoded.voice.tolist() == [[0, 0], [0, 0], [73, 0], [0, 0]]
+    assert encoded.voice.tolist() == [[0, 0, 0, 0], [0, 0, 0, 0], [73, 0, 5, 0], [0, 0, 0, 0]]
 
 
 def test_one_program_and_one_velocity_are_unmodelled_and_restored():

@@ -5,7 +5,7 @@ import pytest
 import toys
 from toys import VOCABULARIES
 
-from melodygru.events import FIELDS, Context, encode
+from melodygru.events import FIELDS, VOICE, Context, encode
 
 
 def _logits(network, encoded, inputs=None):
@@ -18,7 +18,7 @@ def _logits(network, encoded, inputs=None):
         step = network.step(inputs["previous"][:, t], inputs["before"][:, t], inputs["context"][:, t], state)
         state = step.state
         chosen = {field: np.maximum(fields[:, t, column], 0) for column, field in enumerate(FIELDS)}
-        chosen["voice_1"], chosen["voice_2"] = voice[:, t, 0], voice[:, t, 1]
+        chosen |= dict(zip(VOICE, voice[:, t].T, strict=True))
         found["shift"].append(step.logits("shift"))
         step.arrive(inputs["context"][:, t + 1], inputs["heard"][:, t])
         for field in network.vocabulary.fields[1:]:

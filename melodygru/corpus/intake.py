@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -152,7 +152,7 @@ def _intake(
     missing = [digest for digest in paths if digest not in known]
     total = len(missing) + len(digests)  # an upper bound until the duplicates are known
     done = 0
-    with closing(_read([(digest, str(paths[digest])) for digest in missing], workers, executor)) as batches:
+    with contextlib.closing(_read([(digest, str(paths[digest])) for digest in missing], workers, executor)) as batches:
         for rows in batches:
             cache.add(rows)
             known |= {parsed.digest: parsed for parsed, _ in rows}
@@ -290,6 +290,9 @@ def _read(
         context = multiprocessing.get_context("spawn")
         workers = min(workers, len(batches))
         executor = own = ProcessPoolExecutor(workers, context, initializer=_start_worker)
+        with _interrupts_ignored():  # which new processes inherit: Ctrl-C may come before `_start_worker` does
+            for _ in range(workers):
+                own.submit(int)
     try:
         yield from _read_with(executor, batches, 2 * workers)
     finally:
@@ -323,6 +326,19 @@ def _read_with(
     finally:
         for future in pending:
             future.cancel()
+
+
+@contextlib.contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Ignore Ctrl-C for a moment; only the main thread can."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 def _start_worker() -> None:
