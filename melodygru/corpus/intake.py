@@ -290,7 +290,7 @@ def _read(
         context = multiprocessing.get_context("spawn")
         workers = min(workers, len(batches))
         executor = own = ProcessPoolExecutor(workers, context, initializer=_start_worker)
-        with _interrupts_ignored():  # which new processes inherit: Ctrl-C may come before `_start_worker` does
+        with _interrupts_held_back():  # Ctrl-C may come before `_start_worker` does
             for _ in range(workers):
                 own.submit(int)
     try:
@@ -329,16 +329,16 @@ def _read_with(
 
 
 @contextlib.contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Ignore Ctrl-C for a moment; only the main thread can."""
-    if threading.current_thread() is not threading.main_thread():
+def _interrupts_held_back() -> Iterator[None]:
+    """Let Ctrl-C wait until the end of the block; processes started in it inherit that they don't receive it."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, previous)
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 
 
 def _start_worker() -> None:
