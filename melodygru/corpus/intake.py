@@ -290,10 +290,12 @@ def _read(
         context = multiprocessing.get_context("spawn")
         workers = min(workers, len(batches))
         executor = own = ProcessPoolExecutor(workers, context, initializer=_start_worker)
-        with _interrupts_held_back():  # Ctrl-C may come before `_start_worker` does
-            for _ in range(workers):
-                own.submit(int)
     try:
+        if own is not None:
+            # Ctrl-C may come before `_start_worker` does; should they die at once, `_read_with` knows what to do
+            with _interrupts_held_back(), contextlib.suppress(BrokenExecutor):
+                for _ in range(workers):
+                    own.submit(int)
         yield from _read_with(executor, batches, 2 * workers)
     finally:
         if own is not None:
