@@ -46,14 +46,15 @@ def main(
     train = intake(train_dir)
     validation = intake(validation_dir, grid=train.grid, deduplicate=False)
     changes = {name: tuple(v) if isinstance(v, list) else v for name, v in json.loads(vocabulary).items()}
-    heard = zip(train, train.styles, strict=True)
+    styles, held_out_styles = ([piece.style for piece in corpus.pieces] for corpus in (train, validation))
+    heard = zip(train, styles, strict=True)
     chosen = dataclasses.replace(Vocabulary.fit(heard, train.grid), **changes)
     sizes = dataclasses.replace(Architecture.preset(preset), **json.loads(architecture))
     run = Settings(epochs=epochs, minutes=minutes, **json.loads(settings))
     model = new_model(chosen, sizes, run.seed, train)
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "model.keras"
-        trainer = Trainer(model, (train, train.styles), (validation, validation.styles), run, output)
+        trainer = Trainer(model, (train, styles), (validation, held_out_styles), run, output)
         started = time.perf_counter()
         trainer.run(lambda p: click.echo(f"\r{p.step}/{p.steps} {p.validation_nats_per_note}", nl=False, err=True))
         click.echo(err=True)

@@ -25,7 +25,7 @@ import click
 @click.option("--repeats", default=5, show_default=True, help="Times that each is run.")
 def main(model: Path | None, repeats: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        generate = [sys.executable, "-m", "melodygru.cli", "generate", "--seconds", "60", "--seed", "1", "-o", folder]
+        generate = [sys.executable, "-m", "melodygru", "generate", "--seconds", "60", "--seed", "1", "-o", folder]
         if model is not None:
             generate += ["--model", str(model)]
         commands = {"generate": generate, "import tensorflow": [sys.executable, "-c", "import tensorflow"]}
