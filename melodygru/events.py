@@ -268,6 +268,11 @@ class Vocabulary:
 
     # -- context ids: blocks of one table, id 0 is "nothing"
 
+    @property
+    def n_phases(self) -> int:
+        """Places in a beat that the context tells apart; 1 where a step is longer than a beat, or there is none."""
+        return max(1, int(self.grid.steps_per_beat or 1))
+
     @cached_property
     def blocks(self) -> dict[str, int]:
         """First id of each block of the context table; the table's size is under "end"."""
@@ -275,7 +280,7 @@ class Vocabulary:
             "style": len(self.styles) if len(self.styles) > 1 else 0,
             "metre": len(self.metres) if len(self.metres) > 1 else 0,
             "position": N_POSITIONS if self.grid.is_metrical else 0,
-            "phase": int(self.grid.steps_per_beat) if self.grid.steps_per_beat else 0,
+            "phase": self.n_phases if self.grid.is_metrical else 0,
             "bar": N_BARS if self.grid.is_metrical else 0,
             "chord": N_CHORD_PLACES,
             "sounding": self.n_places * N_PITCHES * 2,
@@ -609,7 +614,7 @@ def encode(
     first_metre = (int(metres["numerator"][0]), int(metres["denominator"][0])) if metre_known else None
     context[:, 0], context[:, 1] = vocabulary.condition_ids(style, first_metre)
     if vocabulary.grid.is_metrical:
-        context[:, 3] = blocks["phase"] + at % int(vocabulary.grid.steps_per_beat or 1)
+        context[:, 3] = blocks["phase"] + at % vocabulary.n_phases
         if metre_known:
             position, bar = _bar_positions(at, metres, vocabulary.grid)
             context[:, 2] = blocks["position"] + position
@@ -872,7 +877,7 @@ class Context:
         vocabulary, blocks, at = self.vocabulary, self.vocabulary.blocks, self.onset
         row = [*self._conditions, 0, 0, 0, blocks["chord"] + min(self._chord, N_CHORD_PLACES - 1)]
         if vocabulary.grid.is_metrical:
-            row[3] = blocks["phase"] + at % int(vocabulary.grid.steps_per_beat or 1)
+            row[3] = blocks["phase"] + at % vocabulary.n_phases
             if self._metre_known:
                 position, bar = self._position(at)
                 row[2] = blocks["position"] + position

@@ -152,6 +152,14 @@ def test_both_forms_agree_on_a_grid_of_seconds(piece):
     check_context(piece, Vocabulary(Grid.seconds(100), (0,), (80, 90)), None, True)
 
 
+@pytest.mark.parametrize("grid", ["1/2", "3/2"])
+def test_both_forms_agree_on_a_grid_that_divides_no_beat(grid):
+    grid = Grid.parse(grid)
+    vocabulary = Vocabulary(grid, (0,), (80,))
+    assert vocabulary.blocks["bar"] - vocabulary.blocks["phase"] == 1  # every onset has the same phase
+    check_context(sequence_of([(0, 1, 0, 60, 80), (3, 2, 0, 62, 80)], 7, grid), vocabulary, None, True)
+
+
 def check_context(piece, vocabulary, style, metre_known):
     piece, _ = events.representable(piece, vocabulary)
     encoded = encode(piece, vocabulary, style, metre_known=metre_known)
