@@ -299,7 +299,8 @@ def _read(
         yield from _read_with(executor, batches, 2 * workers)
     finally:
         if own is not None:
-            own.shutdown(wait=True, cancel_futures=True)
+            with _interrupts_held_back():  # a second Ctrl-C amid it would leave processes waiting for ever
+                own.shutdown(wait=True, cancel_futures=True)
 
 
 def _read_with(
