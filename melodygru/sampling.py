@@ -31,7 +31,7 @@ from melodygru.events import (
 from melodygru.network import Network, Step
 from melodygru.notes import NOTE, NoteSequence, steps_per_bar
 
-MAX_NOTES = 20_000  # of a piece whose end is left to the model
+MAX_NOTES = 20_000  # composed for a piece whose end is left to the model
 NEVER = 1 << 62  # steps
 RHYTHM = ("shift", "duration")
 
@@ -151,8 +151,11 @@ class Length:
         if len(given) > 1:
             raise SettingError(f"{' and '.join(given)} given: expected at most one of bars, seconds and notes")
         for name in given:
-            if not 0 < getattr(self, name) < math.inf:
-                raise SettingError(f"{name} {getattr(self, name)}: expected more than 0")
+            value = getattr(self, name)
+            if not 0 < value < math.inf:
+                raise SettingError(f"{name} {value}: expected more than 0")
+            if name != "seconds" and not isinstance(value, (int, np.integer)):
+                raise SettingError(f"{name} {value}: expected a whole number")
 
     def steps(self, vocabulary: Vocabulary, bar: int | None, qpm: float) -> int | None:
         """The piece's length in steps, if it is known beforehand; `bar` is a bar's steps on a metrical grid."""
@@ -198,6 +201,7 @@ class Sampler:
         steps, velocity class)
     log_p : array, shape (streams,): log-probability, in nats, of what was sampled, under the model itself
         (temperature 1, nothing filtered)
+    n_heard : notes of the primer, the first of each stream's rows
     done : list of bool: whether a stream is over
     ends : list: the step at which the model ended a stream, or None
     """
@@ -229,6 +233,7 @@ class Sampler:
         if primer is not None:
             self._programs[self.vocabulary.program_class(primer.notes["program"])] = True
         self._top = int(np.flatnonzero(self._programs)[-1])
+        self.n_heard = 0
         self._earliest = 0  # step at which the composed part may begin
         self._draws = [np.empty(0)] * n
         self._previous = np.repeat(
@@ -242,7 +247,7 @@ class Sampler:
     def _hear(self, primer: NoteSequence) -> None:
         """Let every stream hear the primer."""
         piece, _ = representable(primer, self.vocabulary)
-        self._earliest = piece.length
+        self.n_heard, self._earliest = len(piece), piece.length
         shifts = np.diff(piece.notes["onset"], prepend=0).tolist()
         bins = piece.notes["velocity"] // VELOCITY_WIDTH if self.vocabulary.models_velocity else None
         programs = self.vocabulary.program_class(piece.notes["program"]).tolist()
@@ -386,7 +391,8 @@ def notes(sampler: Sampler, length: int | None = None) -> Iterator[Note]:
     ----------
     length : int, optional
         Steps after which a stream is over; until then the model may not end it. A note that begins at `length` or
-        later is not given out, and one that reaches beyond is cut.
+        later is not given out, and one that reaches beyond is cut. Without it a stream is over after `MAX_NOTES`, if
+        the model has not ended it.
     """
     while not all(sampler.done):
         for note in sampler.step(may_end=length is None):
@@ -395,7 +401,7 @@ def notes(sampler: Sampler, length: int | None = None) -> Iterator[Note]:
             if length is not None and note.onset >= length:
                 sampler.done[note.stream] = True
                 continue
-            if len(sampler.rows[note.stream]) >= MAX_NOTES:
+            if length is None and len(sampler.rows[note.stream]) - sampler.n_heard >= MAX_NOTES:
                 sampler.done[note.stream] = True
             if length is not None and note.onset + note.duration > length:
                 note = replace(note, duration=length - note.onset)
@@ -420,7 +426,7 @@ def compose(
     Parameters
     ----------
     style : one of the vocabulary's styles, or None for unknown
-    metre : time signature; default: the primer's, else the vocabulary's most frequent one
+    metre : time signature; default: the primer's, which it can't replace, else the vocabulary's most frequent one
     primer : what the pieces begin with, on the vocabulary's grid; its metres hold on. `length` counts from the first
         bar line at its end or after it
     qpm : tempo to write; default: the primer's, else the vocabulary's
@@ -434,7 +440,8 @@ def compose(
     Raises
     ------
     SettingError
-        A style that the model was not trained on; bars without a metrical grid; n below 1.
+        A style that the model was not trained on; bars without a metrical grid; another metre than the primer's; a
+        value out of range.
     """
     v = network.vocabulary
     if n < 1:
@@ -444,6 +451,10 @@ def compose(
         raise SettingError(f"style {style!r}: this model knows {known}")
     if metre is None:
         metre = primer.metre if primer is not None else v.metres[0]
+    if min(metre) < 1:
+        raise SettingError("metre {}/{}: expected two numbers above 0".format(*metre))
+    if primer is not None and v.grid.is_metrical and metre != primer.metre:
+        raise SettingError("metre {}/{}: the primer's {}/{} goes on, leave metre out".format(*metre, *primer.metre))
     if qpm is None:
         qpm = primer.qpm if primer is not None else v.tempo_of(style)
     if not 5 <= qpm <= 1000:
@@ -464,7 +475,7 @@ def compose(
     rngs = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(n)]
     sampler = Sampler(network, rngs, controls, style=style, metre=metre, primer=primer)
     for note in notes(sampler, _no_end(length, limit)):
-        if length.notes is not None and len(sampler.rows[note.stream]) - len(heard) >= length.notes:
+        if length.notes is not None and len(sampler.rows[note.stream]) - sampler.n_heard >= length.notes:
             sampler.done[note.stream] = True
         if on_note is not None:
             on_note(note)

@@ -150,6 +150,8 @@ def test_the_edges_of_the_ranges_are_allowed():
     [
         ({"bars": 0}, "^bars 0: expected more than 0"),
         ({"notes": -3}, "^notes -3: expected more than 0"),
+        ({"bars": 1.5}, r"^bars 1\.5: expected a whole number$"),
+        ({"notes": 2.0}, r"^notes 2\.0: expected a whole number$"),
         ({"seconds": 0.0}, r"^seconds 0\.0: expected more than 0"),
         ({"seconds": float("nan")}, "^seconds nan: expected more than 0"),
         ({"seconds": float("inf")}, "^seconds inf: expected more than 0"),
@@ -261,6 +263,17 @@ def test_a_piece_that_never_ends_stops(monkeypatch):
     pieces = compose(Fake(ONE, **BEATS), 2)
     assert [len(piece) for piece in pieces] == [37, 37]
     assert [piece.length % 16 for piece in pieces] == [0, 0]
+    primer = toys.sequence_of([(4 * i, 4, 0, 60, 80) for i in range(50)])
+    (piece,) = compose(Fake(ONE, **BEATS), primer=primer)
+    assert len(piece) == 50 + 37  # the primer's do not count
+
+
+def test_a_given_length_is_filled_however_many_notes_it_takes(monkeypatch):
+    monkeypatch.setattr(sampling, "MAX_NOTES", 37)
+    (piece,) = compose(Fake(ONE, **BEATS), length=Length(bars=10))
+    assert (len(piece), piece.length) == (39, 160)  # one a beat from step 4 on
+    (piece,) = compose(Fake(ONE, **BEATS), length=Length(notes=38))
+    assert len(piece) == 38
 
 
 def test_pitch_stands_still_when_only_rhythm_is_free():
@@ -374,6 +387,7 @@ def test_bars_need_bars():
         ({"qpm": 4.9}, r"^qpm 4\.9: expected 5\.\.1000 quarter notes per minute$"),
         ({"qpm": 1001}, r"^qpm 1001: expected 5\.\.1000 quarter notes per minute$"),
         ({"qpm": float("nan")}, r"^qpm nan: expected 5\.\.1000"),
+        ({"metre": (3, 0)}, "^metre 3/0: expected two numbers above 0$"),
     ],
 )
 def test_wrong_settings_are_named(values, message):
@@ -491,6 +505,16 @@ def test_a_primers_metre_and_tempi_are_kept():
     assert np.array_equal(piece.tempos, primer.tempos)
     (piece,) = compose(toys.network("many"), length=Length(bars=1), primer=primer, qpm=77)
     assert piece.qpm == pytest.approx(77, rel=1e-5)
+
+
+def test_a_primers_metre_cannot_be_replaced():
+    primer = _primer("many", 1)
+    (piece,) = compose(toys.network("many"), length=Length(bars=1), primer=primer, metre=(3, 4))
+    assert piece.metre == (3, 4)
+    with pytest.raises(SettingError, match="^metre 4/4: the primer's 3/4 goes on, leave metre out$"):
+        compose(toys.network("many"), length=Length(bars=1), primer=primer, metre=(4, 4))
+    (piece,) = compose(toys.network("performance"), length=Length(notes=1), primer=_primer("performance"), metre=(3, 4))
+    assert piece.metre == (4, 4)  # without a beat there is no metre
 
 
 def test_a_primer_is_heard():
