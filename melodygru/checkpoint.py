@@ -13,6 +13,8 @@ import json
 import os
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -123,14 +125,28 @@ def read(path: Path) -> Checkpoint:
     import h5py
 
     settings = read_settings(path)
-    try:
+    with _naming(path):
         vocabulary = Vocabulary.from_dict(settings["vocabulary"])
         architecture = Architecture(**settings["architecture"])
         with zipfile.ZipFile(path) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r") as file:
             weights = _weights(file, architecture, vocabulary)
+    return Checkpoint(vocabulary, architecture, settings.get("card") or {}, weights)
+
+
+def read_vocabulary(path: Path) -> Vocabulary:
+    """A checkpoint's vocabulary, without the cost of its weights. Raises CheckpointError as `read_settings` does."""
+    settings = read_settings(path)
+    with _naming(path):
+        return Vocabulary.from_dict(settings["vocabulary"])
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Within, whatever does not fit together is said with the checkpoint's name."""
+    try:
+        yield
     except (*_DAMAGED, TypeError, AttributeError, NoteError) as error:
         raise CheckpointError(f"{path}: damaged, or written by another version of melodygru ({error})") from error
-    return Checkpoint(vocabulary, architecture, settings.get("card") or {}, weights)
 
 
 def find(model: Path | None = None) -> Path:

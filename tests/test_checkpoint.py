@@ -176,8 +176,13 @@ def test_settings_that_do_not_fit_are_refused(saved, tmp_path, changes):
 def test_an_odd_grid_is_refused(saved, tmp_path, grid):
     vocabulary = {**VOCABULARIES["many"].as_dict(), "grid": grid}
     path = _with_settings(tmp_path / "odd.keras", saved, vocabulary=vocabulary)
-    with pytest.raises(CheckpointError, match=r"odd\.keras: damaged, or written by another version of melodygru"):
-        checkpoint.read(path)
+    for read in (checkpoint.read, checkpoint.read_vocabulary):
+        with pytest.raises(CheckpointError, match=r"odd\.keras: damaged, or written by another version of melodygru"):
+            read(path)
+
+
+def test_the_vocabulary_can_be_read_alone(saved):
+    assert checkpoint.read_vocabulary(saved) == checkpoint.read(saved).vocabulary == VOCABULARIES["many"]
 
 
 def test_weights_of_another_vocabulary_are_refused(saved, tmp_path):

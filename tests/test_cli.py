@@ -15,6 +15,7 @@ from typing import Any
 import mido
 import numpy as np
 import pytest
+import toys
 from click.testing import CliRunner, Result
 from conftest import Trained, tune
 
@@ -360,6 +361,18 @@ def test_metre_tempo_and_style(call: Callable[..., Result], trained: Trained, tm
     piece = midi.read(tmp_path / "tunes-1-1.mid").sequence
     assert piece.metre == (3, 4) and piece.beats == 6 and round(piece.qpm) == 90
     assert result.stdout.split(" notes, ")[1] == "2 bars, 0:04\n"
+
+
+def test_music_without_a_beat_has_no_metre_and_no_tempo(call: Callable[..., Result], tmp_path: Path) -> None:
+    from melodygru import model
+
+    model.save(toys.model("performance"), tmp_path / "live.keras")
+    options = ("--model", "live.keras", "--notes", 3, "--seed", 1, "-o", ".")
+    plain = call("generate", *options)
+    assert "warning" not in plain.stderr
+    result = call("generate", *options, "--metre", "3/4", "--qpm", 90)
+    for option in ("--metre", "--qpm"):
+        assert f"warning: {option} has no effect: this model's music is in seconds, without a beat" in result.stderr
 
 
 @pytest.mark.parametrize(

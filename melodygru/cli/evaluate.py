@@ -16,10 +16,9 @@ from melodygru.cli import options, screen, tensorflow
 if TYPE_CHECKING:
     from melodygru.corpus import Corpus
 
-FIELDS = ("shift", "program", "pitch", "duration", "velocity")
 COLUMNS = (
     "file", "note", "onset_step", "program", "pitch", "duration_steps", "velocity",
-    *(f"nats_{field}" for field in FIELDS), "nats",
+    "nats_shift", "nats_program", "nats_pitch", "nats_duration", "nats_velocity", "nats",
 )  # fmt: skip
 
 
@@ -47,11 +46,10 @@ def evaluate(midi_dir: Path, model: Path | None, per_note: Path | None, as_json:
     """  # fmt: skip
     from melodygru import checkpoint
     from melodygru.corpus import intake
-    from melodygru.events import Vocabulary
 
     path = checkpoint.find(model)
     screen.say(f"model {screen.name(path)}")
-    grid = Vocabulary.from_dict(checkpoint.read_settings(path)["vocabulary"]).grid
+    grid = checkpoint.read_vocabulary(path).grid
     with screen.ProgressLine() as line:
         progress = line.count(f"reading {screen.name(midi_dir)}")
         corpus = intake(midi_dir, grid=grid, deduplicate=False, progress=progress)

@@ -155,14 +155,17 @@ def generate(
     melodygru generate --primer opening.mid --seconds 60 --seed 1
     """  # fmt: skip
     from melodygru import checkpoint, compose
-    from melodygru.events import Vocabulary
 
     path = checkpoint.find(model)
     if seed is None:
         seed = secrets.randbits(32)
-    vocabulary = Vocabulary.from_dict(checkpoint.read_settings(path)["vocabulary"])
+    vocabulary = checkpoint.read_vocabulary(path)
     screen.say(f"model {screen.name(path)}, seed {seed}")
-    if settings["metre"] is not None and settings["metre"] not in vocabulary.metres:
+    if not vocabulary.grid.is_metrical:
+        for option, value in (("--metre", settings["metre"]), ("--qpm", qpm)):
+            if value is not None:
+                screen.warn(f"{option} has no effect: this model's music is in seconds, without a beat")
+    elif settings["metre"] is not None and settings["metre"] not in vocabulary.metres:
         screen.warn("{}/{} is a metre that this model was not trained on".format(*settings["metre"]))
     heard = None
     if primer is not None:

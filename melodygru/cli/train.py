@@ -193,11 +193,10 @@ def _check_output(output: Path, resume: bool, force: bool) -> Path:
 def _grid(text: str, start_from: Path | None) -> Any:
     """The grid asked for; with a checkpoint to start from, its own."""
     from melodygru import checkpoint
-    from melodygru.events import Vocabulary
 
     grid = options.parse_grid(text)
     if grid is None and start_from is not None:
-        grid = Vocabulary.from_dict(checkpoint.read_settings(start_from)["vocabulary"]).grid
+        grid = checkpoint.read_vocabulary(start_from).grid
     return grid
 
 
