@@ -46,7 +46,7 @@ def main(
     train = intake(train_dir)
     validation = intake(validation_dir, grid=train.grid, deduplicate=False)
     changes = {name: tuple(v) if isinstance(v, list) else v for name, v in json.loads(vocabulary).items()}
-    styles, held_out_styles = ([piece.style for piece in corpus.pieces] for corpus in (train, validation))
+    styles = [piece.style for piece in train.pieces]
     heard = zip(train, styles, strict=True)
     chosen = dataclasses.replace(Vocabulary.fit(heard, train.grid), **changes)
     sizes = dataclasses.replace(Architecture.preset(preset), **json.loads(architecture))
@@ -54,7 +54,7 @@ def main(
     model = new_model(chosen, sizes, run.seed, train)
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "model.keras"
-        trainer = Trainer(model, (train, styles), (validation, held_out_styles), run, output)
+        trainer = Trainer(model, (train, styles), validation, run, output)
         started = time.perf_counter()
         trainer.run(lambda p: click.echo(f"\r{p.step}/{p.steps} {p.validation_nats_per_note}", nl=False, err=True))
         click.echo(err=True)

@@ -35,7 +35,7 @@ from melodygru.errors import SettingError, TrainingError
 from melodygru.events import INPUTS, PITCH, Events, Vocabulary, encode
 from melodygru.metrics import commonest_key_share
 from melodygru.model import MelodyGRU, load_model, save
-from melodygru.notes import DRUMS, N_PITCHES, NoteSequence, canonical, transpose
+from melodygru.notes import DRUMS, N_PITCHES, Grid, NoteSequence, canonical, transpose
 
 UNKNOWN_SHARE = 0.2  # how often a piece condition is hidden in training, so that "unknown" is learned too
 VALIDATION_EVENTS = 24_000  # heard at most for one figure during training; the final figure hears all
@@ -73,12 +73,12 @@ class Settings:
     window: int = 128
     learning_rate: float = 3e-3
     warmup: int = 50
-    weight_decay: float = 0.05
+    weight_decay: float = 0.6
     clip: float = 1.0
     average: float = 0.03
     transpose: int = 5
     stretch: float = 0.05
-    patience: int = 8
+    patience: int = 12
     seed: int = 0
     mixed_precision: bool = False
 
@@ -353,7 +353,7 @@ class _Position:
     epoch: int = 0
     batch: int = 0  # of the epoch's plan
     window: int = 0  # of the batch, the next to hear
-    seconds: float = 0.0  # trained, over all sessions
+    seconds: float = 0.0  # trained, interruptions left out
     best: float = math.inf
     since_best: int = 0
     recent: list[float] = field(default_factory=lambda: [0.0, 0.0])  # nats and notes since the last history row
@@ -366,19 +366,22 @@ class Trainer:
     Parameters
     ----------
     model : MelodyGRU
-    train, validation : (sequence of NoteSequence, sequence of styles) pairs; the sequences on the vocabulary's grid
+    train : (sequence of NoteSequence on the vocabulary's grid, sequence of their styles)
+    validation : sequence of NoteSequence, likewise; they are heard with unknown conditions
     settings : Settings
     output : Path
         The best checkpoint so far; beside it lie `<stem>.resume` while the run is unfinished, and `<stem>.csv`.
     card : dict
         Goes into the checkpoint, with the history and what else the run knows.
+    log_dir : Path, optional
+        Where TensorBoard's logs go.
     """
 
     def __init__(
         self,
         model: MelodyGRU,
         train: tuple[Sequence[NoteSequence], Sequence[str | None]],
-        validation: tuple[Sequence[NoteSequence], Sequence[str | None]],
+        validation: Sequence[NoteSequence],
         settings: Settings,
         output: Path,
         card: dict[str, Any] | None = None,
@@ -387,7 +390,7 @@ class Trainer:
         self.model, self.settings, self.output = model, settings, output
         self.card = dict(card or {})
         self.pieces = Pieces(*train, model.vocabulary, settings)
-        self.validation = _sample_validation(*validation, model.vocabulary, settings.seed)
+        self.validation = _sample_validation(validation, model.vocabulary, settings.seed)
         self.position = _Position()
         self.optimizer = keras.optimizers.AdamW(
             settings.learning_rate, beta_2=0.99, weight_decay=settings.weight_decay, epsilon=1e-8
@@ -743,9 +746,7 @@ def _seed_generators(model: MelodyGRU) -> list[Any]:
     return found
 
 
-def _sample_validation(
-    corpus: Sequence[NoteSequence], styles: Sequence[str | None], vocabulary: Vocabulary, seed: int
-) -> list[Events]:
+def _sample_validation(corpus: Sequence[NoteSequence], vocabulary: Vocabulary, seed: int) -> list[Events]:
     """The validation pieces heard during training: all, or a seeded sample of VALIDATION_EVENTS events.
 
     Conditions are unknown, as for published likelihoods.
@@ -805,20 +806,21 @@ def new_model(
     return model
 
 
-def fine_tune_from(path: Path, vocabulary: Vocabulary) -> MelodyGRU:
-    """The model of a checkpoint, to be trained on other music.
+def fine_tune_from(path: Path, grid: Grid) -> MelodyGRU:
+    """The model of a checkpoint, to be trained on other music, which is on `grid`.
 
-    Its vocabulary stays as it is: music that it can't hold counts as changed (see `events.representable`).
+    Its vocabulary stays as it is: styles and metres that it does not have are unknown to it, and music that it can't
+    hold is changed (see `events.representable`).
 
     Raises
     ------
     TrainingError
-        The other music's grid or programs don't fit the checkpoint.
+        The other music is on another grid than the checkpoint's.
     """
     model = load_model(path)
-    if model.vocabulary.grid != vocabulary.grid:
+    if model.vocabulary.grid != grid:
         raise TrainingError(
             f"{path} was trained on a grid of {model.vocabulary.grid.describe()}, this music is on "
-            f"{vocabulary.grid.describe()}: give --grid {model.vocabulary.grid}"
+            f"{grid.describe()}: give --grid {model.vocabulary.grid}"
         )
     return model

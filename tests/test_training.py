@@ -215,7 +215,7 @@ class Watched(Trainer):
 
 def _corpora():
     train = [toys.piece(STYLES, seed, n) for seed, n in enumerate((10, 11, 14, 18, 22, 25, 9))]
-    return (train, ["airs", "reels"] * 3 + [None]), ([toys.piece(STYLES, 50 + s, 12) for s in range(2)], [None] * 2)
+    return (train, ["airs", "reels"] * 3 + [None]), [toys.piece(STYLES, 50 + s, 12) for s in range(2)]
 
 
 def _trainer(output, settings=SHORT, seed=0, card=None, cls=Watched, sizes=SIZES):
@@ -285,7 +285,7 @@ def test_the_best_averaged_weights_are_kept(undisturbed):
     assert _same(weights, undisturbed.averages[best["step"]])
     assert not _same(weights, undisturbed.weights[best["step"]])
     assert kept.card["validation_nats_per_note"] == best["validation_nats_per_note"]
-    found = evaluate(kept, _corpora()[1][0])
+    found = evaluate(kept, _corpora()[1])
     assert found.nats_per_note == pytest.approx(best["validation_nats_per_note"], rel=1e-5)
 
 
@@ -523,14 +523,14 @@ def test_fine_tuning_needs_the_same_grid(tmp_path):
     path = tmp_path / "toy.keras"
     model = toys.model("styles", 1)
     save(model, path)
-    tuned = fine_tune_from(path, Vocabulary(BEAT, (7,), (80,)))
+    tuned = fine_tune_from(path, BEAT)
     assert tuned.vocabulary == model.vocabulary
     assert _same(tuned.get_weights(), model.get_weights())
     with pytest.raises(
         TrainingError,
         match="was trained on a grid of 4 steps per beat, this music is on 10 ms per step: give --grid 4$",
     ):
-        fine_tune_from(path, VOCABULARIES["performance"])
+        fine_tune_from(path, VOCABULARIES["performance"].grid)
 
 
 def test_the_device_is_named():

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 MINUTES = 10.0  # when neither --minutes nor --epochs is given
 HELD_OUT = 0.1  # share of the pieces, when no --validation is given
 MAX_SEED = 1_000_000  # TensorFlow's seeds are 32 bits, and each is a thousandfold of this
-SHOWN_OVERLAPS = 5
+SHOWN = 5  # skipped validation files, or pieces that are in both folders
 # What `training.Settings` has, for the help: importing it would load TensorFlow.
-DEFAULTS = {"transpose": "5, or 0 for a corpus in one key", "batch": 16, "learning_rate": 3e-3, "patience": 8}
+DEFAULTS = {"transpose": "5, or 0 for a corpus in one key", "batch": 16, "learning_rate": 3e-3, "patience": 12}
 
 
 def _setting(name: str, **attributes: Any) -> Any:
@@ -151,7 +151,7 @@ def train(
     trainer = training.Trainer(
         model,
         (training_part, [piece.style for piece in training_part.pieces]),
-        (held_out, [piece.style for piece in held_out.pieces]),
+        held_out,
         settings,
         output,
         _card(training_part, held_out, held_out_from, start_from, seed),
@@ -214,15 +214,15 @@ def _read(midi_dir: Path, validation: Path | None, grid: Any, seed: int) -> tupl
     with screen.ProgressLine() as line:
         progress = line.count(f"reading {screen.name(validation)}")
         held_out = intake(validation, grid=corpus.grid, progress=progress, deduplicate=False)
-    for file in held_out.report.skipped[:SHOWN_OVERLAPS]:
+    for file in held_out.report.skipped[:SHOWN]:
         screen.warn(f"{screen.name(validation)}: skipped {screen.name(file.path)}: {file.reason}")
     common = overlap(corpus, held_out)
     if common:
         screen.warn(
             f"{len(common):,} of the {len(held_out):,} validation pieces are in the training folder too, and make the "
             "held-out figure too good: "
-            + ", ".join(f"{screen.name(path)} = {screen.name(other)}" for path, other in common[:SHOWN_OVERLAPS])
-            + (", ..." if len(common) > SHOWN_OVERLAPS else "")
+            + ", ".join(f"{screen.name(path)} = {screen.name(other)}" for path, other in common[:SHOWN])
+            + (", ..." if len(common) > SHOWN else "")
         )
     return corpus, held_out, f"--validation {validation.resolve().name}"
 
@@ -232,11 +232,12 @@ def _model(training: Any, corpus: Corpus, preset: str, start_from: Path | None, 
     from melodygru.checkpoint import Architecture
     from melodygru.events import Vocabulary
 
+    if start_from is not None:
+        return training.fine_tune_from(start_from, corpus.grid)
     styles = [piece.style for piece in corpus.pieces]
     vocabulary = Vocabulary.fit(zip(corpus, styles, strict=True), corpus.grid)
-    if start_from is not None:
-        return training.fine_tune_from(start_from, vocabulary)
-    return training.new_model(vocabulary, Architecture.preset(preset), seed, corpus)
+    architecture = Architecture.preset(preset).for_corpus(sum(piece.n_notes for piece in corpus.pieces))
+    return training.new_model(vocabulary, architecture, seed, corpus)
 
 
 def _card(corpus: Corpus, held_out: Corpus, held_out_from: str, start_from: Path | None, seed: int) -> dict[str, Any]:
