@@ -21,7 +21,13 @@ HELD_OUT = 0.1  # share of the pieces, when no --validation is given
 MAX_SEED = 1_000_000  # TensorFlow's seeds are 32 bits, and each is a thousandfold of this
 SHOWN = 5  # skipped validation files, or pieces that are in both folders
 # What `training.Settings` has, for the help: importing it would load TensorFlow.
-DEFAULTS = {"transpose": "5, or 0 for a corpus in one key", "batch": 16, "learning_rate": 3e-3, "patience": 12}
+DEFAULTS = {
+    "transpose": "5, or 0 for a corpus in one key",
+    "stretch": 0.05,
+    "batch": 16,
+    "learning_rate": 3e-3,
+    "patience": 12,
+}
 
 
 def _setting(name: str, **attributes: Any) -> Any:
@@ -78,6 +84,11 @@ def _setting(name: str, **attributes: Any) -> Any:
     help="Steps per beat, or milliseconds per step; auto finds it in the corpus.",
 )
 @_setting("--transpose", type=click.IntRange(0, 24), help="Move pieces at random by up to so many semitones.")
+@_setting(
+    "--stretch",
+    type=click.FloatRange(0, 0.5),
+    help="Stretch or squeeze performances (a grid of milliseconds) at random by up to this share.",
+)
 @click.option("--resume", is_flag=True, help="Go on with the interrupted run; give the same folder and options.")
 @click.option(
     "--from",
