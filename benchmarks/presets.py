@@ -1,6 +1,6 @@
 """Parameters of each preset, for the vocabulary of a corpus.
 
-    python benchmarks/presets.py data/starter
+python benchmarks/presets.py data/starter
 """
 
 from __future__ import annotations
