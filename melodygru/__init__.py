@@ -51,21 +51,35 @@ class _RegisterWithKeras:
     """Import hook: when Keras is imported, `melodygru.model` is too, so that Keras knows its classes by name.
 
     `keras.models.load_model` finds a class only if it is registered, and importing `melodygru.model` here outright
-    would load TensorFlow for everyone.
+    would load TensorFlow for everyone. Keras and TensorFlow import each other: the hook waits for both to be whole.
     """
 
+    names = ("keras", "tensorflow")
+
+    def __init__(self) -> None:
+        self._finding: set[str] = set()
+        self._loading: set[str] = set()
+
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        if name != "keras":
+        if name not in self.names or name in self._finding:
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
+        self._finding.add(name)
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            self._finding.discard(name)
         if spec is None or spec.loader is None:
             return spec
         execute = spec.loader.exec_module
 
         def execute_and_register(module: Any) -> None:
-            execute(module)
-            importlib.import_module("melodygru.model")
+            self._loading.add(name)
+            try:
+                execute(module)
+            finally:
+                self._loading.discard(name)
+            if "keras" in sys.modules and not self._loading:
+                importlib.import_module("melodygru.model")
 
         spec.loader.exec_module = execute_and_register  # type: ignore[method-assign]
         return spec

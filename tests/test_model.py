@@ -365,7 +365,15 @@ print(type(model).__name__, float(model.predict(inputs, verbose=0).sum()))
 """
 
 
-@pytest.mark.parametrize("imports", ["import melodygru, keras", "import keras, melodygru"])
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "import melodygru, keras",
+        "import keras, melodygru",
+        "import melodygru, tensorflow, keras",  # TensorFlow imports Keras while it is half imported itself
+        "import melodygru; from tensorflow import keras",
+    ],
+)
 def test_plain_keras_loads_it_once_melodygru_is_imported(saved, imports):
     path, _, answer = saved
     code = f"{imports}\n{_LOAD.format(path=str(path), inputs=str(path.with_suffix('.npz')))}"
