@@ -24,7 +24,7 @@ the events so far alone (and from the piece conditions, style and metre):
     previous[t] the fields of event t-1, or the start of the piece
     before[t]   known before event t: what followed the last time that the preceding 3, 6 or 12 events occurred
                 in this piece (recall), seen as a shift
-    context[t]  known once event t's onset is: conditions, position in the bar and beat, bar, place in the chord,
+    context[t]  known once event t's onset is: conditions, place in the bar, the beat, the phrase and the chord,
                 the notes that sound or have just ended (who, since when, until when), and the recalled event's
                 program, pitch and duration where the shift agrees with it
     voice[t]    known once event t's program is: that program's last two pitches and how long they lasted
@@ -48,7 +48,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -85,6 +85,8 @@ VELOCITY_WIDTH = 128 // N_VELOCITIES
 
 N_POSITIONS = 192  # places in a bar that the context tells apart
 N_BARS = 8  # bars are counted modulo a phrase of eight
+PHRASE, N_PHRASES = 4, 32  # and in phrases of four bars since the beginning; what is later counts as the last
+N_PLACES_IN_TIME = 7  # columns of the context before the sounding notes: conditions, position, ..., place in the chord
 N_CHORD_PLACES = 8
 N_SPANS = 40  # see `span_class`
 RECALL_ORDERS = (3, 6, 12)  # events that must agree before what followed them is recalled
@@ -169,6 +171,8 @@ class Vocabulary:
         First time signatures of the training pieces; a condition only when there are several.
     qpm : float
         Tempo that a new piece is written with.
+    style_qpm, style_metres : tuples, one for each style
+        Its median tempo and its most frequent time signature.
     slots : int
         Sounding notes told to the model, at most.
     recall : tuple of int
@@ -182,6 +186,7 @@ class Vocabulary:
     metres: tuple[tuple[int, int], ...] = ((4, 4),)
     qpm: float = 120.0
     style_qpm: tuple[float, ...] = ()
+    style_metres: tuple[tuple[int, int], ...] = ()
     slots: int = 8
     recall: tuple[int, ...] = RECALL_ORDERS
 
@@ -190,7 +195,9 @@ class Vocabulary:
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values from which `from_dict` makes an equal vocabulary."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return {**values, "grid": str(self.grid), "metres": [list(metre) for metre in self.metres]}
+        for name in ("metres", "style_metres"):
+            values[name] = [list(metre) for metre in values[name]]
+        return {**values, "grid": str(self.grid)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Vocabulary:
@@ -198,11 +205,12 @@ class Vocabulary:
         values = dict(values)
         for name in ("programs", "velocities", "styles", "style_qpm", "recall"):
             values[name] = tuple(values[name])
+        for name in ("metres", "style_metres"):
+            values[name] = tuple((int(n), int(d)) for n, d in values[name])
         return cls(
             **{
                 **values,
                 "grid": Grid.parse(values["grid"]),
-                "metres": tuple((int(n), int(d)) for n, d in values["metres"]),
             }
         )
 
@@ -282,6 +290,7 @@ class Vocabulary:
             "position": N_POSITIONS if self.grid.is_metrical else 0,
             "phase": self.n_phases if self.grid.is_metrical else 0,
             "bar": N_BARS if self.grid.is_metrical else 0,
+            "phrase": N_PHRASES if self.grid.is_metrical else 0,
             "chord": N_CHORD_PLACES,
             "sounding": self.n_places * N_PITCHES * 2,
             "remaining": self.n_places * N_SPANS,
@@ -310,7 +319,7 @@ class Vocabulary:
     @property
     def n_context(self) -> int:
         """Ids in one row of `context`."""
-        return 6 + 3 * self.slots + 2 * len(self.recall)
+        return N_PLACES_IN_TIME + 3 * self.slots + 2 * len(self.recall)
 
     @property
     def n_before(self) -> int:
@@ -392,7 +401,7 @@ class Vocabulary:
     @property
     def sounding_columns(self) -> slice:
         """Columns of `context` that hold ids of the block "sounding"."""
-        return slice(6, 6 + 3 * self.slots, 3)
+        return slice(N_PLACES_IN_TIME, N_PLACES_IN_TIME + 3 * self.slots, 3)
 
     # -- piece conditions
 
@@ -404,6 +413,12 @@ class Vocabulary:
         if len(self.metres) > 1 and metre in self.metres:
             metre_id = self.blocks["metre"] + self.metres.index(metre)
         return style_id, metre_id
+
+    def metre_of(self, style: str | None) -> tuple[int, int]:
+        """Time signature of a new piece of `style`: the most frequent one."""
+        if style in self.styles and self.style_metres:
+            return self.style_metres[self.styles.index(style)]
+        return self.metres[0]
 
     def tempo_of(self, style: str | None) -> float:
         """Quarter notes per minute that a new piece of `style` is written with."""
@@ -422,7 +437,8 @@ class Vocabulary:
         """
         program_count = np.zeros(N_PROGRAMS, np.int64)
         velocity_count = np.zeros(128, np.int64)
-        metre_count: dict[tuple[int, int], int] = {}
+        metre_count: Counter[tuple[int, int]] = Counter()
+        style_metres: dict[str, Counter[tuple[int, int]]] = {}
         style_tempos: dict[str, list[float]] = {}
         tempos: list[float] = []
         slots = 4.0
@@ -432,10 +448,11 @@ class Vocabulary:
                 continue
             program_count += np.bincount(notes["program"], minlength=N_PROGRAMS)
             velocity_count += np.bincount(notes["velocity"], minlength=128)
-            metre_count[sequence.metre] = metre_count.get(sequence.metre, 0) + 1
+            metre_count[sequence.metre] += 1
             tempos.append(sequence.qpm)
             if style is not None:
                 style_tempos.setdefault(style, []).append(sequence.qpm)
+                style_metres.setdefault(style, Counter())[sequence.metre] += 1
             _, counts, _ = _active_pairs(notes["onset"], notes["onset"] + notes["duration"], notes["onset"])
             slots = max(slots, float(np.quantile(counts, 0.98)))
         if not program_count.any():
@@ -447,11 +464,17 @@ class Vocabulary:
             programs=tuple(np.argsort(-program_count, kind="stable")[: np.count_nonzero(program_count)].tolist()),
             velocities=(int(present[0]),) if len(present) == 1 else _velocity_of_bin(velocity_count),
             styles=styles,
-            metres=tuple(sorted(metre_count, key=lambda metre: (-metre_count[metre], metre))),
+            metres=_by_frequency(metre_count),
             qpm=float(np.median(tempos)),
             style_qpm=tuple(float(np.median(style_tempos[style])) for style in styles),
+            style_metres=tuple(_by_frequency(style_metres[style])[0] for style in styles),
             slots=min(MAX_SLOTS, int(math.ceil(slots))),
         )
+
+
+def _by_frequency(count: Counter[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Time signatures, the most frequent first."""
+    return tuple(sorted(count, key=lambda metre: (-count[metre], metre)))
 
 
 def _velocity_of_bin(count: np.ndarray) -> tuple[int, ...]:
@@ -619,13 +642,14 @@ def encode(
             position, bar = _bar_positions(at, metres, vocabulary.grid)
             context[:, 2] = blocks["position"] + position
             context[:, 4] = blocks["bar"] + bar % N_BARS
-    context[:, 5] = blocks["chord"] + np.minimum(chord, N_CHORD_PLACES - 1)
+            context[:, 5] = blocks["phrase"] + np.minimum(bar // PHRASE, N_PHRASES - 1)
+    context[:, 6] = blocks["chord"] + np.minimum(chord, N_CHORD_PLACES - 1)
 
     # Sounding notes: the most recent `slots` in front.
     event, counts, note = _active_pairs(onset, end, at)
     rank = np.arange(len(event)) - np.repeat(np.cumsum(counts) - counts, counts)
     keep = rank < vocabulary.slots
-    e, j, column = event[keep], note[keep], 6 + 3 * rank[keep]
+    e, j, column = event[keep], note[keep], N_PLACES_IN_TIME + 3 * rank[keep]
     held = end[j] > at[e]
     context[e, column] = blocks["sounding"] + (place[j] * N_PITCHES + pitch[j]) * 2 + held
     context[e, column + 1] = blocks["remaining"] + place[j] * N_SPANS + span_class(end[j] - at[e])
@@ -641,7 +665,7 @@ def encode(
         before[has, level] = blocks["recall_shift"] + level * N_SPANS + span_class(shift[source])
         agree = shift[source] == shift[has]
         has, source = has[agree], source[agree]
-        column = 6 + 3 * vocabulary.slots + 2 * level
+        column = N_PLACES_IN_TIME + 3 * vocabulary.slots + 2 * level
         context[has, column] = (
             blocks["recall_note"] + (level * vocabulary.n_places + place[source]) * N_PITCHES + pitch[source]
         )
@@ -875,13 +899,14 @@ class Context:
     def row(self) -> list[int]:
         """Context ids at the onset, `vocabulary.n_context` of them."""
         vocabulary, blocks, at = self.vocabulary, self.vocabulary.blocks, self.onset
-        row = [*self._conditions, 0, 0, 0, blocks["chord"] + min(self._chord, N_CHORD_PLACES - 1)]
+        row = [*self._conditions, 0, 0, 0, 0, blocks["chord"] + min(self._chord, N_CHORD_PLACES - 1)]
         if vocabulary.grid.is_metrical:
             row[3] = blocks["phase"] + at % vocabulary.n_phases
             if self._metre_known:
                 position, bar = self._position(at)
                 row[2] = blocks["position"] + position
                 row[4] = blocks["bar"] + bar % N_BARS
+                row[5] = blocks["phrase"] + min(bar // PHRASE, N_PHRASES - 1)
         sounding, remaining, age = blocks["sounding"], blocks["remaining"], blocks["age"]
         active = self._active[: -vocabulary.slots - 1 : -1]
         for program, pitch, onset, end in active:

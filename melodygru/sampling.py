@@ -450,7 +450,7 @@ def compose(
         known = ", ".join(v.styles) if v.styles else "none"
         raise SettingError(f"style {style!r}: this model knows {known}")
     if metre is None:
-        metre = primer.metre if primer is not None else v.metres[0]
+        metre = primer.metre if primer is not None else v.metre_of(style)
     if min(metre) < 1:
         raise SettingError("metre {}/{}: expected two numbers above 0".format(*metre))
     if primer is not None and v.grid.is_metrical and metre != primer.metre:

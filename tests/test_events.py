@@ -209,6 +209,20 @@ def test_recall_finds_what_followed_the_same_events():
     assert recalled_note == 65
 
 
+def test_a_style_has_its_own_metre_and_tempo():
+    waltz = sequence_of([(0, 4, 0, 60, 80)], metres=np.array([(0, 3, 4)], METRE))
+    march = sequence_of([(0, 4, 0, 60, 80)])
+    vocabulary = Vocabulary.fit([(waltz, "b"), (march, "a"), (march, "a"), (waltz, "b"), (march, "b")], GRID)
+    assert [vocabulary.metre_of(style) for style in ("a", "b", None, "unheard")] == [(4, 4), (3, 4), (4, 4), (4, 4)]
+
+
+def test_phrases_of_four_bars_are_counted_from_the_beginning():
+    piece = sequence_of([(step, 1, 0, 60, 80) for step in (0, 16 * 4 - 1, 16 * 4, 16 * 4 * 40)])
+    vocabulary = Vocabulary(GRID, (0,), (80,))
+    phrase = encode(piece, vocabulary).context[:, 5] - vocabulary.blocks["phrase"]
+    assert phrase.tolist() == [0, 0, 1, events.N_PHRASES - 1, events.N_PHRASES - 1]
+
+
 def test_a_vocabulary_survives_json():
     import json
 

@@ -209,7 +209,7 @@ class _Progress:
         from melodygru.notes import steps_per_bar
         from melodygru.sampling import Length
 
-        metre = settings["metre"] or (primer.metre if primer is not None else vocabulary.metres[0])
+        metre = settings["metre"] or (primer.metre if primer is not None else vocabulary.metre_of(settings["style"]))
         bar = steps_per_bar(vocabulary.grid, metre) if vocabulary.grid.is_metrical else None
         qpm = qpm or (primer.qpm if primer is not None else vocabulary.tempo_of(settings["style"]))
         self._line, self._count = line, 0
