@@ -173,6 +173,9 @@ class Vocabulary:
         Tempo that a new piece is written with.
     style_qpm, style_metres : tuples, one for each style
         Its median tempo and its most frequent time signature.
+    longest : int
+        Steps of the longest piece of the corpus; 0 is unknown. What is composed without a length ends there at the
+        latest.
     slots : int
         Sounding notes told to the model, at most.
     recall : tuple of int
@@ -187,6 +190,7 @@ class Vocabulary:
     qpm: float = 120.0
     style_qpm: tuple[float, ...] = ()
     style_metres: tuple[tuple[int, int], ...] = ()
+    longest: int = 0
     slots: int = 8
     recall: tuple[int, ...] = RECALL_ORDERS
 
@@ -441,7 +445,7 @@ class Vocabulary:
         style_metres: dict[str, Counter[tuple[int, int]]] = {}
         style_tempos: dict[str, list[float]] = {}
         tempos: list[float] = []
-        slots = 4.0
+        slots, longest = 4.0, 0
         for sequence, style in pieces:
             notes = sequence.notes
             if len(notes) == 0:
@@ -450,6 +454,7 @@ class Vocabulary:
             velocity_count += np.bincount(notes["velocity"], minlength=128)
             metre_count[sequence.metre] += 1
             tempos.append(sequence.qpm)
+            longest = max(longest, sequence.length)
             if style is not None:
                 style_tempos.setdefault(style, []).append(sequence.qpm)
                 style_metres.setdefault(style, Counter())[sequence.metre] += 1
@@ -468,6 +473,7 @@ class Vocabulary:
             qpm=float(np.median(tempos)),
             style_qpm=tuple(float(np.median(style_tempos[style])) for style in styles),
             style_metres=tuple(_by_frequency(style_metres[style])[0] for style in styles),
+            longest=longest,
             slots=min(MAX_SLOTS, int(math.ceil(slots))),
         )
 

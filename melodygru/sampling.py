@@ -135,6 +135,8 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 class Length:
     """When a piece ends: at most one of the three, or, with none, where the model ends it.
 
+    The model has as long as the longest piece that it was trained on; then the piece is cut.
+
     Parameters
     ----------
     bars : bars of the piece's metre; needs a metrical grid
@@ -384,18 +386,18 @@ class Sampler:
         return notes
 
 
-def notes(sampler: Sampler, length: int | None = None) -> Iterator[Note]:
+def notes(sampler: Sampler, length: int | None = None, *, may_end: bool = True) -> Iterator[Note]:
     """The notes of all streams as they are composed, until every stream is over.
 
     Parameters
     ----------
     length : int, optional
-        Steps after which a stream is over; until then the model may not end it. A note that begins at `length` or
-        later is not given out, and one that reaches beyond is cut. Without it a stream is over after `MAX_NOTES`, if
-        the model has not ended it.
+        Steps after which a stream is over. A note that begins at `length` or later is not given out, and one that
+        reaches beyond is cut. Without it a stream is over after `MAX_NOTES`, if the model has not ended it.
+    may_end : whether the model may end a stream
     """
     while not all(sampler.done):
-        for note in sampler.step(may_end=length is None):
+        for note in sampler.step(may_end):
             if note is None:
                 continue
             if length is not None and note.onset >= length:
@@ -470,11 +472,13 @@ def compose(
             bar = steps_per_bar(v.grid, (int(last["numerator"]), int(last["denominator"])))
             start = int(primer.bar_starts()[-1])
     steps = length.steps(v, bar, qpm)
+    if steps is None and length.notes is None and v.longest:
+        steps = -(-v.longest // (bar or 1)) * (bar or 1)
     limit = None if steps is None else start + steps
 
     rngs = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(n)]
     sampler = Sampler(network, rngs, controls, style=style, metre=metre, primer=primer)
-    for note in notes(sampler, _no_end(length, limit)):
+    for note in notes(sampler, NEVER if length.notes is not None else limit, may_end=length == Length()):
         if length.notes is not None and len(sampler.rows[note.stream]) - sampler.n_heard >= length.notes:
             sampler.done[note.stream] = True
         if on_note is not None:
@@ -484,7 +488,7 @@ def compose(
     for rows, end in zip(sampler.rows, sampler.ends, strict=True):
         piece = decode(rows, v, length=end, qpm=qpm, metre=metre)
         piece.notes[: len(heard)] = heard  # with the velocities that it came with
-        if limit is not None:
+        if limit is not None and end is None:
             piece = piece.crop(0, limit) if piece.length >= limit else replace(piece, length=limit)
         elif end is None and bar is not None:
             piece = replace(piece, length=start - (start - piece.length) // bar * bar)
@@ -493,8 +497,3 @@ def compose(
             piece = replace(piece, metres=primer.metres, tempos=tempos)
         pieces.append(piece)
     return pieces
-
-
-def _no_end(length: Length, limit: int | None) -> int | None:
-    """Steps before which the model may not end a piece; with a number of notes it never may."""
-    return NEVER if length.notes is not None else limit

@@ -1,5 +1,6 @@
 """Sampling: filters worked by hand, the loop with a model that is none, lengths, primers, and an honest log p."""
 
+import dataclasses
 from collections import Counter
 
 import numpy as np
@@ -266,6 +267,15 @@ def test_a_piece_that_never_ends_stops(monkeypatch):
     primer = toys.sequence_of([(4 * i, 4, 0, 60, 80) for i in range(50)])
     (piece,) = compose(Fake(ONE, **BEATS), primer=primer)
     assert len(piece) == 50 + 37  # the primer's do not count
+
+
+def test_a_piece_that_the_model_does_not_end_is_no_longer_than_the_longest_it_heard():
+    (piece,) = compose(Fake(dataclasses.replace(ONE, longest=40), **BEATS))
+    assert piece.notes["onset"].tolist() == list(range(4, 48, 4))
+    assert piece.length == 48  # the bar line after 40 steps
+    early = {**BEATS, "shift": {8: 1.0}, "program": {END: 1.0}}
+    (piece,) = compose(Fake(dataclasses.replace(ONE, longest=40), **early))
+    assert (len(piece), piece.length) == (0, 8)
 
 
 def test_a_given_length_is_filled_however_many_notes_it_takes(monkeypatch):
