@@ -49,7 +49,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -86,6 +86,7 @@ VELOCITY_WIDTH = 128 // N_VELOCITIES
 N_POSITIONS = 192  # places in a bar that the context tells apart
 N_BARS = 8  # bars are counted modulo a phrase of eight
 PHRASE, N_PHRASES = 4, 32  # and in phrases of four bars since the beginning; what is later counts as the last
+BLOCK = 4096  # events whose sounding notes are looked up at once
 N_PLACES_IN_TIME = 7  # columns of the context before the sounding notes: conditions, position, ..., place in the chord
 N_CHORD_PLACES = 8
 N_SPANS = 40  # see `span_class`
@@ -458,7 +459,7 @@ class Vocabulary:
             if style is not None:
                 style_tempos.setdefault(style, []).append(sequence.qpm)
                 style_metres.setdefault(style, Counter())[sequence.metre] += 1
-            _, counts, _ = _active_pairs(notes["onset"], notes["onset"] + notes["duration"], notes["onset"])
+            counts = _active_counts(notes["onset"] + notes["duration"], notes["onset"])
             slots = max(slots, float(np.quantile(counts, 0.98)))
         if not program_count.any():
             raise NoteError("no note in the corpus: nothing to make a vocabulary of")
@@ -651,15 +652,18 @@ def encode(
             context[:, 5] = blocks["phrase"] + np.minimum(bar // PHRASE, N_PHRASES - 1)
     context[:, 6] = blocks["chord"] + np.minimum(chord, N_CHORD_PLACES - 1)
 
-    # Sounding notes: the most recent `slots` in front.
-    event, counts, note = _active_pairs(onset, end, at)
-    rank = np.arange(len(event)) - np.repeat(np.cumsum(counts) - counts, counts)
-    keep = rank < vocabulary.slots
-    e, j, column = event[keep], note[keep], N_PLACES_IN_TIME + 3 * rank[keep]
-    held = end[j] > at[e]
-    context[e, column] = blocks["sounding"] + (place[j] * N_PITCHES + pitch[j]) * 2 + held
-    context[e, column + 1] = blocks["remaining"] + place[j] * N_SPANS + span_class(end[j] - at[e])
-    context[e, column + 2] = blocks["age"] + place[j] * N_SPANS + span_class(at[e] - onset[j])
+    # Sounding notes: the most recent `slots` in front, and what their programs can't strike again.
+    all_program = np.append(program, END)
+    taken = np.zeros((n + 1, N_PITCHES), bool)
+    for event, rank, note in _active_pairs(end, at):
+        keep = rank < vocabulary.slots
+        e, j, columns = event[keep], note[keep], N_PLACES_IN_TIME + 3 * rank[keep]
+        held = end[j] > at[e]
+        context[e, columns] = blocks["sounding"] + (place[j] * N_PITCHES + pitch[j]) * 2 + held
+        context[e, columns + 1] = blocks["remaining"] + place[j] * N_SPANS + span_class(end[j] - at[e])
+        context[e, columns + 2] = blocks["age"] + place[j] * N_SPANS + span_class(at[e] - onset[j])
+        same = (end[note] > at[event]) & (all_program[event] == program[note])
+        taken[event[same], pitch[note[same]]] = True
 
     # Recall.
     before = np.zeros((n + 1, vocabulary.n_before), np.int32)
@@ -678,10 +682,6 @@ def encode(
         context[has, column + 1] = blocks["recall_duration"] + level * N_SPANS + span_class(notes["duration"][source])
 
     # What may follow.
-    all_program = np.append(program, END)
-    taken = np.zeros((n + 1, N_PITCHES), bool)
-    same = (end[note] > at[event]) & (all_program[event] == program[note])
-    taken[event[same], pitch[note[same]]] = True
     in_chord = np.append(False, shift[1:] == 0)
     below = in_chord[:-1] & np.append(False, program[1:] == program[:-1]) if n else np.zeros(0, bool)
     rows = np.flatnonzero(below)
@@ -690,7 +690,7 @@ def encode(
     top = vocabulary.size("program") - 1
     # The last note's program has a pitch left above it unless those are all taken: then only a higher program may
     # follow inside the chord.
-    full = _nothing_above(onset, end, program, pitch, counts)
+    full = _nothing_above(onset, end, program, pitch, _active_counts(end, at))
     limits[0, 0] = 1
     limits[1:, 0] = ~(full & (program == top))
     limits[:, 1] = 1
@@ -735,29 +735,42 @@ def _bar_positions(steps: np.ndarray, metres: np.ndarray, grid: Grid) -> tuple[n
     return position, bars_before[mark] + inside // size
 
 
-def _active_pairs(onset: np.ndarray, end: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs (event, earlier note that sounds or ends at the event's onset).
+def _active_counts(end: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """For each event, how many earlier notes sound or end at its onset; `end` of the notes, `at` of the events."""
+    begun = np.minimum(np.arange(len(at)), len(end))
+    ended = np.bincount(np.searchsorted(at, end, side="right"), minlength=len(at) + 1)[: len(at)]
+    return begun - np.cumsum(ended)
 
-    Returns
-    -------
-    event : array, shape (n_pairs,), ascending
-    counts : array, shape (len(at),): pairs of each event
-    note : array, shape (n_pairs,): the most recent note first within an event
+
+def _active_pairs(end: np.ndarray, at: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Pairs of an event and an earlier note that sounds or ends at the event's onset.
+
+    They come in blocks of events, so that a file full of hanging notes takes time but not memory.
+
+    Yields
+    ------
+    event, rank, note : arrays, shape (n_pairs,)
+        `rank` counts an event's notes from 0, the most recent one.
     """
-    n = len(onset)
-    last = np.searchsorted(at, end, side="right")  # one past the last event at which note j is still active
-    spans = last - np.arange(1, n + 1)
-    note = np.repeat(np.arange(n), spans)
-    event = np.arange(len(note)) - np.repeat(np.cumsum(spans) - spans, spans) + note + 1
-    order = np.lexsort((-note, event))
-    event, note = event[order], note[order]
-    return event, np.bincount(event, minlength=len(at)), note
+    first = np.arange(1, len(end) + 1)
+    last = np.searchsorted(at, end, side="right")  # one past the last event at which a note is active
+    for start in range(0, len(at), BLOCK):
+        stop = start + BLOCK
+        active = np.flatnonzero((first < stop) & (last > start))
+        begin = np.maximum(first[active], start)
+        spans = np.minimum(last[active], stop) - begin
+        note = np.repeat(active, spans)
+        event = np.arange(len(note)) + np.repeat(begin - np.cumsum(spans) + spans, spans)
+        order = np.lexsort((-note, event))
+        event, note = event[order], note[order]
+        counts = np.bincount(event - start, minlength=1)
+        yield event, np.arange(len(event)) - np.repeat(np.cumsum(counts) - counts, counts), note
 
 
 def _nothing_above(
     onset: np.ndarray, end: np.ndarray, program: np.ndarray, pitch: np.ndarray, counts: np.ndarray
 ) -> np.ndarray:
-    """Whether no pitch above each note is left to its program at its onset; `counts` as from `_active_pairs`."""
+    """Whether no pitch above each note is left to its program at its onset; `counts` as from `_active_counts`."""
     full = np.zeros(len(onset), bool)
     for j in np.flatnonzero(N_PITCHES - 1 - pitch <= counts[:-1]):  # rare: the very top of the keyboard
         above = (program[:j] == program[j]) & (end[:j] > onset[j]) & (pitch[:j] > pitch[j])

@@ -187,6 +187,18 @@ def check_context(piece, vocabulary, style, metre_known):
         context.add(program_class, fields[2], int(piece.notes["duration"][t]))
 
 
+def test_blocks_of_events_make_no_difference(monkeypatch):
+    rng = np.random.default_rng(1)
+    rows = [(int(o), int(d), 0, int(p), 80) for o, d, p in rng.integers((0, 1, 40), (99, 60, 70), (80, 3))]
+    vocabulary = Vocabulary(GRID, (0,), (80,), slots=5)
+    whole = encode(sequence_of(rows), vocabulary)
+    monkeypatch.setattr(events, "BLOCK", 7)
+    blocks = encode(sequence_of(rows), vocabulary)
+    for name in ("context", "taken", "limits"):
+        assert np.array_equal(getattr(whole, name), getattr(blocks, name))
+    check_context(sequence_of(rows), vocabulary, None, True)
+
+
 def test_the_programs_with_most_notes_have_a_place_of_their_own():
     rows = [(step, 1, program, 60, 80) for program in range(30) for step in range(1 + program)]
     vocabulary = Vocabulary.fit([(sequence_of(rows), None)], GRID)
