@@ -1,6 +1,7 @@
 """The command line: what each command prints, and every error as one line with its exit code."""
 
 import ast
+import dataclasses
 import json
 import logging
 import os
@@ -292,6 +293,17 @@ def test_fine_tuning_takes_grid_and_size_from_the_checkpoint(
     before, after = checkpoint.read(trained.path), checkpoint.read(tmp_path / "tuned.keras")
     assert after.vocabulary == before.vocabulary
     assert any(not np.array_equal(before.weights[name], after.weights[name]) for name in before.weights)
+
+    other = tmp_path / "other"
+    other.mkdir()
+    for path in sorted((tunes / "high").rglob("*.mid")):
+        sequence = midi.read(path).sequence
+        notes = sequence.notes.copy()
+        notes["program"] = 9
+        midi.write(dataclasses.replace(sequence, notes=notes), other / path.name)
+    options = ("--from", trained.path, "--epochs", 1, "--threads", 1, "--grid", "2", "--output", "z.keras")
+    assert not before.vocabulary.models_program
+    assert "notes are not as" in call("train", other, *options).stderr
 
     line = complaint(call("train", tunes, "--from", trained.path, "--grid", "4", "--output", "y.keras", code=1))
     assert "was trained on a grid of 2 steps per beat, this music is on 4 steps per beat: give --grid 2" in line

@@ -241,10 +241,17 @@ def _read(midi_dir: Path, validation: Path | None, grid: Any, seed: int) -> tupl
 def _model(training: Any, corpus: Corpus, preset: str, start_from: Path | None, seed: int) -> Any:
     """A new model for the corpus, or the one to fine-tune."""
     from melodygru.checkpoint import Architecture
-    from melodygru.events import Vocabulary
+    from melodygru.events import Vocabulary, representable
 
     if start_from is not None:
-        return training.fine_tune_from(start_from, corpus.grid)
+        model = training.fine_tune_from(start_from, corpus.grid)
+        changed = sum(representable(sequence, model.vocabulary)[1].total for sequence in corpus)
+        if changed:
+            screen.warn(
+                f"{changed:,} of {corpus.report.notes:,} notes are not as {screen.name(start_from)} can hold them "
+                "(another program than its only one, or times beyond its longest), and are changed"
+            )
+        return model
     styles = [piece.style for piece in corpus.pieces]
     vocabulary = Vocabulary.fit(zip(corpus, styles, strict=True), corpus.grid)
     architecture = Architecture.preset(preset).for_corpus(sum(piece.n_notes for piece in corpus.pieces))
