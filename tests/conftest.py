@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +19,9 @@ import pytest
 
 from melodygru import midi
 from melodygru.notes import NOTE, Grid, NoteSequence
+
+# A shell that starts the tests in the background has them, and every process they start, ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples in every run; and no deadline, for a busy machine is not a defect.
 hypothesis.settings.register_profile("melodygru", derandomize=True, deadline=None)
