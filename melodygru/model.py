@@ -13,8 +13,10 @@ cannot follow have no probability.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -399,17 +401,24 @@ def _interval_class(semitones: tf.Tensor) -> tf.Tensor:
     return tf.clip_by_value(semitones, -widest, widest) + widest
 
 
-def save(model: MelodyGRU, path: Path, card: dict[str, Any] | None = None) -> None:
-    """Write a checkpoint, aside first and then renamed, so that `path` is never half-written."""
-    if card is not None:
-        model.card = dict(card)
+@contextlib.contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write to, renamed to it at the end, so that `path` is never half-written."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.stem}.{os.getpid()}.keras")
+    aside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
-        model.save(aside)
+        yield aside
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def save(model: MelodyGRU, path: Path, card: dict[str, Any] | None = None) -> None:
+    """Write a checkpoint, aside first and then renamed."""
+    if card is not None:
+        model.card = dict(card)
+    with written_aside(path) as aside:
+        model.save(aside)
 
 
 def load_model(path: str | Path) -> MelodyGRU:

@@ -34,7 +34,7 @@ from melodygru.checkpoint import Architecture, as_settings
 from melodygru.errors import SettingError, TrainingError
 from melodygru.events import INPUTS, PITCH, Events, Vocabulary, encode
 from melodygru.metrics import commonest_key_share
-from melodygru.model import MelodyGRU, load_model, save
+from melodygru.model import MelodyGRU, load_model, save, written_aside
 from melodygru.notes import DRUMS, N_PITCHES, Grid, NoteSequence, canonical, transpose
 
 UNKNOWN_SHARE = 0.2  # how often a piece condition is hidden in training, so that "unknown" is learned too
@@ -445,14 +445,8 @@ class Trainer:
         arrays |= {f"state_{i}": np.asarray(s) for i, s in enumerate(self.state)}
         about = {"position": dataclasses.asdict(self.position), "run": self._identity()}
         arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
-        self.resume_path.parent.mkdir(parents=True, exist_ok=True)
-        aside = self.resume_path.with_name(f".{self.resume_path.name}.{os.getpid()}")
-        try:
-            with open(aside, "wb") as file:
-                np.savez(file, allow_pickle=False, **arrays)
-            os.replace(aside, self.resume_path)
-        finally:
-            aside.unlink(missing_ok=True)
+        with written_aside(self.resume_path) as aside, open(aside, "wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
 
     def _identity(self) -> dict[str, Any]:
         """What a resumed run must agree in, as plain values."""
@@ -697,13 +691,10 @@ class _Log:
 
     def add(self, row: dict[str, float]) -> None:
         self._rows.append(row)
-        aside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with open(aside, "w", newline="") as file:
+        with written_aside(self.path) as aside, open(aside, "w", newline="") as file:
             writer = csv.DictWriter(file, list(row))
             writer.writeheader()
             writer.writerows(self._rows)
-        os.replace(aside, self.path)
         if self._writer is not None:
             with self._writer.as_default(step=int(row["step"])):
                 for name, value in row.items():

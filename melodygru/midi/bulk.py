@@ -29,7 +29,6 @@ from melodygru.midi.reading import (
 from melodygru.notes import DRUMS, N_PITCHES, NOTE
 
 SPAN = 2 * MAX_TICKS  # sorts (group, tick) pairs as group * SPAN + tick
-STRIDE = 8  # events per step of the walk through a track
 PADDING = 16  # zero bytes after the file, so that looking ahead needs no bounds
 
 # Bytes from a status byte (or, in running status, from the first of two data bytes) to the event's end. Meta events
@@ -65,7 +64,7 @@ def _event_starts(data: np.ndarray, quantity_bytes: np.ndarray, header: Header) 
     """Where each event's delta time begins, and the number of events of each track; None unless all are whole.
 
     `data` is padded. For every byte of the file, as if an event began there, the next event's place is known at
-    once; following these links from each track's first byte, `STRIDE` at a time, finds the events.
+    once; following these links from each track's first byte, eight at a time, finds the events.
     """
     size = len(data) - PADDING
     place = np.arange(len(data), dtype=np.int32)
