@@ -29,6 +29,7 @@ import numpy as np
 
 from melodygru import midi
 from melodygru.errors import AudioError
+from melodygru.files import written_aside
 from melodygru.notes import DRUMS, N_PITCHES, NoteSequence
 
 SAMPLE_RATE = 44_100  # samples a second, unless another is asked for
@@ -127,21 +128,12 @@ def write_wav(samples: np.ndarray, path: Path, sample_rate: int = SAMPLE_RATE) -
     """
     if samples.ndim != 2:
         raise AudioError(f"samples of shape {samples.shape}: expected (n_samples, n_channels)")
-    path = Path(path)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with aside.open("wb") as stream, wave.open(stream, "wb") as file:
-            file.setnchannels(samples.shape[1])
-            file.setsampwidth(2)
-            file.setframerate(sample_rate)
-            for block in _blocks(samples):
-                file.writeframesraw(np.rint(np.clip(block, -1, 1) * 32767).astype("<i2").tobytes())
-        aside.replace(path)
-    except OSError as error:
-        raise AudioError(f"cannot write {path}: {error.strerror or error}; choose another place") from error
-    finally:
-        with contextlib.suppress(OSError):
-            aside.unlink()
+    with written_aside(path, AudioError) as aside, aside.open("wb") as stream, wave.open(stream, "wb") as file:
+        file.setnchannels(samples.shape[1])
+        file.setsampwidth(2)
+        file.setframerate(sample_rate)
+        for block in _blocks(samples):
+            file.writeframesraw(np.rint(np.clip(block, -1, 1) * 32767).astype("<i2").tobytes())
 
 
 # ---- rendering ------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
-"""The Keras model: one GRU step per note, and a chain of heads that factorises the note exactly.
+"""The Keras model: one recurrent step per note, and a chain of heads that factorises the note exactly.
 
     x_t = bag(previous[t], before[t], context[t-1])          bag: the sum of the ids' embeddings
-    h_t = GRU(x_t, h_{t-1})
+    h_t = GRU(x_t, h_{t-1})                              or an LSTM's, as the architecture's cell says
     a_t = bag(before[t], context[t])
     p(event_t | h_t, x_t, a_t) = p(shift | h, x) p(program or END | h, a, shift) p(pitch | ..., program)
                                  p(duration | ..., pitch) p(velocity | ..., duration)
@@ -13,10 +13,8 @@ cannot follow have no probability.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +25,10 @@ import tensorflow as tf
 from melodygru.checkpoint import Architecture, as_settings, read_settings
 from melodygru.errors import CheckpointError
 from melodygru.events import DURATION, END, FIELDS, N_INTERVALS, PITCH, PROGRAM, SHIFT, TIMES, VOICE, Vocabulary, encode
+from melodygru.files import written_aside
 from melodygru.notes import N_PITCHES, NOTE, NoteSequence
 
+ONE_MASK = (None, 1, None)  # dropout's noise shape: variational, the same units for all steps
 IMPOSSIBLE = -1e9  # a logit; finite, so that nothing becomes NaN should every class be impossible
 
 
@@ -42,35 +42,65 @@ class GRU(keras.layers.GRU):
     """
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
-        plain = (
-            mask is None
-            and self.reset_after
-            and self.use_bias
-            and not (self.dropout or self.recurrent_dropout or self.go_backwards or self.unroll)
-            and self.activation is keras.activations.tanh
-            and self.recurrent_activation is keras.activations.sigmoid
-        )
-        if not plain or tf.config.list_logical_devices("GPU"):
+        if not (_is_plain(self, mask) and self.reset_after):
             return super().inner_loop(sequences, initial_state, mask, training)
         state = initial_state[0] if isinstance(initial_state, (list, tuple)) else initial_state
-        cell = self.cell
-        bias = tf.convert_to_tensor(cell.bias)
-        kernel = tf.cast(tf.convert_to_tensor(cell.kernel), sequences.dtype)
-        recurrent = tf.cast(tf.convert_to_tensor(cell.recurrent_kernel), sequences.dtype)
-        bias = tf.cast(bias, sequences.dtype)
-        batch, steps = tf.shape(sequences)[0], tf.shape(sequences)[1]
-        width = sequences.shape[-1]
-        by_time = tf.reshape(tf.transpose(sequences, [1, 0, 2]), [-1, width])
-        projected = tf.reshape(tf.matmul(by_time, kernel) + bias[0], [steps, batch, 3 * self.units])
-        outputs = _recurrence(projected, tf.cast(state, sequences.dtype), recurrent, bias[1])
+        kernel, recurrent, bias = _weights(self.cell, sequences.dtype)
+        projected = _projected(sequences, kernel, bias[0])
+        outputs = _gru_recurrence(projected, tf.cast(state, sequences.dtype), recurrent, bias[1])
         last = outputs[-1]
-        outputs = tf.transpose(outputs, [1, 0, 2])
-        outputs.set_shape([sequences.shape[0], sequences.shape[1], self.units])
-        return last, outputs if self.return_sequences else last[:, None], [last]
+        return last, _by_batch(self, sequences, outputs), [last]
+
+
+@keras.saving.register_keras_serializable("melodygru")
+class LSTM(keras.layers.LSTM):
+    """`keras.layers.LSTM` with a faster loop where there is no cuDNN, as `GRU`."""
+
+    def inner_loop(self, sequences, initial_state, mask, training=False):
+        if not _is_plain(self, mask):
+            return super().inner_loop(sequences, initial_state, mask, training)
+        state, memory = (tf.cast(array, sequences.dtype) for array in initial_state)
+        kernel, recurrent, bias = _weights(self.cell, sequences.dtype)
+        outputs, memory = _lstm_recurrence(_projected(sequences, kernel, bias), state, memory, recurrent)
+        last = outputs[-1]
+        return last, _by_batch(self, sequences, outputs), [last, memory]
+
+
+def _is_plain(layer: keras.layers.Layer, mask: Any) -> bool:
+    """Whether the faster loop serves: no GPU, and only options that it has."""
+    return (
+        mask is None
+        and layer.use_bias
+        and not (layer.dropout or layer.recurrent_dropout or layer.go_backwards or layer.unroll)
+        and layer.activation is keras.activations.tanh
+        and layer.recurrent_activation is keras.activations.sigmoid
+        and not tf.config.list_logical_devices("GPU")
+    )
+
+
+def _weights(cell: Any, dtype: Any) -> list[tf.Tensor]:
+    """Kernel, recurrent kernel and bias of a cell."""
+    return [tf.cast(tf.convert_to_tensor(w), dtype) for w in (cell.kernel, cell.recurrent_kernel, cell.bias)]
+
+
+def _projected(sequences: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+    """The input's part of all gates, time first: (T, B, gates)."""
+    batch, steps = tf.shape(sequences)[0], tf.shape(sequences)[1]
+    by_time = tf.reshape(tf.transpose(sequences, [1, 0, 2]), [-1, sequences.shape[-1]])
+    return tf.reshape(tf.matmul(by_time, kernel) + bias, [steps, batch, kernel.shape[1]])
+
+
+def _by_batch(layer: keras.layers.Layer, sequences: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+    """Time-major outputs as Keras returns them: all of them, or the last."""
+    if not layer.return_sequences:
+        return outputs[-1][:, None]
+    outputs = tf.transpose(outputs, [1, 0, 2])
+    outputs.set_shape([sequences.shape[0], sequences.shape[1], layer.units])
+    return outputs
 
 
 @tf.custom_gradient
-def _recurrence(projected: tf.Tensor, state: tf.Tensor, recurrent: tf.Tensor, bias: tf.Tensor):
+def _gru_recurrence(projected: tf.Tensor, state: tf.Tensor, recurrent: tf.Tensor, bias: tf.Tensor):
     """The GRU's recurrent part over time-major projected inputs, gates in the order z, r, candidate.
 
     projected: (T, B, 3H), state: (B, H), recurrent: (H, 3H), bias: (3H,). Returns (T, B, H).
@@ -125,6 +155,69 @@ def _recurrence(projected: tf.Tensor, state: tf.Tensor, recurrent: tf.Tensor, bi
         return d_projected, d_state, d_recurrent, tf.reduce_sum(d_inner, 0)
 
     return states, gradient
+
+
+@tf.custom_gradient
+def _lstm_recurrence(projected: tf.Tensor, state: tf.Tensor, memory: tf.Tensor, recurrent: tf.Tensor):
+    """The LSTM's recurrent part over time-major projected inputs, gates in the order i, f, candidate, o.
+
+    projected: (T, B, 4H), state and memory: (B, H), recurrent: (H, 4H). Returns the states, (T, B, H), and the last
+    memory, (B, H).
+    """
+    steps = tf.shape(projected)[0]
+    dtype = projected.dtype
+    units = recurrent.shape[0]
+
+    def forward(t, h, c, states, memories, gates):
+        inner = projected[t] + tf.matmul(h, recurrent)
+        i_f = tf.sigmoid(inner[:, : 2 * units])
+        candidate = tf.tanh(inner[:, 2 * units : 3 * units])
+        o = tf.sigmoid(inner[:, 3 * units :])
+        c = i_f[:, units:] * c + i_f[:, :units] * candidate
+        h = o * tf.tanh(c)
+        gates = gates.write(t, tf.concat([i_f, candidate, o], 1))
+        return t + 1, h, c, states.write(t, h), memories.write(t, c), gates
+
+    arrays = [tf.TensorArray(dtype, steps, element_shape=[None, k * units]) for k in (1, 1, 4)]
+    _, _, last_memory, states, memories, gates = tf.while_loop(
+        lambda t, *_: t < steps, forward, (tf.constant(0), state, memory, *arrays), maximum_iterations=steps
+    )
+    states, memories, gates = states.stack(), memories.stack(), gates.stack()
+
+    def gradient(d_states, d_last_memory):
+        # All that does not depend on the gradient's own recursion is one fused step over the whole window.
+        i, f, candidate, o = tf.split(gates, 4, 2)
+        before = tf.concat([memory[None], memories[:-1]], 0)
+        bent = tf.tanh(memories)
+        to_memory = o * (1 - bent * bent)
+        to_gates = tf.concat(
+            [candidate * i * (1 - i), before * f * (1 - f), i * (1 - candidate * candidate), bent * o * (1 - o)], 2
+        )
+        transposed = tf.transpose(recurrent)
+
+        def backward(k, d_h, d_c, out):
+            t = steps - 1 - k
+            d_h = d_h + d_states[t]
+            d_c = d_c + d_h * to_memory[t]
+            d_gates = tf.concat([d_c, d_c, d_c, d_h], 1) * to_gates[t]
+            return k + 1, tf.matmul(d_gates, transposed), d_c * f[t], out.write(t, d_gates)
+
+        out = tf.TensorArray(dtype, steps, element_shape=[None, 4 * units])
+        _, d_state, d_memory, d_projected = tf.while_loop(
+            lambda k, *_: k < steps,
+            backward,
+            (tf.constant(0), tf.zeros_like(state), d_last_memory, out),
+            maximum_iterations=steps,
+        )
+        d_projected = d_projected.stack()
+        previous = tf.reshape(tf.concat([state[None], states[:-1]], 0), [-1, units])
+        d_recurrent = tf.matmul(previous, tf.reshape(d_projected, [-1, 4 * units]), transpose_a=True)
+        return d_projected, d_state, d_memory, d_recurrent
+
+    return (states, last_memory), gradient
+
+
+CELLS = {"gru": GRU, "lstm": LSTM}
 
 
 @keras.saving.register_keras_serializable("melodygru")
@@ -194,53 +287,28 @@ def _glorot(seed: int) -> keras.initializers.Initializer:
     return keras.initializers.GlorotUniform(seed=seed)
 
 
-@keras.saving.register_keras_serializable("melodygru")
-class MelodyGRU(keras.Model):
-    """The model of a vocabulary's events.
+class EventModel(keras.Model):
+    """What every model of events shares: the bag of embeddings, the heads, the likelihood.
 
-    Called with a batch of windows (`Events.window`, stacked: a dict of arrays, first axes (B, T)), it returns the
-    log-likelihood of every field of every event, in nats: shape (B, T, 5), float32, the charge for places inside
-    wide time classes included; 0 where an event has no such field, and for padding.
+    A subclass gives the body between them: `_build_body`, `_body` and `initial_state`.
 
     Parameters
     ----------
-    vocabulary, architecture, card : dict
-        Plain values, see `melodygru.checkpoint.as_settings`.
+    vocabulary : Vocabulary
+    sizes : object with embedding, head, drop_input and drop_head, as `Architecture` has them
     seed : int
         Of the initial weights.
     """
 
-    def __init__(
-        self,
-        vocabulary: dict[str, Any],
-        architecture: dict[str, Any],
-        card: dict[str, Any] | None = None,
-        seed: int = 0,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, vocabulary: Vocabulary, sizes: Any, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.vocabulary = Vocabulary.from_dict(vocabulary)
-        self.architecture = a = Architecture(**architecture)
-        self.card = dict(card or {})
-        self.seed = seed
-        v = self.vocabulary
+        self.vocabulary, self.architecture, self.seed = vocabulary, sizes, seed
+        v, a = vocabulary, sizes
         seeds = iter(range(10_000 * seed, 10_000 * seed + 1000))
         self.bag = Bag(v.n_context_ids, a.embedding, seed=next(seeds), name="bag")
         self.bag.build()
-        one_mask = (None, 1, None)
-        self.drop_input = keras.layers.Dropout(a.drop_input, noise_shape=one_mask, seed=next(seeds))
-        for index in range(a.layers):
-            gru = GRU(
-                a.units,
-                return_sequences=True,
-                return_state=True,
-                kernel_initializer=_glorot(next(seeds)),
-                recurrent_initializer=keras.initializers.Orthogonal(seed=next(seeds)),
-                name=f"gru_{index}",
-            )
-            gru.build((None, None, a.units if index else a.embedding))
-            setattr(self, f"gru_{index}", gru)
-            setattr(self, f"drop_{index}", keras.layers.Dropout(a.drop_layer, noise_shape=one_mask, seed=next(seeds)))
+        self.drop_input = keras.layers.Dropout(a.drop_input, noise_shape=ONE_MASK, seed=next(seeds))
+        width = self._build_body(seeds)
         self._head_blocks = {}
         for index, field in enumerate(v.fields, 100):
             blocks = v.head_blocks(field)
@@ -248,7 +316,7 @@ class MelodyGRU(keras.Model):
             head = Head(
                 v.n_outputs(field),
                 a.head,
-                a.units + a.embedding,
+                width + a.embedding,
                 blocks["end"],
                 a.drop_head,
                 10_000 * seed + 10 * index,
@@ -258,12 +326,22 @@ class MelodyGRU(keras.Model):
             setattr(self, f"head_{field}", head)
         self.built = True
 
-    def call(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        return self.log_likelihood(inputs, self.initial_state(tf.shape(inputs["fields"])[0]), training)[0]
+    def _build_body(self, seeds: Iterator[int]) -> int:
+        """Make the body's layers; returns the width of what it gives the heads."""
+        raise NotImplementedError
+
+    def _body(
+        self, x: tf.Tensor, state: Sequence[tf.Tensor], training: bool = False
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """What the heads are given, (B, T, width), of the inputs (B, T, embedding), and the state after them."""
+        raise NotImplementedError
 
     def initial_state(self, batch: int | tf.Tensor) -> list[tf.Tensor]:
-        """The state before the first event: a (B, units) tensor for each layer."""
-        return [tf.zeros([batch, self.architecture.units], self.compute_dtype)] * self.architecture.layers
+        """The state before the first event, a list of tensors, first axis the batch."""
+        raise NotImplementedError
+
+    def call(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+        return self.log_likelihood(inputs, self.initial_state(tf.shape(inputs["fields"])[0]), training)[0]
 
     def log_likelihood(
         self, inputs: dict[str, tf.Tensor], state: list[tf.Tensor], training: bool = False
@@ -292,12 +370,7 @@ class MelodyGRU(keras.Model):
         context = self.bag(tf.cast(inputs["context"], tf.int32))
         x = self.bag(tf.cast(inputs["previous"], tf.int32)) + before + context[:, :-1]
         at_onset = before + context[:, 1:]
-        h = self.drop_input(x, training=training)
-        end_state = []
-        for index in range(self.architecture.layers):
-            h, last = getattr(self, f"gru_{index}")(h, initial_state=[state[index]])
-            h = getattr(self, f"drop_{index}")(h, training=training)
-            end_state.append(last)
+        h, end_state = self._body(self.drop_input(x, training=training), state, training)
         chosen = self._chosen(inputs)
         logits = {}
         for field in self.vocabulary.fields:
@@ -370,13 +443,6 @@ class MelodyGRU(keras.Model):
         events = tf.reduce_sum(tf.cast(x["fields"][..., PROGRAM] >= 0, tf.float32))
         return -tf.reduce_sum(y_pred) / tf.maximum(events, 1.0)
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            **as_settings(self.vocabulary, self.architecture, self.card),
-            "seed": self.seed,
-        }
-
     def get_build_config(self) -> None:
         return None  # everything is built in __init__
 
@@ -395,29 +461,84 @@ class MelodyGRU(keras.Model):
         }
 
 
+@keras.saving.register_keras_serializable("melodygru")
+class MelodyGRU(EventModel):
+    """The model of a vocabulary's events; despite its name its cells are LSTMs if the architecture says so.
+
+    Called with a batch of windows (`Events.window`, stacked: a dict of arrays, first axes (B, T)), it returns the
+    log-likelihood of every field of every event, in nats: shape (B, T, 5), float32, the charge for places inside
+    wide time classes included; 0 where an event has no such field, and for padding.
+
+    Parameters
+    ----------
+    vocabulary, architecture, card : dict
+        Plain values, see `melodygru.checkpoint.as_settings`.
+    seed : int
+        Of the initial weights.
+    """
+
+    def __init__(
+        self,
+        vocabulary: dict[str, Any],
+        architecture: dict[str, Any],
+        card: dict[str, Any] | None = None,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(Vocabulary.from_dict(vocabulary), Architecture(**architecture), seed, **kwargs)
+        self.card = dict(card or {})
+
+    def _build_body(self, seeds: Iterator[int]) -> int:
+        a = self.architecture
+        for index in range(a.layers):
+            layer = CELLS[a.cell](
+                a.units,
+                return_sequences=True,
+                return_state=True,
+                kernel_initializer=_glorot(next(seeds)),
+                recurrent_initializer=keras.initializers.Orthogonal(seed=next(seeds)),
+                name=f"{a.cell}_{index}",
+            )
+            layer.build((None, None, a.units if index else a.embedding))
+            setattr(self, f"{a.cell}_{index}", layer)
+            setattr(self, f"drop_{index}", keras.layers.Dropout(a.drop_layer, noise_shape=ONE_MASK, seed=next(seeds)))
+        return a.units
+
+    def _body(
+        self, x: tf.Tensor, state: Sequence[tf.Tensor], training: bool = False
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        a, h, end_state = self.architecture, x, []
+        for index in range(a.layers):
+            first = a.states * index
+            h, *last = getattr(self, f"{a.cell}_{index}")(h, initial_state=list(state[first : first + a.states]))
+            h = getattr(self, f"drop_{index}")(h, training=training)
+            end_state += last
+        return h, end_state
+
+    def initial_state(self, batch: int | tf.Tensor) -> list[tf.Tensor]:
+        """The state before the first event: for each layer a (B, units) tensor; an LSTM has two, state and memory."""
+        a = self.architecture
+        return [tf.zeros([batch, a.units], self.compute_dtype)] * (a.layers * a.states)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            **as_settings(self.vocabulary, self.architecture, self.card),
+            "seed": self.seed,
+        }
+
+
 def _interval_class(semitones: tf.Tensor) -> tf.Tensor:
     """As `events.interval_class`."""
     widest = N_INTERVALS // 2
     return tf.clip_by_value(semitones, -widest, widest) + widest
 
 
-@contextlib.contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to, renamed to it at the end, so that `path` is never half-written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        yield aside
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
-
-
 def save(model: MelodyGRU, path: Path, card: dict[str, Any] | None = None) -> None:
     """Write a checkpoint, aside first and then renamed."""
     if card is not None:
         model.card = dict(card)
-    with written_aside(path) as aside:
+    with written_aside(path, make_folder=True) as aside:
         model.save(aside)
 
 

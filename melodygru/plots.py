@@ -12,7 +12,6 @@ import colorsys
 import contextlib
 import io
 import math
-import os
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from melodygru.errors import SettingError
+from melodygru.files import written_aside
 from melodygru.notes import DRUMS, NoteSequence
 
 if TYPE_CHECKING:
@@ -510,12 +510,5 @@ def _save(figure: Figure, path: Path) -> None:
     stream = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "melodygru"}), _missing_glyphs_allowed():
         figure.savefig(stream, format=suffix[1:], dpi=_DPI, metadata=metadata)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with written_aside(path, SettingError) as aside:
         aside.write_bytes(stream.getvalue())
-        aside.replace(path)
-    except OSError as error:
-        raise SettingError(f"cannot write {path}: {error.strerror or error}; choose another place") from error
-    finally:
-        with contextlib.suppress(OSError):
-            aside.unlink()

@@ -33,8 +33,9 @@ from melodygru import __version__
 from melodygru.checkpoint import Architecture, as_settings
 from melodygru.errors import SettingError, TrainingError
 from melodygru.events import INPUTS, PITCH, Events, Vocabulary, encode
+from melodygru.files import written_aside
 from melodygru.metrics import commonest_key_share
-from melodygru.model import MelodyGRU, load_model, save, written_aside
+from melodygru.model import MelodyGRU, load_model, save
 from melodygru.notes import DRUMS, N_PITCHES, Grid, NoteSequence, canonical, transpose
 
 UNKNOWN_SHARE = 0.2  # how often a piece condition is hidden in training, so that "unknown" is learned too
@@ -445,7 +446,7 @@ class Trainer:
         arrays |= {f"state_{i}": np.asarray(s) for i, s in enumerate(self.state)}
         about = {"position": dataclasses.asdict(self.position), "run": self._identity()}
         arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
-        with written_aside(self.resume_path) as aside, open(aside, "wb") as file:
+        with written_aside(self.resume_path, make_folder=True) as aside, open(aside, "wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
 
     def _identity(self) -> dict[str, Any]:
@@ -691,7 +692,7 @@ class _Log:
 
     def add(self, row: dict[str, float]) -> None:
         self._rows.append(row)
-        with written_aside(self.path) as aside, open(aside, "w", newline="") as file:
+        with written_aside(self.path, make_folder=True) as aside, open(aside, "w", newline="") as file:
             writer = csv.DictWriter(file, list(row))
             writer.writeheader()
             writer.writerows(self._rows)

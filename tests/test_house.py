@@ -22,6 +22,7 @@ PACKAGE = ROOT / "melodygru"
 # A room may import those above it.
 ROOMS = (
     "errors",
+    "files",
     "notes",
     "midi",
     "events",

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from melodygru import midi
 from melodygru.errors import MidiError
-from melodygru.midi import bulk, reading, writing
+from melodygru.midi import bulk, reading
 from melodygru.notes import DRUMS, METRE, NOTE, TEMPO, Grid, NoteSequence, canonical, quantize
 
 END = "00 FF 2F 00"  # end_of_track at once
@@ -717,8 +717,8 @@ def test_write_replaces_the_file_at_once(tmp_path, monkeypatch):
     def fail(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(writing.os, "replace", fail)
-    with pytest.raises(MidiError, match=r"cannot write .*song.mid: No space left on device"):
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(MidiError, match=r"cannot write .*song.mid: No space left on device; choose another place"):
         midi.write(piece([]), path)
     assert path.read_bytes() == midi.to_bytes(sequence, ["made in a test"])
     assert os.listdir(tmp_path) == ["song.mid"]

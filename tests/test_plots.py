@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import warnings
@@ -325,10 +326,10 @@ class TestFiles:
         path = tmp_path / "a.png"
         path.write_bytes(b"old")
 
-        def full(self, target):
+        def full(*args):
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(Path, "replace", full)
+        monkeypatch.setattr(os, "replace", full)
         with pytest.raises(SettingError, match="No space left on device"):
             plots.piano_roll(self.sequence, path)
         assert path.read_bytes() == b"old"

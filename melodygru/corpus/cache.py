@@ -36,6 +36,7 @@ import numpy as np
 
 from melodygru import midi, notes
 from melodygru.errors import NoteError
+from melodygru.files import written_aside
 from melodygru.notes import METRE, NOTE, TEMPO, Grid, NoteSequence
 
 CACHE_FORMAT = 1  # raise when the layout above changes
@@ -287,8 +288,8 @@ class Cache:
     def remember_folder(self, folder: Path, entries: dict[str, tuple[int, int, str]]) -> None:
         settled = time.time_ns() - FRESH_NS
         rows = [[path, *entry] for path, entry in entries.items() if entry[1] < settled]
-        with _guarded(str(self.root)):
-            write_aside(self.folder_file(folder), json.dumps(rows).encode())
+        with _guarded(str(self.root)), written_aside(self.folder_file(folder)) as aside:
+            aside.write_bytes(json.dumps(rows).encode())
 
     def corpus_folder(self, key: str) -> Path:
         return self.root / "corpora" / key
@@ -309,18 +310,6 @@ def _sweep(folder: Path) -> None:
                 continue  # another process was faster
             if old:
                 shutil.rmtree(candidate, ignore_errors=True)
-
-
-def write_aside(path: Path, data: bytes) -> None:
-    """Write a file so that it appears whole or not at all."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 class ArrayWriter:

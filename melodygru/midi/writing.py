@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import tempfile
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from melodygru.errors import MidiError
+from melodygru.files import written_aside
 from melodygru.midi.reading import DRUM_CHANNEL, MAX_DENOMINATOR_POWER, tick_limit
 from melodygru.notes import (
     DEFAULT_TEMPO,
@@ -169,21 +168,8 @@ def write(sequence: NoteSequence, path: Path | str, text: Sequence[str] = ()) ->
         The piece has no place in a MIDI file, or the path can't be written.
     """
     data = to_bytes(sequence, text)
-    path = Path(path)
-    try:
-        handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            umask = os.umask(0)
-            os.umask(umask)
-            os.chmod(aside, 0o666 & ~umask)  # mkstemp makes it private
-            os.replace(aside, path)
-        except BaseException:
-            os.unlink(aside)
-            raise
-    except OSError as error:
-        raise MidiError(f"cannot write {path}: {error.strerror or error}") from error
+    with written_aside(path, MidiError) as aside:
+        aside.write_bytes(data)
 
 
 def to_pretty_midi(sequence: NoteSequence) -> pretty_midi.PrettyMIDI:
