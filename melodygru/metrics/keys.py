@@ -1,4 +1,4 @@
-"""Style of pieces, measured from their notes."""
+"""Pitch classes and keys."""
 
 from __future__ import annotations
 
