@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import math
 import os
 import zipfile
 import zlib
@@ -27,6 +28,7 @@ from melodygru.events import Vocabulary
 
 CLASS_NAME = "MelodyGRU"
 SHIPPED = "starter.keras"
+CELLS = {"gru": 3, "lstm": 4}  # cell -> its gates, the candidate among them
 
 # What reading a damaged archive can raise: RuntimeError if a bit says "encrypted", NotImplementedError for a
 # compression that does not exist.
@@ -39,11 +41,12 @@ class Architecture:
 
     Parameters
     ----------
-    layers, units : the GRU stack
+    layers, units : the recurrent stack
     embedding : width of the embeddings, the GRU's input
     head : width of each head's hidden layer
     drop_input, drop_layer, drop_head : variational dropout (one mask for all steps) on the GRU's input and on each
         layer's output; dropout on the heads' hidden layers
+    cell : "gru" or "lstm"
     """
 
     layers: int
@@ -53,6 +56,16 @@ class Architecture:
     drop_input: float = 0.1
     drop_layer: float = 0.3
     drop_head: float = 0.3
+    cell: str = "gru"
+
+    def __post_init__(self) -> None:
+        if self.cell not in CELLS:
+            raise SettingError(f"cell {self.cell!r}: expected one of {', '.join(CELLS)}")
+
+    @property
+    def states(self) -> int:
+        """Arrays of (streams, units) that a layer carries from step to step: an LSTM's memory beside its output."""
+        return 2 if self.cell == "lstm" else 1
 
     @classmethod
     def preset(cls, name: str) -> Architecture:
@@ -90,7 +103,7 @@ class Checkpoint:
     card : dict
         What is known of the training: history, corpus, seed, versions, `recorded` (ISO 8601, UTC).
     weights : dict of name -> array, float32
-        Names as in `melodygru.model`: `bag`, `gru/0/kernel`, `head/shift/output/bias`, ...
+        Names as in `melodygru.model`: `bag`, `gru/0/kernel` (or `lstm/0/...`), `head/shift/output/bias`, ...
     """
 
     vocabulary: Vocabulary
@@ -153,7 +166,7 @@ def _naming(path: Path) -> Iterator[None]:
     """Within, whatever does not fit together is said with the checkpoint's name."""
     try:
         yield
-    except (*_DAMAGED, TypeError, AttributeError, NoteError) as error:
+    except (*_DAMAGED, TypeError, AttributeError, NoteError, SettingError) as error:
         raise CheckpointError(f"{path}: damaged, or written by another version of melodygru ({error})") from error
 
 
@@ -202,23 +215,60 @@ def as_settings(vocabulary: Vocabulary, architecture: Architecture, card: dict[s
     }
 
 
-def _weights(file: Any, architecture: Architecture, vocabulary: Vocabulary) -> dict[str, np.ndarray]:
-    """Keras's weight groups under this project's names; ValueError if one has not the size that the settings say."""
-    a, v = architecture, vocabulary
-    places: dict[str, tuple[str, tuple[int, ...]]] = {"bag": ("bag/vars/0", (v.n_context_ids, a.embedding))}
-    for layer in range(a.layers):
-        shapes = ((a.units if layer else a.embedding, 3 * a.units), (a.units, 3 * a.units), (2, 3 * a.units))
-        for index, part in enumerate(("kernel", "recurrent", "bias")):
-            places[f"gru/{layer}/{part}"] = (f"gru_{layer}/cell/vars/{index}", shapes[index])
+def count_parameters(vocabulary: Vocabulary, architecture: Architecture) -> int:
+    """Parameters of a model, without making it."""
+    return sum(math.prod(shape) for _, shape in _places(vocabulary, architecture).values())
+
+
+def count_shared_parameters(vocabulary: Vocabulary, embedding: int, head: int, width: int) -> int:
+    """Parameters of the embeddings, and of the heads of a body that gives them `width` features."""
+    return sum(math.prod(shape) for _, shape in _shared_places(vocabulary, embedding, head, width).values())
+
+
+def _shared_places(
+    vocabulary: Vocabulary, embedding: int, head: int, width: int
+) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Name of each weight of the bag and the heads -> Keras's group and the shape."""
+    v = vocabulary
+    places: dict[str, tuple[str, tuple[int, ...]]] = {"bag": ("bag/vars/0", (v.n_context_ids, embedding))}
     for field in v.fields:
         for part, group, inputs, outputs in (
-            ("hidden", "hidden", a.units + a.embedding, a.head),
-            ("output", "output_layer", a.head, v.n_outputs(field)),
+            ("hidden", "hidden", width + embedding, head),
+            ("output", "output_layer", head, v.n_outputs(field)),
         ):
             places[f"head/{field}/{part}/kernel"] = (f"head_{field}/{group}/vars/0", (inputs, outputs))
             places[f"head/{field}/{part}/bias"] = (f"head_{field}/{group}/vars/1", (outputs,))
         if field != "shift":
-            places[f"head/{field}/bag"] = (f"head_{field}/bag/vars/0", (v.head_blocks(field)["end"], a.head))
+            places[f"head/{field}/bag"] = (f"head_{field}/bag/vars/0", (v.head_blocks(field)["end"], head))
+    return places
+
+
+def layer_group(cell: str, index: int) -> str:
+    """Where the model keeps a recurrent layer: its attribute, and its group in the file.
+
+    Keras files an attribute whose name sorts after `layers` under `layers/...`, by class and order instead: an
+    LSTM's begins with another letter.
+    """
+    return f"gru_{index}" if cell == "gru" else f"cell_{index}"
+
+
+def _places(vocabulary: Vocabulary, architecture: Architecture) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Name of each weight -> Keras's group and the shape."""
+    a = architecture
+    places = _shared_places(vocabulary, a.embedding, a.head, a.units)
+    gates = CELLS[a.cell] * a.units
+    for layer in range(a.layers):
+        # A GRU's input and recurrent part have a bias each.
+        bias = (2, gates) if a.cell == "gru" else (gates,)
+        shapes = ((a.units if layer else a.embedding, gates), (a.units, gates), bias)
+        for index, part in enumerate(("kernel", "recurrent", "bias")):
+            places[f"{a.cell}/{layer}/{part}"] = (f"{layer_group(a.cell, layer)}/cell/vars/{index}", shapes[index])
+    return places
+
+
+def _weights(file: Any, architecture: Architecture, vocabulary: Vocabulary) -> dict[str, np.ndarray]:
+    """Keras's weight groups under this project's names; ValueError if one has not the size that the settings say."""
+    places = _places(vocabulary, architecture)
     weights = {name: np.asarray(file[path], np.float32) for name, (path, _) in places.items()}
     for name, (_, shape) in places.items():
         if weights[name].shape != shape:

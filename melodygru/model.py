@@ -22,7 +22,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from melodygru.checkpoint import Architecture, as_settings, read_settings
+from melodygru.checkpoint import Architecture, as_settings, layer_group, read_settings
 from melodygru.errors import CheckpointError
 from melodygru.events import DURATION, END, FIELDS, N_INTERVALS, PITCH, PROGRAM, SHIFT, TIMES, VOICE, Vocabulary, encode
 from melodygru.files import written_aside
@@ -500,7 +500,7 @@ class MelodyGRU(EventModel):
                 name=f"{a.cell}_{index}",
             )
             layer.build((None, None, a.units if index else a.embedding))
-            setattr(self, f"{a.cell}_{index}", layer)
+            setattr(self, layer_group(a.cell, index), layer)
             setattr(self, f"drop_{index}", keras.layers.Dropout(a.drop_layer, noise_shape=ONE_MASK, seed=next(seeds)))
         return a.units
 
@@ -510,7 +510,7 @@ class MelodyGRU(EventModel):
         a, h, end_state = self.architecture, x, []
         for index in range(a.layers):
             first = a.states * index
-            h, *last = getattr(self, f"{a.cell}_{index}")(h, initial_state=list(state[first : first + a.states]))
+            h, *last = getattr(self, layer_group(a.cell, index))(h, initial_state=list(state[first : first + a.states]))
             h = getattr(self, f"drop_{index}")(h, training=training)
             end_state += last
         return h, end_state

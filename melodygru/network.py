@@ -34,7 +34,7 @@ class Network:
         self.table = weights["bag"].copy()
         self.table[0] = 0.0  # id 0 adds nothing
         self.layers = [
-            tuple(weights[f"gru/{layer}/{part}"] for part in ("kernel", "recurrent", "bias"))
+            tuple(weights[f"{self.architecture.cell}/{layer}/{part}"] for part in ("kernel", "recurrent", "bias"))
             for layer in range(self.architecture.layers)
         ]
         hidden = [weights[f"head/{field}/hidden/kernel"] for field in fields]
@@ -56,8 +56,9 @@ class Network:
         }
 
     def initial_state(self, streams: int) -> list[np.ndarray]:
-        """The state before the first event: (streams, units) for each layer."""
-        return [np.zeros((streams, self.architecture.units), np.float32)] * self.architecture.layers
+        """The state before the first event: (streams, units) for each layer; an LSTM has two, state and memory."""
+        a = self.architecture
+        return [np.zeros((streams, a.units), np.float32)] * (a.layers * a.states)
 
     def bag(self, ids: np.ndarray) -> np.ndarray:
         """Sums of embeddings, (streams, embedding), of ids (streams, k)."""
@@ -71,21 +72,52 @@ class Network:
         previous : array, shape (streams, 5): ids of the event (see `Vocabulary.previous_ids`)
         before : array, shape (streams, n_before): ids known before the next event
         context : array, shape (streams, n_context): ids at the onset of the event; zeros at the start
-        state : list of arrays, shape (streams, units)
+        state : list of arrays, shape (streams, units), see `initial_state`
         """
         before_bag = self.bag(before)
         x = self.bag(previous) + before_bag + self.bag(context)
-        h, new_state = x, []
-        units = self.architecture.units
-        for (kernel, recurrent, bias), last in zip(self.layers, state, strict=True):
-            gates = h @ kernel + bias[0]
-            inner = last @ recurrent + bias[1]
-            zr = np.tanh(0.5 * (gates[:, : 2 * units] + inner[:, : 2 * units])) * 0.5 + 0.5
-            z, r = zr[:, :units], zr[:, units:]
-            candidate = np.tanh(gates[:, 2 * units :] + r * inner[:, 2 * units :])
-            h = candidate + z * (last - candidate)
-            new_state.append(h)
+        h, new_state = self.body(x, state)
         return Step(self, x, h, before_bag, new_state)
+
+    def body(self, x: np.ndarray, state: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+        """What the heads are given, (streams, units), of inputs (streams, embedding), and the state after them."""
+        h, new_state, n = x, [], self.architecture.states
+        cell = lstm_step if self.architecture.cell == "lstm" else gru_step
+        for index, weights in enumerate(self.layers):
+            after = cell(h, state[n * index : n * (index + 1)], *weights)
+            h = after[0]
+            new_state += after
+        return h, new_state
+
+
+def gru_step(
+    x: np.ndarray, state: list[np.ndarray], kernel: np.ndarray, recurrent: np.ndarray, bias: np.ndarray
+) -> list[np.ndarray]:
+    """A GRU layer's state, [(streams, units)], after inputs `x`; gates in the order z, r, candidate."""
+    (last,), units = state, len(recurrent)
+    gates = x @ kernel + bias[0]
+    inner = last @ recurrent + bias[1]
+    zr = _sigmoid(gates[:, : 2 * units] + inner[:, : 2 * units])
+    z, r = zr[:, :units], zr[:, units:]
+    candidate = np.tanh(gates[:, 2 * units :] + r * inner[:, 2 * units :])
+    return [candidate + z * (last - candidate)]
+
+
+def lstm_step(
+    x: np.ndarray, state: list[np.ndarray], kernel: np.ndarray, recurrent: np.ndarray, bias: np.ndarray
+) -> list[np.ndarray]:
+    """An LSTM layer's state and memory, each (streams, units), after inputs `x`; gates i, f, candidate, o."""
+    (last, memory), units = state, len(recurrent)
+    gates = x @ kernel + last @ recurrent + bias
+    i_f = _sigmoid(gates[:, : 2 * units])
+    candidate = np.tanh(gates[:, 2 * units : 3 * units])
+    memory = i_f[:, units:] * memory + i_f[:, :units] * candidate
+    return [_sigmoid(gates[:, 3 * units :]) * np.tanh(memory), memory]
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    """By way of tanh, which never overflows."""
+    return np.tanh(0.5 * x) * 0.5 + 0.5
 
 
 class Step:

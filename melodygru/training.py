@@ -469,7 +469,7 @@ class Trainer:
                 about = json.loads(saved["about"].tobytes())
                 run, position = about["run"], _Position(**about["position"])
                 arrays = [saved[f"array_{i}"] for i in range(len(self._arrays()))]
-                state = [saved[f"state_{i}"] for i in range(self.model.architecture.layers)]
+                state = [saved[f"state_{i}"] for i in range(len(self.state))]
         except FileNotFoundError:
             done = " (the run is finished: the checkpoint is there)" if self.output.exists() else ""
             raise TrainingError(f"{self.resume_path}: nothing to resume{done}; train without --resume") from None

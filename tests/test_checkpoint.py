@@ -48,18 +48,20 @@ def _with_settings(path, source, **changes):
 # -- reading
 
 
-@pytest.mark.parametrize(("name", "layers"), [("one", 1), ("many", 3), ("performance", 2)])
-def test_weights_are_those_of_keras(name, layers, tmp_path):
-    model = toys.model(name, layers)
+@pytest.mark.parametrize(
+    ("name", "layers", "cell"), [("one", 1, "gru"), ("many", 3, "gru"), ("performance", 2, "gru"), ("many", 2, "lstm")]
+)
+def test_weights_are_those_of_keras(name, layers, cell, tmp_path):
+    model = toys.model(name, layers, cell=cell)
     save(model, tmp_path / "toy.keras")
     read = checkpoint.read(tmp_path / "toy.keras")
     assert read.vocabulary == model.vocabulary
     assert read.architecture == model.architecture
     expected = {"bag": model.bag.table}
     for index in range(layers):
-        gru = getattr(model, f"gru_{index}")
-        for part, weight in zip(("kernel", "recurrent", "bias"), gru.trainable_variables, strict=True):
-            expected[f"gru/{index}/{part}"] = weight
+        layer = model.get_layer(f"{cell}_{index}")
+        for part, weight in zip(("kernel", "recurrent", "bias"), layer.trainable_variables, strict=True):
+            expected[f"{cell}/{index}/{part}"] = weight
     for field in model.vocabulary.fields:
         head = getattr(model, f"head_{field}")
         for part, layer in (("hidden", head.hidden), ("output", head.output_layer)):
@@ -71,7 +73,11 @@ def test_weights_are_those_of_keras(name, layers, tmp_path):
     for part, weight in expected.items():
         np.testing.assert_array_equal(read.weights[part], weight.numpy())
         assert read.weights[part].dtype == np.float32
-    assert read.n_parameters == sum(int(np.prod(v.shape)) for v in model.trainable_variables)
+    parameters = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
+    assert read.n_parameters == parameters == checkpoint.count_parameters(model.vocabulary, model.architecture)
+    a = model.architecture
+    shared = sum(int(np.prod(w.shape)) for part, w in expected.items() if not part.startswith(cell))
+    assert checkpoint.count_shared_parameters(model.vocabulary, a.embedding, a.head, a.units) == shared
 
 
 def test_the_card_comes_with_it(saved):
@@ -162,6 +168,8 @@ def test_another_model_is_named(tmp_path):
         {"architecture": {"layers": 1}},
         {"architecture": {"layers": 2, "units": 10, "embedding": 8, "head": 9, "wings": 2}},
         {"architecture": None},
+        {"architecture": {"layers": 2, "units": 10, "embedding": 8, "head": 9, "cell": "lstm"}},  # of a GRU
+        {"architecture": {"layers": 2, "units": 10, "embedding": 8, "head": 9, "cell": "rnn"}},
         {"architecture": {"layers": 3, "units": 10, "embedding": 8, "head": 9}},  # more layers than weights
         {"architecture": {"layers": 2, "units": 11, "embedding": 8, "head": 9}},  # of another size than the weights
     ],
@@ -261,6 +269,13 @@ def test_the_shipped_path_is_a_file_or_none():
     assert path is None or (path.name == checkpoint.SHIPPED and path.is_file())
 
 
+def test_a_checkpoint_from_before_there_were_lstms_holds_a_gru(saved, tmp_path):
+    settings = checkpoint.read_settings(saved)["architecture"]
+    assert settings.pop("cell") == "gru"
+    path = _with_settings(tmp_path / "old.keras", saved, architecture=settings)
+    assert checkpoint.read(path).architecture == checkpoint.read(saved).architecture
+
+
 # -- presets
 
 
@@ -271,6 +286,11 @@ def test_presets_grow(saved):
     assert Architecture.preset("tiny") is PRESETS["tiny"]
     with pytest.raises(SettingError, match="preset 'huge': expected one of tiny, small, base, large"):
         Architecture.preset("huge")
+
+
+def test_an_unknown_cell_is_refused():
+    with pytest.raises(SettingError, match="cell 'rnn': expected one of gru, lstm"):
+        Architecture(layers=1, units=2, embedding=2, head=2, cell="rnn")
 
 
 def test_dropout_falls_with_the_size_of_the_corpus():

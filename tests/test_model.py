@@ -15,17 +15,21 @@ from toys import VOCABULARIES
 from melodygru import training
 from melodygru.errors import CheckpointError
 from melodygru.events import DURATION, END, FIELDS, PITCH, PROGRAM, SHIFT, TIMES, VELOCITY, Vocabulary, encode
-from melodygru.model import GRU, Bag, MelodyGRU, load_model, save
+from melodygru.model import GRU, LSTM, Bag, MelodyGRU, load_model, save
 from melodygru.notes import DRUMS, NOTE, NoteSequence
 
 # -- the recurrence, against Keras's own
 
 
-def _pair(dtype, units=4, width=3, **options):
+STOCK = {GRU: keras.layers.GRU, LSTM: keras.layers.LSTM}
+cells = pytest.mark.parametrize("ours", [GRU, LSTM])
+
+
+def _pair(ours, dtype, units=4, width=3, **options):
     """Our layer and Keras's with the same random weights."""
     rng = np.random.default_rng(3)
     layers = [
-        cls(units, return_sequences=True, return_state=True, dtype=dtype, **options) for cls in (GRU, keras.layers.GRU)
+        cls(units, return_sequences=True, return_state=True, dtype=dtype, **options) for cls in (ours, STOCK[ours])
     ]
     for layer in layers:
         layer.build((None, None, width))
@@ -37,32 +41,36 @@ def _pair(dtype, units=4, width=3, **options):
 
 def _run(layer, x, state, to_outputs, to_state):
     """Outputs, last state, and gradients of a weighted sum of both."""
-    x, state = tf.constant(x), tf.constant(state)
+    x, state = tf.constant(x), [tf.constant(array) for array in state]
     with tf.GradientTape() as tape:
-        tape.watch([x, state])
-        outputs, last = layer(x, initial_state=[state])
-        loss = tf.reduce_sum(outputs * to_outputs) + tf.reduce_sum(last * to_state)
-    return [outputs, last, *tape.gradient(loss, [x, state, *layer.trainable_variables])]
+        tape.watch([x, *state])
+        outputs, *last = layer(x, initial_state=state)
+        loss = tf.reduce_sum(outputs * to_outputs)
+        loss += sum(tf.reduce_sum(array * weight) for array, weight in zip(last, to_state, strict=True))
+    return [outputs, *last, *tape.gradient(loss, [x, *state, *layer.trainable_variables])]
 
 
+@pytest.mark.parametrize(("cell", "states"), [(GRU, 1), (LSTM, 2)])
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("float64", 1e-8)])
 @pytest.mark.parametrize(("batch", "steps"), [(1, 1), (1, 7), (3, 1), (2, 5), (4, 19)])
-def test_the_recurrence_is_keras_own_in_value_state_and_every_gradient(dtype, tolerance, batch, steps):
+def test_the_recurrence_is_keras_own_in_value_state_and_every_gradient(dtype, tolerance, batch, steps, cell, states):
     rng = np.random.default_rng([batch, steps])
-    x, state = rng.normal(size=(batch, steps, 3)).astype(dtype), rng.normal(size=(batch, 4)).astype(dtype)
-    to_outputs, to_state = rng.normal(size=(batch, steps, 4)).astype(dtype), rng.normal(size=(batch, 4)).astype(dtype)
-    ours, stock = _pair(dtype)
+    x, to_outputs = (rng.normal(size=(batch, steps, width)).astype(dtype) for width in (3, 4))
+    state, to_state = rng.normal(size=(2, states, batch, 4)).astype(dtype)
+    ours, stock = _pair(cell, dtype)
     found = _run(ours, x, state, to_outputs, to_state)
     expected = _run(stock, x, state, to_outputs, to_state)
-    assert len(found) == 7  # outputs, state; gradients of input, state, kernel, recurrent kernel, bias
+    # Outputs, states; gradients of input, states, kernel, recurrent kernel, bias.
+    assert len(found) == 5 + 2 * states
     for value, right in zip(found, expected, strict=True):
         assert value.dtype == dtype
         np.testing.assert_allclose(value, right, rtol=tolerance, atol=tolerance)
     assert all(np.abs(right).max() > 1e-3 for right in expected)
 
 
-def test_the_recurrence_is_traced_once_for_any_batch_and_length():
-    ours, stock = _pair("float32")
+@cells
+def test_the_recurrence_is_traced_once_for_any_batch_and_length(ours):
+    ours, stock = _pair(ours, "float32")
     traces = []
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, 3]), tf.TensorSpec([None, 4])])
@@ -71,9 +79,9 @@ def test_the_recurrence_is_traced_once_for_any_batch_and_length():
         results = []
         for layer in (ours, stock):
             with tf.GradientTape() as tape:
-                outputs, last = layer(x, initial_state=[state])
-                loss = tf.reduce_sum(outputs**2) + tf.reduce_sum(last)
-            results.append([outputs, last, *tape.gradient(loss, layer.trainable_variables)])
+                outputs, *last = layer(x, initial_state=[state, 0.5 * state][: len(layer.state_size)])
+                loss = tf.reduce_sum(outputs**2) + tf.reduce_sum(last[-1])
+            results.append([outputs, *last, *tape.gradient(loss, layer.trainable_variables)])
         return results
 
     rng = np.random.default_rng(0)
@@ -87,35 +95,42 @@ def test_the_recurrence_is_traced_once_for_any_batch_and_length():
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("ours", "options"),
     [
-        {"go_backwards": True},
-        {"reset_after": False},
-        {"use_bias": False},
-        {"activation": "relu"},
-        {"recurrent_activation": "hard_sigmoid"},
+        (GRU, {"reset_after": False}),
+        *(
+            (cell, options)
+            for cell in STOCK
+            for options in (
+                {"go_backwards": True},
+                {"use_bias": False},
+                {"activation": "relu"},
+                {"recurrent_activation": "hard_sigmoid"},
+            )
+        ),
     ],
 )
-def test_what_the_fast_loop_does_not_do_is_left_to_keras(options):
+def test_what_the_fast_loop_does_not_do_is_left_to_keras(ours, options):
     x = np.random.default_rng(0).normal(size=(2, 6, 3)).astype("float32")
-    ours, stock = _pair("float32", **options)
+    ours, stock = _pair(ours, "float32", **options)
     for value, right in zip(ours(x), stock(x), strict=True):
         np.testing.assert_allclose(value, right, rtol=1e-5, atol=1e-6)
 
 
-def test_masked_steps_are_skipped_as_keras_skips_them():
+@cells
+def test_masked_steps_are_skipped_as_keras_skips_them(ours):
     x = np.random.default_rng(0).normal(size=(2, 6, 3)).astype("float32")
     mask = np.array([[1, 1, 1, 0, 0, 0], [1, 0, 1, 1, 0, 1]], bool)
-    ours, stock = _pair("float32")
+    ours, stock = _pair(ours, "float32")
     for value, right in zip(ours(x, mask=mask), stock(x, mask=mask), strict=True):
         np.testing.assert_allclose(value, right, rtol=1e-5, atol=1e-6)
     assert not np.allclose(ours(x, mask=mask)[1], ours(x)[1])
 
 
-def test_the_last_output_alone_is_the_state():
+@cells
+def test_the_last_output_alone_is_the_state(ours):
     x = np.random.default_rng(0).normal(size=(2, 6, 3)).astype("float32")
-    layer = GRU(4)
-    stock = keras.layers.GRU(4)
+    layer, stock = ours(4), STOCK[ours](4)
     stock.build(x.shape)
     layer.build(x.shape)
     stock.set_weights(layer.get_weights())
@@ -148,9 +163,9 @@ def _variants(piece):
                 yield t, column, NoteSequence(notes, piece.grid, length, piece.tempos, piece.metres)
 
 
-@pytest.mark.parametrize("name", ["one", "many", "performance"])
-def test_changing_a_note_changes_nothing_that_was_said_before_it(name):
-    vocabulary, model = VOCABULARIES[name], toys.model(name, 2)
+@pytest.mark.parametrize(("name", "cell"), [("one", "gru"), ("many", "gru"), ("performance", "gru"), ("one", "lstm")])
+def test_changing_a_note_changes_nothing_that_was_said_before_it(name, cell):
+    vocabulary, model = VOCABULARIES[name], toys.model(name, 2, cell=cell)
     base = toys.piece(vocabulary, seed=1, n=20)
     variants = list(_variants(base))
     encoded = [encode(base, vocabulary), *(encode(piece, vocabulary) for _, _, piece in variants)]
@@ -343,6 +358,23 @@ def test_padding_and_absent_fields_count_nothing():
     np.testing.assert_allclose(both[0, : len(short)], model(toys.batch([short])).numpy()[0], atol=1e-5)
 
 
+@pytest.mark.parametrize(("cell", "arrays_of_state"), [("gru", 2), ("lstm", 4)])
+def test_a_piece_heard_in_windows_is_the_piece_heard_at_once(cell, arrays_of_state):
+    vocabulary, model = VOCABULARIES["many"], toys.model("many", 2, cell=cell)
+    pieces = [encode(toys.piece(vocabulary, seed, 30), vocabulary) for seed in (0, 1)]
+    whole = model(toys.batch(pieces)).numpy()
+    state = model.initial_state(2)
+    assert [array.shape for array in state] == [(2, 10)] * arrays_of_state
+    parts = []
+    for start, stop in ((0, 1), (1, 14), (14, whole.shape[1])):
+        log_p, state = model.log_likelihood(toys.batch(pieces, start, stop), state)
+        parts.append(log_p.numpy())
+    np.testing.assert_allclose(np.concatenate(parts, 1), whole, atol=1e-5)
+    assert len(state) == arrays_of_state
+    forgotten = model.log_likelihood(toys.batch(pieces, 14, whole.shape[1]), model.initial_state(2))[0].numpy()
+    assert np.abs(forgotten - whole[:, 14:]).max() > 1e-3  # so that the state says something
+
+
 # -- a citizen of Keras
 
 
@@ -391,6 +423,16 @@ def test_the_loaded_model_is_the_saved_one(saved):
         assert model.vocabulary == VOCABULARIES["many"]
         assert model.card == {"recorded": "2026-01-01"}
         np.testing.assert_array_equal(model(inputs).numpy(), answer)
+
+
+def test_an_lstm_is_saved_and_loaded_too(tmp_path):
+    model = toys.model("many", 2, cell="lstm")
+    inputs = toys.batch([encode(toys.piece(VOCABULARIES["many"]), VOCABULARIES["many"])])
+    save(model, tmp_path / "lstm.keras")
+    loaded = load_model(tmp_path / "lstm.keras")
+    assert loaded.architecture.cell == "lstm"
+    np.testing.assert_array_equal(loaded(inputs).numpy(), model(inputs).numpy())
+    assert {layer.name for layer in loaded.layers} >= {"lstm_0", "lstm_1"}
 
 
 def test_a_checkpoint_holds_no_code(saved):

@@ -37,12 +37,13 @@ def _pieces(name):
     ]
 
 
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
 @pytest.mark.parametrize(
     ("name", "layers"),
     [("one", 1), ("one_loud", 2), ("many", 3), ("many", 1), ("styles", 2), ("performance", 2), ("ensemble", 3)],
 )
-def test_logits_are_those_of_the_keras_model_over_whole_pieces(name, layers):
-    model, network = toys.model(name, layers), toys.network(name, layers)
+def test_logits_are_those_of_the_keras_model_over_whole_pieces(name, layers, cell):
+    model, network = toys.model(name, layers, cell=cell), toys.network(name, layers, cell=cell)
     for events in _pieces(name):
         found = _logits(network, [events])
         expected, _ = model.logits(toys.batch([events]), model.initial_state(1))
@@ -56,9 +57,9 @@ def test_logits_are_those_of_the_keras_model_over_whole_pieces(name, layers):
             assert right[possible].std() > 0.05  # so that equality says something
 
 
-@pytest.mark.parametrize("name", ["many", "performance"])
-def test_several_streams_at_once_are_each_alone(name):
-    network, pieces = toys.network(name, 2), _pieces(name)
+@pytest.mark.parametrize(("name", "cell"), [("many", "gru"), ("performance", "gru"), ("many", "lstm")])
+def test_several_streams_at_once_are_each_alone(name, cell):
+    network, pieces = toys.network(name, 2, cell=cell), _pieces(name)
     together = _logits(network, pieces)
     for row, events in enumerate(pieces):
         alone = _logits(network, [events])
@@ -66,10 +67,12 @@ def test_several_streams_at_once_are_each_alone(name):
             np.testing.assert_allclose(together[field][row, : len(events)], values[0], atol=1e-5)
 
 
-def test_a_step_leaves_its_state_alone():
-    network = toys.network("many", 2)
+@pytest.mark.parametrize(("cell", "arrays_of_state"), [("gru", 2), ("lstm", 4)])
+def test_a_step_leaves_its_state_alone(cell, arrays_of_state):
+    network = toys.network("many", 2, cell=cell)
     inputs = toys.batch(_pieces("many")[:1])
-    state = [np.random.default_rng(i).normal(size=(1, 10)).astype(np.float32) for i in range(2)]
+    assert [array.shape for array in network.initial_state(3)] == [(3, 10)] * arrays_of_state
+    state = [np.random.default_rng(i).normal(size=(1, 10)).astype(np.float32) for i in range(arrays_of_state)]
     copies = [array.copy() for array in state]
     arrays = (inputs["previous"][:, 0], inputs["before"][:, 0], inputs["context"][:, 0])
     first, second = (network.step(*arrays, state) for _ in range(2))

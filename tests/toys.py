@@ -54,11 +54,11 @@ def piece(vocabulary, seed=0, n=24):
     return sequence_of(rows, longest + int(rng.integers(0, 9)), vocabulary.grid, [(0, *metre)])
 
 
-def new_model(vocabulary, layers=1, seed=0, units=10, end_bias=None, scale=0.3):
+def new_model(vocabulary, layers=1, seed=0, units=10, end_bias=None, scale=0.3, cell="gru"):
     """A model with random weights, biases too; `end_bias` is added to that of END, and makes times short."""
     from melodygru import training
 
-    sizes = Architecture(layers=layers, units=units, embedding=8, head=9)
+    sizes = Architecture(layers=layers, units=units, embedding=8, head=9, cell=cell)
     model = training.new_model(vocabulary, sizes, seed)
     rng = np.random.default_rng([seed, layers])
     for variable in model.trainable_variables:
@@ -75,9 +75,9 @@ def new_model(vocabulary, layers=1, seed=0, units=10, end_bias=None, scale=0.3):
 
 
 @functools.cache
-def model(name, layers=1, end_bias=None):
+def model(name, layers=1, end_bias=None, cell="gru"):
     """The model of one of VOCABULARIES; shared, so leave its weights as they are."""
-    return new_model(VOCABULARIES[name], layers, seed=layers, end_bias=end_bias)
+    return new_model(VOCABULARIES[name], layers, seed=layers, end_bias=end_bias, cell=cell)
 
 
 def network_of(keras_model):
@@ -91,9 +91,9 @@ def network_of(keras_model):
 
 
 @functools.cache
-def network(name, layers=1, end_bias=None):
+def network(name, layers=1, end_bias=None, cell="gru"):
     """The NumPy network of `model(...)`."""
-    return network_of(model(name, layers, end_bias))
+    return network_of(model(name, layers, end_bias, cell))
 
 
 def batch(encoded, start=0, stop=None):

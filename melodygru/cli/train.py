@@ -59,6 +59,12 @@ def _setting(name: str, **attributes: Any) -> Any:
     help="Size of the model; a larger one learns more and takes longer.",
 )
 @click.option(
+    "--cell",
+    type=click.Choice(["gru", "lstm"]),
+    show_default="gru",
+    help="Recurrent cell; melodygru compare measures which one suits your music.",
+)
+@click.option(
     "--minutes",
     type=click.FloatRange(0, 100_000, min_open=True),
     show_default="10, unless --epochs is given",
@@ -117,6 +123,7 @@ def train(
     output: Path | None,
     validation: Path | None,
     preset: str | None,
+    cell: str | None,
     minutes: float | None,
     epochs: float | None,
     seed: int,
@@ -142,6 +149,8 @@ def train(
         raise click.UsageError("--minutes and --epochs: give one of them")
     if start_from is not None and preset is not None:
         raise click.UsageError("--preset and --from: the checkpoint brings its size, leave --preset out")
+    if start_from is not None and cell is not None:
+        raise click.UsageError("--cell and --from: the checkpoint brings its cell, leave --cell out")
     if log_dir is not None and importlib.util.find_spec("tensorboard") is None:
         raise SettingError("--log-dir needs TensorBoard: pip install 'melodygru[tensorboard]'")
     output = _check_output(output or Path("checkpoints") / f"{midi_dir.resolve().name}.keras", resume, force)
@@ -158,7 +167,7 @@ def train(
         if not given["transpose"]:
             screen.say("most pieces stand in one key: they are not transposed (--transpose 5 does it all the same)")
     settings = training.Settings(epochs=epochs, minutes=minutes, seed=seed, mixed_precision=mixed_precision, **given)
-    model = _model(training, training_part, preset or "small", start_from, seed)
+    model = _model(training, training_part, preset or "small", cell or "gru", start_from, seed)
     trainer = training.Trainer(
         model,
         (training_part, [piece.style for piece in training_part.pieces]),
@@ -238,7 +247,7 @@ def _read(midi_dir: Path, validation: Path | None, grid: Any, seed: int) -> tupl
     return corpus, held_out, f"--validation {validation.resolve().name}"
 
 
-def _model(training: Any, corpus: Corpus, preset: str, start_from: Path | None, seed: int) -> Any:
+def _model(training: Any, corpus: Corpus, preset: str, cell: str, start_from: Path | None, seed: int) -> Any:
     """A new model for the corpus, or the one to fine-tune."""
     from melodygru.checkpoint import Architecture
     from melodygru.events import Vocabulary, representable
@@ -254,7 +263,8 @@ def _model(training: Any, corpus: Corpus, preset: str, start_from: Path | None, 
         return model
     styles = [piece.style for piece in corpus.pieces]
     vocabulary = Vocabulary.fit(zip(corpus, styles, strict=True), corpus.grid)
-    architecture = Architecture.preset(preset).for_corpus(sum(piece.n_notes for piece in corpus.pieces))
+    sizes = dataclasses.replace(Architecture.preset(preset), cell=cell)
+    architecture = sizes.for_corpus(sum(piece.n_notes for piece in corpus.pieces))
     return training.new_model(vocabulary, architecture, seed, corpus)
 
 
