@@ -15,6 +15,7 @@ from melodygru.cli import screen
 from melodygru.cli.evaluate import evaluate
 from melodygru.cli.generate import generate
 from melodygru.cli.inspect import inspect
+from melodygru.cli.judge import judge
 from melodygru.cli.play import play
 from melodygru.cli.train import train
 from melodygru.errors import MelodyGruError
@@ -93,5 +94,5 @@ def main() -> None:
     """
 
 
-for _command in (train, generate, evaluate, play, inspect):
+for _command in (train, generate, evaluate, judge, play, inspect):
     main.add_command(_command)

@@ -64,7 +64,7 @@ class Feature:
     width : int
         Length of the vector.
     unit : str
-        Of a value, with {time} for the unit of time.
+        Of a value, with {time} for the unit of time and {one} for one of it.
     needs_bars : bool
         Exists on a metrical grid alone.
     """
@@ -78,7 +78,7 @@ class Feature:
 
     def unit_on(self, grid: Grid) -> str:
         """The unit of a value on a grid."""
-        return self.unit.format(time="beat" if grid.is_metrical else "second")
+        return self.unit.format(**({"time": "beats", "one": "beat"} if grid.is_metrical else {"time": "s", "one": "s"}))
 
     def classes(self, grid: Grid) -> tuple[str, ...]:
         """Names of a histogram's classes, or of the rows (and columns) of a matrix; none for a value."""
@@ -96,7 +96,7 @@ FEATURES: dict[str, Feature] = {
     feature.name: feature
     for feature in (
         Feature("pitch_class_histogram", "pitch classes", "histogram", 12),
-        Feature("scale_degree_histogram", "pitch classes above the key", "histogram", 12),
+        Feature("scale_degree_histogram", "pitch classes in the key", "histogram", 12),
         Feature("pitch_class_transitions", "pitch class transitions", "transitions", 144),
         Feature("interval_histogram", "intervals", "histogram", len(INTERVALS)),
         Feature("mean_interval", "mean interval", unit="semitones"),
@@ -107,8 +107,8 @@ FEATURES: dict[str, Feature] = {
         Feature("note_length_histogram", "note lengths", "histogram", 12),
         Feature("note_length_transitions", "note length transitions", "transitions", 144),
         Feature("inter_onset_histogram", "inter-onset intervals", "histogram", 12),
-        Feature("mean_inter_onset", "mean inter-onset interval", unit="{time}s"),
-        Feature("note_density", "note density", unit="notes/{time}"),
+        Feature("mean_inter_onset", "mean inter-onset interval", unit="{time}"),
+        Feature("note_density", "note density", unit="notes/{one}"),
         Feature("note_count", "note count", unit="notes"),
         Feature("rest_share", "rests", unit="share"),
         Feature("groove_consistency", "groove consistency", unit="share", needs_bars=True),
