@@ -23,10 +23,11 @@ the events so far alone (and from the piece conditions, style and metre):
 
     previous[t] the fields of event t-1, or the start of the piece
     before[t]   known before event t: what followed the last time that the preceding 3, 6 or 12 events occurred
-                in this piece (recall), seen as a shift
+                in this piece (recall), and what came next a few fixed lags ago (echo), both seen as a shift
     context[t]  known once event t's onset is: conditions, place in the bar, the beat, the phrase and the chord,
-                the notes that sound or have just ended (who, since when, until when), and the recalled event's
-                program, pitch and duration where the shift agrees with it
+                the notes that sound or have just ended (who, since when, until when), the recalled event's program,
+                pitch and duration where the shift agrees with it, and the note that stood at this place those lags
+                ago, with its pitch, its interval to its program's last, and its duration
     voice[t]    known once event t's program is: that program's last two pitches and how long they lasted
     heard[t]    known before event t: how often each pitch class stood among the last 24 notes
 
@@ -48,6 +49,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -91,6 +93,10 @@ N_PLACES_IN_TIME = 7  # columns of the context before the sounding notes: condit
 N_CHORD_PLACES = 8
 N_SPANS = 40  # see `span_class`
 RECALL_ORDERS = (3, 6, 12)  # events that must agree before what followed them is recalled
+N_ECHOES = 6  # lags at which the model is told what stood there, at most
+ECHO_BEATS = 64  # the longest lag
+ECHO_GAIN = 0.01  # share of the notes that a lag must explain beyond the lags before it
+ECHO_NOTES = 10_000  # of the corpus that lags are chosen by, about
 N_INTERVALS = 127  # -63..63 semitones, wider ones count as these
 N_HEARD = 24  # notes that the pitch classes heard last are counted over
 OFTEN = 3  # times that a pitch class is heard often
@@ -181,6 +187,8 @@ class Vocabulary:
         Sounding notes told to the model, at most.
     recall : tuple of int
         Numbers of agreeing events after which the model is told what followed them.
+    echo : tuple of int
+        Lags in steps at which the model is told what stood there; those at which the corpus repeats itself most.
     """
 
     grid: Grid
@@ -194,6 +202,7 @@ class Vocabulary:
     longest: int = 0
     slots: int = 8
     recall: tuple[int, ...] = RECALL_ORDERS
+    echo: tuple[int, ...] = ()
 
     # -- plain values, for the checkpoint
 
@@ -208,8 +217,8 @@ class Vocabulary:
     def from_dict(cls, values: dict[str, Any]) -> Vocabulary:
         """The inverse of `as_dict`."""
         values = dict(values)
-        for name in ("programs", "velocities", "styles", "style_qpm", "recall"):
-            values[name] = tuple(values[name])
+        for name in ("programs", "velocities", "styles", "style_qpm", "recall", "echo"):
+            values[name] = tuple(values.get(name, ()))
         for name in ("metres", "style_metres"):
             values[name] = tuple((int(n), int(d)) for n, d in values[name])
         return cls(
@@ -309,6 +318,10 @@ class Vocabulary:
             "duration": self.n_places * TIMES.size,
             "velocity": N_VELOCITIES if self.models_velocity else 0,
             "motion": self.n_places * N_INTERVALS,
+            "echo_shift": len(self.echo) * N_SPANS,
+            "echo_note": len(self.echo) * self.n_places * N_PITCHES,
+            "echo_motion": len(self.echo) * N_INTERVALS,
+            "echo_duration": len(self.echo) * N_SPANS,
         }
         first, blocks = 1, {}
         for name, size in sizes.items():
@@ -324,12 +337,12 @@ class Vocabulary:
     @property
     def n_context(self) -> int:
         """Ids in one row of `context`."""
-        return N_PLACES_IN_TIME + 3 * self.slots + 2 * len(self.recall)
+        return N_PLACES_IN_TIME + 3 * self.slots + 2 * len(self.recall) + 3 * len(self.echo)
 
     @property
     def n_before(self) -> int:
         """Ids in one row of `before`."""
-        return len(self.recall)
+        return len(self.recall) + len(self.echo)
 
     def previous_ids(self, fields: np.ndarray, last: np.ndarray | int) -> np.ndarray:
         """Ids of events as the model hears them one step later.
@@ -447,6 +460,7 @@ class Vocabulary:
         style_tempos: dict[str, list[float]] = {}
         tempos: list[float] = []
         slots, longest = 4.0, 0
+        repeats = _Repeats(grid)
         for sequence, style in pieces:
             notes = sequence.notes
             if len(notes) == 0:
@@ -461,6 +475,7 @@ class Vocabulary:
                 style_metres.setdefault(style, Counter())[sequence.metre] += 1
             counts = _active_counts(notes["onset"] + notes["duration"], notes["onset"])
             slots = max(slots, float(np.quantile(counts, 0.98)))
+            repeats.add(notes)
         if not program_count.any():
             raise NoteError("no note in the corpus: nothing to make a vocabulary of")
         styles = tuple(sorted(style_tempos))
@@ -476,7 +491,47 @@ class Vocabulary:
             style_metres=tuple(_by_frequency(style_metres[style])[0] for style in styles),
             longest=longest,
             slots=min(MAX_SLOTS, int(math.ceil(slots))),
+            echo=repeats.lags(),
         )
+
+
+class _Repeats:
+    """At which lags the pieces of a corpus repeat their own notes, by a sample of them."""
+
+    def __init__(self, grid: Grid) -> None:
+        unit = max(1, round(float(grid.steps_per_beat) / 2)) if grid.is_metrical else 1  # half a beat, at least a step
+        longest = round(float(grid.steps_per_beat) * ECHO_BEATS) if grid.is_metrical else 0
+        self._lags = np.arange(unit, longest + 1, unit)
+        self._repeated: list[np.ndarray] = []  # of a piece: shape (lags, notes), whether the note stood there too
+        self._every, self._met = 1, 0
+
+    def add(self, notes: np.ndarray) -> None:
+        """Look at a piece, or at every second, fourth, ... once there are many."""
+        self._met += 1
+        if not len(self._lags) or self._met % self._every:
+            return
+        notes = notes[:ECHO_NOTES]
+        step = (N_PROGRAMS + 1) * N_PITCHES
+        key = np.sort(notes["onset"].astype(np.int64) * step + notes["program"] * N_PITCHES + notes["pitch"])
+        wanted = key - self._lags[:, None] * step
+        self._repeated.append(key[np.minimum(np.searchsorted(key, wanted), len(key) - 1)] == wanted)
+        if sum(repeated.shape[1] for repeated in self._repeated) > 2 * ECHO_NOTES:
+            self._repeated = self._repeated[1::2]
+            self._every *= 2
+
+    def lags(self) -> tuple[int, ...]:
+        """The lags that explain most notes, each beyond those before it; in rising order."""
+        chosen: list[int] = []
+        if self._repeated:
+            repeated = np.concatenate(self._repeated, 1)
+            for _ in range(N_ECHOES):
+                gain = repeated.mean(1)
+                best = int(gain.argmax())
+                if gain[best] < ECHO_GAIN:
+                    break
+                chosen.append(int(self._lags[best]))
+                repeated &= ~repeated[best]
+        return tuple(sorted(chosen))
 
 
 def _by_frequency(count: Counter[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
@@ -681,6 +736,29 @@ def encode(
         )
         context[has, column + 1] = blocks["recall_duration"] + level * N_SPANS + span_class(notes["duration"][source])
 
+    # Echo: the note that stood a lag before this one's place, and how long after the last note's place it came.
+    voice = _voice(program, pitch, span_class(notes["duration"]))
+    place_key = _place_keys(onset, program)
+    next_place = np.append(0, place_key + 1)  # after the note before
+    new_place = np.where(shift > 0, at.astype(np.int64) * _PLACES_AT_ONSET, next_place)
+    for level, lag in enumerate(vocabulary.echo):
+        has = 1 + np.flatnonzero(onset >= lag)
+        source = np.searchsorted(place_key, next_place[has] - lag * _PLACES_AT_ONSET)
+        before[has, len(vocabulary.recall) + level] = (
+            blocks["echo_shift"] + level * N_SPANS + span_class(onset[source] - onset[has - 1] + lag)
+        )
+        has = 1 + np.flatnonzero(at[1:] >= lag)
+        source = np.searchsorted(place_key, new_place[has] - lag * _PLACES_AT_ONSET)
+        there = onset[np.minimum(source, n - 1)] == at[has] - lag
+        has, source = has[there], source[there]
+        column = N_PLACES_IN_TIME + 3 * vocabulary.slots + 2 * len(vocabulary.recall) + 3 * level
+        context[has, column] = (
+            blocks["echo_note"] + (level * vocabulary.n_places + place[source]) * N_PITCHES + pitch[source]
+        )
+        motion = motion_class(pitch[source], voice[source, 0])
+        context[has, column + 1] = np.where(motion > 0, blocks["echo_motion"] + level * N_INTERVALS + motion - 1, 0)
+        context[has, column + 2] = blocks["echo_duration"] + level * N_SPANS + span_class(notes["duration"][source])
+
     # What may follow.
     in_chord = np.append(False, shift[1:] == 0)
     below = in_chord[:-1] & np.append(False, program[1:] == program[:-1]) if n else np.zeros(0, bool)
@@ -698,7 +776,6 @@ def encode(
     latest_end = np.append(0, np.maximum.accumulate(end)) if n else np.zeros(1, np.int64)
     limits[:, 2] = at >= latest_end
 
-    voice = _voice(program, pitch, span_class(notes["duration"]))
     return Events(
         fields=fields,
         charge=charge,
@@ -812,6 +889,17 @@ def _last_occurrence(codes: np.ndarray, order: int) -> np.ndarray:
     return found
 
 
+_PLACES_AT_ONSET = (N_PROGRAMS + 1) * (N_PITCHES + 1)  # a program class, and a number of notes
+
+
+def _place_keys(onset: np.ndarray, program: np.ndarray) -> np.ndarray:
+    """Each note's onset, program class and rank among its program's notes there, as one number that sorts alike."""
+    key = onset.astype(np.int64) * _PLACES_AT_ONSET + program * (N_PITCHES + 1)
+    index = np.arange(len(key))
+    begins = np.append(True, key[1:] != key[:-1])[: len(key)]
+    return key + index - np.maximum.accumulate(np.where(begins, index, 0))
+
+
 def _voice(program: np.ndarray, pitch: np.ndarray, span: np.ndarray) -> np.ndarray:
     """For each event what its program played last (see `Events.voice`); zeros for END. Shape (n + 1, 4)."""
     n = len(program)
@@ -874,18 +962,28 @@ class Context:
         self._voices: dict[int, tuple[int, int, int, int]] = {}
         self._classes: deque[int] = deque(maxlen=N_HEARD)  # pitch classes of the last notes; 12 for drums
         self._last: tuple[int, int, int] | None = None  # program class, pitch, onset of the last note
-        self._events: list[tuple[int, int, int, int]] = []  # shift, place, pitch, duration (steps)
+        self._events: list[tuple[int, int, int, int, int]] = []  # shift, place, pitch, duration (steps), motion class
+        self._place_keys: list[int] = []
         self._codes: list[int] = []
         self._seen: list[dict[int, int]] = [{} for _ in vocabulary.recall]
         self._recalled = [-1] * len(vocabulary.recall)
 
     def before(self) -> list[int]:
         """Ids known before the event's shift."""
-        base = self.vocabulary.blocks["recall_shift"]
-        return [
-            base + level * N_SPANS + _span(self._events[source][0]) if source >= 0 else 0
+        recall, echo = self.vocabulary.blocks["recall_shift"], self.vocabulary.blocks["echo_shift"]
+        ids = [
+            recall + level * N_SPANS + _span(self._events[source][0]) if source >= 0 else 0
             for level, source in enumerate(self._recalled)
         ]
+        for level, lag in enumerate(self.vocabulary.echo):
+            if self._last is not None and self.onset >= lag:
+                wanted = self._place_keys[-1] + 1 - lag * _PLACES_AT_ONSET
+                source = bisect_left(self._place_keys, wanted)
+                ahead = self._place_keys[source] // _PLACES_AT_ONSET - self.onset + lag
+                ids.append(echo + level * N_SPANS + _span(ahead))
+            else:
+                ids.append(0)
+        return ids
 
     def _full(self) -> bool:
         """Whether the last note's program has no pitch left above it."""
@@ -936,12 +1034,31 @@ class Context:
         row.extend([0] * (3 * (vocabulary.slots - len(active))))
         for level, source in enumerate(self._recalled):
             if source >= 0 and self._events[source][0] == self._shift:
-                _, place, pitch, duration = self._events[source]
+                _, place, pitch, duration, _ = self._events[source]
                 row.append(blocks["recall_note"] + (level * vocabulary.n_places + place) * N_PITCHES + pitch)
                 row.append(blocks["recall_duration"] + level * N_SPANS + _span(duration))
             else:
                 row.extend((0, 0))
+        for level, lag in enumerate(vocabulary.echo):
+            row.extend(self._echo(level, lag))
         return row
+
+    def _echo(self, level: int, lag: int) -> tuple[int, int, int]:
+        """Context ids of the note that stood `lag` steps before the event's place."""
+        keys, at = self._place_keys, self.onset
+        if self._last is None or at < lag:
+            return 0, 0, 0
+        wanted = (at * _PLACES_AT_ONSET if self._shift else keys[-1] + 1) - lag * _PLACES_AT_ONSET
+        source = bisect_left(keys, wanted)
+        if source == len(keys) or keys[source] // _PLACES_AT_ONSET != at - lag:
+            return 0, 0, 0
+        vocabulary, blocks = self.vocabulary, self.vocabulary.blocks
+        _, place, pitch, duration, motion = self._events[source]
+        return (
+            blocks["echo_note"] + (level * vocabulary.n_places + place) * N_PITCHES + pitch,
+            blocks["echo_motion"] + level * N_INTERVALS + motion - 1 if motion else 0,
+            blocks["echo_duration"] + level * N_SPANS + _span(duration),
+        )
 
     def _position(self, at: int) -> tuple[int, int]:
         """Position class in the bar and number of the bar."""
@@ -992,6 +1109,9 @@ class Context:
         self._active.append((program_class, pitch, at, at + duration))
         last = self.voice(program_class)
         self._voices[program_class] = (pitch + 1, last[0], _span(duration) + 1, last[2])
+        key = at * _PLACES_AT_ONSET + program_class * (N_PITCHES + 1)
+        stands = self._last is not None and self._last[0] == program_class and self._last[2] == at
+        self._place_keys.append(self._place_keys[-1] + 1 if stands else key)
         self._last = (program_class, pitch, at)
         code = program_class * N_PITCHES + pitch
         if self.vocabulary.grid.is_metrical:
@@ -999,7 +1119,8 @@ class Context:
             code = (code * TIMES.size + shift_class) * TIMES.size + duration_class
         code = ((code + 1) * _MIX) & _MASK
         self._codes.append(code ^ (code >> 29))
-        self._events.append((self._shift, self._place[program_class], pitch, duration))
+        motion = int(motion_class(np.int64(pitch), last[0]))
+        self._events.append((self._shift, self._place[program_class], pitch, duration, motion))
         for level, order in enumerate(self.vocabulary.recall):
             if len(self._codes) < order:
                 continue

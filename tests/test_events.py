@@ -141,9 +141,11 @@ def test_events_and_notes_determine_each_other(piece):
     st.sampled_from([(0, 40, DRUMS), (40, 41), (0,)]),
     st.sampled_from([((4, 4),), ((4, 4), (3, 4))]),
     st.integers(4, 6),
+    st.sampled_from([(), (1, 3, 8)]),
 )
-def test_both_forms_of_the_context_agree(piece, style, metre_known, programs, metres, slots):
-    check_context(piece, Vocabulary(GRID, programs, (80, 90), ("a", "b"), metres, slots=slots), style, metre_known)
+def test_both_forms_of_the_context_agree(piece, style, metre_known, programs, metres, slots, echo):
+    vocabulary = Vocabulary(GRID, programs, (80, 90), ("a", "b"), metres, slots=slots, echo=echo)
+    check_context(piece, vocabulary, style, metre_known)
 
 
 @settings(max_examples=50, deadline=None)
@@ -219,6 +221,44 @@ def test_recall_finds_what_followed_the_same_events():
     assert encoded.before[:, 0].tolist() == [0, 0, 0, 0, 0, 0, 0, first + 2, first + 10]
     recalled_note = encoded.context[7, -2] - vocabulary.blocks["recall_note"]
     assert recalled_note == 65
+
+
+def test_echo_tells_what_stood_a_lag_before():
+    piece = sequence_of(
+        [
+            (0, 2, 0, 60, 80),
+            (0, 2, 0, 64, 80),
+            (2, 6, 0, 65, 80),
+            (8, 2, 0, 60, 80),  # a lag of 8 after the chord of 60 and 64
+            (8, 2, 0, 67, 80),
+            (10, 3, 0, 65, 80),
+            (15, 1, 0, 72, 80),  # nothing began at 7
+        ],
+        length=16,
+    )
+    vocabulary = Vocabulary(GRID, (0,), (80,), recall=(), echo=(8,))
+    encoded = encode(piece, vocabulary)
+    shift = vocabulary.blocks["echo_shift"]
+    # Heard before each event: how far what came next stood then. After the chord's first note, its second (0).
+    assert encoded.before[:, 0].tolist() == [0, 0, 0, 0, shift + 0, shift + 2, shift + 6, shift + 1]
+    note, motion, duration = encoded.context[:, -3], encoded.context[:, -2], encoded.context[:, -1]
+    stood = np.array([60, 64, 65])
+    assert note.tolist() == [0, 0, 0, *(vocabulary.blocks["echo_note"] + stood), 0, vocabulary.blocks["echo_note"] + 60]
+    middle = vocabulary.blocks["echo_motion"] + events.N_INTERVALS // 2
+    assert motion.tolist() == [0, 0, 0, 0, middle + 4, middle + 1, 0, middle - 5]  # the first note had none before it
+    assert duration[3:6].tolist() == [vocabulary.blocks["echo_duration"] + steps for steps in (2, 2, 6)]
+
+
+def test_the_lags_of_a_corpus_are_those_at_which_it_repeats_itself():
+    random = np.random.default_rng(0)
+    pieces = []
+    for _ in range(20):
+        theme = [(int(at), 1, 0, int(random.integers(30, 100)), 80) for at in range(0, 24, 2)]
+        again = [(onset + 24, *rest) for onset, *rest in theme]
+        pieces.append((sequence_of([*theme, *again]), None))
+    assert Vocabulary.fit(pieces, GRID).echo[-1] == 24
+    other = [(sequence_of([(0, 1, 0, 60, 80)], grid=Grid.seconds(100)), None)]
+    assert Vocabulary.fit(other, Grid.seconds(100)).echo == ()
 
 
 def test_a_style_has_its_own_metre_and_tempo():
