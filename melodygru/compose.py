@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from melodygru import audio, checkpoint, midi, plots, sampling
+from melodygru.checkpoint import Checkpoint
 from melodygru.errors import MidiError, SettingError
 from melodygru.events import Vocabulary
 from melodygru.network import Network
@@ -60,7 +61,7 @@ class Composition(NoteSequence):
 
 
 def generate(
-    model: str | Path | None = None,
+    model: str | Path | Checkpoint | None = None,
     *,
     num_outputs: int = 1,
     seed: int | None = None,
@@ -77,13 +78,15 @@ def generate(
     metre: tuple[int, int] | None = None,
     primer: str | Path | NoteSequence | None = None,
     qpm: float | None = None,
+    on_start: Callable[[sampling.Plan], None] | None = None,
     on_note: Callable[[sampling.Note], None] | None = None,
 ) -> list[Composition]:
     """Compose new pieces with a trained model; TensorFlow is not needed.
 
     Parameters
     ----------
-    model : path of a `.keras` checkpoint; default: the newest in ./checkpoints, else the one that comes with melodygru
+    model : path of a `.keras` checkpoint, or what `melodygru.checkpoint.read` made of one; default: the newest in
+        ./checkpoints, else the one that comes with melodygru
     num_outputs : pieces, composed as one batch
     seed : the same checkpoint, settings and seed give the same pieces; default: a new one
     temperature, rhythm_temperature, pitch_temperature, top_k, top_p, min_p : see `sampling.Controls`
@@ -92,6 +95,7 @@ def generate(
     metre : time signature, (numerator, denominator)
     primer : a MIDI file or note sequence that the pieces begin with
     qpm : tempo, quarter notes per minute
+    on_start : called once with what is settled before the first note, see `sampling.Plan`
     on_note : called with each note as it is composed
 
     Returns
@@ -108,7 +112,9 @@ def generate(
     >>> piece, = melodygru.generate(bars=8, seed=1)  # doctest: +SKIP
     >>> piece.save("new.mid")  # doctest: +SKIP
     """
-    network = Network(checkpoint.read(checkpoint.find(Path(model) if model is not None else None)))
+    if not isinstance(model, Checkpoint):
+        model = checkpoint.read(checkpoint.find(Path(model) if model is not None else None))
+    network = Network(model)
     if seed is None:
         seed = secrets.randbits(32)
     if seed < 0:
@@ -127,6 +133,7 @@ def generate(
         metre=metre,
         primer=heard,
         qpm=qpm,
+        on_start=on_start,
         on_note=on_note,
     )
     return [Composition.of(piece, seed) for piece in pieces]

@@ -29,7 +29,7 @@ from melodygru.events import (
     representable,
 )
 from melodygru.network import Network, Step
-from melodygru.notes import NOTE, NoteSequence, steps_per_bar
+from melodygru.notes import NoteSequence, steps_per_bar
 
 MAX_NOTES = 20_000  # composed for a piece whose end is left to the model
 NEVER = 1 << 62  # steps
@@ -171,6 +171,71 @@ class Length:
         if bar is None:
             return max(1, round(self.seconds * float(grid.steps_per_second or 1)))
         return max(1, round(self.seconds * qpm / 60 * float(grid.steps_per_beat or 1) / bar)) * bar
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is settled about a batch of pieces before their first note.
+
+    Parameters
+    ----------
+    metre : time signature of what is composed, (numerator, denominator)
+    qpm : tempo, quarter notes per minute
+    start : step from which `length` counts: 0, or where the primer's last bar ends
+    bar : steps of a bar; None without a metrical grid
+    length : Length
+    steps : the length asked for, in steps; None where it was given in notes or is left to the model
+    limit : step at which the pieces are cut; None where notes are counted
+    """
+
+    metre: tuple[int, int]
+    qpm: float
+    start: int
+    bar: int | None
+    length: Length
+    steps: int | None
+    limit: int | None
+
+    @classmethod
+    def of(
+        cls,
+        vocabulary: Vocabulary,
+        length: Length | None = None,
+        *,
+        style: str | None = None,
+        metre: tuple[int, int] | None = None,
+        primer: NoteSequence | None = None,
+        qpm: float | None = None,
+    ) -> Plan:
+        """The plan of these settings, which mean and raise what they do in `compose`."""
+        v, length = vocabulary, length or Length()
+        if style is not None and style not in v.styles:
+            known = ", ".join(v.styles) if v.styles else "none"
+            raise SettingError(f"style {style!r}: this model knows {known}")
+        if metre is None:
+            metre = primer.metre if primer is not None else v.metre_of(style)
+        if min(metre) < 1:
+            raise SettingError("metre {}/{}: expected two numbers above 0".format(*metre))
+        if primer is not None and v.grid.is_metrical and metre != primer.metre:
+            raise SettingError("metre {}/{}: the primer's {}/{} goes on, leave metre out".format(*metre, *primer.metre))
+        if qpm is None:
+            qpm = primer.qpm if primer is not None else v.tempo_of(style)
+        if not 5 <= qpm <= 1000:
+            raise SettingError(f"qpm {qpm}: expected 5..1000 quarter notes per minute")
+        bar = steps_per_bar(v.grid, metre) if v.grid.is_metrical else None
+        start = 0
+        if primer is not None:
+            primer, _ = representable(primer, v)
+            start = primer.length
+            if bar is not None:
+                last = primer.metres[-1]
+                bar = steps_per_bar(v.grid, (int(last["numerator"]), int(last["denominator"])))
+                start = int(primer.bar_starts()[-1])
+        steps = length.steps(v, bar, qpm)
+        at_most = steps
+        if steps is None and length.notes is None and v.longest:
+            at_most = -(-v.longest // (bar or 1)) * (bar or 1)
+        return cls(metre, qpm, start, bar, length, steps, None if at_most is None else start + at_most)
 
 
 @dataclass(frozen=True)
@@ -421,6 +486,7 @@ def compose(
     metre: tuple[int, int] | None = None,
     primer: NoteSequence | None = None,
     qpm: float | None = None,
+    on_start: Callable[[Plan], None] | None = None,
     on_note: Callable[[Note], None] | None = None,
 ) -> list[NoteSequence]:
     """Compose `n` pieces as one batch; the i-th piece's randomness is the i-th child of `seed`.
@@ -432,6 +498,8 @@ def compose(
     primer : what the pieces begin with, on the vocabulary's grid; its metres hold on. `length` counts from the first
         bar line at its end or after it
     qpm : tempo to write; default: the primer's, else the vocabulary's
+    on_start : called once, when all is settled and nothing is composed
+    on_note : called with each note as it is composed
 
     Returns
     -------
@@ -448,36 +516,15 @@ def compose(
     v = network.vocabulary
     if n < 1:
         raise SettingError(f"num-outputs {n}: expected 1 or more")
-    if style is not None and style not in v.styles:
-        known = ", ".join(v.styles) if v.styles else "none"
-        raise SettingError(f"style {style!r}: this model knows {known}")
-    if metre is None:
-        metre = primer.metre if primer is not None else v.metre_of(style)
-    if min(metre) < 1:
-        raise SettingError("metre {}/{}: expected two numbers above 0".format(*metre))
-    if primer is not None and v.grid.is_metrical and metre != primer.metre:
-        raise SettingError("metre {}/{}: the primer's {}/{} goes on, leave metre out".format(*metre, *primer.metre))
-    if qpm is None:
-        qpm = primer.qpm if primer is not None else v.tempo_of(style)
-    if not 5 <= qpm <= 1000:
-        raise SettingError(f"qpm {qpm}: expected 5..1000 quarter notes per minute")
-    bar = steps_per_bar(v.grid, metre) if v.grid.is_metrical else None
-    length = length or Length()
-    start, heard = 0, np.zeros(0, NOTE)
+    plan = Plan.of(v, length, style=style, metre=metre, primer=primer, qpm=qpm)
+    length, limit = plan.length, plan.limit
     if primer is not None:
         primer, _ = representable(primer, v)
-        start, heard = primer.length, primer.notes
-        if bar is not None:
-            last = primer.metres[-1]
-            bar = steps_per_bar(v.grid, (int(last["numerator"]), int(last["denominator"])))
-            start = int(primer.bar_starts()[-1])
-    steps = length.steps(v, bar, qpm)
-    if steps is None and length.notes is None and v.longest:
-        steps = -(-v.longest // (bar or 1)) * (bar or 1)
-    limit = None if steps is None else start + steps
+    if on_start is not None:
+        on_start(plan)
 
     rngs = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(n)]
-    sampler = Sampler(network, rngs, controls, style=style, metre=metre, primer=primer)
+    sampler = Sampler(network, rngs, controls, style=style, metre=plan.metre, primer=primer)
     for note in notes(sampler, NEVER if length.notes is not None else limit, may_end=length == Length()):
         if length.notes is not None and len(sampler.rows[note.stream]) - sampler.n_heard >= length.notes:
             sampler.done[note.stream] = True
@@ -486,14 +533,15 @@ def compose(
 
     pieces = []
     for rows, end in zip(sampler.rows, sampler.ends, strict=True):
-        piece = decode(rows, v, length=end, qpm=qpm, metre=metre)
-        piece.notes[: len(heard)] = heard  # with the velocities that it came with
+        piece = decode(rows, v, length=end, qpm=plan.qpm, metre=plan.metre)
+        if primer is not None:
+            piece.notes[: len(primer)] = primer.notes  # with the velocities that it came with
         if limit is not None and end is None:
             piece = piece.crop(0, limit) if piece.length >= limit else replace(piece, length=limit)
-        elif end is None and bar is not None:
-            piece = replace(piece, length=start - (start - piece.length) // bar * bar)
+        elif end is None and plan.bar is not None:
+            piece = replace(piece, length=plan.start - (plan.start - piece.length) // plan.bar * plan.bar)
         if primer is not None and v.grid.is_metrical:
-            tempos = piece.tempos if qpm != primer.qpm else primer.tempos
+            tempos = piece.tempos if plan.qpm != primer.qpm else primer.tempos
             piece = replace(piece, metres=primer.metres, tempos=tempos)
         pieces.append(piece)
     return pieces

@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import hashlib
 import json
 import logging
 import os
@@ -20,7 +21,7 @@ import toys
 from click.testing import CliRunner, Result
 from conftest import Trained, tune
 
-from melodygru import __version__, audio, checkpoint, midi
+from melodygru import __version__, audio, checkpoint, compose, midi, sampling
 from melodygru.cli import main, screen
 from melodygru.cli import play as play_module  # noqa: F401  the module is patched by its name
 from melodygru.notes import quantize
@@ -366,6 +367,26 @@ def test_every_file_says_how_it_was_made(call: Callable[..., Result], trained: T
     assert "temperature 1.0" in texts[1] and "bars 2" in texts[1] and "metre 3/4" in texts[1]
 
 
+def test_a_file_names_the_model_and_primer_that_were_read(
+    call: Callable[..., Result], trained: Trained, song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "live.keras"
+    path.write_bytes(trained.path.read_bytes())
+    digests = [hashlib.sha256(file.read_bytes()).hexdigest()[:16] for file in (path, song)]
+    composed = compose.generate
+
+    def replaced_meanwhile(*arguments: Any, **settings: Any) -> Any:
+        for file in (path, song):
+            file.write_bytes(b"another")
+        return composed(*arguments, **settings)
+
+    monkeypatch.setattr(compose, "generate", replaced_meanwhile)
+    call("generate", "--model", path, "--primer", song, "--bars", 1, "--seed", 1, "-o", ".")
+    texts = [m.text for m in mido.MidiFile(tmp_path / "live-1-1.mid").tracks[0] if m.type == "text"]
+    assert f"model sha256 {digests[0]}, seed 1" in texts[0]
+    assert texts[1].endswith(f"primer sha256 {digests[1]}")
+
+
 def test_metre_tempo_and_style(call: Callable[..., Result], trained: Trained, tmp_path: Path) -> None:
     options = ("--bars", 2, "--seed", 1, "--metre", "3/4", "--qpm", 90, "--style", "low", "-o", ".")
     result = call("generate", "--model", trained.path, *options)
@@ -397,17 +418,29 @@ def test_music_without_a_beat_has_no_metre_and_no_tempo(call: Callable[..., Resu
         (["--primer", "missing.mid"], "missing.mid: cannot open the file: No such file or directory"),
         (["--primer", "text.mid"], "text.mid: not a MIDI file"),
         (["--primer", "silent.mid"], "silent.mid holds no note: expected a piece to go on from"),
-        (["--bars", "1", "-o", "song.mid"], "song.mid: File exists"),
+        (
+            ["--bars", "1", "-o", "song.mid"],
+            "--output-dir song.mid: File exists; expected a folder, or a name for a new one",
+        ),
+        (["--bars", "1", "-o", "song.mid/new"], "--output-dir song.mid/new: Not a directory; expected a folder"),
         (["--temperature", "nan"], "temperature nan: expected 0..10"),
     ],
 )
-def test_what_generate_refuses(
-    call: Callable[..., Result], trained: Trained, song: Path, tmp_path: Path, options: list[str], line: str
+def test_what_generate_refuses_before_it_composes(
+    call: Callable[..., Result],
+    trained: Trained,
+    song: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    line: str,
 ) -> None:
     (tmp_path / "text.mid").write_text("no music")
     mido.MidiFile(tracks=[mido.MidiTrack()]).save(tmp_path / "silent.mid")
+    monkeypatch.setattr(sampling.Sampler, "step", lambda *_: pytest.fail("composing has begun"))
     model = [] if "--model" in options else ["--model", str(trained.path)]
     assert complaint(call("generate", *model, *options, code=1)).startswith(line)
+    assert not (tmp_path / "generated").exists()
 
 
 def test_generate_without_any_checkpoint(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -479,6 +512,26 @@ def test_composing_shows_its_progress(
     assert "composing: 1 notes\n" in call("generate", "--model", trained.path, "--seed", 1).stderr
 
 
+def test_progress_by_hand() -> None:
+    from melodygru.cli.generate import _Progress
+
+    shown: list[str] = []
+    line: Any = SimpleNamespace(show=lambda text: shown.append(text()), elapsed_s=3.0)
+    for length, steps in ((sampling.Length(bars=4), 64), (sampling.Length(notes=4), None), (sampling.Length(), None)):
+        progress = _Progress(line, 2)
+        progress.start(sampling.Plan((4, 4), 120.0, 32, 16, length, steps, None))
+        for stream, onset in ((0, 48), (1, 64)):
+            progress.add(sampling.Note(stream, onset, 4, 0, 60, 80))
+    assert shown == [
+        "composing: 1 notes, 12%, 0:21 left",  # a quarter of one piece of two, after 3 s
+        "composing: 2 notes, 38%, 0:05 left",
+        "composing: 1 notes, 12%, 0:21 left",  # one note of eight
+        "composing: 2 notes, 25%, 0:09 left",
+        "composing: 1 notes",
+        "composing: 2 notes",
+    ]
+
+
 # -- evaluate
 
 
@@ -515,7 +568,7 @@ def test_evaluate_prints_a_table(call: Callable[..., Result], trained: Trained, 
     [
         (["missing", "--model", "{model}"], "missing: no such file or folder"),
         ([".", "--model", "missing.keras"], "missing.keras: no such checkpoint"),
-        (["song.mid", "--model", "{model}", "--per-note", "no/x.csv"], "no/.x.csv"),
+        (["song.mid", "--model", "{model}", "--per-note", "no/x.csv"], "no/x.csv: No such file or directory"),
     ],
 )
 def test_what_evaluate_refuses(

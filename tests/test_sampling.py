@@ -12,7 +12,18 @@ from melodygru import midi, sampling
 from melodygru.errors import SettingError
 from melodygru.events import END, TIMES, Vocabulary, encode
 from melodygru.notes import DRUMS, NOTE, NoteSequence, quantize
-from melodygru.sampling import Controls, Length, Sampler, compose, keep_min_p, keep_top_k, keep_top_p, softmax
+from melodygru.sampling import (
+    Controls,
+    Length,
+    Note,
+    Plan,
+    Sampler,
+    compose,
+    keep_min_p,
+    keep_top_k,
+    keep_top_p,
+    softmax,
+)
 
 P = np.array([[0.1, 0.4, 0.2, 0.3]])
 LOGITS = np.log(P).astype(np.float32)
@@ -320,6 +331,26 @@ def test_on_note_hears_every_note_as_it_is_composed():
         told = [(n.onset, n.duration, n.program, n.pitch, n.velocity) for n in heard if n.stream == stream]
         assert told == piece.notes.tolist()
     assert len(heard) > 10
+
+
+def test_the_plan_is_told_before_the_first_note():
+    told = []
+    compose(Fake(ONE, **BEATS), 2, length=Length(bars=2), on_start=told.append, on_note=told.append)
+    assert told[0] == Plan((4, 4), 120, 0, 16, Length(bars=2), 32, 32)
+    assert [type(each) for each in told[1:]] == [Note] * 2 * 7  # onsets 4, 8, ..., 28 in two pieces
+
+
+def test_a_plan_by_hand():
+    assert Plan.of(ONE) == Plan((4, 4), 120, 0, 16, Length(), None, None)
+    longest = dataclasses.replace(ONE, longest=33)  # two bars and a step: three bars
+    assert Plan.of(longest) == Plan((4, 4), 120, 0, 16, Length(), None, 48)
+    counted = Plan.of(longest, Length(notes=9), metre=(3, 4), qpm=90)
+    assert counted == Plan((3, 4), 90, 0, 12, Length(notes=9), None, None)
+    # a primer of 20 steps: the length counts from the bar line at 32, the tempo is the primer's
+    primer = toys.sequence_of([(16, 4, 0, 60, 80)])
+    assert Plan.of(longest, Length(bars=2), primer=primer) == Plan((4, 4), 120, 32, 16, Length(bars=2), 32, 64)
+    live = Plan.of(VOCABULARIES["performance"], Length(seconds=1.5))
+    assert (live.start, live.bar, live.steps, live.limit) == (0, None, 150, 150)
 
 
 # -- seeds

@@ -13,12 +13,11 @@ import click
 from melodygru import __version__
 from melodygru.cli import options, screen
 from melodygru.cli.play import sound, to_port
-from melodygru.errors import AudioError
+from melodygru.errors import AudioError, SettingError
 
 if TYPE_CHECKING:
     from melodygru.compose import Composition
-    from melodygru.events import Vocabulary
-    from melodygru.sampling import Note
+    from melodygru.sampling import Note, Plan
 
 MAX_OUTPUTS = 1000
 
@@ -159,7 +158,8 @@ def generate(
     path = checkpoint.find(model)
     if seed is None:
         seed = secrets.randbits(32)
-    vocabulary = checkpoint.read_vocabulary(path)
+    loaded, model_digest = checkpoint.read(path), _sha256(path)
+    vocabulary = loaded.vocabulary
     screen.say(f"model {screen.name(path)}, seed {seed}")
     if not vocabulary.grid.is_metrical:
         for option, value in (("--metre", settings["metre"]), ("--qpm", qpm)):
@@ -167,25 +167,30 @@ def generate(
                 screen.warn(f"{option} has no effect: this model's music is in seconds, without a beat")
     elif settings["metre"] is not None and settings["metre"] not in vocabulary.metres:
         screen.warn("{}/{} is a metre that this model was not trained on".format(*settings["metre"]))
-    heard = None
+    heard = primer_digest = None
     if primer is not None:
         with options.naming(primer):
-            heard = compose.read_primer(primer, vocabulary)
+            heard, primer_digest = compose.read_primer(primer, vocabulary), _sha256(primer)
     lengths: dict[str, Any] = {"bars": bars, "seconds": seconds, "notes": notes}
     with screen.ProgressLine() as line:
-        progress = _Progress(line, vocabulary, num_outputs, lengths, settings, heard, qpm)
+        progress = _Progress(line, num_outputs)
+
+        def start(plan: Plan) -> None:
+            _make_folder(output_dir)
+            progress.start(plan)
+
         pieces = compose.generate(
-            path,
+            loaded,
             num_outputs=num_outputs,
             seed=seed,
             primer=heard,
             qpm=qpm,
+            on_start=start,
             on_note=progress.add,
             **lengths,
             **settings,
         )
-    stamp = _stamp(path, primer, seed, num_outputs, {**settings, **lengths, "qpm": qpm})
-    output_dir.mkdir(parents=True, exist_ok=True)
+    stamp = _stamp(model_digest, primer_digest, seed, num_outputs, {**settings, **lengths, "qpm": qpm})
     paths = _write(pieces, output_dir, f"{path.stem}-{seed}", stamp)
     made = [_describe(piece, file) for piece, file in zip(pieces, paths, strict=True)]
     problems = _accompany(pieces, paths, made, wav=wav, png=png, play=play_it, port=port, as_json=as_json)
@@ -196,65 +201,62 @@ def generate(
 class _Progress:
     """How far a batch of pieces is, from the notes composed so far."""
 
-    def __init__(
-        self,
-        line: screen.ProgressLine,
-        vocabulary: Vocabulary,
-        n: int,
-        lengths: dict[str, Any],
-        settings: dict[str, Any],
-        primer: Any,
-        qpm: float | None,
-    ) -> None:
-        from melodygru.notes import steps_per_bar
-        from melodygru.sampling import Length
-
-        metre = settings["metre"] or (primer.metre if primer is not None else vocabulary.metre_of(settings["style"]))
-        bar = steps_per_bar(vocabulary.grid, metre) if vocabulary.grid.is_metrical else None
-        qpm = qpm or (primer.qpm if primer is not None else vocabulary.tempo_of(settings["style"]))
+    def __init__(self, line: screen.ProgressLine, n: int) -> None:
         self._line, self._count = line, 0
-        self._start = primer.length if primer is not None else 0
-        self._steps = Length(**lengths).steps(vocabulary, bar, qpm)
-        self._notes = None if lengths["notes"] is None else lengths["notes"] * n
         self._onsets = [0] * n
+
+    def start(self, plan: Plan) -> None:
+        """Begin."""
+        self._plan = plan
+        self._onsets = [plan.start] * len(self._onsets)
 
     def add(self, note: Note) -> None:
         """A note more."""
         self._count += 1
-        self._onsets[note.stream] = note.onset - self._start
+        self._onsets[note.stream] = note.onset
         self._line.show(self._text)
 
     def _text(self) -> str:
-        share = None
-        if self._notes is not None:
-            share = self._count / self._notes
-        elif self._steps is not None:
-            share = sum(min(max(0.0, onset / self._steps), 1.0) for onset in self._onsets) / len(self._onsets)
+        plan, n, share = self._plan, len(self._onsets), None
+        if plan.length.notes is not None:
+            share = self._count / (plan.length.notes * n)
+        elif plan.steps is not None:
+            share = sum(min(max(0.0, (onset - plan.start) / plan.steps), 1.0) for onset in self._onsets) / n
         text = f"composing: {self._count:,} notes"
         if share:
             text += f", {share:.0%}, {screen.left(self._line.elapsed_s * (1 / share - 1))}"
         return text
 
 
+def _make_folder(folder: Path) -> None:
+    """Make the folder for the files, or refuse it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingError(
+            f"--output-dir {screen.name(folder)}: {error.strerror or error}; expected a folder, or a name for a new one"
+        ) from error
+
+
 def _stamp(
-    model: Path, primer: Path | None, seed: int, n: int, settings: dict[str, Any]
+    model: str, primer: str | None, seed: int, n: int, settings: dict[str, Any]
 ) -> Callable[[int], Sequence[str]]:
-    """What every file says of how it was made: the contents that it follows from, not their names."""
+    """What every file says of how it was made: the hashes of what it follows from, not their names."""
     if settings["metre"] is not None:
         settings = {**settings, "metre": "{}/{}".format(*settings["metre"])}
     made_with = [f"{name.replace('_', '-')} {value}" for name, value in settings.items() if value is not None]
     if primer is not None:
-        made_with.append(f"primer sha256 {_sha256(primer)}")
-    model_digest = _sha256(model)
+        made_with.append(f"primer sha256 {primer}")
 
     def text(index: int) -> Sequence[str]:
-        of = f"melodygru {__version__}, model sha256 {model_digest}, seed {seed}, piece {index + 1} of {n}"
+        of = f"melodygru {__version__}, model sha256 {model}, seed {seed}, piece {index + 1} of {n}"
         return [of, ", ".join(made_with)]
 
     return text
 
 
 def _sha256(path: Path) -> str:
+    """The first 16 digits of a file's hash."""
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
