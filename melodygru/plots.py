@@ -584,6 +584,7 @@ def _draw_distances(axes: Axes, comparison: Comparison, unit: str) -> None:
     axes.set_ylim(bottom=0)
     axes.set_yticks([])
     _plain(axes)
+    axes.locator_params(axis="x", nbins=6)
     axes.set_xlabel("distance between two pieces" + (f", {unit}" if unit else ""), fontsize=7.5, color=_MUTED)
     axes.legend(
         loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, frameon=False, fontsize=7.5, handlelength=2.2,
@@ -621,13 +622,18 @@ def _draw_values(axes: Axes, comparison: Comparison, unit: str) -> None:
     axes.set_xlim(low - 0.02 * (high - low), high + 0.02 * (high - low))
     axes.set_ylim(bottom=0)
     _plain(axes)
+    axes.locator_params(axis="x", nbins=6)
     axes.set_xlabel(unit, fontsize=7.5, color=_MUTED)
     axes.set_ylabel("share of the pieces", fontsize=7.5, color=_MUTED, labelpad=2)
     _legend_above(axes)
 
 
 def _legend_above(axes: Axes) -> None:
+    """The legend, right above the axes, real before generated."""
+    handles, labels = axes.get_legend_handles_labels()
+    shown = sorted(zip(labels, handles, strict=True), key=lambda entry: entry[0], reverse=True)
     axes.legend(
+        [handle for _, handle in shown], [label for label, _ in shown],
         loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, frameon=False, fontsize=7.5, borderaxespad=0.1,
         labelcolor=_INK,
     )  # fmt: skip
