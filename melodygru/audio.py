@@ -31,6 +31,7 @@ from melodygru import midi
 from melodygru.errors import AudioError
 from melodygru.files import written_aside
 from melodygru.notes import DRUMS, N_PITCHES, NoteSequence
+from melodygru.wording import clock
 
 SAMPLE_RATE = 44_100  # samples a second, unless another is asked for
 SAMPLE_RATES = (8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 88_200, 96_000)
@@ -602,13 +603,6 @@ def _interrupts_ignored() -> Iterator[None]:
 
 
 # ---- position -------------------------------------------------------------------------------------------------
-
-
-def clock(seconds: float) -> str:
-    """Whole seconds as `0:12`, `59:59` or `1:02:03`."""
-    minutes, second = divmod(int(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
 def position_line(position_s: float, total_s: float, width: int) -> str:

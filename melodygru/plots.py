@@ -23,6 +23,7 @@ from melodygru.errors import SettingError
 from melodygru.files import written_aside
 from melodygru.metrics import Comparison, Densities
 from melodygru.notes import DRUMS, Grid, NoteSequence
+from melodygru.wording import clock, counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -377,11 +378,10 @@ def _time_label(sequence: NoteSequence) -> str:
 
 def _draw_heading(figure: Figure, sequence: NoteSequence, title: str | None, width: float, height: float) -> None:
     """The title, and beneath it what the piece is."""
-    minutes, seconds = divmod(round(sequence.seconds), 60)
     facts = [program_name(sequence.programs[0])] if len(sequence.programs) == 1 else []
     if sequence.grid.is_metrical:
         facts += [f"{sequence.metre[0]}/{sequence.metre[1]}", f"{sequence.qpm:.0f} qpm"]
-    facts += [f"{minutes}:{seconds:02}", f"{len(sequence)} note{'' if len(sequence) == 1 else 's'}"]
+    facts += [clock(round(sequence.seconds)), counted(len(sequence), "note")]
     x = _LEFT / width
     y = (height - 0.25 - (_TITLE if title else 0.0)) / height
     if title:

@@ -208,7 +208,7 @@ def test_time_left(seconds: float, text: str) -> None:
     [
         (["missing"], "missing: no such file or folder; give a folder of MIDI files"),
         (["empty"], "empty holds no MIDI files"),
-        (["broken"], "none of the 1 MIDI files in broken can be used (the first, x.mid: the file is empty)"),
+        (["broken"], "broken holds 1 MIDI file and none can be used (the first, x.mid: the file is empty)"),
         (["one"], "one holds 1 usable piece, expected at least 2: add more MIDI files"),
         (["one", "--output", "x.h5"], "--output x.h5: expected a name that ends in .keras"),
         (["one", "--output", "there.keras"], "there.keras exists: choose another --output, or replace it with --force"),
@@ -508,8 +508,8 @@ def test_composing_shows_its_progress(
 ) -> None:
     monkeypatch.setattr(screen, "SHOWN_AFTER_S", -1.0)
     monkeypatch.setattr(screen.ProgressLine.__init__, "__defaults__", (-1.0,))
-    assert "composing: 1 notes, 10%" in call("generate", "--model", trained.path, "--notes", 10).stderr
-    assert "composing: 1 notes\n" in call("generate", "--model", trained.path, "--seed", 1).stderr
+    assert "composing: 1 note, 10%" in call("generate", "--model", trained.path, "--notes", 10).stderr
+    assert "composing: 1 note\n" in call("generate", "--model", trained.path, "--seed", 1).stderr
 
 
 def test_progress_by_hand() -> None:
@@ -523,11 +523,11 @@ def test_progress_by_hand() -> None:
         for stream, onset in ((0, 48), (1, 64)):
             progress.add(sampling.Note(stream, onset, 4, 0, 60, 80))
     assert shown == [
-        "composing: 1 notes, 12%, 0:21 left",  # a quarter of one piece of two, after 3 s
+        "composing: 1 note, 12%, 0:21 left",  # a quarter of one piece of two, after 3 s
         "composing: 2 notes, 38%, 0:05 left",
-        "composing: 1 notes, 12%, 0:21 left",  # one note of eight
+        "composing: 1 note, 12%, 0:21 left",  # one note of eight
         "composing: 2 notes, 25%, 0:09 left",
-        "composing: 1 notes",
+        "composing: 1 note",
         "composing: 2 notes",
     ]
 
@@ -703,7 +703,7 @@ def test_inspect_a_checkpoint(call: Callable[..., Result], trained: Trained) -> 
         and rows["styles"] == "high, low"
         and rows["unmodelled"] == ("program, velocity")
     )
-    assert rows["model"].startswith("1 GRU layers of 128 units, ") and "11 pieces, 352 notes" in rows["trained on"]
+    assert rows["model"].startswith("1 GRU layer of 128 units, ") and "11 pieces, 352 notes" in rows["trained on"]
     assert rows["seed"] == "3" and f"melodygru {__version__}" in rows["versions"]
     about = json.loads(call("inspect", trained.path, "--json").stdout)
     assert about["kind"] == "checkpoint" and about["architecture"]["units"] == 128

@@ -23,6 +23,7 @@ PACKAGE = ROOT / "melodygru"
 ROOMS = (
     "errors",
     "files",
+    "wording",
     "notes",
     "midi",
     "events",

@@ -14,6 +14,7 @@ from melodygru import __version__
 from melodygru.cli import options, screen
 from melodygru.cli.play import sound, to_port
 from melodygru.errors import AudioError, SettingError
+from melodygru.wording import clock, counted
 
 if TYPE_CHECKING:
     from melodygru.compose import Composition
@@ -222,7 +223,7 @@ class _Progress:
             share = self._count / (plan.length.notes * n)
         elif plan.steps is not None:
             share = sum(min(max(0.0, (onset - plan.start) / plan.steps), 1.0) for onset in self._onsets) / n
-        text = f"composing: {self._count:,} notes"
+        text = f"composing: {counted(self._count, 'note')}"
         if share:
             text += f", {share:.0%}, {screen.left(self._line.elapsed_s * (1 / share - 1))}"
         return text
@@ -340,10 +341,8 @@ def _accompany(
 
 
 def _print(about: dict[str, Any]) -> None:
-    from melodygru.audio import clock
-
-    bars = "" if about["bars"] is None else f"{about['bars']:,} bars, "
-    screen.result(f"{screen.name(about['midi'])}  {about['notes']:,} notes, {bars}{clock(about['seconds'])}")
+    bars = "" if about["bars"] is None else f"{counted(about['bars'], 'bar')}, "
+    screen.result(f"{screen.name(about['midi'])}  {counted(about['notes'], 'note')}, {bars}{clock(about['seconds'])}")
     for kind in ("wav", "png"):
         if about[kind] is not None:
             screen.result(screen.name(about[kind]))

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from melodygru.cli import options, screen
+from melodygru.wording import clock, counted
 
 
 @click.command()
@@ -91,18 +92,17 @@ def _midi(path: Path) -> dict[str, Any]:
 
 
 def _midi_rows(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    from melodygru.audio import clock
     from melodygru.notes import Grid
     from melodygru.plots import note_name
 
-    tracks = f"{about['tracks']:,} track{'' if about['tracks'] == 1 else 's'}"
+    tracks = counted(about["tracks"], "track")
     yield "MIDI file", f"{screen.name(about['path'])}, type {about['type']}, {tracks}, {about['division']}"
     yield "notes", f"{about['notes']:,}"
     yield "length", f"{clock(about['seconds'])}, {about['beats']:,.1f} beats"
     yield "tempo", f"{about['qpm']:.1f} quarter notes per minute{_changes(about['tempos'])}"
     yield "metre", about["metre"] + _changes(about["metres"])
     for item in about["programs"]:
-        yield "program", f"{item['program']} {item['name']}: {item['notes']:,} notes"
+        yield "program", f"{item['program']} {item['name']}: {counted(item['notes'], 'note')}"
     if about["notes"]:
         low, high = about["pitch_low"], about["pitch_high"]
         yield "pitches", f"{low}..{high} ({note_name(low)}..{note_name(high)})"
@@ -114,7 +114,7 @@ def _midi_rows(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _changes(marks: int) -> str:
-    return "" if marks == 1 else f", {marks - 1:,} change{'' if marks == 2 else 's'} later"
+    return "" if marks == 1 else f", {counted(marks - 1, 'change')} later"
 
 
 # -- a checkpoint
@@ -144,7 +144,8 @@ def _checkpoint_rows(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
     size, v, card = about["architecture"], about["vocabulary"], about["card"]
     yield "checkpoint", screen.name(about["path"])
-    yield "model", f"{size['layers']} GRU layers of {size['units']} units, {about['parameters']:,} parameters"
+    layers = counted(size["layers"], f"{size['cell'].upper()} layer")
+    yield "model", f"{layers} of {size['units']} units, {about['parameters']:,} parameters"
     yield "grid", Grid.parse(v["grid"]).describe()
     yield "programs", ", ".join(f"{program} {program_name(program)}" for program in v["programs"])
     yield "styles", ", ".join(v["styles"]) or "none"
@@ -153,10 +154,11 @@ def _checkpoint_rows(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "fields", ", ".join(about["fields"])
     yield "unmodelled", ", ".join(about["unmodelled"]) or "nothing"
     if corpus := card.get("corpus"):
-        yield "trained on", f"{corpus['name']}: {corpus['pieces']:,} pieces, {corpus['notes']:,} notes"
+        held = f"{counted(corpus['pieces'], 'piece')}, {counted(corpus['notes'], 'note')}"
+        yield "trained on", f"{corpus['name']}: {held}"
         yield "fingerprint", corpus["fingerprint"]
     if validation := card.get("validation"):
-        yield "judged by", f"{validation['pieces']:,} pieces ({validation['from']})"
+        yield "judged by", f"{counted(validation['pieces'], 'piece')} ({validation['from']})"
     if history := card.get("history"):
         best = min(history, key=lambda row: row["validation_nats_per_note"])
         yield (

@@ -10,6 +10,7 @@ import click
 
 from melodygru.cli import options, screen
 from melodygru.errors import SettingError
+from melodygru.wording import counted
 
 if TYPE_CHECKING:
     from melodygru.corpus import Corpus
@@ -240,7 +241,7 @@ def described(sets: dict[str, Any], grid: Grid) -> Iterator[tuple[str, str]]:
 
 
 def _pieces(about: dict[str, Any]) -> str:
-    text = f"{about['pieces']:,} piece{'' if about['pieces'] == 1 else 's'}"
+    text = counted(about["pieces"], "piece")
     return text + (f", {about['skipped']:,} skipped" if about["skipped"] else "")
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from melodygru.wording import clock
+
 if TYPE_CHECKING:
     from melodygru.corpus import Corpus
     from melodygru.notes import NoteSequence
@@ -60,9 +62,7 @@ def name(path: Path | str) -> str:
 
 def left(seconds: float) -> str:
     """A remaining time: `0:07 left`, `1:02:03 left`."""
-    minutes, second = divmod(max(0, round(seconds)), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02}:{second:02} left" if hours else f"{minute}:{second:02} left"
+    return f"{clock(max(0, round(seconds)))} left"
 
 
 class ProgressLine:

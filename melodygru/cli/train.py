@@ -12,6 +12,7 @@ import click
 
 from melodygru.cli import options, screen, tensorflow
 from melodygru.errors import SettingError
+from melodygru.wording import counted
 
 if TYPE_CHECKING:
     from melodygru.corpus import Corpus
@@ -178,7 +179,7 @@ def train(
         log_dir,
     )
     screen.say(
-        f"{model.count_params():,} parameters; {len(training_part):,} pieces to learn, "
+        f"{model.count_params():,} parameters; {counted(len(training_part), 'piece')} to learn, "
         f"{len(held_out):,} held out ({held_out_from})"
     )
     if resume:
@@ -344,7 +345,7 @@ def _finish(training: Any, trainer: Any, output: Path, held_out: Corpus, corpus:
         return
     screen.result(
         f"held out    {found.nats_per_note:.4f} nats per note, {found.nats_per_step:.4f} per step "
-        f"({found.pieces:,} pieces, {found.notes:,} notes)"
+        f"({counted(found.pieces, 'piece')}, {counted(found.notes, 'note')})"
     )
     for label, path in paths.items():
         screen.result(f"{label:<12}{screen.name(path)}")

@@ -35,6 +35,7 @@ from melodygru.corpus.pieces import Corpus, Piece
 from melodygru.corpus.report import FileRecord, Report, Tally
 from melodygru.errors import CorpusError, MelodyGruError, SettingError
 from melodygru.notes import Grid, quantize
+from melodygru.wording import counted
 
 FEW_FILES = 32  # up to here reading in this process is faster than starting others
 BATCH = 16  # files read at a time: what an interruption costs
@@ -165,7 +166,7 @@ def _intake(
     if not kept:
         first = records[0]
         raise CorpusError(
-            f"none of the {len(records):,} MIDI files in {folder} can be used (the first, {first.path}: "
+            f"{folder} holds {counted(len(records), 'MIDI file')} and none can be used (the first, {first.path}: "
             f"{first.reason}); give a folder with readable MIDI files that hold notes"
         )
     total = done + len(kept)

@@ -13,6 +13,7 @@ from melodygru.corpus.cache import digest_of
 from melodygru.corpus.report import Report
 from melodygru.errors import CorpusError, SettingError
 from melodygru.notes import Grid, NoteSequence
+from melodygru.wording import counted
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def require_pieces(corpus: Corpus, n: int) -> None:
         skipped = corpus.report.skipped
         reason = f" ({len(skipped)} skipped; the first, {skipped[0].path}: {skipped[0].reason})" if skipped else ""
         raise CorpusError(
-            f"{corpus.report.folder} holds {len(corpus)} usable piece{'' if len(corpus) == 1 else 's'}{reason}, "
+            f"{corpus.report.folder} holds {counted(len(corpus), 'usable piece')}{reason}, "
             f"expected at least {n}: add more MIDI files"
         )
 

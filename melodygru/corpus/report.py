@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from melodygru.notes import DRUMS, Grid, NoteSequence
+from melodygru.wording import counted
 
 WIDTH = 100  # columns of the table
 SHOWN = 20  # skipped files listed on screen; the JSON form lists all
@@ -89,7 +90,7 @@ class Report:
         rows = [
             ("folder", self.folder),
             ("files", f"{len(self.files):,}: {self.kept:,} kept, {len(skipped):,} skipped"),
-            ("notes", f"{self.notes:,} in {_clock(self.seconds)} (h:mm:ss), {self.beats:,.0f} beats"),
+            ("notes", f"{self.notes:,} in {_clock(self.seconds)} (h:mm:ss), {counted(round(self.beats), 'beat')}"),
             ("grid", f"{grid.describe()} ({_evidence(self.grid_evidence)})"),
             ("steps", f"{self.steps:,}"),
             (
@@ -144,7 +145,7 @@ def _evidence(evidence: Mapping[str, Any]) -> str:
     if decided == "given":
         return "as asked"
     if decided == "no beat":
-        return f"found; {evidence['metrical_pieces']:,} of {evidence['pieces']:,} pieces keep to a beat"
+        return f"found; {evidence['metrical_pieces']:,} of {counted(evidence['pieces'], 'piece')} with a steady beat"
     shares = ", ".join(f"{n}: {share:.1%}" for n, share in evidence["onsets"].items() if int(n) <= 12)
     ends = "; the ends of notes ask for it" if decided == "ends" else ""
     return f"found; onsets on n steps per beat, chance taken out: {shares}{ends}"

@@ -24,6 +24,7 @@ from melodygru.notes import (
     canonical,
     tidy_marks,
 )
+from melodygru.wording import counted
 
 MAX_TICKS = 2**27  # 134 million: 38 hours at 480 ticks per beat and 120 qpm
 MAX_BEATS = 2**20  # 145 hours at 120 qpm; the smaller limit holds when a beat has few ticks
@@ -131,7 +132,7 @@ def parse_chunks(data: bytes) -> Header:
     if start < 0:
         raise MidiError(f"not a MIDI file: begins with {data[:4]!r}, expected b'MThd'")
     if len(data) < start + 14:
-        raise MidiError(f"truncated header: {len(data) - start} bytes, expected at least 14")
+        raise MidiError(f"truncated header: {counted(len(data) - start, 'byte')}, expected at least 14")
     size, kind, _, division = struct.unpack_from(">IHHH", data, start + 4)
     if size < 6:
         raise MidiError(f"header of {size} bytes: expected at least 6")
