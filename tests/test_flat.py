@@ -160,6 +160,23 @@ def test_padding_and_missing_fields_cost_nothing_and_windows_join(name):
     np.testing.assert_allclose(np.concatenate(parts, 1), whole, atol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["one", "many"])
+def test_each_step_is_told_the_token_before_it(name):
+    vocabulary, model = VOCABULARIES[name], flat_model(name)
+    events = encode(toys.piece(vocabulary, 2), vocabulary)
+    inputs = {name: tf.cast(values, tf.int32) for name, values in toys.batch([events]).items()}
+    found = model._token_ids(inputs, inputs["voice"]).numpy()[0, :, :, 0]
+    # What the events model hears of a note at the next one, the flat model hears a token at a time.
+    shift, note, duration, velocity, _ = events.previous.T
+    last = velocity if vocabulary.models_velocity else duration
+    assert found[0, 0] == vocabulary.blocks["start"]
+    np.testing.assert_array_equal(found[1:, 0], last[1:])
+    np.testing.assert_array_equal(found[:-1, 1], shift[1:])
+    program = [events.fields[:, PROGRAM] + model.blocks["program"]] if vocabulary.models_program else []
+    later = [*program, np.append(note[1:], 0), *([np.append(duration[1:], 0)] if vocabulary.models_velocity else [])]
+    np.testing.assert_array_equal(found[:, 2:], np.stack(later, 1))
+
+
 @pytest.mark.parametrize("position", ["pitch", "duration"])
 def test_a_step_sees_the_same_from_a_pitch_as_a_head_does(position):
     vocabulary, model = VOCABULARIES["many"], flat_model("many")
