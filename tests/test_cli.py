@@ -552,7 +552,7 @@ def test_lossy_notes_are_counted(call: Callable[..., Result], trained: Trained, 
     figures = json.loads(result.stdout)
     assert figures["pieces"] == 1 and figures["skipped"] == 1 and figures["notes"] == 2 and figures["steps"] == 2
     assert figures["lossy_notes"] == 1 + 1  # merged, and given another program
-    assert "warning: skipped silent.mid: no notes" in result.stderr
+    assert f"warning: {folder}: skipped silent.mid: no notes\n" in result.stderr
 
 
 def test_evaluate_prints_a_table(call: Callable[..., Result], trained: Trained, song: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from melodygru.cli import options, screen, tensorflow
+from melodygru.cli.reading import read
 from melodygru.files import written_aside
 
 if TYPE_CHECKING:
@@ -45,16 +46,11 @@ def evaluate(midi_dir: Path, model: Path | None, per_note: Path | None, as_json:
     melodygru evaluate other_dir/ --model checkpoints/mine.keras --json --per-note notes.csv
     """  # fmt: skip
     from melodygru import checkpoint
-    from melodygru.corpus import intake
 
     path = checkpoint.find(model)
     screen.say(f"model {screen.name(path)}")
     grid = checkpoint.read_vocabulary(path).grid
-    with screen.ProgressLine() as line:
-        progress = line.count(f"reading {screen.name(midi_dir)}")
-        corpus = intake(midi_dir, grid=grid, deduplicate=False, progress=progress)
-    for file in corpus.report.skipped:
-        screen.warn(f"skipped {screen.name(file.path)}: {file.reason}")
+    corpus = read(midi_dir, grid)
     training, _ = tensorflow.start()
     loaded = training.load_model(path)
     with screen.ProgressLine() as line, _rows(per_note) as write:

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from melodygru.cli import options, screen
+from melodygru.cli.reading import read
 from melodygru.wording import clock, counted
 
 
@@ -42,10 +43,7 @@ def inspect(path: Path, as_json: bool) -> None:
 
 def _folder(path: Path) -> Any:
     """The intake report."""
-    from melodygru.corpus import intake
-
-    with screen.ProgressLine() as line:
-        return intake(path, progress=line.count(f"reading {screen.name(path)}")).report
+    return read(path, deduplicate=True, warnings=0).report  # its table says which files were skipped
 
 
 # -- a MIDI file

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from melodygru.cli import options, screen
+from melodygru.cli.reading import read
 from melodygru.errors import SettingError
 from melodygru.wording import counted
 
@@ -70,14 +71,14 @@ def judge(
 
     if html is not None and html.suffix.lower() not in (".html", ".htm"):
         raise SettingError(f"--html {html}: expected a name that ends in .html")
-    real = _read(against, None, deduplicate=True)
+    real = read(against, deduplicate=True)
     require_pieces(real, 2)
-    generated = _read(generated_dir, real.grid)
+    generated = read(generated_dir, real.grid)
     require_pieces(generated, 2)
     _warn_of_common(generated, real, "they are copies")
     other = None
     if reference is not None:
-        other = _read(reference, real.grid)
+        other = read(reference, real.grid)
         require_pieces(other, 2)
         _warn_of_common(other, real, "they make the reference too good")
 
@@ -103,18 +104,6 @@ def judge(
         screen.result(text)
     if html is not None:
         screen.result(f"{'page':<11}{screen.name(html)}")
-
-
-def _read(folder: Path, grid: Grid | None, deduplicate: bool = False) -> Corpus:
-    """A folder's pieces, and a line about each file that is none."""
-    from melodygru.corpus import intake
-
-    with screen.ProgressLine() as line:
-        progress = line.count(f"reading {screen.name(folder)}")
-        corpus = intake(folder, grid=grid, deduplicate=deduplicate, progress=progress)
-    for file in corpus.report.skipped:
-        screen.warn(f"skipped {screen.name(folder / file.path)}: {file.reason}")
-    return corpus
 
 
 def _warn_of_common(pieces: Corpus, real: Corpus, verdict: str) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from melodygru.cli import options, screen, tensorflow
+from melodygru.cli.reading import read
 from melodygru.errors import SettingError
 from melodygru.wording import counted
 
@@ -223,20 +224,15 @@ def _grid(text: str, start_from: Path | None) -> Any:
 
 def _read(midi_dir: Path, validation: Path | None, grid: Any, seed: int) -> tuple[Corpus, Corpus, str]:
     """The corpus to learn, the corpus to be judged by, and where that came from."""
-    from melodygru.corpus import intake, overlap, require_pieces, split
+    from melodygru.corpus import overlap, require_pieces, split
 
-    with screen.ProgressLine() as line:
-        corpus = intake(midi_dir, grid=grid, progress=line.count(f"reading {screen.name(midi_dir)}"))
+    corpus = read(midi_dir, grid, deduplicate=True, warnings=0)  # the table says which files were skipped
     screen.say(corpus.report.table())
     require_pieces(corpus, 2)
     if validation is None:
         train, held_out = split(corpus, HELD_OUT, seed)
         return train, held_out, f"a tenth of the pieces, seed {seed}"
-    with screen.ProgressLine() as line:
-        progress = line.count(f"reading {screen.name(validation)}")
-        held_out = intake(validation, grid=corpus.grid, progress=progress, deduplicate=False)
-    for file in held_out.report.skipped[:SHOWN]:
-        screen.warn(f"{screen.name(validation)}: skipped {screen.name(file.path)}: {file.reason}")
+    held_out = read(validation, corpus.grid, warnings=SHOWN)
     common = overlap(corpus, held_out)
     if common:
         screen.warn(
