@@ -16,8 +16,8 @@ to note of a line, over rests too.
 Sources
 -------
 Yang and Lerch, "On the evaluation of generative models in music", Neural Computing and Applications 32, 2020: pitch
-count, pitch range, pitch class histogram and transition matrix, mean interval, note count, mean inter-onset interval,
-note length histogram (its twelve classes) and transition matrix.
+count, pitch range, pitch class histogram and transition matrix, mean interval, note count (of a piece, and of a bar),
+mean inter-onset interval, note length histogram (its twelve classes) and transition matrix.
 Dong, Chen, McAuley and Berg-Kirkpatrick, "MusPy: a toolkit for symbolic music generation", ISMIR 2020: polyphony,
 scale consistency, groove consistency (between neighbouring bars), entropy of the pitch class histogram.
 Wu and Yang, "The Jazz Transformer on the front line", ISMIR 2020: grooving similarity of bars, and repetition over many
@@ -111,6 +111,7 @@ FEATURES: dict[str, Feature] = {
         Feature("note_density", "note density", unit="notes/{one}"),
         Feature("note_count", "note count", unit="notes"),
         Feature("rest_share", "rests", unit="share"),
+        Feature("notes_per_bar", "notes per bar", unit="notes", needs_bars=True),
         Feature("groove_consistency", "groove consistency", unit="share", needs_bars=True),
         *(
             Feature(f"bar_similarity_{lag}", f"alike {lag} bar{'s' * (lag > 1)} before", unit="share", needs_bars=True)
@@ -168,6 +169,8 @@ def piece_features(sequence: NoteSequence) -> dict[str, np.ndarray]:
         Notes per beat or second of the piece's length; notes.
     rest_share
         Share of the piece's length in which nothing sounds.
+    notes_per_bar
+        Mean number of notes that begin in a bar.
     groove_consistency
         1 - the share of steps in which a bar's pattern of onsets differs from that of the bar before, mean over bars;
         bars of unlike length are not compared. It depends on the grid: most steps of a fine one are empty in both.
@@ -267,14 +270,14 @@ def _line_steps(pitched: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _bar_features(sequence: NoteSequence) -> dict[str, np.ndarray]:
-    """Groove consistency and the similarities of bars."""
+    """Notes per bar, groove consistency and the similarities of bars."""
     notes = sequence.notes
     bars = sequence.bar_starts()
     n_bars = len(bars) - 1
     widths = np.diff(bars)
     bar = np.searchsorted(bars, notes["onset"], side="right") - 1
     place = notes["onset"] - bars[bar]
-    found = {"groove_consistency": np.full(1, np.nan)}
+    found = {"notes_per_bar": np.full(1, len(notes) / n_bars), "groove_consistency": np.full(1, np.nan)}
 
     span = int(widths.max())
     onsets = np.unique(bar * span + place)
