@@ -119,10 +119,7 @@ def generate(
         seed = secrets.randbits(32)
     if seed < 0:
         raise SettingError(f"seed {seed}: expected 0 or more")
-    try:
-        heard = None if primer is None else read_primer(primer, network.vocabulary)
-    except MidiError as error:
-        raise MidiError(f"{primer}: {error}") from error
+    heard = None if primer is None else read_primer(primer, network.vocabulary)
     pieces = sampling.compose(
         network,
         num_outputs,
@@ -145,13 +142,19 @@ def read_primer(primer: str | Path | NoteSequence, vocabulary: Vocabulary) -> No
     Raises
     ------
     MidiError
-        The file can't be read.
+        The file can't be read; the message begins with its name.
     SettingError
         It holds no note.
     """
-    sequence = primer if isinstance(primer, NoteSequence) else midi.read(Path(primer)).sequence
+    if isinstance(primer, NoteSequence):
+        name, sequence = "the primer", primer
+    else:
+        name = str(primer)
+        try:
+            sequence = midi.read(Path(primer)).sequence
+        except MidiError as error:
+            raise MidiError(f"{name}: {error}") from error
     if len(sequence) == 0:
-        name = "the primer" if isinstance(primer, NoteSequence) else str(primer)
         raise SettingError(f"{name} holds no note: expected a piece to go on from")
     return quantize(sequence, vocabulary.grid)[0]
 

@@ -126,6 +126,13 @@ def test_a_primer_is_put_on_the_models_grid(primer_file):
         assert primer == quantize(midi.read(primer_file).sequence, VOCABULARIES[name].grid)[0]
 
 
+def test_a_primer_that_cannot_be_read_is_named(path, tmp_path):
+    (tmp_path / "text.mid").write_text("no music")
+    for read in (lambda file: read_primer(file, VOCABULARIES["many"]), lambda file: generate(path, primer=file)):
+        with pytest.raises(MidiError, match=r"^\S*text\.mid: not a MIDI file"):
+            read(tmp_path / "text.mid")
+
+
 def test_a_primer_without_notes_is_refused(path, tmp_path):
     empty = NoteSequence(np.zeros(0, NOTE), BEAT, 16)
     with pytest.raises(SettingError, match="^the primer holds no note: expected a piece to go on from$"):

@@ -170,8 +170,7 @@ def generate(
         screen.warn("{}/{} is a metre that this model was not trained on".format(*settings["metre"]))
     heard = primer_digest = None
     if primer is not None:
-        with options.naming(primer):
-            heard, primer_digest = compose.read_primer(primer, vocabulary), _sha256(primer)
+        heard, primer_digest = compose.read_primer(primer, vocabulary), _sha256(primer)
     lengths: dict[str, Any] = {"bars": bars, "seconds": seconds, "notes": notes}
     with screen.ProgressLine() as line:
         progress = _Progress(line, num_outputs)
