@@ -12,9 +12,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
-import os
 import signal
-import sys
 import threading
 import time
 import wave
@@ -27,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from melodygru import midi
+from melodygru import midi, stderr
 from melodygru.errors import AudioError
 from melodygru.files import written_aside
 from melodygru.notes import DRUMS, N_PITCHES, NoteSequence
@@ -182,7 +180,7 @@ def _call_midirenderer(font_bytes: bytes, midi_bytes: bytes, soundfont: Path) ->
     import midirenderer
 
     try:
-        with _stderr_muted():  # a Rust panic prints its backtrace
+        with stderr.diverted():  # a Rust panic prints its backtrace
             rendered = midirenderer.render_wave_from(font_bytes, midi_bytes)
     except BaseException as error:
         # A damaged SoundFont makes the Rust code panic, and PyO3's PanicException is no subclass of Exception.
@@ -397,7 +395,7 @@ def _open_device(sample_rate: int) -> Any:
     # Its default list ends in the Null backend, which plays to nobody without an error.
     silent = (miniaudio.Backend.NULL, miniaudio.Backend.CUSTOM)
     try:
-        with _stderr_muted():  # ALSA prints a page about each device that it doesn't find
+        with stderr.diverted():  # ALSA prints a page about each device that it doesn't find
             device = miniaudio.PlaybackDevice(
                 output_format=miniaudio.SampleFormat.FLOAT32,
                 nchannels=2,
@@ -411,26 +409,6 @@ def _open_device(sample_rate: int) -> Any:
         device.close()
         raise AudioError(f"no sound device found (only miniaudio's Null backend); {hint}")
     return device
-
-
-@contextlib.contextmanager
-def _stderr_muted() -> Iterator[None]:
-    """Send the process's standard error to nowhere: C and Rust libraries write to it past Python."""
-    if sys.stderr is not None:
-        sys.stderr.flush()
-    try:
-        saved = os.dup(2)
-    except OSError:  # closed already
-        yield
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(nowhere)
 
 
 # ---- MIDI port ------------------------------------------------------------------------------------------------
@@ -447,7 +425,7 @@ def list_ports() -> list[str]:
     import mido
 
     try:
-        with _stderr_muted():
+        with stderr.diverted():
             return list(mido.get_output_names())
     except ImportError as error:
         raise AudioError("MIDI ports need python-rtmidi: pip install 'melodygru[midi-ports]'") from error

@@ -24,6 +24,7 @@ ROOMS = (
     "errors",
     "files",
     "wording",
+    "stderr",
     "notes",
     "midi",
     "events",

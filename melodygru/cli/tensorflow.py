@@ -6,9 +6,10 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
+from melodygru import stderr
 from melodygru.cli import screen
 
 
@@ -45,20 +46,12 @@ def _muted_unless_it_fails() -> Iterator[None]:
     if os.environ.get("MELODYGRU_DEBUG"):
         yield
         return
-    try:
-        saved = os.dup(2)
-    except OSError:  # closed already
-        yield
-        return
     with tempfile.TemporaryFile() as kept:
-        os.dup2(kept.fileno(), 2)
         try:
-            yield
+            with stderr.diverted(kept):
+                yield
         except Exception:
-            os.dup2(saved, 2)
             kept.seek(0)
-            os.write(2, kept.read())
+            with suppress(OSError):  # standard error may be closed
+                os.write(2, kept.read())
             raise
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
