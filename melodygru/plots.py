@@ -142,6 +142,25 @@ def training_curves(history: Sequence[dict[str, Any]], path: Path) -> None:
     _save(training_figure(history), path)
 
 
+def comparison(models: Sequence[dict[str, Any]], path: Path) -> None:
+    """Draw models trained on the same music: nats per note against minutes, and bars of what was measured.
+
+    Parameters
+    ----------
+    models : sequence of dict
+        With keys `label`, `history` (pairs of minutes and held-out nats per note), `nats_per_note`,
+        `training_notes_per_second`, `sampling_us_per_note` and `memory_bytes`, which may be None.
+    path : Path
+        Ends in .png or .svg; the file appears whole or not at all.
+
+    Raises
+    ------
+    SettingError
+        Another suffix, or the file can't be written.
+    """
+    _save(comparison_figure(models), path)
+
+
 # ---- piano roll -----------------------------------------------------------------------------------------------
 
 
@@ -483,14 +502,69 @@ def _curve(history: Sequence[dict[str, Any]], key: str) -> np.ndarray:
     return np.array([row for row in rows if math.isfinite(row[1])], float).reshape(-1, 3)
 
 
-def _nats_range(train: np.ndarray, validation: np.ndarray) -> tuple[float, float]:
+def _nats_range(*found: np.ndarray) -> tuple[float, float]:
     """Limits that show the later part of the run well: the plunge of the first tenth may leave at the top."""
-    curves = [curve for curve in (train, validation) if len(curve)]
+    curves = [curve for curve in found if len(curve)]
     start = 0.1 * max(curve[-1, 0] for curve in curves)
     late = np.concatenate([curve[curve[:, 0] >= start, 1] for curve in curves])
     low, high = float(late.min()), float(late.max())
     margin = max(0.08 * (high - low), 0.02 * abs(high), 1e-3)
     return low - margin, high + 2 * margin
+
+
+# ---- models compared -------------------------------------------------------------------------------------------
+
+
+def comparison_figure(models: Sequence[dict[str, Any]]) -> Figure:
+    """The matplotlib Figure that `comparison` saves."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4.5), facecolor="white")
+    axes = figure.add_axes((0.07, 0.13, 0.5, 0.77))
+    curves = []
+    for model, colour in zip(models, _COLOURS, strict=False):
+        curve = np.array(model["history"], float).reshape(-1, 2)
+        if len(curve):
+            axes.plot(curve[:, 0], curve[:, 1], label=model["label"], color=colour, marker="o", markersize=3)
+            curves.append(curve)
+    if curves:
+        axes.set_ylim(*_nats_range(*curves))
+        axes.set_xlim(left=0)
+        axes.legend(loc="upper right", frameon=False, fontsize=9)
+    axes.set_xlabel("minutes of training", color=_INK)
+    axes.set_ylabel("nats per note, held out", color=_INK)
+    axes.set_title("Likelihood while training (lower is better)", loc="left", fontsize=11, color=_INK)
+    axes.grid(axis="y", color="#e3e6eb", linewidth=0.6)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for row, (key, scale, form, title) in enumerate(_MEASURED):
+        _draw_bars(figure.add_axes((0.7, 0.75 - 0.225 * row, 0.22, 0.14)), models, key, scale, form, title)
+    return figure
+
+
+# What is drawn as bars: the key, what its unit is divided by, how the number is written, the heading.
+_MEASURED = (
+    ("nats_per_note", 1, ".3f", "nats per note, held out (lower is better)"),
+    ("training_notes_per_second", 1, ",.0f", "notes a second in training (higher is better)"),
+    ("sampling_us_per_note", 1, ",.0f", "microseconds to compose a note (lower is better)"),
+    ("memory_bytes", 1 << 20, ",.0f", "MiB of memory in training (lower is better)"),
+)
+
+
+def _draw_bars(axes: Axes, models: Sequence[dict[str, Any]], key: str, scale: float, form: str, title: str) -> None:
+    """A bar for each model, its number beside it."""
+    values = [(model[key] or 0) / scale for model in models]
+    bars = axes.barh(range(len(models)), values, color=_COLOURS[: len(models)], height=0.7)
+    labels = [format(v, form) if model[key] else "unknown" for v, model in zip(values, models, strict=True)]
+    axes.bar_label(bars, labels, padding=3, fontsize=7.5, color=_INK)
+    axes.set_yticks(range(len(models)), [model["label"] for model in models])
+    axes.invert_yaxis()
+    axes.set_xticks([])
+    axes.set_xlim(0, 1.25 * max(values) or 1)
+    axes.set_title(title, loc="left", fontsize=8, color=_MUTED)
+    _plain(axes)
+    axes.spines["bottom"].set_visible(False)
 
 
 # ---- two sets of pieces ----------------------------------------------------------------------------------------
@@ -604,7 +678,7 @@ def _draw_histograms(axes: Axes, comparison: Comparison, names: Sequence[str]) -
     first = len(names) // 2 % every
     axes.set_xticks(at[first::every], list(names)[first::every])
     _plain(axes)
-    axes.tick_params(axis="x", length=0)
+    axes.tick_params(axis="x", length=0, labelsize=6 if max(map(len, names)) > 5 else 7)
     axes.set_ylabel("mean share", fontsize=7.5, color=_MUTED, labelpad=2)
     _legend_above(axes)
 

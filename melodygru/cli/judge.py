@@ -258,7 +258,7 @@ def _table(
     for label, text in described(sets, grid):
         yield f"{label:<11}{text}"
     yield ""
-    yield f"{'':<65}{'generated against real':>22}{'reference':>14}"
+    yield f"{'':<64}{'generated against real':>22}{'reference':>14}"
     for label, unit, *cells in [HEADINGS, *rows(found, yardstick, grid)]:
         ours, theirs, *rest = cells
         yield (f"{label:<26}{unit:<11}{ours:>14}{theirs:>14}" + "".join(f"{cell:>7}" for cell in rest)).rstrip()
