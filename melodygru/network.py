@@ -33,10 +33,7 @@ class Network:
         units = self.architecture.units
         self.table = weights["bag"].copy()
         self.table[0] = 0.0  # id 0 adds nothing
-        self.layers = [
-            tuple(weights[f"{self.architecture.cell}/{layer}/{part}"] for part in ("kernel", "recurrent", "bias"))
-            for layer in range(self.architecture.layers)
-        ]
+        self.load_body(weights)
         hidden = [weights[f"head/{field}/hidden/kernel"] for field in fields]
         # All heads' hidden layers are one product with the state, and one with the context at the onset.
         self.from_state = np.ascontiguousarray(np.concatenate([kernel[:units] for kernel in hidden], 1))
@@ -54,6 +51,14 @@ class Network:
             field: {name: first for name, first in self.vocabulary.head_blocks(field).items() if name in chosen}
             for field in fields
         }
+
+    def load_body(self, weights: dict[str, np.ndarray]) -> None:
+        """Arrange the weights of what stands between embeddings and heads."""
+        a = self.architecture
+        self.layers = [
+            tuple(weights[f"{a.cell}/{layer}/{part}"] for part in ("kernel", "recurrent", "bias"))
+            for layer in range(a.layers)
+        ]
 
     def initial_state(self, streams: int) -> list[np.ndarray]:
         """The state before the first event: (streams, units) for each layer; an LSTM has two, state and memory."""

@@ -35,7 +35,7 @@ from melodygru.errors import SettingError, TrainingError
 from melodygru.events import INPUTS, PITCH, Events, Vocabulary, encode
 from melodygru.files import written_aside
 from melodygru.metrics import commonest_key_share
-from melodygru.model import MelodyGRU, load_model, save
+from melodygru.model import EventModel, MelodyGRU, load_model, save
 from melodygru.notes import DRUMS, N_PITCHES, Grid, NoteSequence, canonical, transpose
 
 UNKNOWN_SHARE = 0.2  # how often a piece condition is hidden in training, so that "unknown" is learned too
@@ -780,6 +780,13 @@ def new_model(
 ) -> MelodyGRU:
     """An untrained model; with a corpus, it begins with how often each class occurs in a sample of it."""
     model = MelodyGRU(**as_settings(vocabulary, architecture, {}), seed=seed)
+    begin_from_counts(model, seed, corpus)
+    return model
+
+
+def begin_from_counts(model: EventModel, seed: int, corpus: Sequence[NoteSequence]) -> None:
+    """Let an untrained model begin with how often each class occurs in a sample of a corpus."""
+    vocabulary = model.vocabulary
     counts = [np.zeros(vocabulary.size(name)) for name in vocabulary.fields]
     heard = 0
     for index in np.random.default_rng([seed, 3]).permutation(len(corpus)).tolist():
@@ -795,7 +802,6 @@ def new_model(
             start = np.zeros(bias.shape, np.float32)
             start[: len(count)] = np.log((count + 0.1) / (count.sum() + 0.1 * len(count)))
             bias.assign(start)
-    return model
 
 
 def fine_tune_from(path: Path, grid: Grid) -> MelodyGRU:

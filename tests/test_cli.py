@@ -317,7 +317,7 @@ def test_sigterm_saves_the_run_and_says_how_to_go_on(
         signal.raise_signal(signal.SIGTERM)
         return "stopping"
 
-    monkeypatch.setattr("melodygru.cli.train._describe", stop)
+    monkeypatch.setattr("melodygru.cli.train.describe", stop)
     options = ("train", tunes, "--preset", "tiny", "--epochs", 50, "--output", "x.keras", "--force")
     line = complaint(call(*options, code=143))
     assert line == (
@@ -746,7 +746,7 @@ def test_a_tune_of_the_tests_is_what_it_says() -> None:
     ],
 )
 def test_the_line_of_a_training_run(values: dict[str, Any], text: str) -> None:
-    from melodygru.cli.train import _describe
+    from melodygru.cli.train import describe
 
     progress = SimpleNamespace(train_nats_per_note=2.3119, notes_per_second=5300.4, **values)
-    assert _describe(progress, epoch=2) == text
+    assert describe(progress, epoch=2) == text

@@ -12,6 +12,7 @@ import click
 
 from melodygru import __version__
 from melodygru.cli import screen
+from melodygru.cli.compare import compare
 from melodygru.cli.evaluate import evaluate
 from melodygru.cli.generate import generate
 from melodygru.cli.inspect import inspect
@@ -94,5 +95,5 @@ def main() -> None:
     """
 
 
-for _command in (train, generate, evaluate, judge, play, inspect):
+for _command in (train, generate, evaluate, judge, play, inspect, compare):
     main.add_command(_command)

@@ -1,0 +1,228 @@
+"""`melodygru compare`: GRU, LSTM and a Transformer of equal size, on the user's own music."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from melodygru.cli import options, screen
+from melodygru.cli.train import MAX_SEED, describe, read_corpora
+from melodygru.errors import SettingError, TrainingError
+from melodygru.wording import counted
+
+if TYPE_CHECKING:
+    from melodygru.comparison import Failed, Result
+    from melodygru.corpus import Corpus
+
+MODELS = ("gru", "lstm", "transformer")
+TERMINATED = 143  # exit code of SIGTERM
+MIB = 1 << 20
+COLUMNS = ("model", "layers", "parameters", "nats/note", "notes/s", "us/note", "MiB")
+
+
+@click.command(
+    epilog="nats/note: -ln p of the held-out notes and ends, under each model's best weights. notes/s: in training. "
+    "us/note: microseconds to compose a note of one piece, without TensorFlow. MiB: main memory of the model's process "
+    "at its highest in training, TensorFlow's own included. All have the same number of parameters to within 2%, the "
+    "same embeddings, heads, batches and dropout; the Transformer has a learning rate of its own. Run it on an "
+    "otherwise idle machine. It leaves no model behind."
+)
+@options.midi_dir
+@click.option(
+    "--validation",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Judge by these MIDI files, all of them.  [default: a tenth of the pieces, held out]",
+)
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0, 100_000, min_open=True),
+    default=3.0,
+    show_default=True,
+    help="Minutes of training, each model.",
+)
+@click.option(
+    "--preset",
+    type=click.Choice(["tiny", "small", "base", "large"]),
+    default="small",
+    show_default=True,
+    help="Size of the GRU, and with it of the others.",
+)
+@click.option(
+    "--only",
+    type=click.Choice(MODELS),
+    multiple=True,
+    help="Only this model; may be given more than once.  [default: all three]",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, MAX_SEED),
+    default=0,
+    show_default=True,
+    help="First weights, order, transpositions, dropout and held-out pieces follow from it.",
+)
+@click.option(
+    "--grid",
+    default="auto",
+    show_default=True,
+    metavar="auto|N|10ms",
+    help="Steps per beat, or milliseconds per step; auto finds it in the corpus.",
+)
+@click.option("--threads", type=click.IntRange(1, 1024), show_default="all cores", help="CPU threads.")
+@click.option(
+    "--png", type=click.Path(path_type=Path), metavar="FILE", help="Draw the figures into this file, .png or .svg."
+)
+@options.as_json
+@click.pass_context
+def compare(
+    ctx: click.Context,
+    midi_dir: Path,
+    validation: Path | None,
+    minutes: float,
+    preset: str,
+    only: tuple[str, ...],
+    seed: int,
+    grid: str,
+    threads: int | None,
+    png: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure GRU, LSTM and Transformer on your own music.
+
+    Three models of equal size learn MIDI_DIR for the same time, one after the other.
+
+    \b
+    melodygru compare midi_dir/
+    melodygru compare midi_dir/ --validation other_dir/ --minutes 10 --png compare.png
+    """  # fmt: skip
+    from melodygru import comparison
+    from melodygru.checkpoint import Architecture
+    from melodygru.events import Vocabulary
+
+    if png is not None and png.suffix.lower() not in (".png", ".svg"):
+        raise SettingError(f"--png {png}: expected a name that ends in .png or .svg")
+    train, held_out, held_out_from = read_corpora(midi_dir, validation, options.parse_grid(grid), seed)
+    styles = [piece.style for piece in train.pieces]
+    vocabulary = Vocabulary.fit(zip(train, styles, strict=True), train.grid)
+    gru = Architecture.preset(preset).for_corpus(sum(piece.n_notes for piece in train.pieces))
+    names = [name for name in MODELS if name in only or not only]
+    job = comparison.Job(vocabulary, comparison.equal_sizes(vocabulary, gru, names), styles, minutes, seed)
+    notes = sum(piece.n_notes for piece in held_out.pieces)
+    screen.say(
+        f"{counted(len(train), 'piece')} to learn, {len(held_out):,} held out ({held_out_from}); "
+        f"{counted(len(names), 'model')} of {comparison.count(vocabulary, gru):,} parameters, "
+        f"{minutes:g} minutes each"
+    )
+    results = _measure(job, train, held_out, threads)
+    done = [result for result in results if isinstance(result, comparison.Result)]
+    failed = [result for result in results if isinstance(result, comparison.Failed)]
+    for failure in failed:
+        screen.warn(f"{comparison.NAMES[failure.name]}: {failure.error}")
+    if not done:
+        raise TrainingError(f"no model could be measured; {failed[0].name}: {failed[0].error}")
+    if png is not None:
+        from melodygru import plots
+
+        plots.comparison([{**result.as_dict(), "label": comparison.NAMES[result.name]} for result in done], png)
+    if as_json:
+        screen.result_json(
+            {
+                "preset": preset,
+                "minutes": minutes,
+                "seed": seed,
+                "grid": str(train.grid),
+                "pieces": len(train),
+                "held_out": {"from": held_out_from, "pieces": len(held_out), "notes": notes},
+                "models": [result.as_dict() for result in results],
+                "picture": str(png) if png else None,
+            }
+        )
+    else:
+        for text in _table(done):
+            screen.result(text)
+        screen.result(f"held out: {counted(len(held_out), 'piece')}, {counted(notes, 'note')} ({held_out_from})")
+        if png is not None:
+            screen.result(f"picture: {screen.name(png)}")
+    if failed:
+        ctx.exit(1)
+
+
+def _measure(job: Any, train: Corpus, held_out: Corpus, threads: int | None) -> list[Result | Failed]:
+    """Train and measure each model, with a line that says how it goes."""
+    from melodygru.comparison import NAMES, Result
+    from melodygru.comparison import compare as measured
+
+    results: list[Result | Failed] = []
+    with _terminated_as_interrupted(), screen.ProgressLine(after_s=0) as line:
+
+        def told(name: str, values: dict[str, Any]) -> None:
+            if "device" in values and not results:
+                screen.say(values["device"])
+            if "progress" in values:
+                progress = SimpleNamespace(**values["progress"])
+                place = f"{NAMES[name]} ({len(results) + 1} of {len(job.sizes)})"
+                line.show(lambda: f"{place}: {describe(progress, values['epoch'])}")
+
+        line.show(f"loading TensorFlow for each of {counted(len(job.sizes), 'model')}")
+        for result in measured(job, train, held_out, threads=threads, told=told):
+            results.append(result)
+            if isinstance(result, Result):
+                steps = counted(result.steps, "step")
+                screen.say(f"{NAMES[result.name]}: {result.nats_per_note:.4f} nats per note after {steps}")
+    return results
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Within, SIGTERM unwinds as Ctrl-C does, so that no process and no file is left behind."""
+
+    def unwind(*_: object) -> None:
+        screen.say("melodygru: terminated")
+        sys.exit(TERMINATED)
+
+    before = signal.signal(signal.SIGTERM, unwind)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _table(results: list[Result]) -> Iterator[str]:
+    """The figures for the screen, and what must be known to read them."""
+    from melodygru.comparison import NAMES
+
+    rows = [COLUMNS]
+    for r in results:
+        memory = f"{r.memory_bytes / MIB:,.0f}" if r.memory_bytes else "?"
+        rows.append(
+            (
+                NAMES[r.name],
+                f"{r.sizes['layers']} x {r.sizes['units']}",
+                f"{r.parameters:,}",
+                f"{r.nats_per_note:.4f}",
+                f"{r.training_notes_per_second:,.0f}",
+                f"{r.sampling_us_per_note:,.0f}",
+                memory,
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    for row in rows:
+        cells = zip(row, widths, strict=True)
+        yield "  ".join(cell.ljust(w) if column < 2 else cell.rjust(w) for column, (cell, w) in enumerate(cells))
+    before = [r.memory_before_bytes for r in results if r.memory_before_bytes]
+    if before:
+        yield f"memory: {max(before) / MIB:,.0f} MiB of it with TensorFlow loaded, before there was a model"
+    for r in results:
+        if r.name == "transformer":
+            yield (
+                f"Transformer: each layer attends to the last {r.sizes['span']:,} notes, {r.sizes['heads']} heads; "
+                f"learning rate {r.learning_rate:g}"
+                + "".join(f", the {NAMES[o.name]}'s {o.learning_rate:g}" for o in results if o.name != "transformer")
+            )
