@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from melodygru.metrics import Comparison
     from melodygru.notes import Grid
 
-SHOWN = 5  # pieces that two folders have in common
+SHOWN = 5  # real files that are skipped, or pieces that two folders have in common
 ABSENT = "n/a"
 
 
@@ -71,7 +71,7 @@ def judge(
 
     if html is not None and html.suffix.lower() not in (".html", ".htm"):
         raise SettingError(f"--html {html}: expected a name that ends in .html")
-    real = read(against, deduplicate=True)
+    real = read(against, deduplicate=True, warnings=SHOWN)  # duplicates are no news
     require_pieces(real, 2)
     generated = read(generated_dir, real.grid)
     require_pieces(generated, 2)
