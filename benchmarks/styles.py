@@ -152,9 +152,20 @@ def divided(corpus: Any, card: dict[str, Any]) -> tuple[Any, Any]:
     "--per-style", default=50, show_default=True, type=click.IntRange(3), help="Pieces composed in each style."
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of the composed pieces.")
+@click.option("--temperature", default=1.0, show_default=True, type=float, help="Of the composed pieces.")
+@click.option("--top-p", default=1.0, show_default=True, type=float, help="Likewise.")
 @click.option("--without", multiple=True, metavar="FEATURE", help="Keep a feature from the classifier; repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
-def main(model: Path, midi_dir: Path, per_style: int, seed: int, without: tuple[str, ...], as_json: bool) -> None:
+def main(
+    model: Path,
+    midi_dir: Path,
+    per_style: int,
+    seed: int,
+    temperature: float,
+    top_p: float,
+    without: tuple[str, ...],
+    as_json: bool,
+) -> None:
     from melodygru import checkpoint, generate
     from melodygru.corpus import intake
     from melodygru.metrics import FEATURES, compare, mean_overlapping_area, measure
@@ -187,7 +198,8 @@ def main(model: Path, midi_dir: Path, per_style: int, seed: int, without: tuple[
     found: dict[str, Any] = {}
     for at, style in enumerate(styles):
         click.echo(f"composing {per_style} {style}", err=True)
-        values = measure(generate(model, num_outputs=per_style, style=style, seed=seed))
+        composed = generate(model, num_outputs=per_style, style=style, seed=seed, temperature=temperature, top_p=top_p)
+        values = measure(composed)
         rows = np.hstack([values[name] for name in used])
         placed = classifier.classify(rows)
         real = {name: value[train_styles == at] for name, value in train_values.items()}
@@ -212,6 +224,8 @@ def main(model: Path, midi_dir: Path, per_style: int, seed: int, without: tuple[
         "model": str(model),
         "per_style": per_style,
         "seed": seed,
+        "temperature": temperature,
+        "top_p": top_p,
         "without": list(without),
         "training_pieces": len(train),
         "held_out_pieces": len(held_out),

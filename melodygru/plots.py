@@ -622,7 +622,7 @@ def style_figure(comparison: Comparison, grid: Grid) -> Figure:
         axes[1].set_yticks([])
         ticks = np.linspace(0, 1, 5) ** 2 * shared  # equally far apart on a scale of roots
         bar = figure.colorbar(image, cax=place(8.07, 0.5, 0.1, 1.9))
-        bar.set_ticks(ticks, labels=[f"{tick:.2g}" for tick in ticks])
+        bar.set_ticks(ticks.tolist(), labels=[f"{tick:.2g}" for tick in ticks])
         bar.ax.tick_params(labelsize=6, colors=_MUTED, length=2, pad=1)
         bar.outline.set_visible(False)
     else:
