@@ -206,7 +206,7 @@ def shipped_path() -> Path | None:
     return Path(os.fspath(path)) if isinstance(path, Path) and path.is_file() else None
 
 
-def as_settings(vocabulary: Vocabulary, architecture: Architecture, card: dict[str, Any]) -> dict[str, Any]:
+def as_settings(vocabulary: Vocabulary, architecture: Any, card: dict[str, Any]) -> dict[str, Any]:
     """Plain JSON values for the model's configuration; the inverse of what `read` does with them."""
     return {
         "vocabulary": vocabulary.as_dict(),

@@ -217,7 +217,7 @@ def _lstm_recurrence(projected: tf.Tensor, state: tf.Tensor, memory: tf.Tensor, 
     return (states, last_memory), gradient
 
 
-CELLS = {"gru": GRU, "lstm": LSTM}
+CELLS: dict[str, Any] = {"gru": GRU, "lstm": LSTM}
 
 
 @keras.saving.register_keras_serializable("melodygru")
@@ -448,10 +448,10 @@ class EventModel(keras.Model):
 
     def export(self, filepath: str, format: str = "tf_saved_model", **options: Any) -> None:
         """As Keras's own; where none is given, the signature is a dict of INPUTS, for any batch and length."""
-        options.setdefault("input_signature", [self._input_signature()])
+        options.setdefault("input_signature", [self.input_specs()])
         super().export(filepath, format=format, **options)
 
-    def _input_signature(self) -> dict[str, keras.InputSpec]:
+    def input_specs(self) -> dict[str, keras.InputSpec]:
         """Types and shapes of the inputs: those of an empty piece, with the batch and the length left open."""
         empty = NoteSequence(np.zeros(0, NOTE), self.vocabulary.grid, 0)
         window = encode(empty, self.vocabulary).window(0, 1)

@@ -11,6 +11,8 @@ of the Keras model.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from melodygru.checkpoint import Checkpoint
@@ -55,12 +57,12 @@ class Network:
     def load_body(self, weights: dict[str, np.ndarray]) -> None:
         """Arrange the weights of what stands between embeddings and heads."""
         a = self.architecture
-        self.layers = [
+        self.layers: list[Any] = [
             tuple(weights[f"{a.cell}/{layer}/{part}"] for part in ("kernel", "recurrent", "bias"))
             for layer in range(a.layers)
         ]
 
-    def initial_state(self, streams: int) -> list[np.ndarray]:
+    def initial_state(self, streams: int) -> list[Any]:
         """The state before the first event: (streams, units) for each layer; an LSTM has two, state and memory."""
         a = self.architecture
         return [np.zeros((streams, a.units), np.float32)] * (a.layers * a.states)
@@ -69,7 +71,7 @@ class Network:
         """Sums of embeddings, (streams, embedding), of ids (streams, k)."""
         return self.table[ids].sum(1)
 
-    def step(self, previous: np.ndarray, before: np.ndarray, context: np.ndarray, state: list[np.ndarray]) -> Step:
+    def step(self, previous: np.ndarray, before: np.ndarray, context: np.ndarray, state: list[Any]) -> Step:
         """Hear an event.
 
         Parameters
@@ -84,7 +86,7 @@ class Network:
         h, new_state = self.body(x, state)
         return Step(self, x, h, before_bag, new_state)
 
-    def body(self, x: np.ndarray, state: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+    def body(self, x: np.ndarray, state: list[Any]) -> tuple[np.ndarray, list[Any]]:
         """What the heads are given, (streams, units), of inputs (streams, embedding), and the state after them."""
         h, new_state, n = x, [], self.architecture.states
         cell = lstm_step if self.architecture.cell == "lstm" else gru_step
@@ -128,9 +130,7 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
 class Step:
     """What the model expects of one event of every stream; logits are asked for in the order of the fields."""
 
-    def __init__(
-        self, network: Network, x: np.ndarray, h: np.ndarray, before: np.ndarray, state: list[np.ndarray]
-    ) -> None:
+    def __init__(self, network: Network, x: np.ndarray, h: np.ndarray, before: np.ndarray, state: list[Any]) -> None:
         self.state = state
         self._network = network
         self._before = before

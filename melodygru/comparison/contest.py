@@ -63,8 +63,8 @@ def _measure(folder: Path, name: str, threads: int | None, told: Told | None) ->
             command, stdout=subprocess.PIPE, stderr=stderr, stdin=subprocess.DEVNULL,
             env=_environment(threads), text=True, encoding="utf-8", start_new_session=True,
         )  # fmt: skip
+        assert process.stdout is not None
         try:
-            assert process.stdout is not None
             for line in process.stdout:
                 answer = json.loads(line)
                 if told is not None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from melodygru import checkpoint, training
 from melodygru.checkpoint import Architecture, as_settings
@@ -23,8 +24,8 @@ from melodygru.model import EventModel
 from melodygru.network import Network
 from melodygru.sampling import Sampler
 
-# A Transformer diverges at the cells' learning rate and needs a longer warm-up; usual values for small ones.
-TRANSFORMER = {"learning_rate": 1e-3, "warmup": 100}
+# The usual 1e-3 after 100 steps of warm-up learns much more slowly in the first minutes, which is when most compare.
+TRANSFORMER: dict[str, Any] = {"learning_rate": 2e-3, "warmup": 50}
 SAMPLED = 400  # notes composed for the timing, a piece's worth
 UNTIMED = 20  # before them
 
@@ -38,6 +39,20 @@ def new_model(vocabulary: Vocabulary, sizes: Architecture | TransformerSizes, se
     model = Transformer(**as_settings(vocabulary, sizes, {}), seed=seed)
     training.begin_from_counts(model, seed, corpus)
     return model
+
+
+class TracedOnce(training.Trainer):
+    """A training run whose step TensorFlow traces once, whatever the lengths of pieces and memories.
+
+    Tracing takes seconds and counts as training; models that are traced more often would have less time to learn.
+    """
+
+    def __init__(self, model: EventModel, *args: Any) -> None:
+        super().__init__(model, *args)
+        inputs = {name: tf.TensorSpec(spec.shape, spec.dtype) for name, spec in model.input_specs().items()}
+        state = [tf.TensorSpec([*[None] * (len(s.shape) - 1), s.shape[-1]], s.dtype) for s in self.state]
+        step, rate, decay = (tf.TensorSpec([], dtype) for dtype in (tf.int32, tf.float32, tf.float32))
+        self._step = tf.function(self._train_step, input_signature=[inputs, state, step, rate, decay])
 
 
 def run(folder: Path, name: str, tell: Tell) -> Result:
@@ -62,7 +77,7 @@ def run(folder: Path, name: str, tell: Tell) -> Result:
     model = new_model(job.vocabulary, sizes, job.seed, train)
     parameters = model.count_params()
     output = folder / f"{name}.keras"
-    trainer = training.Trainer(model, (train, job.styles), held_out, settings, output)
+    trainer = TracedOnce(model, (train, job.styles), held_out, settings, output)
     speeds: list[float] = []
 
     def on_progress(progress: training.Progress) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
+from melodygru.checkpoint import Architecture, Checkpoint
+from melodygru.comparison.sizes import TransformerSizes
+from melodygru.events import Vocabulary
 from melodygru.network import Network
 
 ROTATION_BASE = 10_000.0  # the slowest pair turns once in 2 pi times so many events, as usual for RoPE
@@ -16,13 +20,23 @@ class TransformerNetwork(Network):
 
     Its state is a `Cache` for each layer. Unlike a recurrent network's state a cache is advanced in place: copying it
     at every step would cost more than the step.
+
+    Parameters
+    ----------
+    vocabulary, sizes : of the model
+    weights : dict of name -> array, float32; embeddings and heads are named as in `checkpoint.Checkpoint`
     """
+
+    def __init__(self, vocabulary: Vocabulary, sizes: TransformerSizes, weights: dict[str, np.ndarray]) -> None:
+        self.sizes = sizes
+        shared = Architecture(sizes.layers, sizes.units, sizes.embedding, sizes.head)
+        super().__init__(Checkpoint(vocabulary, shared, {}, weights))
 
     def load_body(self, weights: dict[str, np.ndarray]) -> None:
         def pair(name: str) -> tuple[np.ndarray, np.ndarray]:
             return weights[f"{name}/kernel"], weights[f"{name}/bias"]
 
-        sizes = self.architecture
+        sizes = self.sizes
         self.entry = pair("entry")
         self.layers = []
         for index in range(sizes.layers):
@@ -33,14 +47,14 @@ class TransformerNetwork(Network):
         half = sizes.units // sizes.heads // 2
         self._frequency = ROTATION_BASE ** (-np.arange(half) / half)
 
-    def initial_state(self, streams: int) -> list[Cache]:
+    def initial_state(self, streams: int) -> list[Any]:
         """The state before the first event: an empty cache for each layer."""
-        s = self.architecture
+        s = self.sizes
         return [Cache(streams, s.heads, s.units // s.heads, s.span) for _ in range(s.layers)]
 
-    def body(self, x: np.ndarray, state: list[Cache]) -> tuple[np.ndarray, list[Cache]]:
+    def body(self, x: np.ndarray, state: list[Any]) -> tuple[np.ndarray, list[Any]]:
         """What the heads are given, (streams, units), and the caches, each an event longer."""
-        s = self.architecture
+        s = self.sizes
         shape = (len(x), 3 * s.heads, s.units // s.heads)
         angle = state[0].heard * self._frequency
         cos, sin = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
@@ -83,8 +97,8 @@ class Cache:
         self._keys[:, :, self._stop], self._values[:, :, self._stop] = key, value
         self._stop += 1
         self.heard += 1
-        kept = slice(max(0, self._stop - self._span), self._stop)
-        return self._keys[:, :, kept], self._values[:, :, kept]
+        held = slice(max(0, self._stop - self._span), self._stop)
+        return self._keys[:, :, held], self._values[:, :, held]
 
 
 def _normalised(x: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from melodygru import checkpoint
@@ -66,7 +66,7 @@ def equal_sizes(
     gru : Architecture with cell "gru"
     names : of NAMES
     """
-    made = {
+    made: dict[str, Callable[[], Architecture | TransformerSizes]] = {
         "gru": lambda: gru,
         "lstm": lambda: _lstm(vocabulary, gru),
         "transformer": lambda: _transformer(vocabulary, gru),

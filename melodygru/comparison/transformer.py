@@ -18,7 +18,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from melodygru.checkpoint import Checkpoint, as_settings
+from melodygru.checkpoint import as_settings
 from melodygru.comparison.network import ROTATION_BASE, TransformerNetwork
 from melodygru.comparison.sizes import TransformerSizes
 from melodygru.events import Vocabulary
@@ -168,4 +168,4 @@ def network_of(model: Transformer) -> TransformerNetwork:
             weights[f"head/{field}/bag"] = head.bag.table.numpy()
     for name, layer in layers.items():
         weights[f"{name}/kernel"], weights[f"{name}/bias"] = layer.kernel.numpy(), layer.bias.numpy()
-    return TransformerNetwork(Checkpoint(model.vocabulary, model.architecture, {}, weights))
+    return TransformerNetwork(model.vocabulary, model.architecture, weights)
