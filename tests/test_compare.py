@@ -321,6 +321,29 @@ def test_ctrl_c_and_sigterm_leave_a_line_and_nothing_else(melodygru, tunes, tmp_
         os.kill(pid, 0)
 
 
+# -- train --cell lstm
+
+
+def test_an_lstm_is_trained_judged_and_composes(tunes, tmp_path, monkeypatch):
+    monkeypatch.setenv("MELODYGRU_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    folder, run = _files(tunes, tmp_path / "few"), CliRunner().invoke
+    options = ["--preset", "tiny", "--cell", "lstm", "--epochs", "1", "--output", "lstm.keras", "--json"]
+    trained = run(main, ["train", str(folder), *options])
+    assert trained.exit_code == 0, trained.stderr
+    report = json.loads(trained.stdout)
+    assert report["architecture"]["cell"] == "lstm"
+    model = ["--model", "lstm.keras"]
+    judged = run(main, ["evaluate", str(folder), *model, "--json"])
+    assert 0 < json.loads(judged.stdout)["nats_per_note"] < 20
+    composed = run(main, ["generate", *model, "--notes", "5", "--seed", "1", "--output-dir", "new"])
+    assert composed.exit_code == 0, composed.stderr
+    assert [path.suffix for path in (tmp_path / "new").iterdir()] == [".mid"]
+    refused = run(main, ["train", str(folder), "--from", "lstm.keras", "--cell", "gru", "--epochs", "1"])
+    assert refused.exit_code == 2
+    assert "--cell and --from: the checkpoint brings its cell, leave --cell out" in refused.stderr
+
+
 # -- what goes wrong
 
 
