@@ -22,7 +22,7 @@ from melodygru.checkpoint import PRESETS, Architecture
 from melodygru.cli import main
 from melodygru.cli.compare import MODELS
 from melodygru.comparison import TransformerSizes
-from melodygru.comparison.contestant import TracedOnce, new_model, seconds_per_note
+from melodygru.comparison.contestant import TracedOnce, new_model, seconds_per_note, transformer_rate
 from melodygru.comparison.job import read_pieces, write_pieces
 from melodygru.comparison.network import Cache
 from melodygru.comparison.transformer import Transformer, network_of
@@ -223,6 +223,12 @@ def test_what_it_carries_from_window_to_window_is_saved_and_restored(make, tmp_p
     for state, restored in zip(trainers[0].state, trainers[1].state, strict=True):
         np.testing.assert_array_equal(state, restored)
         assert np.abs(state).max() > 0
+
+
+@pytest.mark.parametrize(("units", "share"), [(8, 1), (128, 1), (136, 128 / 136), (256, 0.5)])
+def test_its_learning_rate_falls_with_its_width(units, share):
+    rate = transformer_rate(dataclasses.replace(SIZES, units=units))
+    assert rate == pytest.approx(share * training.Settings.learning_rate)
 
 
 # -- the processes

@@ -31,7 +31,7 @@ COLUMNS = ("model", "layers", "parameters", "nats/note", "notes/s", "us/note", "
     epilog="nats/note: -ln p of the held-out notes and ends, under each model's best weights. notes/s: in training. "
     "us/note: microseconds to compose a note of one piece, without TensorFlow. MiB: main memory of the model's process "
     "at its highest in training, TensorFlow's own included. All have the same number of parameters to within 2%, the "
-    "same embeddings, heads, batches and dropout; the Transformer has a learning rate of its own. Run it on an "
+    "same embeddings, heads, batches and dropout; a wide Transformer has a lower learning rate. Run it on an "
     "otherwise idle machine. It leaves no model behind."
 )
 @options.midi_dir
@@ -160,6 +160,7 @@ def _measure(job: Any, train: Corpus, held_out: Corpus, threads: int | None) -> 
     from melodygru.comparison import compare as measured
 
     results: list[Result | Failed] = []
+    screen.say("loading TensorFlow, anew for each model")
     with _terminated_as_interrupted(), screen.ProgressLine(after_s=0) as line:
 
         def told(name: str, values: dict[str, Any]) -> None:
@@ -170,7 +171,6 @@ def _measure(job: Any, train: Corpus, held_out: Corpus, threads: int | None) -> 
                 place = f"{NAMES[name]} ({len(results) + 1} of {len(job.sizes)})"
                 line.show(lambda: f"{place}: {describe(progress, values['epoch'])}")
 
-        line.show(f"loading TensorFlow for each of {counted(len(job.sizes), 'model')}")
         for result in measured(job, train, held_out, threads=threads, told=told):
             results.append(result)
             if isinstance(result, Result):
