@@ -35,7 +35,6 @@ from melodygru.events import (
     END,
     FIELDS,
     N_INTERVALS,
-    N_SPANS,
     PITCH,
     PROGRAM,
     SHIFT,
@@ -98,10 +97,9 @@ class FlatGRU(keras.Model):
         sizes = {"program": v.size("program")} if v.models_program else {}
         for position in ("pitch", "duration", "velocity"):
             if position in self.positions:
-                sizes |= {f"{position} {name}": N_PITCHES for name in VOICE[:2]}
-                sizes |= {f"{position} {name}": N_SPANS for name in VOICE[2:]}
+                sizes |= {f"{position} {name}": size for name, size in VOICE.items()}
             if position in ("pitch", "duration"):
-                sizes |= {f"{position} interval": 2 * N_INTERVALS, f"{position} scale": 2 * 12}
+                sizes |= {f"{position} interval": 2 * N_INTERVALS, f"{position} scale": 2 * 12, f"{position} key": 3 * 12}
         ends = itertools.accumulate(sizes.values(), initial=v.n_context_ids)
         self.blocks = {**v.blocks, **dict(zip((*sizes, "end"), ends, strict=True))}
         self.bag = Bag(self.blocks["end"], a.embedding, seed=next(seeds), name="bag")
@@ -251,10 +249,12 @@ class FlatGRU(keras.Model):
         sounding = inputs["context"][:, 1:, self.vocabulary.sounding_columns]
         state, heard = sounding - self.blocks["sounding"], inputs["heard"]
         interval = self.blocks[f"{position} interval"] + 2 * _interval_class(state // 2 % N_PITCHES - (origin - 1))
-        degree = self.blocks[f"{position} scale"] + 2 * ((tf.range(12) - (origin - 1)) % 12)
+        degree = (tf.range(12) - (origin - 1)) % 12
+        scale, key = (self.blocks[f"{position} {name}"] for name in ("scale", "key"))
+        degrees = tf.concat([scale + degree * 2, key + degree * 3], -1)
         return [
             tf.where((sounding > 0) & (origin > 0), interval + state % 2, 0),
-            tf.where((heard > 0) & (origin > 0), degree + heard - 1, 0),
+            tf.where((heard > 0) & (origin > 0), degrees + heard - 1, 0),
         ]
 
     def _interval_view(self, intervals: tf.Tensor, voice: tf.Tensor) -> tf.Tensor:

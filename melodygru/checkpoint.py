@@ -28,6 +28,7 @@ from melodygru.events import Vocabulary
 
 CLASS_NAME = "MelodyGRU"
 SHIPPED = "starter.keras"
+DEEP = ("pitch", "duration")  # fields whose heads have a second hidden layer
 CELLS = {"gru": 3, "lstm": 4}  # cell -> its gates, the candidate among them
 
 # What reading a damaged archive can raise: RuntimeError if a bit says "encrypted", NotImplementedError for a
@@ -235,6 +236,7 @@ def _shared_places(
         for part, group, inputs, outputs in (
             ("hidden", "hidden", width + embedding, head),
             ("output", "output_layer", head, v.n_outputs(field)),
+            *([("second", "second", head, head)] if field in DEEP else []),
         ):
             places[f"head/{field}/{part}/kernel"] = (f"head_{field}/{group}/vars/0", (inputs, outputs))
             places[f"head/{field}/{part}/bias"] = (f"head_{field}/{group}/vars/1", (outputs,))

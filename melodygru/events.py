@@ -28,8 +28,9 @@ the events so far alone (and from the piece conditions, style and metre):
                 the notes that sound or have just ended (who, since when, until when), the recalled event's program,
                 pitch and duration where the shift agrees with it, and the note that stood at this place those lags
                 ago, with its pitch, its interval to its program's last, and its duration
-    voice[t]    known once event t's program is: that program's last two pitches and how long they lasted
-    heard[t]    known before event t: how often each pitch class stood among the last 24 notes
+    voice[t]    known once event t's program is: that program's last two pitches and how long they lasted, and how far
+                below and above the last one its lowest and its highest lie
+    heard[t]    known before event t: how often each pitch class stood among the last 24 notes, and in the whole piece
 
 A program's last pitch is a point of view: the pitch head sees what sounds and what was heard as intervals from it
 as well, and gives logits to intervals beside pitches, so that a transposed phrase looks alike. The duration head sees
@@ -77,8 +78,6 @@ FIELDS = ("shift", "program", "pitch", "duration", "velocity")
 SHIFT, PROGRAM, PITCH, DURATION, VELOCITY = range(5)
 END = 0  # the program class that ends a piece
 
-# What a program played last: its last two pitches, and the spans that these lasted; see `Events.voice`.
-VOICE = ("voice_1", "voice_2", "rhythm_1", "rhythm_2")
 # What the model is given of a window of events, see `Events.window`.
 INPUTS = ("fields", "previous", "before", "context", "voice", "heard", "taken", "limits")
 
@@ -89,19 +88,33 @@ N_POSITIONS = 192  # places in a bar that the context tells apart
 N_BARS = 8  # bars are counted modulo a phrase of eight
 PHRASE, N_PHRASES = 4, 32  # and in phrases of four bars since the beginning; what is later counts as the last
 BLOCK = 4096  # events whose sounding notes are looked up at once
+N_CONDITIONS = 2  # columns of the context that hold the piece conditions, style and metre
 N_PLACES_IN_TIME = 7  # columns of the context before the sounding notes: conditions, position, ..., place in the chord
 N_CHORD_PLACES = 8
 N_SPANS = 40  # see `span_class`
 RECALL_ORDERS = (3, 6, 12)  # events that must agree before what followed them is recalled
 N_ECHOES = 6  # lags at which the model is told what stood there, at most
 ECHO_BEATS = 64  # the longest lag
-ECHO_GAIN = 0.01  # share of the notes that a lag must explain beyond the lags before it
+ECHO_GAIN = 0.03  # share of the notes that a lag must explain beyond the lags before it, and beyond any odd lag
 ECHO_NOTES = 10_000  # of the corpus that lags are chosen by, about
 N_INTERVALS = 127  # -63..63 semitones, wider ones count as these
 N_HEARD = 24  # notes that the pitch classes heard last are counted over
 OFTEN = 3  # times that a pitch class is heard often
+KEY_SHARES = (24, 8)  # a pitch class with this part of a piece's notes, or more, belongs to its key; is at its centre
 MAX_PLACES = 24  # programs with a place of their own in the context
 MAX_SLOTS = 16  # sounding notes told to the model; the most recent ones, should there be more
+
+
+# What a program played, and how many classes each has: its last two pitches, the spans that these lasted, and how far
+# its range reaches; see `Events.voice`.
+VOICE = {
+    "voice_1": N_PITCHES,
+    "voice_2": N_PITCHES,
+    "rhythm_1": N_SPANS,
+    "rhythm_2": N_SPANS,
+    "below": N_PITCHES,
+    "above": N_PITCHES,
+}
 
 
 class TimeClasses:
@@ -382,11 +395,11 @@ class Vocabulary:
             blocks[earlier] = first
             first += self.size(earlier)
         if "program" in blocks:
-            for name, size in zip(VOICE, (N_PITCHES, N_PITCHES, N_SPANS, N_SPANS), strict=True):
+            for name, size in VOICE.items():
                 blocks[name] = first - 1  # what is there is told as its class plus 1
                 first += size
         if field in ("pitch", "duration"):
-            for name, size in (("interval", 2 * N_INTERVALS), ("scale", 2 * 12)):
+            for name, size in (("interval", 2 * N_INTERVALS), ("scale", 2 * 12), ("key", 3 * 12)):
                 blocks[name] = first
                 first += size
         if field == "duration":
@@ -401,20 +414,20 @@ class Vocabulary:
         ----------
         field : "pitch", seen from the program's last pitch, or "duration", seen from the chosen one
         sounding : array, shape (n, slots): ids of the block "sounding" (`sounding_columns` of `context`)
-        heard : array, shape (n, 12): see `Events.heard`
+        heard : array, shape (n, 24): see `Events.heard`
         seen_from : array, shape (n,): that pitch plus 1; 0 is none, and then nothing is seen
 
         Returns
         -------
-        ids : array, shape (n, slots + 12)
+        ids : array, shape (n, slots + 24)
         """
         blocks, origin = self.head_blocks(field), seen_from[:, None]
         state = sounding - self.blocks["sounding"]
         interval = interval_class(state // 2 % N_PITCHES - (origin - 1))
         intervals = np.where((sounding > 0) & (origin > 0), blocks["interval"] + interval * 2 + state % 2, 0)
         degree = (np.arange(12) - (origin - 1)) % 12
-        scale = np.where((heard > 0) & (origin > 0), blocks["scale"] + degree * 2 + heard - 1, 0)
-        return np.concatenate([intervals, scale], 1)
+        degrees = np.concatenate([blocks["scale"] + degree * 2, blocks["key"] + degree * 3], 1)
+        return np.concatenate([intervals, np.where((heard > 0) & (origin > 0), degrees + heard - 1, 0)], 1)
 
     @property
     def sounding_columns(self) -> slice:
@@ -520,12 +533,16 @@ class _Repeats:
             self._every *= 2
 
     def lags(self) -> tuple[int, ...]:
-        """The lags that explain most notes, each beyond those before it; in rising order."""
+        """The lags that explain most notes, each beyond those before it and beyond chance; in rising order.
+
+        Chance is what one lag in ten reaches.
+        """
         chosen: list[int] = []
         if self._repeated:
             repeated = np.concatenate(self._repeated, 1)
             for _ in range(N_ECHOES):
                 gain = repeated.mean(1)
+                gain -= np.quantile(gain, 0.9)
                 best = int(gain.argmax())
                 if gain[best] < ECHO_GAIN:
                     break
@@ -564,11 +581,12 @@ class Events:
     previous : array, shape (T, 5), int32
     before : array, shape (T, vocabulary.n_before), int32
     context : array, shape (T, vocabulary.n_context), int32
-    voice : array, shape (T, 4), int32
-        Of the event's program: its last pitch and the one before it, and the `span_class` that each lasted, all plus
-        1; 0 is none.
-    heard : array, shape (T, 12), uint8
-        Pitch classes among the last N_HEARD notes: 0 not heard, 1 heard, 2 heard often.
+    voice : array, shape (T, 6), int32
+        Of the event's program: its last pitch and the one before it, the `span_class` that each lasted, and the
+        semitones from the last down to the lowest pitch so far and up to the highest, all plus 1; 0 is none.
+    heard : array, shape (T, 24), uint8
+        Pitch classes among the last N_HEARD notes: 0 not heard, 1 heard, 2 heard often. Then among all notes: 0 not
+        heard, 1 heard, 2 in the key, 3 at its centre (see KEY_SHARES).
     taken : array, shape (T, 16), uint8
         Pitches that the event's program cannot strike, bit `pitch % 8` of byte `pitch // 8`.
     limits : array, shape (T, 3), int32
@@ -597,7 +615,8 @@ class Events:
         Returns
         -------
         inputs : dict of arrays, one for each of INPUTS, first axis stop - start
-            `context` has one row more: its first is that of event start - 1. Padding is -1 in `fields`, else 0.
+            `context` has one row more: its first is that of event start - 1, and before the first event it holds the
+            conditions alone. Padding is -1 in `fields`, else 0.
         """
         inputs = {}
         for name in INPUTS:
@@ -609,6 +628,8 @@ class Events:
             if before or after:
                 fill = -1 if name == "fields" else 0
                 rows = np.pad(rows, [(before, after), (0, 0)], constant_values=fill)
+            if before:
+                rows[0, :N_CONDITIONS] = self.context[0, :N_CONDITIONS]
             inputs[name] = rows
         return inputs
 
@@ -901,25 +922,42 @@ def _place_keys(onset: np.ndarray, program: np.ndarray) -> np.ndarray:
 
 
 def _voice(program: np.ndarray, pitch: np.ndarray, span: np.ndarray) -> np.ndarray:
-    """For each event what its program played last (see `Events.voice`); zeros for END. Shape (n + 1, 4)."""
+    """For each event what its program played (see `Events.voice`); zeros for END. Shape (n + 1, 6)."""
     n = len(program)
-    voice = np.zeros((n + 1, 4), np.int32)
+    voice = np.zeros((n + 1, len(VOICE)), np.int32)
     order = np.argsort(program, kind="stable")
     for lag in (1, 2):
         same = program[order][lag:] == program[order][:-lag]
         voice[order[lag:][same], lag - 1] = pitch[order[:-lag][same]] + 1
         voice[order[lag:][same], lag + 1] = span[order[:-lag][same]] + 1
+    for chosen in np.unique(program):
+        own = np.flatnonzero(program == chosen)
+        last = pitch[own][:-1]
+        voice[own[1:], 4] = last - np.minimum.accumulate(last) + 1
+        voice[own[1:], 5] = np.maximum.accumulate(last) - last + 1
     return voice
 
 
 def _heard(pitch: np.ndarray, pitched: np.ndarray) -> np.ndarray:
-    """For each event how the pitch classes stand among the notes before it (see `Events.heard`). Shape (n + 1, 12)."""
+    """For each event how the pitch classes stand among the notes before it (see `Events.heard`). Shape (n + 1, 24)."""
     n = len(pitch)
     count = np.zeros((n + 1, 12), np.int64)
     count[np.arange(1, n + 1), pitch % 12] = pitched
     count = np.cumsum(count, 0)
-    count[N_HEARD:] -= count[: max(0, n + 1 - N_HEARD)].copy()
+    lately = count.copy()
+    lately[N_HEARD:] -= count[: max(0, n + 1 - N_HEARD)]
+    return np.concatenate([_often(lately), _in_key(count)], 1)
+
+
+def _often(count: np.ndarray) -> np.ndarray:
+    """0 for what was not heard, 1 for what was, 2 for what was heard often."""
     return (count > 0).astype(np.uint8) + (count >= OFTEN)
+
+
+def _in_key(count: np.ndarray) -> np.ndarray:
+    """0 for what was not heard, then 1 more for each of KEY_SHARES that it reaches; `count` of shape (..., 12)."""
+    total = count.sum(-1, keepdims=True)
+    return sum(((count > 0) & (count * share >= total)).astype(np.uint8) for share in KEY_SHARES) + (count > 0)
 
 
 # -- the same, note by note
@@ -959,7 +997,9 @@ class Context:
         self._shift = 0
         self._chord = 0
         self._active: list[tuple[int, int, int, int]] = []  # (program class, pitch, onset, end), oldest first
-        self._voices: dict[int, tuple[int, int, int, int]] = {}
+        self._voices: dict[int, tuple[int, ...]] = {}
+        self._ranges: dict[int, tuple[int, int]] = {}
+        self._class_counts = np.zeros(12, np.int64)
         self._classes: deque[int] = deque(maxlen=N_HEARD)  # pitch classes of the last notes; 12 for drums
         self._last: tuple[int, int, int] | None = None  # program class, pitch, onset of the last note
         self._events: list[tuple[int, int, int, int, int]] = []  # shift, place, pitch, duration (steps), motion class
@@ -967,6 +1007,10 @@ class Context:
         self._codes: list[int] = []
         self._seen: list[dict[int, int]] = [{} for _ in vocabulary.recall]
         self._recalled = [-1] * len(vocabulary.recall)
+
+    def start(self) -> list[int]:
+        """Context ids before the first event: the conditions, and nothing else."""
+        return [*self._conditions, *[0] * (self.vocabulary.n_context - N_CONDITIONS)]
 
     def before(self) -> list[int]:
         """Ids known before the event's shift."""
@@ -1092,23 +1136,28 @@ class Context:
             taken[: self._last[1] + 1] = True
         return taken
 
-    def voice(self, program_class: int) -> tuple[int, int, int, int]:
-        """What a program played last (see `Events.voice`)."""
-        return self._voices.get(program_class, (0, 0, 0, 0))
+    def voice(self, program_class: int) -> tuple[int, ...]:
+        """What a program played (see `Events.voice`)."""
+        return self._voices.get(program_class, (0,) * len(VOICE))
 
     def heard(self) -> list[int]:
-        """How the twelve pitch classes stand among the last notes (see `Events.heard`)."""
-        counts = [self._classes.count(pitch_class) for pitch_class in range(12)]
-        return [(count > 0) + (count >= OFTEN) for count in counts]
+        """How the twelve pitch classes stand among the notes so far (see `Events.heard`)."""
+        lately = np.array([self._classes.count(pitch_class) for pitch_class in range(12)])
+        return [*_often(lately).tolist(), *_in_key(self._class_counts).tolist()]
 
     def add(self, program_class: int, pitch: int, duration: int) -> None:
         """Add a note at the onset."""
         at = self.onset
         drums = self.vocabulary.program_of_class(program_class) == DRUMS
         self._classes.append(12 if drums else pitch % 12)
+        self._class_counts[pitch % 12] += not drums
         self._active.append((program_class, pitch, at, at + duration))
         last = self.voice(program_class)
-        self._voices[program_class] = (pitch + 1, last[0], _span(duration) + 1, last[2])
+        low, high = self._ranges.get(program_class, (pitch, pitch))
+        low, high = self._ranges[program_class] = min(low, pitch), max(high, pitch)
+        self._voices[program_class] = (
+            pitch + 1, last[0], _span(duration) + 1, last[2], pitch - low + 1, high - pitch + 1
+        )  # fmt: skip
         key = at * _PLACES_AT_ONSET + program_class * (N_PITCHES + 1)
         stands = self._last is not None and self._last[0] == program_class and self._last[2] == at
         self._place_keys.append(self._place_keys[-1] + 1 if stands else key)

@@ -6,7 +6,7 @@
     p(event_t | h_t, x_t, a_t) = p(shift | h, x) p(program or END | h, a, shift) p(pitch | ..., program)
                                  p(duration | ..., pitch) p(velocity | ..., duration)
 
-What `previous`, `before` and `context` hold is specified in `melodygru.events`. Each head is one hidden layer. The
+What `previous`, `before` and `context` hold is specified in `melodygru.events`. Each head is a hidden layer, or two. The
 logit of a pitch is the sum of two views: of the pitch, and of the interval from its program's last pitch. Events that
 cannot follow have no probability.
 """
@@ -22,7 +22,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from melodygru.checkpoint import Architecture, as_settings, layer_group, read_settings
+from melodygru.checkpoint import DEEP, Architecture, as_settings, layer_group, read_settings
 from melodygru.errors import CheckpointError
 from melodygru.events import DURATION, END, FIELDS, N_INTERVALS, PITCH, PROGRAM, SHIFT, TIMES, VOICE, Vocabulary, encode
 from melodygru.files import written_aside
@@ -255,11 +255,23 @@ class Bag(keras.layers.Layer):
 class Head(keras.layers.Layer):
     """One link of the chain: a hidden layer over the features and the fields chosen before, then the logits.
 
+    A `deep` head has a second hidden layer, whose output is added to the first's.
+
     Inputs: features (B, T, width) and ids (B, T, k) into a table of what was chosen before; `rows` 1 means nothing
     was. Output: (B, T, classes).
     """
 
-    def __init__(self, classes: int, width: int, features: int, rows: int, drop: float, seed: int, **kwargs: Any):
+    def __init__(
+        self,
+        classes: int,
+        width: int,
+        features: int,
+        rows: int,
+        drop: float,
+        seed: int,
+        deep: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.features = features
         self.hidden = keras.layers.Dense(width, name="hidden", kernel_initializer=_glorot(seed))
@@ -267,6 +279,7 @@ class Head(keras.layers.Layer):
             classes, name="output", dtype="float32", kernel_initializer=_glorot(seed + 1)
         )
         self.bag = Bag(rows, width, seed=seed + 2, name="bag") if rows > 1 else None
+        self.second = keras.layers.Dense(width, name="second", kernel_initializer=_glorot(seed + 5)) if deep else None
         self.dropout = keras.layers.Dropout(drop, seed=seed + 3)
 
     def build(self, input_shape: Any = None) -> None:
@@ -274,13 +287,18 @@ class Head(keras.layers.Layer):
         self.output_layer.build((None, None, self.hidden.units))
         if self.bag is not None:
             self.bag.build()
+        if self.second is not None:
+            self.second.build((None, None, self.hidden.units))
         self.built = True
 
     def call(self, features: tf.Tensor, ids: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
         hidden = self.hidden(features)
         if self.bag is not None:
             hidden += self.bag(ids)
-        return self.output_layer(self.dropout(tf.nn.relu(hidden), training=training))
+        hidden = self.dropout(tf.nn.relu(hidden), training=training)
+        if self.second is not None:
+            hidden += self.dropout(tf.nn.relu(self.second(hidden)), training=training)
+        return self.output_layer(hidden)
 
 
 def _glorot(seed: int) -> keras.initializers.Initializer:
@@ -320,6 +338,7 @@ class EventModel(keras.Model):
                 blocks["end"],
                 a.drop_head,
                 10_000 * seed + 10 * index,
+                deep=field in DEEP,
                 name=f"head_{field}",
             )
             head.build()
@@ -399,8 +418,8 @@ class EventModel(keras.Model):
         intervals = tf.where((sounding > 0) & (origin > 0), blocks["interval"] + interval * 2 + state % 2, 0)
         heard = tf.cast(inputs["heard"], tf.int32)
         degree = (tf.range(12) - (origin - 1)) % 12
-        scale = tf.where((heard > 0) & (origin > 0), blocks["scale"] + degree * 2 + heard - 1, 0)
-        return [intervals, scale]
+        degrees = tf.concat([blocks["scale"] + degree * 2, blocks["key"] + degree * 3], -1)
+        return [intervals, tf.where((heard > 0) & (origin > 0), degrees + heard - 1, 0)]
 
     def _both_views(self, logits: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
         """Pitch logits from those of pitches and those of intervals from the program's `last` pitch (plus 1, or -1)."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from melodygru.checkpoint import Checkpoint
+from melodygru.checkpoint import DEEP, Checkpoint
 from melodygru.events import VOICE, motion_class
 from melodygru.notes import N_PITCHES
 
@@ -44,6 +44,9 @@ class Network:
         self.from_context = np.ascontiguousarray(np.concatenate([kernel[units:] for kernel in hidden[1:]], 1))
         self.outputs = {
             field: (weights[f"head/{field}/output/kernel"], weights[f"head/{field}/output/bias"]) for field in fields
+        }
+        self.second = {
+            field: (weights[f"head/{field}/second/kernel"], weights[f"head/{field}/second/bias"]) for field in DEEP
         }
         self.chosen = {field: weights[f"head/{field}/bag"].copy() for field in fields[1:]}
         for table in self.chosen.values():
@@ -78,7 +81,7 @@ class Network:
         ----------
         previous : array, shape (streams, 5): ids of the event (see `Vocabulary.previous_ids`)
         before : array, shape (streams, n_before): ids known before the next event
-        context : array, shape (streams, n_context): ids at the onset of the event; zeros at the start
+        context : array, shape (streams, n_context): ids at the onset of the event; at the start those of `Context.start`
         state : list of arrays, shape (streams, units), see `initial_state`
         """
         before_bag = self.bag(before)
@@ -147,7 +150,7 @@ class Step:
         Parameters
         ----------
         context : array, shape (streams, n_context): ids
-        heard : array, shape (streams, 12): see `Events.heard`
+        heard : array, shape (streams, 24): see `Events.heard`
         """
         network = self._network
         self._sounding, self._heard = context[:, network.vocabulary.sounding_columns], heard
@@ -180,8 +183,12 @@ class Step:
                 seen_from = chosen["voice_1"] if field == "pitch" else chosen["pitch"] + 1
                 ids.append(network.vocabulary.relative_ids(field, self._sounding, self._heard, seen_from))
             hidden += table[np.concatenate(ids, 1)].sum(1)
+        hidden = np.maximum(hidden, 0.0)
+        if field in DEEP:
+            kernel, bias = network.second[field]
+            hidden = hidden + np.maximum(hidden @ kernel + bias, 0.0)
         kernel, bias = network.outputs[field]
-        logits = np.maximum(hidden, 0.0) @ kernel + bias
+        logits = hidden @ kernel + bias
         if field == "pitch" and chosen is not None:
             return _both_views(logits, chosen["voice_1"])
         return logits

@@ -306,7 +306,7 @@ class Sampler:
         self._previous = np.repeat(
             self.vocabulary.previous_ids(np.full((1, 5), -1, np.int32), np.zeros(1, np.int64)), n, 0
         )
-        self._context = np.zeros((n, self.vocabulary.n_context), np.int32)
+        self._context = np.array([context.start() for context in self.contexts], np.int32)
         self._state = network.initial_state(n)
         if primer is not None:
             self._hear(primer)

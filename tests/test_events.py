@@ -77,7 +77,8 @@ def test_a_chord_and_its_end_as_rows():
     assert vocabulary.unmodelled == ["velocity"]
     np.testing.assert_allclose(encoded.charge[2, events.DURATION], np.log(6))
     assert encoded.limits.tolist() == [[1, 1, 1], [1, 41, 0], [1, 1, 1], [1, 1, 1]]
-    assert encoded.voice.tolist() == [[0, 0, 0, 0], [0, 0, 0, 0], [73, 0, 5, 0], [0, 0, 0, 0]]
+    none = [0] * 6
+    assert encoded.voice.tolist() == [none, none, [73, 0, 5, 0, 1, 1], none]
 
 
 def test_one_program_and_one_velocity_are_unmodelled_and_restored():
@@ -169,6 +170,7 @@ def check_context(piece, vocabulary, style, metre_known):
     taken = np.unpackbits(encoded.taken, axis=1, bitorder="little").astype(bool)
     at = np.append(piece.notes["onset"], piece.length)
     shifts = np.diff(at, prepend=0)
+    assert context.start() == encoded.window(0, 1)["context"][0].tolist()
     for t, (shift, fields) in enumerate(zip(shifts.tolist(), encoded.fields.tolist(), strict=True)):
         assert context.before() == encoded.before[t].tolist()
         assert context.stacks() == encoded.limits[t, 0]
@@ -259,6 +261,22 @@ def test_the_lags_of_a_corpus_are_those_at_which_it_repeats_itself():
     assert Vocabulary.fit(pieces, GRID).echo[-1] == 24
     other = [(sequence_of([(0, 1, 0, 60, 80)], grid=Grid.seconds(100)), None)]
     assert Vocabulary.fit(other, Grid.seconds(100)).echo == ()
+
+
+def test_a_program_s_range_is_told_from_its_last_pitch():
+    piece = sequence_of([(at, 1, 0, pitch, 80) for at, pitch in enumerate((60, 72, 65, 50))])
+    encoded = encode(piece, Vocabulary(GRID, (0,), (80,)))
+    assert encoded.voice[:, 4:].tolist() == [[0, 0], [1, 1], [13, 1], [6, 8], [0, 0]]
+
+
+def test_pitch_classes_heard_lately_and_in_the_whole_piece():
+    pitches = [60] * 30 + [62] * 3 + [66]
+    piece = sequence_of([(at, 1, 0, pitch, 80) for at, pitch in enumerate(pitches)])
+    heard = encode(piece, Vocabulary(GRID, (0,), (80,))).heard
+    assert not heard[0].any()
+    assert heard[33, [0, 2, 12, 14]].tolist() == [2, 2, 3, 2]  # 3 of 33 notes: in the key, not at its centre
+    assert heard[34, [6, 18]].tolist() == [1, 1]  # 1 of 34: heard, and not in the key
+    assert heard[24, [0, 12]].tolist() == [2, 3]
 
 
 def test_a_style_has_its_own_metre_and_tempo():

@@ -164,6 +164,8 @@ def network_of(model: Transformer) -> TransformerNetwork:
     for field in model.vocabulary.fields:
         head = getattr(model, f"head_{field}")
         layers |= {f"head/{field}/hidden": head.hidden, f"head/{field}/output": head.output_layer}
+        if head.second is not None:
+            layers[f"head/{field}/second"] = head.second
         if head.bag is not None:
             weights[f"head/{field}/bag"] = head.bag.table.numpy()
     for name, layer in layers.items():
