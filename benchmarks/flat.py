@@ -99,7 +99,11 @@ class FlatGRU(keras.Model):
             if position in self.positions:
                 sizes |= {f"{position} {name}": size for name, size in VOICE.items()}
             if position in ("pitch", "duration"):
-                sizes |= {f"{position} interval": 2 * N_INTERVALS, f"{position} scale": 2 * 12, f"{position} key": 3 * 12}
+                sizes |= {
+                    f"{position} interval": 2 * N_INTERVALS,
+                    f"{position} scale": 2 * 12,
+                    f"{position} key": 3 * 12,
+                }
         ends = itertools.accumulate(sizes.values(), initial=v.n_context_ids)
         self.blocks = {**v.blocks, **dict(zip((*sizes, "end"), ends, strict=True))}
         self.bag = Bag(self.blocks["end"], a.embedding, seed=next(seeds), name="bag")

@@ -78,7 +78,7 @@ def generate(
     metre: tuple[int, int] | None = None,
     primer: str | Path | NoteSequence | None = None,
     qpm: float | None = None,
-    on_start: Callable[[sampling.Plan], None] | None = None,
+    on_start: Callable[[list[sampling.Plan]], None] | None = None,
     on_note: Callable[[sampling.Note], None] | None = None,
 ) -> list[Composition]:
     """Compose new pieces with a trained model; TensorFlow is not needed.
@@ -92,10 +92,11 @@ def generate(
     temperature, rhythm_temperature, pitch_temperature, top_k, top_p, min_p : see `sampling.Controls`
     bars, seconds, notes : at most one, see `sampling.Length`; default: where the model ends the piece
     style : a style that the model was trained on; default: unknown
-    metre : time signature, (numerator, denominator)
+    metre : time signature, (numerator, denominator); default: the primer's, else drawn for each piece, as frequent as
+        among the training pieces of the style
     primer : a MIDI file or note sequence that the pieces begin with
     qpm : tempo, quarter notes per minute
-    on_start : called once with what is settled before the first note, see `sampling.Plan`
+    on_start : called once with what is settled of each piece before the first note, see `sampling.Plan`
     on_note : called with each note as it is composed
 
     Returns

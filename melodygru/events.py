@@ -191,8 +191,10 @@ class Vocabulary:
         First time signatures of the training pieces; a condition only when there are several.
     qpm : float
         Tempo that a new piece is written with.
-    style_qpm, style_metres : tuples, one for each style
-        Its median tempo and its most frequent time signature.
+    metre_pieces : tuple of int
+        How many pieces begin in each of the metres; empty: equally many.
+    style_qpm, style_metres, style_programs : tuples, one for each style
+        Its median tempo; how many of its pieces begin in each of the metres; its programs.
     longest : int
         Steps of the longest piece of the corpus; 0 is unknown. What is composed without a length ends there at the
         latest.
@@ -211,7 +213,9 @@ class Vocabulary:
     metres: tuple[tuple[int, int], ...] = ((4, 4),)
     qpm: float = 120.0
     style_qpm: tuple[float, ...] = ()
-    style_metres: tuple[tuple[int, int], ...] = ()
+    metre_pieces: tuple[int, ...] = ()
+    style_metres: tuple[tuple[int, ...], ...] = ()
+    style_programs: tuple[tuple[int, ...], ...] = ()
     longest: int = 0
     slots: int = 8
     recall: tuple[int, ...] = RECALL_ORDERS
@@ -222,18 +226,18 @@ class Vocabulary:
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values from which `from_dict` makes an equal vocabulary."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        for name in ("metres", "style_metres"):
-            values[name] = [list(metre) for metre in values[name]]
+        for name in ("metres", "style_metres", "style_programs"):
+            values[name] = [list(row) for row in values[name]]
         return {**values, "grid": str(self.grid)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Vocabulary:
         """The inverse of `as_dict`."""
         values = dict(values)
-        for name in ("programs", "velocities", "styles", "style_qpm", "recall", "echo"):
-            values[name] = tuple(values.get(name, ()))
-        for name in ("metres", "style_metres"):
-            values[name] = tuple((int(n), int(d)) for n, d in values[name])
+        for name in ("programs", "velocities", "styles", "metre_pieces", "style_qpm", "recall", "echo"):
+            values[name] = tuple(values[name])
+        for name in ("metres", "style_metres", "style_programs"):
+            values[name] = tuple(tuple(int(value) for value in row) for row in values[name])
         return cls(
             **{
                 **values,
@@ -445,11 +449,22 @@ class Vocabulary:
             metre_id = self.blocks["metre"] + self.metres.index(metre)
         return style_id, metre_id
 
-    def metre_of(self, style: str | None) -> tuple[int, int]:
-        """Time signature of a new piece of `style`: the most frequent one."""
-        if style in self.styles and self.style_metres:
-            return self.style_metres[self.styles.index(style)]
-        return self.metres[0]
+    def metre_of(self, style: str | None, draw: float = 0.0) -> tuple[int, int]:
+        """A time signature of a style's pieces: the commonest, or as frequent as among them over draws in [0, 1)."""
+        pieces = np.array(self._of_style(self.style_metres, style) or self.metre_pieces or [1] * len(self.metres))
+        order = np.argsort(-pieces, kind="stable")
+        return self.metres[order[np.searchsorted(np.cumsum(pieces[order]), draw * pieces.sum(), side="right")]]
+
+    def _of_style(self, values: tuple[tuple[int, ...], ...], style: str | None) -> tuple[int, ...]:
+        """What is known of a style; empty where it, or its pieces, are unknown."""
+        return values[self.styles.index(style)] if style in self.styles and values else ()
+
+    def programs_of(self, style: str | None) -> np.ndarray:
+        """Which program classes the pieces of `style` have, shape (size of the field,), bool; None: the corpus."""
+        programs = self._of_style(self.style_programs, style) or self.programs
+        present = np.zeros(self.size("program"), bool)
+        present[self.program_class(np.array(programs))] = True
+        return present
 
     def tempo_of(self, style: str | None) -> float:
         """Quarter notes per minute that a new piece of `style` is written with."""
@@ -470,6 +485,7 @@ class Vocabulary:
         velocity_count = np.zeros(128, np.int64)
         metre_count: Counter[tuple[int, int]] = Counter()
         style_metres: dict[str, Counter[tuple[int, int]]] = {}
+        style_programs: dict[str, set[int]] = {}
         style_tempos: dict[str, list[float]] = {}
         tempos: list[float] = []
         slots, longest = 4.0, 0
@@ -486,6 +502,7 @@ class Vocabulary:
             if style is not None:
                 style_tempos.setdefault(style, []).append(sequence.qpm)
                 style_metres.setdefault(style, Counter())[sequence.metre] += 1
+                style_programs.setdefault(style, set()).update(np.unique(notes["program"]).tolist())
             counts = _active_counts(notes["onset"] + notes["duration"], notes["onset"])
             slots = max(slots, float(np.quantile(counts, 0.98)))
             repeats.add(notes)
@@ -493,15 +510,18 @@ class Vocabulary:
             raise NoteError("no note in the corpus: nothing to make a vocabulary of")
         styles = tuple(sorted(style_tempos))
         present = np.flatnonzero(velocity_count)
+        metres = _by_frequency(metre_count)
         return cls(
             grid=grid,
             programs=tuple(np.argsort(-program_count, kind="stable")[: np.count_nonzero(program_count)].tolist()),
             velocities=(int(present[0]),) if len(present) == 1 else _velocity_of_bin(velocity_count),
             styles=styles,
-            metres=_by_frequency(metre_count),
+            metres=metres,
+            metre_pieces=tuple(metre_count[metre] for metre in metres),
             qpm=float(np.median(tempos)),
             style_qpm=tuple(float(np.median(style_tempos[style])) for style in styles),
-            style_metres=tuple(_by_frequency(style_metres[style])[0] for style in styles),
+            style_metres=tuple(tuple(style_metres[style][metre] for metre in metres) for style in styles),
+            style_programs=tuple(tuple(sorted(style_programs[style])) for style in styles),
             longest=longest,
             slots=min(MAX_SLOTS, int(math.ceil(slots))),
             echo=repeats.lags(),

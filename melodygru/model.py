@@ -6,9 +6,9 @@
     p(event_t | h_t, x_t, a_t) = p(shift | h, x) p(program or END | h, a, shift) p(pitch | ..., program)
                                  p(duration | ..., pitch) p(velocity | ..., duration)
 
-What `previous`, `before` and `context` hold is specified in `melodygru.events`. Each head is a hidden layer, or two. The
-logit of a pitch is the sum of two views: of the pitch, and of the interval from its program's last pitch. Events that
-cannot follow have no probability.
+What `previous`, `before` and `context` hold is specified in `melodygru.events`. Each head is a hidden layer, or two.
+The logit of a pitch is the sum of two views: of the pitch, and of the interval from its program's last pitch. Events
+that cannot follow have no probability.
 """
 
 from __future__ import annotations

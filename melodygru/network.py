@@ -81,7 +81,7 @@ class Network:
         ----------
         previous : array, shape (streams, 5): ids of the event (see `Vocabulary.previous_ids`)
         before : array, shape (streams, n_before): ids known before the next event
-        context : array, shape (streams, n_context): ids at the onset of the event; at the start those of `Context.start`
+        context : array, shape (streams, n_context): ids at the onset of the event, or `Context.start`
         state : list of arrays, shape (streams, units), see `initial_state`
         """
         before_bag = self.bag(before)

@@ -175,7 +175,7 @@ class Length:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is settled about a batch of pieces before their first note.
+    """What is settled about a piece before its first note.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ class Plan:
     bar : steps of a bar; None without a metrical grid
     length : Length
     steps : the length asked for, in steps; None where it was given in notes or is left to the model
-    limit : step at which the pieces are cut; None where notes are counted
+    limit : step at which the piece is cut; None where notes are counted
     """
 
     metre: tuple[int, int]
@@ -206,14 +206,15 @@ class Plan:
         metre: tuple[int, int] | None = None,
         primer: NoteSequence | None = None,
         qpm: float | None = None,
+        draw: float = 0.0,
     ) -> Plan:
-        """The plan of these settings, which mean and raise what they do in `compose`."""
+        """The plan of these settings, which mean and raise what they do in `compose`; `draw`: see `metre_of`."""
         v, length = vocabulary, length or Length()
         if style is not None and style not in v.styles:
             known = ", ".join(v.styles) if v.styles else "none"
             raise SettingError(f"style {style!r}: this model knows {known}")
         if metre is None:
-            metre = primer.metre if primer is not None else v.metre_of(style)
+            metre = primer.metre if primer is not None else v.metre_of(style, draw)
         if min(metre) < 1:
             raise SettingError("metre {}/{}: expected two numbers above 0".format(*metre))
         if primer is not None and v.grid.is_metrical and metre != primer.metre:
@@ -258,7 +259,8 @@ class Sampler:
     network : Network
     rngs : one generator for each stream
     controls : Controls
-    style, metre : piece conditions; None is unknown
+    style : piece condition; None is unknown
+    metres : for each stream its time signature; default: unknown
     primer : NoteSequence on the vocabulary's grid, optional; heard before anything is composed, which begins at its
         end or later
 
@@ -280,7 +282,7 @@ class Sampler:
         controls: Controls | None = None,
         *,
         style: str | None = None,
-        metre: tuple[int, int] | None = None,
+        metres: Sequence[tuple[int, int]] | None = None,
         primer: NoteSequence | None = None,
     ) -> None:
         self.network, self.vocabulary = network, network.vocabulary
@@ -292,11 +294,10 @@ class Sampler:
         self.done = [False] * n
         self.ends: list[int | None] = [None] * n
         self.rows: list[list[tuple[int, int, int, int, int]]] = [[] for _ in range(n)]
-        metres = primer.metres if primer is not None else None
-        self.contexts = [Context(self.vocabulary, style, metre, metres) for _ in range(n)]
-        # Only programs that the model has heard, in training or in the primer, are chosen.
-        self._programs = np.zeros(self.vocabulary.size("program"), bool)
-        self._programs[self.vocabulary.program_class(np.array(self.vocabulary.programs))] = True
+        given = primer.metres if primer is not None else None
+        self.contexts = [Context(self.vocabulary, style, metre, given) for metre in metres or [None] * n]
+        # Only programs that the model has heard, in pieces of the style or in the primer, are chosen.
+        self._programs = self.vocabulary.programs_of(style)
         if primer is not None:
             self._programs[self.vocabulary.program_class(primer.notes["program"])] = True
         self._top = int(np.flatnonzero(self._programs)[-1])
@@ -451,20 +452,21 @@ class Sampler:
         return notes
 
 
-def notes(sampler: Sampler, length: int | None = None, *, may_end: bool = True) -> Iterator[Note]:
+def notes(sampler: Sampler, lengths: Sequence[int | None], *, may_end: bool = True) -> Iterator[Note]:
     """The notes of all streams as they are composed, until every stream is over.
 
     Parameters
     ----------
-    length : int, optional
-        Steps after which a stream is over. A note that begins at `length` or later is not given out, and one that
-        reaches beyond is cut. Without it a stream is over after `MAX_NOTES`, if the model has not ended it.
+    lengths : for each stream its steps, or None
+        A note that begins there or later is not given out, and one that reaches beyond is cut. A stream without a
+        length is over after `MAX_NOTES`, if the model has not ended it.
     may_end : whether the model may end a stream
     """
     while not all(sampler.done):
         for note in sampler.step(may_end):
             if note is None:
                 continue
+            length = lengths[note.stream]
             if length is not None and note.onset >= length:
                 sampler.done[note.stream] = True
                 continue
@@ -486,7 +488,7 @@ def compose(
     metre: tuple[int, int] | None = None,
     primer: NoteSequence | None = None,
     qpm: float | None = None,
-    on_start: Callable[[Plan], None] | None = None,
+    on_start: Callable[[list[Plan]], None] | None = None,
     on_note: Callable[[Note], None] | None = None,
 ) -> list[NoteSequence]:
     """Compose `n` pieces as one batch; the i-th piece's randomness is the i-th child of `seed`.
@@ -494,11 +496,12 @@ def compose(
     Parameters
     ----------
     style : one of the vocabulary's styles, or None for unknown
-    metre : time signature; default: the primer's, which it can't replace, else the vocabulary's most frequent one
+    metre : time signature; default: the primer's, which it can't replace, else drawn for each piece, as frequent as
+        among the training pieces of the style
     primer : what the pieces begin with, on the vocabulary's grid; its metres hold on. `length` counts from the first
         bar line at its end or after it
     qpm : tempo to write; default: the primer's, else the vocabulary's
-    on_start : called once, when all is settled and nothing is composed
+    on_start : called once with each piece's plan, when all is settled and nothing is composed
     on_note : called with each note as it is composed
 
     Returns
@@ -516,23 +519,27 @@ def compose(
     v = network.vocabulary
     if n < 1:
         raise SettingError(f"num-outputs {n}: expected 1 or more")
-    plan = Plan.of(v, length, style=style, metre=metre, primer=primer, qpm=qpm)
-    length, limit = plan.length, plan.limit
+    rngs = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(n)]
+    plans = [
+        Plan.of(v, length, style=style, metre=metre, primer=primer, qpm=qpm, draw=float(rng.random())) for rng in rngs
+    ]
+    length = plans[0].length
     if primer is not None:
         primer, _ = representable(primer, v)
     if on_start is not None:
-        on_start(plan)
+        on_start(plans)
 
-    rngs = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(n)]
-    sampler = Sampler(network, rngs, controls, style=style, metre=plan.metre, primer=primer)
-    for note in notes(sampler, NEVER if length.notes is not None else limit, may_end=length == Length()):
+    sampler = Sampler(network, rngs, controls, style=style, metres=[plan.metre for plan in plans], primer=primer)
+    limits = [NEVER if length.notes is not None else plan.limit for plan in plans]
+    for note in notes(sampler, limits, may_end=length == Length()):
         if length.notes is not None and len(sampler.rows[note.stream]) - sampler.n_heard >= length.notes:
             sampler.done[note.stream] = True
         if on_note is not None:
             on_note(note)
 
     pieces = []
-    for rows, end in zip(sampler.rows, sampler.ends, strict=True):
+    for plan, rows, end in zip(plans, sampler.rows, sampler.ends, strict=True):
+        limit = plan.limit
         piece = decode(rows, v, length=end, qpm=plan.qpm, metre=plan.metre)
         if primer is not None:
             piece.notes[: len(primer)] = primer.notes  # with the velocities that it came with

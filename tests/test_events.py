@@ -284,6 +284,16 @@ def test_a_style_has_its_own_metre_and_tempo():
     march = sequence_of([(0, 4, 0, 60, 80)])
     vocabulary = Vocabulary.fit([(waltz, "b"), (march, "a"), (march, "a"), (waltz, "b"), (march, "b")], GRID)
     assert [vocabulary.metre_of(style) for style in ("a", "b", None, "unheard")] == [(4, 4), (3, 4), (4, 4), (4, 4)]
+    draws = (0.0, 0.66, 0.67, 0.999)  # two of the three pieces of b are waltzes
+    assert [vocabulary.metre_of("b", draw) for draw in draws] == [(3, 4), (3, 4), (4, 4), (4, 4)]
+    assert {vocabulary.metre_of("a", draw) for draw in draws} == {(4, 4)}
+
+
+def test_a_style_has_its_own_programs():
+    pieces = [(sequence_of([(0, 1, program, 60, 80)]), style) for program, style in ((0, "a"), (40, "b"), (0, "b"))]
+    vocabulary = Vocabulary.fit(pieces, GRID)
+    found = [np.flatnonzero(vocabulary.programs_of(style)).tolist() for style in ("a", "b", None)]
+    assert found == [[1], [1, 41], [1, 41]]
 
 
 def test_phrases_of_four_bars_are_counted_from_the_beginning():

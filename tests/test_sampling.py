@@ -1,5 +1,6 @@
 """Sampling: filters worked by hand, the loop with a model that is none, lengths, primers, and an honest log p."""
 
+import copy
 import dataclasses
 from collections import Counter
 
@@ -11,7 +12,7 @@ from toys import BEAT, PERFORMANCE, VOCABULARIES
 from melodygru import midi, sampling
 from melodygru.errors import SettingError
 from melodygru.events import END, TIMES, Vocabulary, encode
-from melodygru.notes import DRUMS, NOTE, NoteSequence, quantize
+from melodygru.notes import DRUMS, NOTE, NoteSequence, quantize, steps_per_bar
 from melodygru.sampling import (
     Controls,
     Length,
@@ -336,7 +337,7 @@ def test_on_note_hears_every_note_as_it_is_composed():
 def test_the_plan_is_told_before_the_first_note():
     told = []
     compose(Fake(ONE, **BEATS), 2, length=Length(bars=2), on_start=told.append, on_note=told.append)
-    assert told[0] == Plan((4, 4), 120, 0, 16, Length(bars=2), 32, 32)
+    assert told[0] == [Plan((4, 4), 120, 0, 16, Length(bars=2), 32, 32)] * 2
     assert [type(each) for each in told[1:]] == [Note] * 2 * 7  # onsets 4, 8, ..., 28 in two pieces
 
 
@@ -409,8 +410,9 @@ def test_notes_are_counted(name, n):
     for piece in compose(toys.network(name), 3, 1, length=Length(notes=n)):
         assert len(piece) == n
         if VOCABULARIES[name].grid.is_metrical:
-            assert piece.length % 16 == 0
-            assert piece.length - int((piece.notes["onset"] + piece.notes["duration"]).max()) < 16
+            bar = steps_per_bar(piece.grid, piece.metre)
+            assert piece.length % bar == 0
+            assert piece.length - int((piece.notes["onset"] + piece.notes["duration"]).max()) < bar
         else:
             assert piece.length == (piece.notes["onset"] + piece.notes["duration"]).max()
 
@@ -441,11 +443,17 @@ def test_a_model_without_styles_says_so():
         compose(toys.network("one"), style="airs")
 
 
-def test_a_styles_tempo_and_the_corpus_metre_are_written():
+def test_a_styles_tempo_metres_and_programs_are_its_own():
     network = toys.network("styles")
-    for style, qpm in (("airs", 80), ("reels", 120), (None, 100)):
-        (piece,) = compose(network, length=Length(bars=1), style=style)
-        assert (piece.qpm, piece.metre) == (pytest.approx(qpm), (4, 4))
+    own = dataclasses.replace(network.vocabulary, style_metres=((0, 1), (3, 1)), style_programs=((43,), (40, 43)))
+    network = copy.copy(network)
+    network.vocabulary = own
+    for style, qpm, metres in (("airs", 80, {(6, 8)}), ("reels", 120, {(4, 4), (6, 8)}), (None, 100, {(4, 4), (6, 8)})):
+        pieces = compose(network, 12, length=Length(bars=1), style=style)
+        assert {piece.metre for piece in pieces} == metres
+        assert all(piece.qpm == pytest.approx(qpm) for piece in pieces)
+        if style == "airs":
+            assert {int(program) for piece in pieces for program in piece.notes["program"]} == {43}
     (piece,) = compose(network, length=Length(bars=1), style="airs", qpm=5, metre=(6, 8))
     assert (piece.qpm, piece.metre, piece.length) == (5, (6, 8), 12)
     (piece,) = compose(toys.network("one_loud"), length=Length(bars=1))
@@ -571,7 +579,7 @@ def test_a_primer_is_heard():
         for row in (0, 1):
             assert previous[row].tolist() == events.previous[t].tolist()
             assert before[row].tolist() == events.before[t].tolist()
-            assert context[row].tolist() == (events.context[t - 1].tolist() if t else [0] * vocabulary.n_context)
+            assert context[row].tolist() == events.window(t, t + 1)["context"][0].tolist()
 
 
 def test_a_primer_on_another_grid_is_refused():
@@ -592,7 +600,7 @@ def test_the_samplers_log_p_is_evaluates_on_the_file_it_wrote(name, seed, tmp_pa
     model, network = toys.model(name, 2, -2.0), toys.network(name, 2, -2.0)
     rngs = [np.random.default_rng([seed, stream]) for stream in range(6)]
     sampler = Sampler(network, rngs)
-    for _ in sampling.notes(sampler):
+    for _ in sampling.notes(sampler, [None] * len(rngs)):
         pass
     assert all(sampler.done)
     assert max(len(rows) for rows in sampler.rows) >= 5

@@ -175,9 +175,9 @@ def generate(
     with screen.ProgressLine() as line:
         progress = _Progress(line, num_outputs)
 
-        def start(plan: Plan) -> None:
+        def start(plans: list[Plan]) -> None:
             _make_folder(output_dir)
-            progress.start(plan)
+            progress.start(plans)
 
         pieces = compose.generate(
             loaded,
@@ -205,10 +205,10 @@ class _Progress:
         self._line, self._count = line, 0
         self._onsets = [0] * n
 
-    def start(self, plan: Plan) -> None:
+    def start(self, plans: list[Plan]) -> None:
         """Begin."""
-        self._plan = plan
-        self._onsets = [plan.start] * len(self._onsets)
+        self._plans = plans
+        self._onsets = [plan.start for plan in plans]
 
     def add(self, note: Note) -> None:
         """A note more."""
@@ -217,11 +217,14 @@ class _Progress:
         self._line.show(self._text)
 
     def _text(self) -> str:
-        plan, n, share = self._plan, len(self._onsets), None
-        if plan.length.notes is not None:
-            share = self._count / (plan.length.notes * n)
-        elif plan.steps is not None:
-            share = sum(min(max(0.0, (onset - plan.start) / plan.steps), 1.0) for onset in self._onsets) / n
+        plans, n, share = self._plans, len(self._plans), None
+        if plans[0].length.notes is not None:
+            share = self._count / (plans[0].length.notes * n)
+        elif plans[0].steps is not None:
+            done = (
+                (onset - plan.start) / plan.steps for onset, plan in zip(self._onsets, plans, strict=True) if plan.steps
+            )
+            share = sum(min(max(0.0, part), 1.0) for part in done) / n
         text = f"composing: {counted(self._count, 'note')}"
         if share:
             text += f", {share:.0%}, {screen.left(self._line.elapsed_s * (1 / share - 1))}"
