@@ -43,6 +43,9 @@ VALIDATION_EVENTS = 24_000  # heard at most for one figure during training; the 
 VALIDATIONS = (3, 24)  # figures taken during a run, at least and at most
 VALIDATION_SHARE = 0.15  # events heard in validation per event heard in training, at most; they cost a third each
 VALIDATION_TIME = 0.05  # share of `minutes` that validation is expected to take
+EPOCHS = 40  # that a small corpus is heard; from SMALL notes on it falls with their number to the power of SATED
+SMALL, SATED = 50_000, 0.35
+FEWEST_STEPS = 200  # of a run whose length follows from the corpus
 ONE_KEY = 0.45  # share of the pieces in one key signature above which a corpus is taken to be in one key
 LENGTH_JITTER = 0.2  # pieces of lengths within about this factor share a batch
 SAMPLED_EVENTS = 50_000  # that a new model's first biases are counted from
@@ -110,6 +113,13 @@ class Progress:
 def default_transpose(corpus: Iterable[NoteSequence]) -> int:
     """Semitones to transpose by: none when so many pieces share a key signature that someone transposed them to it."""
     return 0 if commonest_key_share(corpus) > ONE_KEY else Settings.transpose
+
+
+def default_epochs(corpus: Sequence[NoteSequence]) -> float:
+    """Times that a corpus is heard when no length is asked for: fewer the larger it is, more if it is tiny."""
+    notes = np.array([len(corpus[i].notes) for i in range(len(corpus))])
+    steps = -(-len(notes) // Settings.batch) * max(1.0, float(notes.mean()) / Settings.window)  # of an epoch, about
+    return round(max(EPOCHS * min(1.0, (SMALL / max(1, notes.sum())) ** SATED), FEWEST_STEPS / steps), 1)
 
 
 # -- pieces and batches

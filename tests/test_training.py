@@ -17,7 +17,16 @@ from melodygru.errors import SettingError, TrainingError
 from melodygru.events import DURATION, PITCH, PROGRAM, SHIFT, TIMES, Vocabulary, encode
 from melodygru.model import load_model, save
 from melodygru.notes import DRUMS
-from melodygru.training import Pieces, Settings, Trainer, evaluate, fine_tune_from, learning_rate, log_likelihoods
+from melodygru.training import (
+    Pieces,
+    Settings,
+    Trainer,
+    default_epochs,
+    evaluate,
+    fine_tune_from,
+    learning_rate,
+    log_likelihoods,
+)
 
 STYLES = VOCABULARIES["styles"]
 SIZES = Architecture(layers=2, units=8, embedding=6, head=7)
@@ -546,3 +555,16 @@ def test_the_device_is_named():
         )
     finally:
         keras.mixed_precision.set_dtype_policy("float32")
+
+
+@pytest.mark.parametrize(
+    ("pieces", "notes", "epochs"),
+    [
+        (300, 150, 40),  # 45,000 notes
+        (1000, 500, 40 * 0.1**0.35),  # ten times 50,000
+        (16, 64, 200),  # one update an epoch: 200 of them
+    ],
+)
+def test_a_larger_corpus_is_heard_less_often_and_a_tiny_one_more(pieces, notes, epochs):
+    piece = toys.sequence_of([(at, 1, 0, 60, 80) for at in range(notes)])
+    assert default_epochs([piece] * pieces) == pytest.approx(epochs, abs=0.05)

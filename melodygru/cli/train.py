@@ -18,7 +18,6 @@ from melodygru.wording import counted
 if TYPE_CHECKING:
     from melodygru.corpus import Corpus
 
-MINUTES = 10.0  # when neither --minutes nor --epochs is given
 HELD_OUT = 0.1  # share of the pieces, when no --validation is given
 MAX_SEED = 1_000_000  # TensorFlow's seeds are 32 bits, and each is a thousandfold of this
 SHOWN = 5  # skipped validation files, or pieces that are in both folders
@@ -69,13 +68,13 @@ def _setting(name: str, **attributes: Any) -> Any:
 @click.option(
     "--minutes",
     type=click.FloatRange(0, 100_000, min_open=True),
-    show_default="10, unless --epochs is given",
-    help="Minutes of training.",
+    help="Minutes of training, instead of --epochs.",
 )
 @click.option(
     "--epochs",
     type=click.FloatRange(0, 1_000_000, min_open=True),
-    help="Times that every piece is heard, instead of --minutes.",
+    show_default="as suits the size of the corpus",
+    help="Times that every piece is heard.",
 )
 @click.option(
     "--seed",
@@ -158,9 +157,6 @@ def train(
     output = _check_output(output or Path("checkpoints") / f"{midi_dir.resolve().name}.keras", resume, force)
     training_part, held_out, held_out_from = read_corpora(midi_dir, validation, _grid(grid, start_from), seed)
 
-    if minutes is None and epochs is None:
-        minutes = MINUTES
-        screen.say(f"neither --minutes nor --epochs is given: training for {MINUTES:g} minutes")
     training, device = tensorflow.start(threads, mixed_precision)
     screen.say(device)
     given = {name: value for name, value in overrides.items() if value is not None}
@@ -168,6 +164,9 @@ def train(
         given["transpose"] = training.default_transpose(training_part)
         if not given["transpose"]:
             screen.say("most pieces stand in one key: they are not transposed (--transpose 5 does it all the same)")
+    if minutes is None and epochs is None:
+        epochs = training.default_epochs(training_part)
+        screen.say(f"training for {epochs:g} epochs, as suits the size of the corpus (or give --epochs or --minutes)")
     settings = training.Settings(epochs=epochs, minutes=minutes, seed=seed, mixed_precision=mixed_precision, **given)
     model = _model(training, training_part, preset or "small", cell or "gru", start_from, seed)
     trainer = training.Trainer(
