@@ -46,7 +46,7 @@ from melodygru.events import (
 )
 from melodygru.model import GRU, IMPOSSIBLE, Bag
 from melodygru.notes import N_PITCHES, NoteSequence
-from melodygru.training import SAMPLED_EVENTS, Progress, Settings, Trainer, default_transpose, evaluate, new_model
+from melodygru.training import SAMPLED_EVENTS, Progress, Settings, Trainer, default_transpose_until, evaluate, new_model
 
 N_VIEW = 2 * N_PITCHES - 1  # intervals that have a logit, -127..127 semitones
 SPAN_OF_TIME = span_class(TIMES.low).astype(np.int32)  # of each class of times, by its shortest
@@ -429,7 +429,7 @@ def main(
     styles = [piece.style for piece in corpus.pieces]
     vocabulary = Vocabulary.fit(zip(corpus, styles, strict=True), corpus.grid)
     sizes = Architecture.preset(preset).for_corpus(sum(piece.n_notes for piece in corpus.pieces))
-    given = {"transpose": default_transpose(corpus), **json.loads(settings)}
+    given = {"transpose_until": default_transpose_until(vocabulary), **json.loads(settings)}
     run = Settings(epochs=epochs, minutes=minutes, **given)
     models = {}
     for kind in [only] if only else MAKERS:

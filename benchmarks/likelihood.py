@@ -34,7 +34,10 @@ CORPORA: dict[str, tuple[int, str, str, float]] = {
 def melodygru(*arguments: str | Path) -> dict[str, Any]:
     """What a command of the command line reports as JSON."""
     command = [sys.executable, "-m", "melodygru", *map(str, arguments), "--json"]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
+    if done.returncode:  # it has said why
+        raise click.ClickException(f"melodygru {arguments[0]} ended with exit code {done.returncode}")
+    return json.loads(done.stdout)
 
 
 def train(data: Path, corpus: str, seed: int, options: list[str]) -> Path:

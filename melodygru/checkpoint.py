@@ -28,7 +28,8 @@ from melodygru.events import Vocabulary
 
 CLASS_NAME = "MelodyGRU"
 SHIPPED = "starter.keras"
-DEEP = ("pitch", "duration")  # fields whose heads have a second hidden layer
+DEEP = ("pitch", "duration")  # fields whose heads have a second hidden layer, in a deep architecture
+DEEP_FROM = 40_000  # notes of a corpus from which on a second layer helps; in a smaller one it learns by heart
 CELLS = {"gru": 3, "lstm": 4}  # cell -> its gates, the candidate among them
 
 # What reading a damaged archive can raise: RuntimeError if a bit says "encrypted", NotImplementedError for a
@@ -48,6 +49,7 @@ class Architecture:
     drop_input, drop_layer, drop_head : variational dropout (one mask for all steps) on the GRU's input and on each
         layer's output; dropout on the heads' hidden layers
     cell : "gru" or "lstm"
+    deep : whether the heads of DEEP have a second hidden layer
     """
 
     layers: int
@@ -58,6 +60,7 @@ class Architecture:
     drop_layer: float = 0.3
     drop_head: float = 0.3
     cell: str = "gru"
+    deep: bool = True
 
     def __post_init__(self) -> None:
         if self.cell not in CELLS:
@@ -77,13 +80,14 @@ class Architecture:
             raise SettingError(f"preset {name!r}: expected one of {', '.join(PRESETS)}") from None
 
     def for_corpus(self, n_notes: int) -> Architecture:
-        """The same sizes with the dropout that suits a corpus of so many notes.
+        """The same sizes with the dropout, and the depth of the heads, that suit a corpus of so many notes.
 
         0.6 up to 5,000 notes, 0.4 at 50,000, which are heard many times over, 0.1 from a million on; between these it
         falls with their logarithm.
         """
         drop = float(np.interp(np.log(max(1, n_notes)), np.log([5e3, 5e4, 1e6]), [0.6, 0.4, 0.1]))
-        return dataclasses.replace(self, drop_input=0.4 * drop, drop_layer=drop, drop_head=drop)
+        deep = n_notes >= DEEP_FROM
+        return dataclasses.replace(self, drop_input=0.4 * drop, drop_layer=drop, drop_head=drop, deep=deep)
 
 
 PRESETS = {
@@ -222,13 +226,13 @@ def count_parameters(vocabulary: Vocabulary, architecture: Architecture) -> int:
     return sum(math.prod(shape) for _, shape in _places(vocabulary, architecture).values())
 
 
-def count_shared_parameters(vocabulary: Vocabulary, embedding: int, head: int, width: int) -> int:
+def count_shared_parameters(vocabulary: Vocabulary, embedding: int, head: int, width: int, deep: bool) -> int:
     """Parameters of the embeddings, and of the heads of a body that gives them `width` features."""
-    return sum(math.prod(shape) for _, shape in _shared_places(vocabulary, embedding, head, width).values())
+    return sum(math.prod(shape) for _, shape in _shared_places(vocabulary, embedding, head, width, deep).values())
 
 
 def _shared_places(
-    vocabulary: Vocabulary, embedding: int, head: int, width: int
+    vocabulary: Vocabulary, embedding: int, head: int, width: int, deep: bool
 ) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Name of each weight of the bag and the heads -> Keras's group and the shape."""
     v = vocabulary
@@ -237,7 +241,7 @@ def _shared_places(
         for part, group, inputs, outputs in (
             ("hidden", "hidden", width + embedding, head),
             ("output", "output_layer", head, v.n_outputs(field)),
-            *([("second", "second", head, head)] if field in DEEP else []),
+            *([("second", "second", head, head)] if deep and field in DEEP else []),
         ):
             places[f"head/{field}/{part}/kernel"] = (f"head_{field}/{group}/vars/0", (inputs, outputs))
             places[f"head/{field}/{part}/bias"] = (f"head_{field}/{group}/vars/1", (outputs,))
@@ -258,7 +262,7 @@ def layer_group(cell: str, index: int) -> str:
 def _places(vocabulary: Vocabulary, architecture: Architecture) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Name of each weight -> Keras's group and the shape."""
     a = architecture
-    places = _shared_places(vocabulary, a.embedding, a.head, a.units)
+    places = _shared_places(vocabulary, a.embedding, a.head, a.units, a.deep)
     gates = CELLS[a.cell] * a.units
     for layer in range(a.layers):
         # A GRU's input and recurrent part have a bias each.

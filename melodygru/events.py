@@ -60,6 +60,7 @@ from typing import Any
 import numpy as np
 
 from melodygru.errors import NoteError
+from melodygru.keys import commonest_share, key_signature
 from melodygru.notes import (
     DRUMS,
     METRE,
@@ -100,7 +101,9 @@ ECHO_NOTES = 10_000  # of the corpus that lags are chosen by, about
 N_INTERVALS = 127  # -63..63 semitones, wider ones count as these
 N_HEARD = 24  # notes that the pitch classes heard last are counted over
 OFTEN = 3  # times that a pitch class is heard often
+ONE_KEY = 0.45  # share of the pieces in one key signature above which a corpus is taken to be in one key
 KEY_SHARES = (24, 8)  # a pitch class with this part of a piece's notes, or more, belongs to its key; is at its centre
+N_LENGTHS = 32  # of the pieces of a style that are remembered
 MAX_PLACES = 24  # programs with a place of their own in the context
 MAX_SLOTS = 16  # sounding notes told to the model; the most recent ones, should there be more
 
@@ -115,6 +118,9 @@ VOICE = {
     "below": N_PITCHES,
     "above": N_PITCHES,
 }
+
+
+RANGE, KEY = slice(4, 6), slice(12, 24)  # columns of `Events.voice` and `Events.heard` about the whole piece
 
 
 class TimeClasses:
@@ -195,6 +201,8 @@ class Vocabulary:
         How many pieces begin in each of the metres; empty: equally many.
     style_qpm, style_metres, style_programs : tuples, one for each style
         Its median tempo; how many of its pieces begin in each of the metres; its programs.
+    lengths : tuple of int, for each of the metres, for each style and then for the whole corpus
+        Steps of its pieces, N_LENGTHS quantiles of them, in rising order; empty without such a piece.
     longest : int
         Steps of the longest piece of the corpus; 0 is unknown. What is composed without a length ends there at the
         latest.
@@ -202,6 +210,9 @@ class Vocabulary:
         Sounding notes told to the model, at most.
     recall : tuple of int
         Numbers of agreeing events after which the model is told what followed them.
+    key : bool
+        Whether the model is told of the key and the range of the whole piece so far. In a corpus that stands in one key
+        they are no more than each piece's fingerprint, to be learned by heart.
     echo : tuple of int
         Lags in steps at which the model is told what stood there; those at which the corpus repeats itself most.
     """
@@ -216,9 +227,11 @@ class Vocabulary:
     metre_pieces: tuple[int, ...] = ()
     style_metres: tuple[tuple[int, ...], ...] = ()
     style_programs: tuple[tuple[int, ...], ...] = ()
+    lengths: tuple[tuple[tuple[int, ...], ...], ...] = ()
     longest: int = 0
     slots: int = 8
     recall: tuple[int, ...] = RECALL_ORDERS
+    key: bool = True
     echo: tuple[int, ...] = ()
 
     # -- plain values, for the checkpoint
@@ -238,6 +251,7 @@ class Vocabulary:
             values[name] = tuple(values[name])
         for name in ("metres", "style_metres", "style_programs"):
             values[name] = tuple(tuple(int(value) for value in row) for row in values[name])
+        values["lengths"] = tuple(tuple(tuple(row) for row in metres) for metres in values.get("lengths", ()))
         return cls(
             **{
                 **values,
@@ -455,6 +469,14 @@ class Vocabulary:
         order = np.argsort(-pieces, kind="stable")
         return self.metres[order[np.searchsorted(np.cumsum(pieces[order]), draw * pieces.sum(), side="right")]]
 
+    def length_of(self, style: str | None, metre: tuple[int, int], draw: float) -> int | None:
+        """Steps of a piece of `style` in `metre`, as frequent as among them over draws in [0, 1); None: unknown."""
+        if not self.lengths or metre not in self.metres:
+            return None
+        of_style = self.lengths[self.styles.index(style) if style in self.styles else -1]
+        lengths = of_style[self.metres.index(metre)]
+        return lengths[int(draw * len(lengths))] if lengths else None
+
     def _of_style(self, values: tuple[tuple[int, ...], ...], style: str | None) -> tuple[int, ...]:
         """What is known of a style; empty where it, or its pieces, are unknown."""
         return values[self.styles.index(style)] if style in self.styles and values else ()
@@ -488,7 +510,9 @@ class Vocabulary:
         style_programs: dict[str, set[int]] = {}
         style_tempos: dict[str, list[float]] = {}
         tempos: list[float] = []
-        slots, longest = 4.0, 0
+        slots = 4.0
+        lengths: dict[tuple[str | None, tuple[int, int]], list[int]] = {}
+        signatures: list[int | None] = []
         repeats = _Repeats(grid)
         for sequence, style in pieces:
             notes = sequence.notes
@@ -498,13 +522,15 @@ class Vocabulary:
             velocity_count += np.bincount(notes["velocity"], minlength=128)
             metre_count[sequence.metre] += 1
             tempos.append(sequence.qpm)
-            longest = max(longest, sequence.length)
+            for key in {(style, sequence.metre), (None, sequence.metre)}:
+                lengths.setdefault(key, []).append(sequence.length)
             if style is not None:
                 style_tempos.setdefault(style, []).append(sequence.qpm)
                 style_metres.setdefault(style, Counter())[sequence.metre] += 1
                 style_programs.setdefault(style, set()).update(np.unique(notes["program"]).tolist())
             counts = _active_counts(notes["onset"] + notes["duration"], notes["onset"])
             slots = max(slots, float(np.quantile(counts, 0.98)))
+            signatures.append(key_signature(sequence))
             repeats.add(notes)
         if not program_count.any():
             raise NoteError("no note in the corpus: nothing to make a vocabulary of")
@@ -522,8 +548,12 @@ class Vocabulary:
             style_qpm=tuple(float(np.median(style_tempos[style])) for style in styles),
             style_metres=tuple(tuple(style_metres[style][metre] for metre in metres) for style in styles),
             style_programs=tuple(tuple(sorted(style_programs[style])) for style in styles),
-            longest=longest,
+            lengths=tuple(
+                tuple(_quantiles(lengths.get((style, metre), [])) for metre in metres) for style in (*styles, None)
+            ),
+            longest=max(max(of_metre) for of_metre in lengths.values()),
             slots=min(MAX_SLOTS, int(math.ceil(slots))),
+            key=bool(commonest_share(signatures) <= ONE_KEY),
             echo=repeats.lags(),
         )
 
@@ -569,6 +599,13 @@ class _Repeats:
                 chosen.append(int(self._lags[best]))
                 repeated &= ~repeated[best]
         return tuple(sorted(chosen))
+
+
+def _quantiles(lengths: Sequence[int]) -> tuple[int, ...]:
+    """At most N_LENGTHS of the numbers, evenly over their ranks."""
+    ranked = sorted(lengths)
+    n = min(len(ranked), N_LENGTHS)
+    return tuple(ranked[(2 * i + 1) * len(ranked) // (2 * n)] for i in range(n))
 
 
 def _by_frequency(count: Counter[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
@@ -779,6 +816,10 @@ def encode(
 
     # Echo: the note that stood a lag before this one's place, and how long after the last note's place it came.
     voice = _voice(program, pitch, span_class(notes["duration"]))
+    heard = _heard(pitch, notes["program"] != DRUMS)
+    if not vocabulary.key:
+        voice[:, RANGE] = 0
+        heard[:, KEY] = 0
     place_key = _place_keys(onset, program)
     next_place = np.append(0, place_key + 1)  # after the note before
     new_place = np.where(shift > 0, at.astype(np.int64) * _PLACES_AT_ONSET, next_place)
@@ -826,7 +867,7 @@ def encode(
         before=before,
         context=context,
         voice=voice,
-        heard=_heard(pitch, notes["program"] != DRUMS),
+        heard=heard,
         taken=np.packbits(taken, axis=1, bitorder="little"),
         limits=limits,
         changes=changes,
@@ -1163,7 +1204,8 @@ class Context:
     def heard(self) -> list[int]:
         """How the twelve pitch classes stand among the notes so far (see `Events.heard`)."""
         lately = np.array([self._classes.count(pitch_class) for pitch_class in range(12)])
-        return [*_often(lately).tolist(), *_in_key(self._class_counts).tolist()]
+        key = _in_key(self._class_counts).tolist() if self.vocabulary.key else [0] * 12
+        return [*_often(lately).tolist(), *key]
 
     def add(self, program_class: int, pitch: int, duration: int) -> None:
         """Add a note at the onset."""
@@ -1176,7 +1218,8 @@ class Context:
         low, high = self._ranges.get(program_class, (pitch, pitch))
         low, high = self._ranges[program_class] = min(low, pitch), max(high, pitch)
         self._voices[program_class] = (
-            pitch + 1, last[0], _span(duration) + 1, last[2], pitch - low + 1, high - pitch + 1
+            pitch + 1, last[0], _span(duration) + 1, last[2],
+            *((pitch - low + 1, high - pitch + 1) if self.vocabulary.key else (0, 0)),
         )  # fmt: skip
         key = at * _PLACES_AT_ONSET + program_class * (N_PITCHES + 1)
         stands = self._last is not None and self._last[0] == program_class and self._last[2] == at

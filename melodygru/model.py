@@ -338,7 +338,7 @@ class EventModel(keras.Model):
                 blocks["end"],
                 a.drop_head,
                 10_000 * seed + 10 * index,
-                deep=field in DEEP,
+                deep=a.deep and field in DEEP,
                 name=f"head_{field}",
             )
             head.build()

@@ -45,8 +45,9 @@ class Network:
         self.outputs = {
             field: (weights[f"head/{field}/output/kernel"], weights[f"head/{field}/output/bias"]) for field in fields
         }
+        deep = DEEP if self.architecture.deep else ()
         self.second = {
-            field: (weights[f"head/{field}/second/kernel"], weights[f"head/{field}/second/bias"]) for field in DEEP
+            field: (weights[f"head/{field}/second/kernel"], weights[f"head/{field}/second/bias"]) for field in deep
         }
         self.chosen = {field: weights[f"head/{field}/bag"].copy() for field in fields[1:]}
         for table in self.chosen.values():
@@ -184,7 +185,7 @@ class Step:
                 ids.append(network.vocabulary.relative_ids(field, self._sounding, self._heard, seen_from))
             hidden += table[np.concatenate(ids, 1)].sum(1)
         hidden = np.maximum(hidden, 0.0)
-        if field in DEEP:
+        if field in network.second:
             kernel, bias = network.second[field]
             hidden = hidden + np.maximum(hidden @ kernel + bias, 0.0)
         kernel, bias = network.outputs[field]

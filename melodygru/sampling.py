@@ -33,6 +33,7 @@ from melodygru.notes import NoteSequence, steps_per_bar
 
 MAX_NOTES = 20_000  # composed for a piece whose end is left to the model
 NEVER = 1 << 62  # steps
+PLAUSIBLE = 0.1  # probability at which an end that is due is taken
 RHYTHM = ("shift", "duration")
 
 Filter = Callable[[np.ndarray], np.ndarray]  # (streams, classes) logits -> logits
@@ -135,7 +136,9 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 class Length:
     """When a piece ends: at most one of the three, or, with none, where the model ends it.
 
-    The model has as long as the longest piece that it was trained on; then the piece is cut.
+    The model may end it at any moment. Each piece also draws the length of a training piece of its style and metre:
+    from there on it ends where the model gives an end PLAUSIBLE probability, and is cut at the latest at the length of
+    the longest training piece.
 
     Parameters
     ----------
@@ -185,6 +188,7 @@ class Plan:
     bar : steps of a bar; None without a metrical grid
     length : Length
     steps : the length asked for, in steps; None where it was given in notes or is left to the model
+    due : step from which on the piece ends where the model finds an end plausible; None where its length is given
     limit : step at which the piece is cut; None where notes are counted
     """
 
@@ -194,6 +198,7 @@ class Plan:
     bar: int | None
     length: Length
     steps: int | None
+    due: int | None
     limit: int | None
 
     @classmethod
@@ -206,15 +211,18 @@ class Plan:
         metre: tuple[int, int] | None = None,
         primer: NoteSequence | None = None,
         qpm: float | None = None,
-        draw: float = 0.0,
+        draws: tuple[float, float] = (0.0, 0.5),
     ) -> Plan:
-        """The plan of these settings, which mean and raise what they do in `compose`; `draw`: see `metre_of`."""
+        """The plan of these settings, which mean and raise what they do in `compose`.
+
+        The `draws`, in [0, 1), are for `Vocabulary.metre_of` and `Vocabulary.length_of`.
+        """
         v, length = vocabulary, length or Length()
         if style is not None and style not in v.styles:
             known = ", ".join(v.styles) if v.styles else "none"
             raise SettingError(f"style {style!r}: this model knows {known}")
         if metre is None:
-            metre = primer.metre if primer is not None else v.metre_of(style, draw)
+            metre = primer.metre if primer is not None else v.metre_of(style, draws[0])
         if min(metre) < 1:
             raise SettingError("metre {}/{}: expected two numbers above 0".format(*metre))
         if primer is not None and v.grid.is_metrical and metre != primer.metre:
@@ -236,7 +244,9 @@ class Plan:
         at_most = steps
         if steps is None and length.notes is None and v.longest:
             at_most = -(-v.longest // (bar or 1)) * (bar or 1)
-        return cls(metre, qpm, start, bar, length, steps, None if at_most is None else start + at_most)
+        typical = v.length_of(style, metre, draws[1]) if length == Length() else None
+        due = None if typical is None else start + typical
+        return cls(metre, qpm, start, bar, length, steps, due, None if at_most is None else start + at_most)
 
 
 @dataclass(frozen=True)
@@ -271,6 +281,8 @@ class Sampler:
     log_p : array, shape (streams,): log-probability, in nats, of what was sampled, under the model itself
         (temperature 1, nothing filtered)
     n_heard : notes of the primer, the first of each stream's rows
+    due : array, shape (streams,): the step from which on a stream ends as soon as the model gives an end PLAUSIBLE
+        probability; default: NEVER, the model's choice alone
     done : list of bool: whether a stream is over
     ends : list: the step at which the model ended a stream, or None
     """
@@ -291,6 +303,7 @@ class Sampler:
         n = len(rngs)
         self.rngs = rngs
         self.log_p = np.zeros(n)
+        self.due = np.full(n, NEVER)
         self.done = [False] * n
         self.ends: list[int | None] = [None] * n
         self.rows: list[list[tuple[int, int, int, int, int]]] = [[] for _ in range(n)]
@@ -416,7 +429,13 @@ class Sampler:
         wanted = np.repeat(self._programs[None], n, 0)
         wanted[:, END] = may_end
         wanted[~(wanted & possible).any(1)] = True
-        program = self._choose("program", step.logits("program", chosen), u[:, 2], live, possible, wanted)
+        logits = step.logits("program", chosen)
+        if may_end:
+            p_end = softmax(np.where(possible, logits, -np.inf))[:, END]
+            at = np.array([context.onset for context in self.contexts])
+            ends = (at >= self.due) & (p_end >= PLAUSIBLE)
+            wanted[ends] = np.arange(v.size("program")) == END
+        program = self._choose("program", logits, u[:, 2], live, possible, wanted)
         chosen["program"] = program
         goes_on = live & (program != END)
 
@@ -521,7 +540,7 @@ def compose(
         raise SettingError(f"num-outputs {n}: expected 1 or more")
     rngs = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(n)]
     plans = [
-        Plan.of(v, length, style=style, metre=metre, primer=primer, qpm=qpm, draw=float(rng.random())) for rng in rngs
+        Plan.of(v, length, style=style, metre=metre, primer=primer, qpm=qpm, draws=tuple(rng.random(2))) for rng in rngs
     ]
     length = plans[0].length
     if primer is not None:
@@ -530,6 +549,7 @@ def compose(
         on_start(plans)
 
     sampler = Sampler(network, rngs, controls, style=style, metres=[plan.metre for plan in plans], primer=primer)
+    sampler.due = np.array([NEVER if plan.due is None else plan.due for plan in plans])
     limits = [NEVER if length.notes is not None else plan.limit for plan in plans]
     for note in notes(sampler, limits, may_end=length == Length()):
         if length.notes is not None and len(sampler.rows[note.stream]) - sampler.n_heard >= length.notes:

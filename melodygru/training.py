@@ -18,7 +18,7 @@ import signal
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -34,7 +34,6 @@ from melodygru.checkpoint import Architecture, as_settings
 from melodygru.errors import SettingError, TrainingError
 from melodygru.events import INPUTS, PITCH, Events, Vocabulary, encode
 from melodygru.files import written_aside
-from melodygru.metrics import commonest_key_share
 from melodygru.model import EventModel, MelodyGRU, load_model, save
 from melodygru.notes import DRUMS, N_PITCHES, Grid, NoteSequence, canonical, transpose
 
@@ -45,8 +44,8 @@ VALIDATION_SHARE = 0.15  # events heard in validation per event heard in trainin
 VALIDATION_TIME = 0.05  # share of `minutes` that validation is expected to take
 EPOCHS = 40  # that a small corpus is heard; from SMALL notes on it falls with their number to the power of SATED
 SMALL, SATED = 50_000, 0.35
+ONE_KEY_FROM = 0.6  # share of the run after which a corpus in one key stands in it
 FEWEST_STEPS = 200  # of a run whose length follows from the corpus
-ONE_KEY = 0.45  # share of the pieces in one key signature above which a corpus is taken to be in one key
 LENGTH_JITTER = 0.2  # pieces of lengths within about this factor share a batch
 SAMPLED_EVENTS = 50_000  # that a new model's first biases are counted from
 TRACE_STEPS = 3  # steps not timed: TensorFlow traces in them
@@ -66,6 +65,7 @@ class Settings:
     clip : bound of the global gradient norm
     average : the weights' moving average reaches back this share of the run
     transpose : pieces are moved by a random number of semitones up to this, as far as the corpus' range allows
+    transpose_until : share of the run after which pieces stand as they are; a corpus in one key ends in that key
     stretch : pieces on a grid of seconds are stretched or squeezed in time by a random factor up to 1 + stretch
     patience : validations without improvement before the run stops early; 0 never stops
     mixed_precision : float16 on GPUs that are fast at it
@@ -81,6 +81,7 @@ class Settings:
     clip: float = 1.0
     average: float = 0.03
     transpose: int = 5
+    transpose_until: float = 1.0
     stretch: float = 0.05
     patience: int = 12
     seed: int = 0
@@ -95,6 +96,8 @@ class Settings:
                 raise SettingError(f"{name} {value}: expected more than 0")
         if not 0 <= self.transpose <= 24:
             raise SettingError(f"transpose {self.transpose}: expected 0..24 semitones")
+        if not 0 <= self.transpose_until <= 1:
+            raise SettingError(f"transpose_until {self.transpose_until}: expected a share, 0..1")
 
 
 @dataclass(frozen=True)
@@ -110,9 +113,12 @@ class Progress:
     notes_per_second: float
 
 
-def default_transpose(corpus: Iterable[NoteSequence]) -> int:
-    """Semitones to transpose by: none when so many pieces share a key signature that someone transposed them to it."""
-    return 0 if commonest_key_share(corpus) > ONE_KEY else Settings.transpose
+def default_transpose_until(vocabulary: Vocabulary) -> float:
+    """Share of the run in which pieces are transposed: all of it, unless the corpus is in one key.
+
+    Someone transposed it already: the model learns much from all keys, and then that one.
+    """
+    return Settings.transpose_until if vocabulary.key else ONE_KEY_FROM
 
 
 def default_epochs(corpus: Sequence[NoteSequence]) -> float:
@@ -138,6 +144,7 @@ class Pieces:
         self, corpus: Sequence[NoteSequence], styles: Sequence[str | None], vocabulary: Vocabulary, settings: Settings
     ) -> None:
         self.corpus, self.styles, self.vocabulary, self.settings = corpus, styles, vocabulary, settings
+        self.transposed_epochs = math.inf  # from this epoch on, pieces are not transposed
         self.lengths = np.array([len(corpus[i].notes) + 1 for i in range(len(corpus))], np.int64)
         # The range of each program over the corpus: transposition keeps within it.
         self.low = np.full(DRUMS + 1, N_PITCHES, np.int64)
@@ -169,17 +176,17 @@ class Pieces:
         rng = np.random.default_rng([self.settings.seed, epoch, index, 1])
         sequence = self.corpus[index]
         known = rng.random(2) >= UNKNOWN_SHARE
-        moved = self._augment(sequence, rng)
+        moved = self._augment(sequence, rng, self.settings.transpose if epoch < self.transposed_epochs else 0)
         style = self.styles[index] if known[0] else None
         return encode(moved, self.vocabulary, style, metre_known=bool(known[1]))
 
-    def _augment(self, sequence: NoteSequence, rng: np.random.Generator) -> NoteSequence:
+    def _augment(self, sequence: NoteSequence, rng: np.random.Generator, semitones: int) -> NoteSequence:
         notes, length = sequence.notes, sequence.length
         pitched = notes["program"] != DRUMS
-        if self.settings.transpose and pitched.any():
+        if semitones and pitched.any():
             program, pitch = notes["program"][pitched], notes["pitch"][pitched].astype(np.int64)
-            down = min(self.settings.transpose, int((pitch - self.low[program]).min()))
-            up = min(self.settings.transpose, int((self.high[program] - pitch).min()))
+            down = min(semitones, int((pitch - self.low[program]).min()))
+            up = min(semitones, int((self.high[program] - pitch).min()))
             notes = transpose(notes, int(rng.integers(-down, up + 1)))
         if self.settings.stretch and not sequence.grid.is_metrical:
             factor = math.exp(rng.uniform(-1, 1) * math.log1p(self.settings.stretch))
@@ -513,6 +520,7 @@ class Trainer:
         with _signals(self.stop):
             if position.steps is None and settings.epochs is not None:
                 position.steps = max(1, round(settings.epochs * self.pieces.steps(0)))
+            self._settle_transposition()
             timer = _Timer()
             started, before = time.perf_counter(), position.seconds
             last_saved = last_shown = started
@@ -540,6 +548,7 @@ class Trainer:
                     assert settings.minutes is not None
                     left = settings.minutes * 60 * (1 - VALIDATION_TIME) - position.seconds
                     position.steps = position.step + max(1, int(left / timer.second_per_step))
+                    self._settle_transposition()
                 finished = position.steps is not None and position.step >= position.steps
                 if finished or self._validation_due():
                     finished |= self._validate(rate)
@@ -556,6 +565,12 @@ class Trainer:
         self._log.close()
         self.resume_path.unlink(missing_ok=True)
         return True
+
+    def _settle_transposition(self) -> None:
+        """Once the run's length is known, so is the epoch from which pieces stand as they are."""
+        if self.position.steps is not None and self.settings.transpose_until < 1:
+            epochs = self.position.steps / self.pieces.steps(0)
+            self.pieces.transposed_epochs = round(self.settings.transpose_until * epochs)
 
     def _windows(self) -> Iterator[dict[str, np.ndarray]]:
         """Windows from the current position on, for ever."""

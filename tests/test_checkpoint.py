@@ -77,7 +77,7 @@ def test_weights_are_those_of_keras(name, layers, cell, tmp_path):
     assert read.n_parameters == parameters == checkpoint.count_parameters(model.vocabulary, model.architecture)
     a = model.architecture
     shared = sum(int(np.prod(w.shape)) for part, w in expected.items() if not part.startswith(cell))
-    assert checkpoint.count_shared_parameters(model.vocabulary, a.embedding, a.head, a.units) == shared
+    assert checkpoint.count_shared_parameters(model.vocabulary, a.embedding, a.head, a.units, a.deep) == shared
 
 
 def test_the_card_comes_with_it(saved):
@@ -301,3 +301,8 @@ def test_dropout_falls_with_the_size_of_the_corpus():
     assert 0.1 < between.drop_head < 0.4
     assert between.drop_input == pytest.approx(0.4 * between.drop_head)
     assert between.units == sizes.units
+
+
+def test_a_small_corpus_has_shallow_heads():
+    sizes = Architecture.preset("tiny")
+    assert [sizes.for_corpus(n).deep for n in (39_999, 40_000)] == [False, True]

@@ -519,7 +519,7 @@ def test_progress_by_hand() -> None:
     line: Any = SimpleNamespace(show=lambda text: shown.append(text()), elapsed_s=3.0)
     for length, steps in ((sampling.Length(bars=4), 64), (sampling.Length(notes=4), None), (sampling.Length(), None)):
         progress = _Progress(line, 2)
-        progress.start([sampling.Plan((4, 4), 120.0, 32, 16, length, steps, None)] * 2)
+        progress.start([sampling.Plan((4, 4), 120.0, 32, 16, length, steps, None, None)] * 2)
         for stream, onset in ((0, 48), (1, 64)):
             progress.add(sampling.Note(stream, onset, 4, 0, 60, 80))
     assert shown == [

@@ -143,9 +143,10 @@ def test_events_and_notes_determine_each_other(piece):
     st.sampled_from([((4, 4),), ((4, 4), (3, 4))]),
     st.integers(4, 6),
     st.sampled_from([(), (1, 3, 8)]),
+    st.booleans(),
 )
-def test_both_forms_of_the_context_agree(piece, style, metre_known, programs, metres, slots, echo):
-    vocabulary = Vocabulary(GRID, programs, (80, 90), ("a", "b"), metres, slots=slots, echo=echo)
+def test_both_forms_of_the_context_agree(piece, style, metre_known, programs, metres, slots, echo, key):
+    vocabulary = Vocabulary(GRID, programs, (80, 90), ("a", "b"), metres, slots=slots, echo=echo, key=key)
     check_context(piece, vocabulary, style, metre_known)
 
 
@@ -279,6 +280,19 @@ def test_pitch_classes_heard_lately_and_in_the_whole_piece():
     assert heard[24, [0, 12]].tolist() == [2, 3]
 
 
+def test_a_corpus_in_one_key_is_not_told_of_keys_and_ranges():
+    in_c = sequence_of([(at, 1, 0, 60 + step, 80) for at, step in enumerate((0, 2, 4, 5, 7, 9, 11))])
+    in_d = sequence_of([(at, 1, 0, 62 + step, 80) for at, step in enumerate((0, 2, 4, 5, 7, 9, 11))])
+    several = Vocabulary.fit([(in_c, None)] * 9 + [(in_d, None)] * 11, GRID)
+    one = Vocabulary.fit([(in_c, None)] * 3, GRID)
+    assert [several.key, one.key] == [False, False]  # 11 of 20 is more than events.ONE_KEY
+    keys = [sequence_of([(at, 1, 0, 60 + up + step, 80) for at, step in enumerate((0, 4, 5, 11))]) for up in range(3)]
+    spread = Vocabulary.fit([(piece, None) for piece in keys], GRID)
+    assert spread.key
+    assert encode(in_c, spread).heard[:, 12:].any() and encode(in_c, spread).voice[:, 4:].any()
+    assert not encode(in_c, one).heard[:, 12:].any() and not encode(in_c, one).voice[:, 4:].any()
+
+
 def test_a_style_has_its_own_metre_and_tempo():
     waltz = sequence_of([(0, 4, 0, 60, 80)], metres=np.array([(0, 3, 4)], METRE))
     march = sequence_of([(0, 4, 0, 60, 80)])
@@ -287,6 +301,17 @@ def test_a_style_has_its_own_metre_and_tempo():
     draws = (0.0, 0.66, 0.67, 0.999)  # two of the three pieces of b are waltzes
     assert [vocabulary.metre_of("b", draw) for draw in draws] == [(3, 4), (3, 4), (4, 4), (4, 4)]
     assert {vocabulary.metre_of("a", draw) for draw in draws} == {(4, 4)}
+
+
+def test_lengths_are_remembered_by_style_and_metre_in_equal_shares():
+    pieces = [(sequence_of([(0, 1, 0, 60, 80)], length), "a") for length in range(100, 200)]
+    waltz = sequence_of([(0, 4, 0, 60, 80)], 48, metres=np.array([(0, 3, 4)], METRE))
+    vocabulary = Vocabulary.fit([*pieces, (waltz, "b")], GRID)
+    assert vocabulary.metres == ((4, 4), (3, 4))
+    (in_four, in_three), b, whole = vocabulary.lengths
+    assert len(in_four) == events.N_LENGTHS and abs(np.mean(in_four) - 149.5) < 1
+    assert (in_three, b, whole) == ((), ((), (48,)), (in_four, (48,)))
+    assert vocabulary.longest == 199
 
 
 def test_a_style_has_its_own_programs():

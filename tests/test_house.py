@@ -26,6 +26,7 @@ ROOMS = (
     "wording",
     "stderr",
     "notes",
+    "keys",
     "midi",
     "events",
     "corpus",

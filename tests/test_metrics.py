@@ -1,4 +1,4 @@
-"""Metrics: keys, features and comparisons, on notes and numbers that can be checked by hand."""
+"""Metrics: features and comparisons, on notes and numbers that can be checked by hand."""
 
 from math import log, log2, pi, sqrt
 from statistics import NormalDist
@@ -11,22 +11,21 @@ from hypothesis import strategies as st
 from melodygru.metrics import (
     FEATURES,
     Densities,
-    commonest_key_share,
     compare,
     distances_between,
     distances_within,
     entropy_bits,
-    key_signature,
     kl_divergence,
     mean_overlapping_area,
     measure,
     overlapping_area,
     piece_features,
-    pitch_class_weights,
     summary,
 )
 from melodygru.metrics.features import INTERVALS, LENGTHS, LENGTHS_S
 from melodygru.notes import DRUMS, METRE, NOTE, Grid, NoteSequence, canonical
+
+C_MAJOR = (60, 62, 64, 65, 67, 69, 71)
 
 
 def piece(*pitches, program=0, duration=1):
@@ -48,25 +47,8 @@ def shares(values, classes):
     return {name: pytest.approx(value) for name, value in zip(classes, values, strict=True) if value}
 
 
-C_MAJOR = (60, 62, 64, 65, 67, 69, 71)
 # Two bars of 4/4, each C4 and E4 in quarters and G4 a half.
 ARPEGGIOS = score([(bar + at, d, 0, p) for bar in (0, 16) for at, d, p in ((0, 4, 60), (4, 4, 64), (8, 8, 67))])
-
-
-class TestKeys:
-    def test_pitch_classes_are_weighted_by_duration_and_leave_drums_out(self):
-        assert pitch_class_weights(piece(60, 72, 61, duration=3)).tolist() == [6, 3, *[0] * 10]
-        assert not pitch_class_weights(piece(60, program=DRUMS)).any()
-
-    def test_the_white_keys_are_no_semitones_above_c_wherever_they_start(self):
-        assert key_signature(piece(*C_MAJOR)) == 0
-        assert key_signature(piece(*sorted(p - 3 for p in C_MAJOR))) == 9
-        assert key_signature(piece()) is None
-
-    def test_the_share_of_the_commonest_key(self):
-        in_c, in_d = piece(*C_MAJOR), piece(*(p + 2 for p in C_MAJOR))
-        assert commonest_key_share([in_c, in_c, in_d, piece()]) == 2 / 3
-        assert commonest_key_share([]) == 0.0
 
 
 class TestPitchFeatures:

@@ -337,19 +337,19 @@ def test_on_note_hears_every_note_as_it_is_composed():
 def test_the_plan_is_told_before_the_first_note():
     told = []
     compose(Fake(ONE, **BEATS), 2, length=Length(bars=2), on_start=told.append, on_note=told.append)
-    assert told[0] == [Plan((4, 4), 120, 0, 16, Length(bars=2), 32, 32)] * 2
+    assert told[0] == [Plan((4, 4), 120, 0, 16, Length(bars=2), 32, None, 32)] * 2
     assert [type(each) for each in told[1:]] == [Note] * 2 * 7  # onsets 4, 8, ..., 28 in two pieces
 
 
 def test_a_plan_by_hand():
-    assert Plan.of(ONE) == Plan((4, 4), 120, 0, 16, Length(), None, None)
+    assert Plan.of(ONE) == Plan((4, 4), 120, 0, 16, Length(), None, None, None)
     longest = dataclasses.replace(ONE, longest=33)  # two bars and a step: three bars
-    assert Plan.of(longest) == Plan((4, 4), 120, 0, 16, Length(), None, 48)
+    assert Plan.of(longest) == Plan((4, 4), 120, 0, 16, Length(), None, None, 48)
     counted = Plan.of(longest, Length(notes=9), metre=(3, 4), qpm=90)
-    assert counted == Plan((3, 4), 90, 0, 12, Length(notes=9), None, None)
+    assert counted == Plan((3, 4), 90, 0, 12, Length(notes=9), None, None, None)
     # a primer of 20 steps: the length counts from the bar line at 32, the tempo is the primer's
     primer = toys.sequence_of([(16, 4, 0, 60, 80)])
-    assert Plan.of(longest, Length(bars=2), primer=primer) == Plan((4, 4), 120, 32, 16, Length(bars=2), 32, 64)
+    assert Plan.of(longest, Length(bars=2), primer=primer) == Plan((4, 4), 120, 32, 16, Length(bars=2), 32, None, 64)
     live = Plan.of(VOCABULARIES["performance"], Length(seconds=1.5))
     assert (live.start, live.bar, live.steps, live.limit) == (0, None, 150, 150)
 
@@ -458,6 +458,19 @@ def test_a_styles_tempo_metres_and_programs_are_its_own():
     assert (piece.qpm, piece.metre, piece.length) == (5, (6, 8), 12)
     (piece,) = compose(toys.network("one_loud"), length=Length(bars=1))
     assert (piece.metre, piece.length) == ((3, 4), 12)
+
+
+def test_a_piece_ends_at_a_plausible_place_once_it_is_as_long_as_those_of_the_corpus():
+    lengths = (((64, 128),), ((64, 128),))
+    vocabulary = dataclasses.replace(ONE, styles=("airs",), lengths=lengths)
+    assert [vocabulary.length_of("airs", (4, 4), draw) for draw in (0.0, 0.49, 0.5, 0.99)] == [64, 64, 128, 128]
+    assert vocabulary.length_of(None, (3, 4), 0.5) is None
+    assert Plan.of(vocabulary, draws=(0.0, 0.4)).due == 64
+    wishes = {"shift": {4: 1.0}, "pitch": {60: 1.0}, "duration": {4: 1.0}}
+    for p_end, ends in ((0.11, True), (0.09, False)):
+        fake = Fake(dataclasses.replace(vocabulary, longest=512), **wishes, program={1: 1 - p_end, END: p_end})
+        pieces = compose(fake, 8, controls=Controls(top_p=0.5))  # the filter alone would never let it end
+        assert {piece.length for piece in pieces} == ({64, 128} if ends else {512})
 
 
 # -- whatever an untrained network wants, it is music

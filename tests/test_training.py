@@ -151,6 +151,19 @@ def test_music_for_drums_alone_is_left_alone():
         assert pieces.encode(0, epoch).fields[:5, PITCH].tolist() == [36, 37, 38, 39, 40]
 
 
+def test_transposition_ends_with_its_share_of_the_run(tmp_path):
+    corpus = [_line(5, 50), _line(5, 60)]
+    settings = dataclasses.replace(SHORT, epochs=6, transpose=5, transpose_until=0.5)
+    model = training.new_model(VOCABULARIES["one"], SIZES, 0, corpus)
+    trainer = Trainer(model, (corpus, [None, None]), corpus[:1], settings, tmp_path / "m.keras")
+    trainer.run()
+    lowest = [int(trainer.pieces.encode(0, epoch).fields[0, PITCH]) for epoch in range(60)]
+    assert set(lowest[:3]) != {50}
+    assert set(lowest[3:]) == {50}
+    with pytest.raises(SettingError, match="transpose_until 1.1: expected a share, 0..1"):
+        Settings(epochs=1, transpose_until=1.1)
+
+
 def test_only_performances_are_stretched():
     rows = [(i * 50, 40, 0, 60, 80) for i in range(20)]
     ends = {}

@@ -23,7 +23,7 @@ MAX_SEED = 1_000_000  # TensorFlow's seeds are 32 bits, and each is a thousandfo
 SHOWN = 5  # skipped validation files, or pieces that are in both folders
 # What `training.Settings` has, for the help: importing it would load TensorFlow.
 DEFAULTS = {
-    "transpose": "5, or 0 for a corpus in one key",
+    "transpose": "5; a corpus in one key ends in that key",
     "stretch": 0.05,
     "batch": 16,
     "learning_rate": 3e-3,
@@ -159,16 +159,19 @@ def train(
 
     training, device = tensorflow.start(threads, mixed_precision)
     screen.say(device)
+    model = _model(training, training_part, preset or "small", cell or "gru", start_from, seed)
     given = {name: value for name, value in overrides.items() if value is not None}
     if "transpose" not in given:
-        given["transpose"] = training.default_transpose(training_part)
-        if not given["transpose"]:
-            screen.say("most pieces stand in one key: they are not transposed (--transpose 5 does it all the same)")
+        given["transpose_until"] = training.default_transpose_until(model.vocabulary)
+        if given["transpose_until"] < 1:
+            screen.say(
+                f"most pieces stand in one key: they are transposed in the first {given['transpose_until']:.0%} of the "
+                "run only (--transpose 5 does it to the end, --transpose 0 never)"
+            )
     if minutes is None and epochs is None:
         epochs = training.default_epochs(training_part)
         screen.say(f"training for {epochs:g} epochs, as suits the size of the corpus (or give --epochs or --minutes)")
     settings = training.Settings(epochs=epochs, minutes=minutes, seed=seed, mixed_precision=mixed_precision, **given)
-    model = _model(training, training_part, preset or "small", cell or "gru", start_from, seed)
     trainer = training.Trainer(
         model,
         (training_part, [piece.style for piece in training_part.pieces]),

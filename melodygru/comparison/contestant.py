@@ -81,7 +81,7 @@ def run(folder: Path, name: str, tell: Tell) -> Result:
         minutes=job.minutes,
         seed=job.seed,
         patience=0,  # all train for the same time
-        transpose=training.default_transpose(train),
+        transpose_until=training.default_transpose_until(job.vocabulary),
         learning_rate=rate,
     )
     model = new_model(job.vocabulary, sizes, job.seed, train)

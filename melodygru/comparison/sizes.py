@@ -42,6 +42,7 @@ class TransformerSizes:
     drop_input: float = 0.1
     drop_layer: float = 0.3
     drop_head: float = 0.3
+    deep: bool = True
 
 
 def count(vocabulary: Vocabulary, sizes: Architecture | TransformerSizes) -> int:
@@ -51,7 +52,7 @@ def count(vocabulary: Vocabulary, sizes: Architecture | TransformerSizes) -> int
     w, f = sizes.units, sizes.hidden
     block = 4 * w * w + 4 * w + 2 * w * f + f + w  # attention: query, key, value, output; two dense layers
     body = sizes.embedding * w + w + sizes.layers * block
-    return body + checkpoint.count_shared_parameters(vocabulary, sizes.embedding, sizes.head, w)
+    return body + checkpoint.count_shared_parameters(vocabulary, sizes.embedding, sizes.head, w, sizes.deep)
 
 
 def equal_sizes(
@@ -103,6 +104,7 @@ def _transformer(vocabulary: Vocabulary, gru: Architecture) -> TransformerSizes:
             drop_input=gru.drop_input,
             drop_layer=gru.drop_layer,
             drop_head=gru.drop_head,
+            deep=gru.deep,
         )
 
     units = min(

@@ -1,4 +1,4 @@
-"""Style of pieces, measured from their notes: keys, features of a piece, and sets of pieces compared by them.
+"""Style of pieces, measured from their notes: features of a piece, and sets of pieces compared by them.
 
 real, generated = measure(corpus), measure(pieces)
 print(compare(generated, real)["groove_consistency"].overlapping_area)
@@ -17,7 +17,6 @@ from melodygru.metrics.comparison import (
     summary,
 )
 from melodygru.metrics.features import FEATURES, Feature, entropy_bits, measure, piece_features
-from melodygru.metrics.keys import commonest_key_share, key_signature, pitch_class_weights
 
 __all__ = [
     "FEATURES",
@@ -25,17 +24,14 @@ __all__ = [
     "Comparison",
     "Densities",
     "Feature",
-    "commonest_key_share",
     "compare",
     "distances_between",
     "distances_within",
     "entropy_bits",
-    "key_signature",
     "kl_divergence",
     "mean_overlapping_area",
     "measure",
     "overlapping_area",
     "piece_features",
-    "pitch_class_weights",
     "summary",
 ]

@@ -31,7 +31,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from melodygru.metrics.keys import DIATONIC, key_signature
+from melodygru.keys import DIATONIC, key_signature
 from melodygru.notes import DRUMS, Grid, NoteSequence
 
 PITCH_CLASSES = tuple("C C# D D# E F F# G G# A A# B".split())

@@ -29,7 +29,7 @@ def key_signature(sequence: NoteSequence) -> int | None:
     return int(np.argmax(inside))
 
 
-def commonest_key_share(sequences: Iterable[NoteSequence]) -> float:
-    """Share of the pieces that stand in the commonest key signature, 0 for none."""
-    found = [key for key in map(key_signature, sequences) if key is not None]
+def commonest_share(signatures: Iterable[int | None]) -> float:
+    """Share of the key signatures that are the commonest one, None left out; 0 for none."""
+    found = [key for key in signatures if key is not None]
     return max(np.bincount(found)) / len(found) if found else 0.0
