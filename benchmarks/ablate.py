@@ -3,7 +3,8 @@
     python benchmarks/ablate.py TRAIN_DIR VALIDATION_DIR --epochs 25 --vocabulary '{"recall": []}'
 
 Options take JSON objects whose names are the fields of `Settings` (melodygru.training), `Architecture`
-(melodygru.checkpoint) and `Vocabulary` (melodygru.events). The last line is one JSON object.
+(melodygru.checkpoint) and `Vocabulary` (melodygru.events); all else is as `melodygru train` chooses it. The last line
+is one JSON object.
 """
 
 from __future__ import annotations
@@ -13,17 +14,68 @@ import json
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
+def ablate(
+    train: Any,
+    validation: Any,
+    *,
+    preset: str = "small",
+    settings: dict[str, Any] | None = None,
+    architecture: dict[str, Any] | None = None,
+    vocabulary: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Train on a corpus with some values replaced, and judge by another; both as `corpus.intake` gives them."""
+    from melodygru.checkpoint import Architecture
+    from melodygru.events import Vocabulary
+    from melodygru.training import (
+        Settings,
+        Trainer,
+        default_epochs,
+        default_transpose_until,
+        evaluate,
+        load_model,
+        new_model,
+    )
+
+    styles = [piece.style for piece in train.pieces]
+    changes = {name: tuple(v) if isinstance(v, list) else v for name, v in (vocabulary or {}).items()}
+    chosen = dataclasses.replace(Vocabulary.fit(zip(train, styles, strict=True), train.grid), **changes)
+    sizes = Architecture.preset(preset).for_corpus(sum(piece.n_notes for piece in train.pieces))
+    sizes = dataclasses.replace(sizes, **(architecture or {}))
+    given = {"transpose_until": default_transpose_until(chosen), **(settings or {})}
+    if not {"epochs", "minutes"} & set(given):
+        given["epochs"] = default_epochs(train)
+    run = Settings(**given)
+    model = new_model(chosen, sizes, run.seed, train)
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "model.keras"
+        trainer = Trainer(model, (train, styles), validation, run, output)
+        started = time.perf_counter()
+        trainer.run(lambda p: click.echo(f"\r{p.step}/{p.steps} {p.validation_nats_per_note}", nl=False, err=True))
+        click.echo(err=True)
+        result = evaluate(load_model(output), validation)
+    return {
+        "preset": preset,
+        "changes": {"settings": settings, "architecture": architecture, "vocabulary": vocabulary},
+        "epochs": run.epochs,
+        "minutes": (time.perf_counter() - started) / 60,
+        "parameters": model.count_params(),
+        "nats_per_note": result.nats_per_note,
+        "nats_per_step": result.nats_per_step,
+    }
+
+
 @click.command(help=__doc__)
 @click.argument("train_dir", type=FOLDER)
 @click.argument("validation_dir", type=FOLDER)
 @click.option("--preset", default="small", show_default=True, help="Preset whose sizes are the starting point.")
-@click.option("--epochs", type=float, help="Length of the run in epochs.")
+@click.option("--epochs", type=float, help="Length of the run in epochs.  [default: by the size of the corpus]")
 @click.option("--minutes", type=float, help="Length of the run in minutes.")
 @click.option("--settings", default="{}", help="Fields of Settings to replace, as JSON.")
 @click.option("--architecture", default="{}", help="Fields of Architecture to replace, as JSON.")
@@ -38,38 +90,20 @@ def main(
     architecture: str,
     vocabulary: str,
 ) -> None:
-    from melodygru.checkpoint import Architecture
     from melodygru.corpus import intake
-    from melodygru.events import Vocabulary
-    from melodygru.training import Settings, Trainer, evaluate, load_model, new_model
 
     train = intake(train_dir)
     validation = intake(validation_dir, grid=train.grid, deduplicate=False)
-    changes = {name: tuple(v) if isinstance(v, list) else v for name, v in json.loads(vocabulary).items()}
-    styles = [piece.style for piece in train.pieces]
-    heard = zip(train, styles, strict=True)
-    chosen = dataclasses.replace(Vocabulary.fit(heard, train.grid), **changes)
-    sizes = dataclasses.replace(Architecture.preset(preset), **json.loads(architecture))
-    run = Settings(epochs=epochs, minutes=minutes, **json.loads(settings))
-    model = new_model(chosen, sizes, run.seed, train)
-    with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder) / "model.keras"
-        trainer = Trainer(model, (train, styles), validation, run, output)
-        started = time.perf_counter()
-        trainer.run(lambda p: click.echo(f"\r{p.step}/{p.steps} {p.validation_nats_per_note}", nl=False, err=True))
-        click.echo(err=True)
-        result = evaluate(load_model(output), validation)
-    report = {
-        "corpus": train_dir.parent.name,
-        "preset": preset,
-        "changes": {"settings": settings, "architecture": architecture, "vocabulary": vocabulary},
-        "epochs": epochs,
-        "minutes": (time.perf_counter() - started) / 60,
-        "parameters": model.count_params(),
-        "nats_per_note": result.nats_per_note,
-        "nats_per_step": result.nats_per_step,
-    }
-    click.echo(json.dumps(report))
+    length = {name: value for name, value in (("epochs", epochs), ("minutes", minutes)) if value is not None}
+    report = ablate(
+        train,
+        validation,
+        preset=preset,
+        settings={**length, **json.loads(settings)},
+        architecture=json.loads(architecture),
+        vocabulary=json.loads(vocabulary),
+    )
+    click.echo(json.dumps({"corpus": train_dir.parent.name, **report}))
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def generate(
     rhythm_temperature: float | None = None,
     pitch_temperature: float | None = None,
     top_k: int = 0,
-    top_p: float = 1.0,
+    top_p: float = 0.9,
     min_p: float = 0.0,
     bars: int | None = None,
     seconds: float | None = None,

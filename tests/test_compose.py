@@ -43,7 +43,7 @@ def test_one_piece_until_the_model_ends_it_is_the_default(path):
     assert isinstance(piece, Composition)
     assert isinstance(piece, NoteSequence)
     assert piece.seed == 3
-    assert piece.metre == VOCABULARIES["many"].metres[0]
+    assert piece.metre in VOCABULARIES["many"].metres
     assert piece.grid == BEAT
 
 
@@ -63,6 +63,17 @@ def test_the_same_seed_gives_the_same_bytes(path, tmp_path):
             data.append((tmp_path / f"{attempt}-{number}.mid").read_bytes())
     assert data[:3] == data[3:]
     assert len(set(data)) == 3
+
+
+def test_the_command_has_the_defaults_of_the_function():
+    from inspect import signature
+
+    from melodygru.cli.generate import generate as command
+
+    defaults = {name: parameter.default for name, parameter in signature(generate).parameters.items()}
+    for option in command.params:
+        if option.name in ("temperature", "top_k", "top_p", "min_p", "num_outputs"):
+            assert option.default == defaults[option.name]
 
 
 def test_settings_reach_the_sampler(path):

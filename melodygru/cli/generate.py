@@ -70,9 +70,9 @@ class Metre(click.ParamType):
 @click.option(
     "--top-p",
     type=click.FloatRange(0, 1, min_open=True),
-    default=1.0,
+    default=0.9,
     show_default=True,
-    help="Choose among the most probable values that reach p together.",
+    help="Choose among the most probable values that reach p together; 1: among all.",
 )
 @click.option(
     "--min-p",
@@ -94,7 +94,7 @@ class Metre(click.ParamType):
     "--metre",
     type=Metre(),
     metavar="N/D",
-    help="Time signature, 3/4 for instance.  [default: the primer's, else the corpus's most frequent]",
+    help="Time signature, 3/4 for instance.  [default: the primer's, else drawn from the corpus's]",
 )
 @click.option(
     "-n", "--num-outputs", type=click.IntRange(1, MAX_OUTPUTS), default=1, show_default=True, help="Number of pieces."
