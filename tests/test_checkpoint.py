@@ -6,6 +6,7 @@ import subprocess
 import sys
 import zipfile
 from datetime import datetime, timezone
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -306,3 +307,12 @@ def test_dropout_falls_with_the_size_of_the_corpus():
 def test_a_small_corpus_has_shallow_heads():
     sizes = Architecture.preset("tiny")
     assert [sizes.for_corpus(n).deep for n in (39_999, 40_000)] == [False, True]
+
+
+@pytest.mark.parametrize("name", ["checkpoints/starter", "benchmarks/models/jsb16", "benchmarks/models/jsb_quarter"])
+def test_the_models_of_the_repository_are_readable_and_small(name):
+    path = Path(__file__).parent.parent / f"{name}.keras"
+    found = checkpoint.read(path)
+    assert path.stat().st_size < 12_000_000
+    assert found.n_parameters == checkpoint.count_parameters(found.vocabulary, found.architecture)
+    assert found.card["seed"] == 0
