@@ -562,8 +562,8 @@ class _Repeats:
     """At which lags the pieces of a corpus repeat their own notes, by a sample of them."""
 
     def __init__(self, grid: Grid) -> None:
-        unit = max(1, round(float(grid.steps_per_beat) / 2)) if grid.is_metrical else 1  # half a beat, at least a step
-        longest = round(float(grid.steps_per_beat) * ECHO_BEATS) if grid.is_metrical else 0
+        beat = float(grid.steps_per_beat or 0)  # none: no lags
+        unit, longest = max(1, round(beat / 2)), round(beat * ECHO_BEATS)
         self._lags = np.arange(unit, longest + 1, unit)
         self._repeated: list[np.ndarray] = []  # of a piece: shape (lags, notes), whether the note stood there too
         self._every, self._met = 1, 0
@@ -1231,7 +1231,7 @@ class Context:
             code = (code * TIMES.size + shift_class) * TIMES.size + duration_class
         code = ((code + 1) * _MIX) & _MASK
         self._codes.append(code ^ (code >> 29))
-        motion = int(motion_class(np.int64(pitch), last[0]))
+        motion = int(motion_class(np.array(pitch), last[0]))
         self._events.append((self._shift, self._place[program_class], pitch, duration, motion))
         for level, order in enumerate(self.vocabulary.recall):
             if len(self._codes) < order:

@@ -308,7 +308,8 @@ class Sampler:
         self.ends: list[int | None] = [None] * n
         self.rows: list[list[tuple[int, int, int, int, int]]] = [[] for _ in range(n)]
         given = primer.metres if primer is not None else None
-        self.contexts = [Context(self.vocabulary, style, metre, given) for metre in metres or [None] * n]
+        of_streams: Sequence[tuple[int, int] | None] = metres or [None] * n
+        self.contexts = [Context(self.vocabulary, style, metre, given) for metre in of_streams]
         # Only programs that the model has heard, in pieces of the style or in the primer, are chosen.
         self._programs = self.vocabulary.programs_of(style)
         if primer is not None:
