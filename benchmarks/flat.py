@@ -204,10 +204,10 @@ class FlatGRU(keras.Model):
         return tf.matmul(hidden, kernel[:, columns]) + bias[columns]
 
     def _voice_before_pitch(self, inputs: dict[str, tf.Tensor], last_note: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """What the event's program played last, (B, T, 4), as `Events.voice`, and the ids of the window's last note.
+        """What the event's program played, as `Events.voice`, and the ids of the window's last note.
 
         `Events.voice` of END is empty. Where END is decided together with the pitch it would tell, so that there the
-        only program's last notes are taken from the events before.
+        only program's last notes are taken from the events before, and its range is not told: shape (B, T, 4).
         """
         if self.vocabulary.models_program:
             return inputs["voice"], last_note
@@ -245,7 +245,7 @@ class FlatGRU(keras.Model):
         return tf.stack([tf.pad(row, [(0, 0), (0, 0), (0, widest - row.shape[-1])]) for row in rows], 2)
 
     def _voice_ids(self, position: str, voice: tf.Tensor) -> tf.Tensor:
-        first = tf.constant([self.blocks[f"{position} {name}"] for name in VOICE])
+        first = tf.constant([self.blocks[f"{position} {name}"] for name in list(VOICE)[: voice.shape[-1]]])
         return tf.where(voice > 0, first + voice - 1, 0)
 
     def _seen_from(self, inputs: dict[str, tf.Tensor], position: str, origin: tf.Tensor) -> list[tf.Tensor]:

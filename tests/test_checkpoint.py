@@ -65,7 +65,10 @@ def test_weights_are_those_of_keras(name, layers, cell, tmp_path):
             expected[f"{cell}/{index}/{part}"] = weight
     for field in model.vocabulary.fields:
         head = getattr(model, f"head_{field}")
-        for part, layer in (("hidden", head.hidden), ("output", head.output_layer)):
+        layers_of_head = {"hidden": head.hidden, "output": head.output_layer}
+        if field in checkpoint.DEEP:
+            layers_of_head["second"] = head.second
+        for part, layer in layers_of_head.items():
             expected[f"head/{field}/{part}/kernel"] = layer.kernel
             expected[f"head/{field}/{part}/bias"] = layer.bias
         if head.bag is not None:

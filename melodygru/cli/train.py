@@ -23,7 +23,7 @@ MAX_SEED = 1_000_000  # TensorFlow's seeds are 32 bits, and each is a thousandfo
 SHOWN = 5  # skipped validation files, or pieces that are in both folders
 # What `training.Settings` has, for the help: importing it would load TensorFlow.
 DEFAULTS = {
-    "transpose": "5; a corpus in one key ends in that key",
+    "transpose": "5, and a corpus in one key ends in that key",
     "stretch": 0.05,
     "batch": 16,
     "learning_rate": 3e-3,
