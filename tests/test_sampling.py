@@ -449,7 +449,7 @@ def test_a_styles_tempo_metres_and_programs_are_its_own():
     network = copy.copy(network)
     network.vocabulary = own
     for style, qpm, metres in (("airs", 80, {(6, 8)}), ("reels", 120, {(4, 4), (6, 8)}), (None, 100, {(4, 4), (6, 8)})):
-        pieces = compose(network, 12, length=Length(bars=1), style=style)
+        pieces = compose(network, 12, length=Length(notes=2), style=style)
         assert {piece.metre for piece in pieces} == metres
         assert all(piece.qpm == pytest.approx(qpm) for piece in pieces)
         if style == "airs":
