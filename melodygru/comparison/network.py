@@ -29,7 +29,7 @@ class TransformerNetwork(Network):
 
     def __init__(self, vocabulary: Vocabulary, sizes: TransformerSizes, weights: dict[str, np.ndarray]) -> None:
         self.sizes = sizes
-        shared = Architecture(sizes.layers, sizes.units, sizes.embedding, sizes.head)
+        shared = Architecture(sizes.layers, sizes.units, sizes.embedding, sizes.head, deep=sizes.deep)
         super().__init__(Checkpoint(vocabulary, shared, {}, weights))
 
     def load_body(self, weights: dict[str, np.ndarray]) -> None:
