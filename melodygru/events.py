@@ -96,6 +96,7 @@ N_SPANS = 40  # see `span_class`
 RECALL_ORDERS = (3, 6, 12)  # events that must agree before what followed them is recalled
 N_ECHOES = 6  # lags at which the model is told what stood there, at most
 ECHO_BEATS = 64  # the longest lag
+ECHO_BARS = 16  # the longest lag that is counted in bars
 ECHO_GAIN = 0.03  # share of the notes that a lag must explain beyond the lags before it, and beyond any odd lag
 ECHO_NOTES = 10_000  # of the corpus that lags are chosen by, about
 N_INTERVALS = 127  # -63..63 semitones, wider ones count as these
@@ -215,6 +216,9 @@ class Vocabulary:
         they are no more than each piece's fingerprint, to be learned by heart.
     echo : tuple of int
         Lags in steps at which the model is told what stood there; those at which the corpus repeats itself most.
+    echo_bars : tuple of int
+        Lags in bars of the piece's first metre, told where the metre is known: those that say more than `echo` does, in
+        a corpus of several metres.
     """
 
     grid: Grid
@@ -233,6 +237,7 @@ class Vocabulary:
     recall: tuple[int, ...] = RECALL_ORDERS
     key: bool = True
     echo: tuple[int, ...] = ()
+    echo_bars: tuple[int, ...] = ()
 
     # -- plain values, for the checkpoint
 
@@ -247,8 +252,8 @@ class Vocabulary:
     def from_dict(cls, values: dict[str, Any]) -> Vocabulary:
         """The inverse of `as_dict`."""
         values = dict(values)
-        for name in ("programs", "velocities", "styles", "metre_pieces", "style_qpm", "recall", "echo"):
-            values[name] = tuple(values[name])
+        for name in ("programs", "velocities", "styles", "metre_pieces", "style_qpm", "recall", "echo", "echo_bars"):
+            values[name] = tuple(values.get(name, ()))
         for name in ("metres", "style_metres", "style_programs"):
             values[name] = tuple(tuple(int(value) for value in row) for row in values[name])
         values["lengths"] = tuple(tuple(tuple(row) for row in metres) for metres in values.get("lengths", ()))
@@ -349,10 +354,10 @@ class Vocabulary:
             "duration": self.n_places * TIMES.size,
             "velocity": N_VELOCITIES if self.models_velocity else 0,
             "motion": self.n_places * N_INTERVALS,
-            "echo_shift": len(self.echo) * N_SPANS,
-            "echo_note": len(self.echo) * self.n_places * N_PITCHES,
-            "echo_motion": len(self.echo) * N_INTERVALS,
-            "echo_duration": len(self.echo) * N_SPANS,
+            "echo_shift": self.n_echoes * N_SPANS,
+            "echo_note": self.n_echoes * self.n_places * N_PITCHES,
+            "echo_motion": self.n_echoes * N_INTERVALS,
+            "echo_duration": self.n_echoes * N_SPANS,
         }
         first, blocks = 1, {}
         for name, size in sizes.items():
@@ -368,12 +373,22 @@ class Vocabulary:
     @property
     def n_context(self) -> int:
         """Ids in one row of `context`."""
-        return N_PLACES_IN_TIME + 3 * self.slots + 2 * len(self.recall) + 3 * len(self.echo)
+        return N_PLACES_IN_TIME + 3 * self.slots + 2 * len(self.recall) + 3 * self.n_echoes
 
     @property
     def n_before(self) -> int:
         """Ids in one row of `before`."""
-        return len(self.recall) + len(self.echo)
+        return len(self.recall) + self.n_echoes
+
+    @property
+    def n_echoes(self) -> int:
+        """Lags at which the model is told what stood there."""
+        return len(self.echo) + len(self.echo_bars)
+
+    def lags(self, metre: tuple[int, int] | None) -> list[int]:
+        """The lags of a piece in `metre`, in steps; 0 where the model is told nothing, its metre being unknown."""
+        bar = steps_per_bar(self.grid, metre) if metre and self.echo_bars else 0
+        return [*self.echo, *(bars * bar for bars in self.echo_bars)]
 
     def previous_ids(self, fields: np.ndarray, last: np.ndarray | int) -> np.ndarray:
         """Ids of events as the model hears them one step later.
@@ -531,9 +546,10 @@ class Vocabulary:
             counts = _active_counts(notes["onset"] + notes["duration"], notes["onset"])
             slots = max(slots, float(np.quantile(counts, 0.98)))
             signatures.append(key_signature(sequence))
-            repeats.add(notes)
+            repeats.add(notes, sequence.metre)
         if not program_count.any():
             raise NoteError("no note in the corpus: nothing to make a vocabulary of")
+        echo, echo_bars = repeats.lags()
         styles = tuple(sorted(style_tempos))
         present = np.flatnonzero(velocity_count)
         metres = _by_frequency(metre_count)
@@ -554,7 +570,8 @@ class Vocabulary:
             longest=max(max(of_metre) for of_metre in lengths.values()),
             slots=min(MAX_SLOTS, int(math.ceil(slots))),
             key=bool(commonest_share(signatures) <= ONE_KEY),
-            echo=repeats.lags(),
+            echo=echo,
+            echo_bars=echo_bars,
         )
 
 
@@ -562,43 +579,62 @@ class _Repeats:
     """At which lags the pieces of a corpus repeat their own notes, by a sample of them."""
 
     def __init__(self, grid: Grid) -> None:
+        self._grid = grid
         beat = float(grid.steps_per_beat or 0)  # none: no lags
         unit, longest = max(1, round(beat / 2)), round(beat * ECHO_BEATS)
         self._lags = np.arange(unit, longest + 1, unit)
-        self._repeated: list[np.ndarray] = []  # of a piece: shape (lags, notes), whether the note stood there too
+        self._bars = np.arange(1, ECHO_BARS + 1)
+        self._repeated: list[np.ndarray] = []  # of a piece: shape (lags and bars, notes), whether it stood there too
         self._every, self._met = 1, 0
+        self._metre: tuple[int, int] | None = None
+        self._several = False  # whether there are several metres
 
-    def add(self, notes: np.ndarray) -> None:
+    def add(self, notes: np.ndarray, metre: tuple[int, int]) -> None:
         """Look at a piece, or at every second, fourth, ... once there are many."""
         self._met += 1
+        self._metre = self._metre or metre
+        self._several |= metre != self._metre
         if not len(self._lags) or self._met % self._every:
             return
         notes = notes[:ECHO_NOTES]
         step = (N_PROGRAMS + 1) * N_PITCHES
         key = np.sort(notes["onset"].astype(np.int64) * step + notes["program"] * N_PITCHES + notes["pitch"])
-        wanted = key - self._lags[:, None] * step
+        lags = np.append(self._lags, self._bars * steps_per_bar(self._grid, metre))
+        wanted = key - lags[:, None] * step
         self._repeated.append(key[np.minimum(np.searchsorted(key, wanted), len(key) - 1)] == wanted)
         if sum(repeated.shape[1] for repeated in self._repeated) > 2 * ECHO_NOTES:
             self._repeated = self._repeated[1::2]
             self._every *= 2
 
-    def lags(self) -> tuple[int, ...]:
-        """The lags that explain most notes, each beyond those before it and beyond chance; in rising order.
+    def lags(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The lags that explain most notes, each beyond those before it and beyond chance: in steps, and in bars.
 
-        Chance is what one lag in ten reaches.
+        Chance is what one lag in ten reaches. Without several metres bars say nothing that steps don't.
         """
-        chosen: list[int] = []
-        if self._repeated:
-            repeated = np.concatenate(self._repeated, 1)
-            for _ in range(N_ECHOES):
-                gain = repeated.mean(1)
-                gain -= np.quantile(gain, 0.9)
-                best = int(gain.argmax())
-                if gain[best] < ECHO_GAIN:
-                    break
-                chosen.append(int(self._lags[best]))
-                repeated &= ~repeated[best]
-        return tuple(sorted(chosen))
+        if not self._repeated:
+            return (), ()
+        repeated = np.concatenate(self._repeated, 1)
+        n = len(self._lags)
+        steps = _most_telling(repeated[:n], repeated[:n])
+        bars = _most_telling(repeated[n:], repeated[:n]) if self._several else []
+        return tuple(self._lags[sorted(steps)].tolist()), tuple(self._bars[sorted(bars)].tolist())
+
+
+def _most_telling(repeated: np.ndarray, any_lag: np.ndarray) -> list[int]:
+    """At most N_ECHOES rows of `repeated`, shape (lags, notes), each true beyond those before it and beyond chance.
+
+    Chance is what one in ten of `any_lag` reaches.
+    """
+    chosen: list[int] = []
+    open_notes = np.ones(repeated.shape[1], bool)
+    while len(chosen) < N_ECHOES:
+        gain = (repeated & open_notes).mean(1) - np.quantile((any_lag & open_notes).mean(1), 0.9)
+        best = int(gain.argmax())
+        if gain[best] < ECHO_GAIN:
+            break
+        chosen.append(best)
+        open_notes &= ~repeated[best]
+    return chosen
 
 
 def _quantiles(lengths: Sequence[int]) -> tuple[int, ...]:
@@ -823,7 +859,9 @@ def encode(
     place_key = _place_keys(onset, program)
     next_place = np.append(0, place_key + 1)  # after the note before
     new_place = np.where(shift > 0, at.astype(np.int64) * _PLACES_AT_ONSET, next_place)
-    for level, lag in enumerate(vocabulary.echo):
+    for level, lag in enumerate(vocabulary.lags(first_metre)):
+        if not lag:
+            continue
         has = 1 + np.flatnonzero(onset >= lag)
         source = np.searchsorted(place_key, next_place[has] - lag * _PLACES_AT_ONSET)
         before[has, len(vocabulary.recall) + level] = (
@@ -1053,6 +1091,7 @@ class Context:
         first = (int(self._metres["numerator"][0]), int(self._metres["denominator"][0]))
         self._conditions = vocabulary.condition_ids(style, first if self._metre_known else None)
         self._bar = steps_per_bar(vocabulary.grid, first) if vocabulary.grid.is_metrical else 0
+        self._lags = vocabulary.lags(first if self._metre_known else None)
         self._place = vocabulary.place_of_class.tolist()
         self.onset = 0  # of the event being made
         self._shift = 0
@@ -1080,8 +1119,8 @@ class Context:
             recall + level * N_SPANS + _span(self._events[source][0]) if source >= 0 else 0
             for level, source in enumerate(self._recalled)
         ]
-        for level, lag in enumerate(self.vocabulary.echo):
-            if self._last is not None and self.onset >= lag:
+        for level, lag in enumerate(self._lags):
+            if lag and self._last is not None and self.onset >= lag:
                 wanted = self._place_keys[-1] + 1 - lag * _PLACES_AT_ONSET
                 source = bisect_left(self._place_keys, wanted)
                 ahead = self._place_keys[source] // _PLACES_AT_ONSET - self.onset + lag
@@ -1144,14 +1183,14 @@ class Context:
                 row.append(blocks["recall_duration"] + level * N_SPANS + _span(duration))
             else:
                 row.extend((0, 0))
-        for level, lag in enumerate(vocabulary.echo):
+        for level, lag in enumerate(self._lags):
             row.extend(self._echo(level, lag))
         return row
 
     def _echo(self, level: int, lag: int) -> tuple[int, int, int]:
         """Context ids of the note that stood `lag` steps before the event's place."""
         keys, at = self._place_keys, self.onset
-        if self._last is None or at < lag:
+        if not lag or self._last is None or at < lag:
             return 0, 0, 0
         wanted = (at * _PLACES_AT_ONSET if self._shift else keys[-1] + 1) - lag * _PLACES_AT_ONSET
         source = bisect_left(keys, wanted)

@@ -143,10 +143,13 @@ def test_events_and_notes_determine_each_other(piece):
     st.sampled_from([((4, 4),), ((4, 4), (3, 4))]),
     st.integers(4, 6),
     st.sampled_from([(), (1, 3, 8)]),
+    st.sampled_from([(), (1, 2)]),
     st.booleans(),
 )
-def test_both_forms_of_the_context_agree(piece, style, metre_known, programs, metres, slots, echo, key):
-    vocabulary = Vocabulary(GRID, programs, (80, 90), ("a", "b"), metres, slots=slots, echo=echo, key=key)
+def test_both_forms_of_the_context_agree(piece, style, metre_known, programs, metres, slots, echo, bars, key):
+    vocabulary = Vocabulary(
+        GRID, programs, (80, 90), ("a", "b"), metres, slots=slots, echo=echo, echo_bars=bars, key=key
+    )
     check_context(piece, vocabulary, style, metre_known)
 
 
@@ -262,6 +265,32 @@ def test_the_lags_of_a_corpus_are_those_at_which_it_repeats_itself():
     assert Vocabulary.fit(pieces, GRID).echo[-1] == 24
     other = [(sequence_of([(0, 1, 0, 60, 80)], grid=Grid.seconds(100)), None)]
     assert Vocabulary.fit(other, Grid.seconds(100)).echo == ()
+
+
+def test_a_lag_in_bars_is_one_of_the_piece_s_own_bars_and_nothing_without_a_metre():
+    vocabulary = Vocabulary(GRID, (0,), (80,), metres=((4, 4), (3, 4)), recall=(), echo_bars=(2,))
+    for metre, steps in (((4, 4), 32), ((3, 4), 24)):
+        notes = [(at, 1, 0, 60 + at, 80) for at in (0, 24, 32)]
+        piece = sequence_of(notes, 33, metres=np.array([(0, *metre)], METRE))
+        again = 1 + (24, 32).index(steps)
+        note = encode(piece, vocabulary).context[:, -3]
+        assert note[again] == vocabulary.blocks["echo_note"] + 60 and np.count_nonzero(note) == 1
+        assert not encode(piece, vocabulary, metre_known=False).context[:, -3].any()
+
+
+def test_lags_in_bars_are_found_where_a_corpus_has_several_metres():
+    def tunes(metres):
+        random = np.random.default_rng(0)
+        for index in range(60):
+            metre = metres[index % len(metres)]
+            bars = 4 * events.steps_per_bar(GRID, metre)
+            theme = [(at, 1, 0, int(random.integers(30, 100)), 80) for at in range(0, bars, 2)]
+            again = [(at + bars, *rest) for at, *rest in theme]
+            yield sequence_of([*theme, *again], metres=np.array([(0, *metre)], METRE)), None
+
+    assert Vocabulary.fit(tunes([(4, 4), (3, 4), (6, 8)]), GRID).echo_bars == (4,)
+    one = Vocabulary.fit(tunes([(4, 4)]), GRID)
+    assert (one.echo, one.echo_bars) == ((4 * events.steps_per_bar(GRID, (4, 4)),), ())
 
 
 def test_a_program_s_range_is_told_from_its_last_pitch():
