@@ -2,7 +2,9 @@
 
 A `.keras` file is a zip archive with `config.json` (the model's class and settings) and `model.weights.h5`. Ours
 holds in its settings the vocabulary, the architecture and a card: grid, training history, corpus fingerprint,
-seed, versions, time. It holds no pickles and no code; reading one from a stranger is safe.
+seed, versions, time. It holds no pickles and no code; reading one from a stranger is safe. `melodygru train` writes
+weights as float16, in memory they are float32: half the size, and the shipped model's likelihood is the same to five
+digits.
 """
 
 from __future__ import annotations
@@ -158,6 +160,29 @@ def read(path: Path) -> Checkpoint:
         with zipfile.ZipFile(path) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r") as file:
             weights = _weights(file, architecture, vocabulary)
     return Checkpoint(vocabulary, architecture, settings.get("card") or {}, weights)
+
+
+def halve(path: Path) -> None:
+    """Rewrite a `.keras` file with its weights in float16; Keras and `read` turn them into float32 again."""
+    import h5py
+
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    written = io.BytesIO()
+    with h5py.File(io.BytesIO(members["model.weights.h5"]), "r") as full, h5py.File(written, "w") as half:
+
+        def copy(name: str, item: Any) -> None:
+            if isinstance(item, h5py.Group):
+                copied = half.require_group(name)
+            else:
+                copied = half.create_dataset(name, data=item[()], dtype="f2" if item.dtype == "f4" else item.dtype)
+            copied.attrs.update(item.attrs)
+
+        full.visititems(copy)
+    members["model.weights.h5"] = written.getvalue()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
 
 
 def read_vocabulary(path: Path) -> Vocabulary:

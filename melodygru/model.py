@@ -22,7 +22,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from melodygru.checkpoint import DEEP, Architecture, as_settings, layer_group, read_settings
+from melodygru.checkpoint import DEEP, Architecture, as_settings, halve, layer_group, read_settings
 from melodygru.errors import CheckpointError
 from melodygru.events import DURATION, END, FIELDS, N_INTERVALS, PITCH, PROGRAM, SHIFT, TIMES, VOICE, Vocabulary, encode
 from melodygru.files import written_aside
@@ -553,12 +553,14 @@ def _interval_class(semitones: tf.Tensor) -> tf.Tensor:
     return tf.clip_by_value(semitones, -widest, widest) + widest
 
 
-def save(model: MelodyGRU, path: Path, card: dict[str, Any] | None = None) -> None:
-    """Write a checkpoint, aside first and then renamed."""
+def save(model: MelodyGRU, path: Path, card: dict[str, Any] | None = None, *, half: bool = False) -> None:
+    """Write a checkpoint, aside first and then renamed; with `half`, weights in float16."""
     if card is not None:
         model.card = dict(card)
     with written_aside(path, make_folder=True) as aside:
         model.save(aside)
+        if half:
+            halve(aside)
 
 
 def load_model(path: str | Path) -> MelodyGRU:

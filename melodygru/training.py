@@ -630,7 +630,7 @@ class Trainer:
         self._log.add(row)
         if figure < position.best:
             position.best, position.since_best = figure, 0
-            save(self.model, self.output, self._card())
+            save(self.model, self.output, self._card(), half=True)
         else:
             position.since_best += 1
         for variable, value in zip(variables, current, strict=True):

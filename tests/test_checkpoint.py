@@ -16,7 +16,7 @@ from toys import VOCABULARIES
 from melodygru import checkpoint
 from melodygru.checkpoint import PRESETS, Architecture
 from melodygru.errors import CheckpointError, SettingError
-from melodygru.model import save
+from melodygru.model import load_model, save
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +82,21 @@ def test_weights_are_those_of_keras(name, layers, cell, tmp_path):
     a = model.architecture
     shared = sum(int(np.prod(w.shape)) for part, w in expected.items() if not part.startswith(cell))
     assert checkpoint.count_shared_parameters(model.vocabulary, a.embedding, a.head, a.units, a.deep) == shared
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_half_the_size_is_the_same_model_to_three_digits(cell, tmp_path):
+    model = toys.model("many", 2, cell=cell)
+    save(model, tmp_path / "full.keras")
+    save(model, tmp_path / "half.keras", half=True)
+    full, half = (checkpoint.read(tmp_path / f"{name}.keras") for name in ("full", "half"))
+    assert set(half.weights) == set(full.weights) and half.vocabulary == full.vocabulary
+    for part, weight in half.weights.items():
+        assert weight.dtype == np.float32
+        np.testing.assert_array_equal(weight, full.weights[part].astype(np.float16))
+    loaded = load_model(tmp_path / "half.keras")
+    np.testing.assert_array_equal(loaded.bag.table, half.weights["bag"])
+    assert (tmp_path / "half.keras").stat().st_size < 0.6 * (tmp_path / "full.keras").stat().st_size
 
 
 def test_the_card_comes_with_it(saved):

@@ -304,11 +304,11 @@ def test_the_best_averaged_weights_are_kept(undisturbed):
     best = min(history, key=lambda row: row["validation_nats_per_note"])
     kept = load_model(undisturbed.output)
     weights = [variable.numpy() for variable in kept.trainable_variables]
-    assert _same(weights, undisturbed.averages[best["step"]])
-    assert not _same(weights, undisturbed.weights[best["step"]])
+    assert _same(weights, [average.astype(np.float16) for average in undisturbed.averages[best["step"]]])
+    assert not _same(weights, [weight.astype(np.float16) for weight in undisturbed.weights[best["step"]]])
     assert kept.card["validation_nats_per_note"] == best["validation_nats_per_note"]
     found = evaluate(kept, _corpora()[1])
-    assert found.nats_per_note == pytest.approx(best["validation_nats_per_note"], rel=1e-5)
+    assert found.nats_per_note == pytest.approx(best["validation_nats_per_note"], rel=3e-4)
 
 
 def test_a_run_that_was_killed_ends_as_if_it_had_not_been(undisturbed, second):
