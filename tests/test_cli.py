@@ -79,7 +79,7 @@ def test_python_m_melodygru_is_the_program(melodygru: Callable[..., subprocess.P
 def test_the_help_states_the_defaults_of_training_settings() -> None:
     from melodygru.cli.train import DEFAULTS
 
-    tree = ast.parse((ROOT / "melodygru" / "training.py").read_text("utf-8"))
+    tree = ast.parse((ROOT / "melodygru" / "training" / "settings.py").read_text("utf-8"))
     (settings,) = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Settings"]
     stated = {
         node.target.id: ast.literal_eval(node.value)

@@ -1,0 +1,151 @@
+"""The exact likelihood of whole pieces, and the sample of them that is heard while training."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from melodygru.events import Events, Vocabulary, encode
+from melodygru.model import MelodyGRU
+from melodygru.notes import NoteSequence
+from melodygru.training.pieces import stack
+
+VALIDATION_EVENTS = 24_000  # heard at most for one figure during training; the final figure hears all
+
+
+def log_likelihoods(
+    model: MelodyGRU,
+    lengths: Sequence[int],
+    encoded: Callable[[int], Events],
+    *,
+    batch: int = 32,
+    window: int = 256,
+) -> Iterator[tuple[int, Events, np.ndarray]]:
+    """The exact log-likelihood of whole pieces, from their first event to END, with the whole context.
+
+    Parameters
+    ----------
+    lengths : notes of each piece
+    encoded : gives a piece's events; a batch of pieces is in memory at a time
+
+    Yields (index of the piece, its events, array of shape (T, 5) in nats), shorter pieces first.
+    """
+    step = _evaluation_step(model)
+    order = np.argsort(np.asarray(lengths), kind="stable").tolist()
+    for first in range(0, len(order), batch):
+        group = order[first : first + batch]
+        pieces = [encoded(index) for index in group]
+        longest = max(len(events) for events in pieces)
+        state = model.initial_state(len(group))
+        columns = []
+        for start in range(0, longest, window):
+            stop = start + min(window, -(-(longest - start) // 16) * 16)
+            log_p, state = step(stack([events.window(start, stop) for events in pieces]), state)
+            columns.append(log_p.numpy())
+        log_p = np.concatenate(columns, 1)
+        for row, (index, events) in enumerate(zip(group, pieces, strict=True)):
+            yield index, events, log_p[row, : len(events)]
+
+
+def _evaluation_step(model: MelodyGRU) -> Callable[..., Any]:
+    """The model's log-likelihood of a window, traced once for a model."""
+    if not hasattr(model, "_evaluation_step"):
+        step = tf.function(lambda inputs, state: model.log_likelihood(inputs, state), reduce_retracing=True)
+        object.__setattr__(model, "_evaluation_step", step)
+    return model._evaluation_step
+
+
+def nats_per_note(model: MelodyGRU, pieces: Sequence[Events]) -> float:
+    """Nats of all events, END included, per note."""
+    lengths = [len(events) - 1 for events in pieces]
+    found = log_likelihoods(model, lengths, pieces.__getitem__)
+    return -sum(float(log_p.sum(dtype=np.float64)) for _, _, log_p in found) / max(1, sum(lengths))
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The likelihood of a set of pieces under a model; conditions unknown, every note, every field, ends included.
+
+    Attributes
+    ----------
+    pieces, notes, events : counts; a piece has an event more than notes, its END
+    nats : -ln p of everything
+    steps, beats, seconds : length of the pieces, to their end_of_track
+    lossy_notes : notes that the encoding dropped, merged, shortened or gave another program
+    unmodelled : fields of which the model knows a single value; they cost nothing and are not judged
+    """
+
+    pieces: int
+    notes: int
+    events: int
+    nats: float
+    steps: int
+    beats: float
+    seconds: float
+    lossy_notes: int
+    unmodelled: list[str]
+
+    @property
+    def nats_per_note(self) -> float:
+        return self.nats / max(1, self.notes)
+
+    @property
+    def nats_per_step(self) -> float:
+        return self.nats / max(1, self.steps)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All figures as plain values."""
+        return {
+            **dataclasses.asdict(self),
+            "nats_per_note": self.nats_per_note,
+            "nats_per_step": self.nats_per_step,
+        }
+
+
+def evaluate(
+    model: MelodyGRU,
+    corpus: Sequence[NoteSequence],
+    *,
+    on_piece: Callable[[int, NoteSequence, Events, np.ndarray], None] | None = None,
+) -> Evaluation:
+    """The exact likelihood of every piece of a corpus on the model's grid.
+
+    Parameters
+    ----------
+    on_piece : called with (index, piece, events, log-likelihoods of shape (T, 5) in nats), shorter pieces first
+    """
+    notes = events = steps = lossy = 0
+    nats = beats = seconds = 0.0
+    lengths = [len(corpus[i].notes) for i in range(len(corpus))]
+    for index, piece, log_p in log_likelihoods(
+        model, lengths, lambda i: encode(corpus[i], model.vocabulary, metre_known=False)
+    ):
+        sequence = corpus[index]
+        notes, events, steps = notes + len(piece) - 1, events + len(piece), steps + sequence.length
+        nats -= float(log_p.sum(dtype=np.float64))
+        beats, seconds = beats + sequence.beats, seconds + sequence.seconds
+        lossy += piece.changes.total
+        if on_piece is not None:
+            on_piece(index, sequence, piece, log_p)
+    return Evaluation(len(corpus), notes, events, nats, steps, beats, seconds, lossy, model.vocabulary.unmodelled)
+
+
+def sample_validation(corpus: Sequence[NoteSequence], vocabulary: Vocabulary, seed: int) -> list[Events]:
+    """The validation pieces heard during training: all, or a seeded sample of VALIDATION_EVENTS events.
+
+    Conditions are unknown, as for published likelihoods.
+    """
+    pieces: list[Events] = []
+    events = 0
+    for index in np.random.default_rng([seed, 7]).permutation(len(corpus)):
+        piece = encode(corpus[int(index)], vocabulary, None, metre_known=False)
+        if pieces and events + len(piece) > VALIDATION_EVENTS:
+            continue
+        pieces.append(piece)
+        events += len(piece)
+    return pieces

@@ -1,0 +1,117 @@
+"""Pieces of a corpus become batches of windows: planned by epoch, augmented, encoded ahead in a thread."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from melodygru.events import INPUTS, Events, Vocabulary, encode
+from melodygru.notes import DRUMS, N_PITCHES, NoteSequence, canonical, transpose
+from melodygru.training.settings import Settings
+
+UNKNOWN_SHARE = 0.2  # how often a piece condition is hidden in training, so that "unknown" is learned too
+LENGTH_JITTER = 0.2  # pieces of lengths within about this factor share a batch
+
+
+class Pieces:
+    """The pieces of a corpus, encoded on demand with the augmentation of an epoch.
+
+    Parameters
+    ----------
+    corpus : sequence of NoteSequence
+    styles : sequence of str or None, one for each piece
+    """
+
+    def __init__(
+        self, corpus: Sequence[NoteSequence], styles: Sequence[str | None], vocabulary: Vocabulary, settings: Settings
+    ) -> None:
+        self.corpus, self.styles, self.vocabulary, self.settings = corpus, styles, vocabulary, settings
+        self.transposed_epochs = math.inf  # from this epoch on, pieces are not transposed
+        self.lengths = np.array([len(corpus[i].notes) + 1 for i in range(len(corpus))], np.int64)
+        # The range of each program over the corpus: transposition keeps within it.
+        self.low = np.full(DRUMS + 1, N_PITCHES, np.int64)
+        self.high = np.full(DRUMS + 1, -1, np.int64)
+        for i in range(len(corpus)):
+            notes = corpus[i].notes
+            np.minimum.at(self.low, notes["program"], notes["pitch"])
+            np.maximum.at(self.high, notes["program"], notes["pitch"])
+
+    def plan(self, epoch: int) -> list[np.ndarray]:
+        """The batches of an epoch, as indices of pieces of similar lengths."""
+        rng = np.random.default_rng([self.settings.seed, epoch])
+        key = np.log(self.lengths) + rng.uniform(-LENGTH_JITTER, LENGTH_JITTER, len(self.lengths))
+        order = np.argsort(key, kind="stable")
+        size = self.settings.batch
+        batches = [order[i : i + size] for i in range(0, len(order), size)]
+        return [batches[i] for i in rng.permutation(len(batches))]
+
+    def windows(self, batch: np.ndarray) -> int:
+        """Windows until the longest piece of a batch is over."""
+        return -(-int(self.lengths[batch].max()) // self.settings.window)
+
+    def steps(self, epoch: int) -> int:
+        """Updates in an epoch."""
+        return sum(self.windows(batch) for batch in self.plan(epoch))
+
+    def encode(self, index: int, epoch: int) -> Events:
+        """A piece with the augmentation that an epoch gives it."""
+        rng = np.random.default_rng([self.settings.seed, epoch, index, 1])
+        sequence = self.corpus[index]
+        known = rng.random(2) >= UNKNOWN_SHARE
+        moved = self._augment(sequence, rng, self.settings.transpose if epoch < self.transposed_epochs else 0)
+        style = self.styles[index] if known[0] else None
+        return encode(moved, self.vocabulary, style, metre_known=bool(known[1]))
+
+    def _augment(self, sequence: NoteSequence, rng: np.random.Generator, semitones: int) -> NoteSequence:
+        notes, length = sequence.notes, sequence.length
+        pitched = notes["program"] != DRUMS
+        if semitones and pitched.any():
+            program, pitch = notes["program"][pitched], notes["pitch"][pitched].astype(np.int64)
+            down = min(semitones, int((pitch - self.low[program]).min()))
+            up = min(semitones, int((self.high[program] - pitch).min()))
+            notes = transpose(notes, int(rng.integers(-down, up + 1)))
+        if self.settings.stretch and not sequence.grid.is_metrical:
+            factor = math.exp(rng.uniform(-1, 1) * math.log1p(self.settings.stretch))
+            stretched = notes.copy()
+            end = np.rint((notes["onset"] + notes["duration"]) * factor).astype(np.int64)
+            stretched["onset"] = np.rint(notes["onset"] * factor).astype(np.int64)
+            stretched["duration"] = np.maximum(1, end - stretched["onset"])
+            notes, _ = canonical(stretched)
+            last = int((notes["onset"] + notes["duration"]).max()) if len(notes) else 0
+            length = max(last, round(length * factor))
+        return dataclasses.replace(sequence, notes=notes, length=length)
+
+    def batch_windows(self, epoch: int, batch: np.ndarray, first: int) -> Iterator[dict[str, np.ndarray]]:
+        """The windows of a batch from number `first` on, each a dict of arrays for the model."""
+        encoded = [self.encode(int(index), epoch) for index in batch]
+        longest = max(len(events) for events in encoded)
+        for start in range(first * self.settings.window, longest, self.settings.window):
+            # The last window is cut to what is left, in steps of 16: padding costs as much as notes.
+            size = min(self.settings.window, -(-(longest - start) // 16) * 16)
+            yield stack([events.window(start, start + size) for events in encoded])
+
+
+def stack(windows: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """A batch of windows, first axis the batch."""
+    return {name: np.stack([window[name] for window in windows]) for name in INPUTS}
+
+
+def prefetch(items: Iterator[Any], depth: int = 4) -> Iterator[Any]:
+    """The same items, made ahead in a thread."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = [pool.submit(next, items, None) for _ in range(depth)]
+        try:
+            while True:
+                item = waiting.pop(0).result()
+                if item is None:
+                    return
+                waiting.append(pool.submit(next, items, None))
+                yield item
+        finally:
+            for future in waiting:
+                future.cancel()

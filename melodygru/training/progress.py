@@ -1,0 +1,115 @@
+"""What a run tells while it goes: its progress and speed, its history on disk; and how it is told to stop."""
+
+from __future__ import annotations
+
+import csv
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from melodygru.files import written_aside
+
+TRACE_STEPS = 3  # steps not timed: TensorFlow traces in them
+TIMED_STEPS = 12
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands, for whoever shows it."""
+
+    step: int
+    steps: int | None  # None while the first steps are timed
+    minutes: float  # trained so far
+    minutes_left: float | None
+    train_nats_per_note: float
+    validation_nats_per_note: float | None  # of the last validation
+    notes_per_second: float
+
+
+class Timer:
+    """Seconds per step and notes per second, over the steps after tracing."""
+
+    def __init__(self) -> None:
+        self._times: list[float] = []
+        self._notes: list[int] = []
+
+    def add(self, now: float, notes: int) -> None:
+        """A step has ended `now`."""
+        self._times.append(now)
+        self._notes.append(notes)
+        if len(self._times) > 400:
+            del self._times[TRACE_STEPS + 1 : -200], self._notes[TRACE_STEPS + 1 : -200]
+
+    @property
+    def ready(self) -> bool:
+        return len(self._times) > TRACE_STEPS + TIMED_STEPS
+
+    @property
+    def second_per_step(self) -> float:
+        times = np.diff(self._times[TRACE_STEPS:])
+        # The mean of all but the slowest: a validation or a new trace lies between some steps.
+        return float(np.mean(np.sort(times)[: max(1, int(len(times) * 0.95))]))
+
+    @property
+    def notes_per_second(self) -> float:
+        if len(self._times) < 2:
+            return 0.0
+        recent = slice(-min(50, len(self._times)), None)
+        times, notes = self._times[recent], self._notes[recent]
+        return sum(notes[1:]) / max(1e-9, times[-1] - times[0])
+
+
+class History:
+    """The history as a CSV file, and for TensorBoard when a folder is given."""
+
+    def __init__(self, path: Path, log_dir: Path | None) -> None:
+        self.path = path
+        self._rows: list[dict[str, float]] = []
+        self._writer = tf.summary.create_file_writer(str(log_dir)) if log_dir else None
+
+    def restart(self, rows: list[dict[str, float]]) -> None:
+        """Begin with the rows of the interrupted run."""
+        self._rows = list(rows)
+
+    def add(self, row: dict[str, float]) -> None:
+        self._rows.append(row)
+        with written_aside(self.path, make_folder=True) as aside, open(aside, "w", newline="") as file:
+            writer = csv.DictWriter(file, list(row))
+            writer.writeheader()
+            writer.writerows(self._rows)
+        if self._writer is not None:
+            with self._writer.as_default(step=int(row["step"])):
+                for name, value in row.items():
+                    tf.summary.scalar(name, value)
+            self._writer.flush()
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+
+class stopping:
+    """Within, Ctrl-C and SIGTERM call `stop(number)` instead of interrupting; a second Ctrl-C interrupts."""
+
+    def __init__(self, stop: Callable[[int], None]) -> None:
+        self._call = stop
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._handle)
+
+    def _handle(self, number: int, _frame: Any) -> None:
+        self._call(number)
+        signal.signal(number, self._previous[number])
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,354 @@
+"""The run itself: steps, validation, what is saved and how it goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import platform
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from melodygru import __version__
+from melodygru.checkpoint import as_settings
+from melodygru.errors import TrainingError
+from melodygru.events import PITCH
+from melodygru.files import written_aside
+from melodygru.model import MelodyGRU, save
+from melodygru.notes import NoteSequence
+from melodygru.training.evaluation import nats_per_note, sample_validation
+from melodygru.training.pieces import Pieces, prefetch
+from melodygru.training.progress import History, Progress, Timer, stopping
+from melodygru.training.settings import Settings, learning_rate
+
+VALIDATIONS = (3, 24)  # figures taken during a run, at least and at most
+VALIDATION_SHARE = 0.15  # events heard in validation per event heard in training, at most; they cost a third each
+VALIDATION_TIME = 0.05  # share of `minutes` that validation is expected to take
+
+
+@dataclass
+class _Position:
+    """Where a run stands; saved and restored as plain values."""
+
+    step: int = 0
+    steps: int | None = None
+    epoch: int = 0
+    batch: int = 0  # of the epoch's plan
+    window: int = 0  # of the batch, the next to hear
+    seconds: float = 0.0  # trained, interruptions left out
+    best: float = math.inf
+    since_best: int = 0
+    recent: list[float] = field(default_factory=lambda: [0.0, 0.0])  # nats and notes since the last history row
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+class Trainer:
+    """One training run, which can be interrupted at any moment and resumed.
+
+    Parameters
+    ----------
+    model : MelodyGRU
+    train : (sequence of NoteSequence on the vocabulary's grid, sequence of their styles)
+    validation : sequence of NoteSequence, likewise; they are heard with unknown conditions
+    settings : Settings
+    output : Path
+        The best checkpoint so far; beside it lie `<stem>.resume` while the run is unfinished, and `<stem>.csv`.
+    card : dict
+        Goes into the checkpoint, with the history and what else the run knows.
+    log_dir : Path, optional
+        Where TensorBoard's logs go.
+    """
+
+    def __init__(
+        self,
+        model: MelodyGRU,
+        train: tuple[Sequence[NoteSequence], Sequence[str | None]],
+        validation: Sequence[NoteSequence],
+        settings: Settings,
+        output: Path,
+        card: dict[str, Any] | None = None,
+        log_dir: Path | None = None,
+    ) -> None:
+        self.model, self.settings, self.output = model, settings, output
+        self.card = dict(card or {})
+        self.pieces = Pieces(*train, model.vocabulary, settings)
+        self.validation = sample_validation(validation, model.vocabulary, settings.seed)
+        self.position = _Position()
+        self.optimizer = keras.optimizers.AdamW(
+            settings.learning_rate, beta_2=0.99, weight_decay=settings.weight_decay, epsilon=1e-8
+        )
+        biases = [v for v in model.trainable_variables if v.path.endswith("bias")]
+        self.optimizer.exclude_from_weight_decay(var_list=biases)
+        self.optimizer.build(model.trainable_variables)
+        self.average = [tf.Variable(v.value, trainable=False) for v in model.trainable_variables]
+        self.state = model.initial_state(1)
+        self._generators = _seed_generators(model)
+        self._step = tf.function(self._train_step, reduce_retracing=True)
+        self._log = History(output.with_suffix(".csv"), log_dir)
+        self._stop = threading.Event()
+        self.stopped_by: int | None = None  # the signal that stopped the run
+        self._plan: list[np.ndarray] = []
+        self._planned_epoch = -1
+
+    @property
+    def resume_path(self) -> Path:
+        return self.output.with_suffix(".resume")
+
+    def _train_step(self, inputs, state, step, rate, decay):
+        """One update; returns the window's nats and the state at its end."""
+        for index, generator in enumerate(self._generators):
+            # Dropout follows from (seed, step): whatever was drawn before is forgotten.
+            seed = [self.settings.seed * 1009 + index, step * 64]
+            generator.state.assign(tf.cast(tf.stack(seed), generator.state.dtype))
+        scale = 1024.0 if self.settings.mixed_precision else 1.0  # keeps small float16 gradients from vanishing
+        with tf.GradientTape() as tape:
+            log_p, state = self.model.log_likelihood(inputs, state, training=True)
+            nats = -tf.reduce_sum(log_p)
+            # Per place of the nominal batch, not per note of this window: each note weighs the same.
+            loss = nats / (self.settings.batch * self.settings.window) * scale
+        variables = self.model.trainable_variables
+        gradients = [tf.convert_to_tensor(g) / scale for g in tape.gradient(loss, variables)]
+        gradients, norm = tf.clip_by_global_norm(gradients, self.settings.clip)
+        self.optimizer.learning_rate.assign(rate)
+        if not self.settings.mixed_precision or tf.math.is_finite(norm):
+            self.optimizer.apply(gradients, variables)
+        for average, variable in zip(self.average, variables, strict=True):
+            average.assign_sub((1 - decay) * (average - variable.value))
+        return nats, state
+
+    # -- saving and restoring
+
+    def _arrays(self) -> list[Any]:
+        return [*self.model.trainable_variables, *self.optimizer.variables, *self.average]
+
+    def save_state(self) -> None:
+        """Save all that the run depends on, aside and then renamed."""
+        arrays = {f"array_{i}": np.asarray(v) for i, v in enumerate(self._arrays())}
+        arrays |= {f"state_{i}": np.asarray(s) for i, s in enumerate(self.state)}
+        about = {"position": dataclasses.asdict(self.position), "run": self._identity()}
+        arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
+        with written_aside(self.resume_path, make_folder=True) as aside, open(aside, "wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+
+    def _identity(self) -> dict[str, Any]:
+        """What a resumed run must agree in, as plain values."""
+        settings = as_settings(self.model.vocabulary, self.model.architecture, {})
+        settings["settings"] = dataclasses.asdict(self.settings)
+        settings["corpus"] = self.card.get("corpus")
+        return json.loads(json.dumps(settings))
+
+    def restore(self) -> None:
+        """Go on where the saved run stopped.
+
+        Raises
+        ------
+        TrainingError
+            There is no saved run, it is damaged, or it was made with other settings or another corpus.
+        """
+        try:
+            with np.load(self.resume_path, allow_pickle=False) as saved:
+                about = json.loads(saved["about"].tobytes())
+                run, position = about["run"], _Position(**about["position"])
+                arrays = [saved[f"array_{i}"] for i in range(len(self._arrays()))]
+                state = [saved[f"state_{i}"] for i in range(len(self.state))]
+        except FileNotFoundError:
+            done = " (the run is finished: the checkpoint is there)" if self.output.exists() else ""
+            raise TrainingError(f"{self.resume_path}: nothing to resume{done}; train without --resume") from None
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            raise TrainingError(f"{self.resume_path}: damaged ({error}); train without --resume") from error
+        differing = [name for name, value in self._identity().items() if run.get(name) != value]
+        if differing:
+            raise TrainingError(
+                f"{self.resume_path}: the interrupted run had another {' and '.join(differing)}; "
+                "give the same folder and options as then, or train without --resume"
+            )
+        for variable, array in zip(self._arrays(), arrays, strict=True):
+            variable.assign(array)
+        self.state = [tf.constant(s) for s in state]
+        self.position = position
+        self._log.restart(self.position.history)
+
+    # -- the loop
+
+    def stop(self, signal_number: int | None = None) -> None:
+        """Ask the run to save its state and end after the current step; `stopped_by` keeps the signal's number."""
+        self.stopped_by = signal_number
+        self._stop.set()
+
+    def run(self, on_progress: Callable[[Progress], None] | None = None, save_every_s: float = 60.0) -> bool:
+        """Train until the end, or until stopped (Ctrl-C and SIGTERM stop; then the result is False).
+
+        At the end `output` holds the best checkpoint, judged by validation.
+        """
+        position, settings = self.position, self.settings
+        with stopping(self.stop):
+            if position.steps is None and settings.epochs is not None:
+                position.steps = max(1, round(settings.epochs * self.pieces.steps(0)))
+            self._settle_transposition()
+            timer = Timer()
+            started, before = time.perf_counter(), position.seconds
+            last_saved = last_shown = started
+            # The resume file exists from the first moment on: whatever happens, --resume finds a run.
+            self.save_state()
+            for inputs in prefetch(self._windows()):
+                if position.window == 0:
+                    self.state = self.model.initial_state(len(inputs["fields"]))
+                rate = learning_rate(settings, position.step, position.steps)
+                decay = self._decay()
+                nats, self.state = self._step(
+                    inputs, self.state, tf.constant(position.step), tf.constant(rate), tf.constant(decay)
+                )
+                notes = int((inputs["fields"][..., PITCH] >= 0).sum())
+                position.recent[0] += float(nats)
+                position.recent[1] += notes
+                if not math.isfinite(position.recent[0]):
+                    became = f"the likelihood became {position.recent[0]} at step {position.step}"
+                    raise TrainingError(f"{became}: try a lower --learning-rate")
+                self._advance()
+                now = time.perf_counter()
+                position.seconds = before + now - started
+                timer.add(now, notes)
+                if position.steps is None and timer.ready:
+                    assert settings.minutes is not None
+                    left = settings.minutes * 60 * (1 - VALIDATION_TIME) - position.seconds
+                    position.steps = position.step + max(1, int(left / timer.second_per_step))
+                    self._settle_transposition()
+                finished = position.steps is not None and position.step >= position.steps
+                if finished or self._validation_due():
+                    finished |= self._validate(rate)
+                if on_progress is not None and (now - last_shown > 0.5 or finished):
+                    on_progress(self._progress(timer))
+                    last_shown = now
+                if finished:
+                    break
+                if self._stop.is_set() or now - last_saved > save_every_s:
+                    self.save_state()
+                    last_saved = now
+                if self._stop.is_set():
+                    return False
+        self._log.close()
+        self.resume_path.unlink(missing_ok=True)
+        return True
+
+    def _settle_transposition(self) -> None:
+        """Once the run's length is known, so is the epoch from which pieces stand as they are."""
+        if self.position.steps is not None and self.settings.transpose_until < 1:
+            epochs = self.position.steps / self.pieces.steps(0)
+            self.pieces.transposed_epochs = round(self.settings.transpose_until * epochs)
+
+    def _windows(self) -> Iterator[dict[str, np.ndarray]]:
+        """Windows from the current position on, for ever."""
+        epoch, batch, window = self.position.epoch, self.position.batch, self.position.window
+        while True:
+            plan = self.pieces.plan(epoch)
+            for indices in plan[batch:]:
+                yield from self.pieces.batch_windows(epoch, indices, window)
+                window = 0
+            epoch, batch = epoch + 1, 0
+
+    def _advance(self) -> None:
+        """Count one window on."""
+        position = self.position
+        position.step += 1
+        position.window += 1
+        if self._planned_epoch != position.epoch:
+            self._plan, self._planned_epoch = self.pieces.plan(position.epoch), position.epoch
+        if position.window == self.pieces.windows(self._plan[position.batch]):
+            position.batch, position.window = position.batch + 1, 0
+            if position.batch == len(self._plan):
+                position.epoch, position.batch = position.epoch + 1, 0
+
+    def _decay(self) -> float:
+        """The moving average's decay: reaches back a share of the run, less at its beginning."""
+        step = self.position.step
+        horizon = max(10.0, self.settings.average * (self.position.steps or 300))
+        return min(1 - 1 / horizon, (step + 1) / (step + 10))
+
+    def _validation_due(self) -> bool:
+        position = self.position
+        if position.steps is None:
+            return False
+        heard = position.steps * self.settings.batch * self.settings.window
+        affordable = int(VALIDATION_SHARE * heard / sum(len(piece) for piece in self.validation))
+        every = max(1, position.steps // min(max(affordable, VALIDATIONS[0]), VALIDATIONS[1]))
+        return position.step % every == 0
+
+    def _validate(self, rate: float) -> bool:
+        """Judge the averaged weights, keep the best; returns whether patience is at its end."""
+        position = self.position
+        variables = self.model.trainable_variables
+        current = [v.numpy() for v in variables]
+        for variable, average in zip(variables, self.average, strict=True):
+            variable.assign(average)
+        figure = nats_per_note(self.model, self.validation)
+        nats, notes = position.recent
+        row = {
+            "step": position.step,
+            "minutes": position.seconds / 60,
+            "train_nats_per_note": nats / max(1.0, notes),
+            "validation_nats_per_note": figure,
+            "learning_rate": rate,
+        }
+        position.recent = [0.0, 0.0]
+        position.history.append(row)
+        self._log.add(row)
+        if figure < position.best:
+            position.best, position.since_best = figure, 0
+            save(self.model, self.output, self._card(), half=True)
+        else:
+            position.since_best += 1
+        for variable, value in zip(variables, current, strict=True):
+            variable.assign(value)
+        return 0 < self.settings.patience <= position.since_best
+
+    def _card(self) -> dict[str, Any]:
+        return {
+            **self.card,
+            "history": self.position.history,
+            "settings": dataclasses.asdict(self.settings),
+            "validation_nats_per_note": self.position.best,
+            "recorded": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "versions": {
+                "melodygru": __version__,
+                "tensorflow": tf.__version__,
+                "keras": keras.__version__,
+                "numpy": np.__version__,
+                "python": platform.python_version(),
+            },
+        }
+
+    def _progress(self, timer: Timer) -> Progress:
+        position = self.position
+        left = None
+        if position.steps is not None and timer.ready:
+            left = (position.steps - position.step) * timer.second_per_step / 60
+        nats, notes = position.recent
+        return Progress(
+            step=position.step,
+            steps=position.steps,
+            minutes=position.seconds / 60,
+            minutes_left=left,
+            train_nats_per_note=nats / notes if notes else position.history[-1]["train_nats_per_note"],
+            validation_nats_per_note=position.history[-1]["validation_nats_per_note"] if position.history else None,
+            notes_per_second=timer.notes_per_second,
+        )
+
+
+def _seed_generators(model: MelodyGRU) -> list[Any]:
+    """The seed generators of all layers, in a fixed order."""
+    found = []
+    for layer in model._flatten_layers(include_self=False):
+        generator = getattr(layer, "seed_generator", None)
+        if generator is not None:
+            found.append(generator)
+    return found
