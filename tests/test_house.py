@@ -31,6 +31,7 @@ ROOMS = (
     "events",
     "corpus",
     "checkpoint",
+    "originality",
     "network",
     "sampling",
     "metrics",

@@ -17,6 +17,7 @@ from melodygru.cli.evaluate import evaluate
 from melodygru.cli.generate import generate
 from melodygru.cli.inspect import inspect
 from melodygru.cli.judge import judge
+from melodygru.cli.originality import originality
 from melodygru.cli.play import play
 from melodygru.cli.train import train
 from melodygru.errors import MelodyGruError
@@ -95,5 +96,5 @@ def main() -> None:
     """
 
 
-for _command in (train, generate, evaluate, judge, play, inspect, compare):
+for _command in (train, generate, evaluate, judge, originality, play, inspect, compare):
     main.add_command(_command)
