@@ -58,11 +58,15 @@ class Run(NamedTuple):
         Where they stand in the text, which runs backwards: the place of the last note.
     recent : bytes
         The codes that a match of the next note could have, the last first; two bytes each, big-endian.
+    slots : tuple of int or None
+        Where the codes up to the last note, the one before, ... belong among the sorted places, as far as the next
+        note needs it; None where nobody looked.
     """
 
     matched: int = 0
     place: int = -1
     recent: bytes = b""
+    slots: tuple[int | None, ...] = ()
 
     @property
     def notes(self) -> int:
@@ -277,19 +281,23 @@ class Index:
             return Run()
         recent = code + run.recent[: 2 * max(run.matched, SHORTEST - 1)]
         if run.matched and run.place and self._text[2 * run.place - 2 : 2 * run.place] == code:
-            return Run(run.matched + 1, run.place - 1, recent)
+            return Run(run.matched + 1, run.place - 1, recent, (None, *run.slots)[: self.stride - 1])
         if len(recent) < 2 * SHORTEST:
             return Run(recent=recent)
+        slots = (self._slot(recent), *run.slots)
         matched, place = SHORTEST - 1, -1
         for skip in range(self.stride):
-            matched, place = self._search(recent, skip, matched, place)
-        return Run(recent=recent) if place < 0 else Run(matched, place, recent)
+            slot = slots[skip] if skip < len(slots) else None
+            if slot is None:
+                slot = self._slot(recent[2 * skip :])
+            matched, place = self._search(recent, skip, slot, matched, place)
+        slots = slots[: self.stride - 1]
+        return Run(0, -1, recent, slots) if place < 0 else Run(matched, place, recent, slots)
 
-    def _search(self, recent: bytes, skip: int, best: int, best_place: int) -> tuple[int, int]:
+    def _search(self, recent: bytes, skip: int, slot: int, best: int, best_place: int) -> tuple[int, int]:
         """The longest match that ends `skip` notes after a sorted place, if longer than `best` codes."""
         head, target = recent[: 2 * skip], recent[2 * skip :]
         text = self._text
-        slot = self._slot(target)
         for first, step in ((slot, 1), (slot - 1, -1)):
             # outwards from where the target belongs, what the places have in common with it gets shorter
             for at in range(first, first + step * _NEAR, step):
