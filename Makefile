@@ -3,14 +3,15 @@
 #   make test    everything but the slow tests
 # PYTHON=/path/to/python3 chooses the interpreter for .venv.
 
-.PHONY: help demo test slow check format clean
+.PHONY: help demo test slow check format bench clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo    train for about a minute on data/starter, then compose two pieces into generated/"
 	@echo "make test    run the tests (make slow: those that train)"
 	@echo "make check   ruff and mypy (make format: let ruff format)"
-	@echo "make clean   delete everything that these made, .venv too"
+	@echo "make bench   measure speed against peers and the machine's limits (PART=training: one part; DATA=FOLDER)"
+	@echo "make clean   delete everything that these made, .venv and .venv-peers too"
 
 CANDIDATES := $(or $(PYTHON),python3.11 python3.12 python3.13 python3.10 python3)
 
@@ -60,6 +61,16 @@ format: .venv/.installed-dev
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
+# The peers need an environment of their own: their requirements and ours need not agree.
+.venv-peers/.installed: .venv/.created benchmarks/peers/requirements.txt
+	@echo "Installing the peers, PyTorch among them, into .venv-peers (large: a few minutes the first time)"
+	.venv/bin/python -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers/requirements.txt
+	@touch $@
+
+bench: .venv/.installed .venv-peers/.installed
+	.venv/bin/python benchmarks/bench.py $(PART) $(if $(DATA),--data $(DATA))
+
 clean:
-	rm -rf .venv build dist generated checkpoints/demo.* melodygru.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	rm -rf .venv .venv-peers build dist generated checkpoints/demo.* melodygru.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

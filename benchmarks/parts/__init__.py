@@ -1,0 +1,1 @@
+"""What `benchmarks/bench.py` measures, a module for each part: `measure(setting) -> list[Row]`."""

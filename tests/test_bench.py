@@ -1,0 +1,117 @@
+"""The frame of the benchmarks: results are merged, judged, shown and drawn."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+sys.path.insert(0, str(BENCHMARKS))
+
+import bench  # noqa: E402
+from parts.row import Row, Setting, in_turns, thread_variables  # noqa: E402
+
+MACHINE = {"processor": "an abacus", "threads": 2}
+
+
+def row(part="training", ratio=1.6, goal=1.5, at_most=False):
+    return Row(part, "a step", 1600.0, "notes/s", "a peer", 1000.0, ratio, goal, at_most)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "at_most", "reached"),
+    [(1.5, False, True), (1.499, False, False), (1.5, True, True), (1.501, True, False)],
+)
+def test_a_goal_is_reached_from_its_own_value_on(ratio, at_most, reached):
+    assert row(ratio=ratio, at_most=at_most).reached is reached
+
+
+def test_a_part_run_again_replaces_its_rows_and_leaves_those_of_others(tmp_path):
+    path = tmp_path / "results.json"
+    bench.merge(path, "tokens", [row("tokens")], MACHINE)
+    bench.merge(path, "training", [row(), row(ratio=2.0)], MACHINE)
+    parts = bench.merge(path, "training", [row(ratio=1.7)], {**MACHINE, "threads": 1})
+    assert parts == bench.read(path)
+    assert list(parts) == ["training", "tokens"]  # in the order of the command line, not of the runs
+    assert [parts[name]["machine"]["threads"] for name in parts] == [1, 2]
+    assert [found.ratio for found in bench.rows_of(parts)] == [1.7, 1.6]
+    assert [file.name for file in tmp_path.iterdir()] == ["results.json"]
+
+
+def test_an_interrupted_write_leaves_the_old_results(tmp_path):
+    path = tmp_path / "results.json"
+    bench.merge(path, "tokens", [row("tokens")], MACHINE)
+    before = path.read_bytes()
+    with pytest.raises(TypeError):
+        bench.merge(path, "training", [row()], {"threads": object()})
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["results.json"]
+
+
+def test_there_are_no_results_before_the_first_run(tmp_path):
+    assert bench.read(tmp_path / "results.json") == {}
+
+
+def test_the_table_names_ours_theirs_the_ratio_and_its_goal():
+    lines = bench.table([row(), row(ratio=0.31, goal=0.3, at_most=True)]).splitlines()
+    assert lines[2] == "| a step | 1,600 | a peer | 1,000 | notes/s | 1.6 | at least 1.5 | reached |"
+    assert lines[3] == "| a step | 1,600 | a peer | 1,000 | notes/s | 0.31 | at most 0.3 | **missed** |"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0, "0"), (0.012345, "0.0123"), (1.2345, "1.23"), (99.95, "100"), (123.4, "123"), (12345.6, "12,300")],
+)
+def test_numbers_are_shown_with_three_digits_that_count(value, shown):
+    assert bench.rounded(value) == shown
+
+
+def test_the_plot_is_a_picture_of_all_rows(tmp_path):
+    few, many = tmp_path / "few.png", tmp_path / "many.png"
+    bench.draw([row()], few)
+    bench.draw([row(), row(ratio=120.0, goal=100.0), row(ratio=0.01, goal=0.05, at_most=True)], many)
+    heights = [int.from_bytes(path.read_bytes()[20:24], "big") for path in (few, many)]
+    assert few.read_bytes()[:4] == b"\x89PNG"
+    assert heights[0] < heights[1]
+
+
+def test_the_machine_is_described_in_plain_values():
+    machine = bench.describe_machine(Setting(threads=3))
+    assert json.loads(json.dumps(machine)) == machine
+    assert machine["threads"] == 3
+    assert machine["processor"]
+    assert machine["peers"] == {}
+    assert set(bench.OURS) <= set(machine)
+
+
+def test_every_library_gets_the_same_number_of_threads():
+    variables = thread_variables(3)
+    assert variables["OMP_NUM_THREADS"] == variables["TF_NUM_INTRAOP_THREADS"] == "3"
+
+
+def test_a_peer_runs_with_our_threads_and_without_our_packages(tmp_path, monkeypatch):
+    script = tmp_path / "peer.py"
+    script.write_text(
+        "import json, os, sys\n"
+        "print(json.dumps([sys.argv[1:], os.environ['OMP_NUM_THREADS'], os.environ.get('PYTHONPATH')]))\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", "somewhere")
+    monkeypatch.setattr("parts.row.PEERS", tmp_path)
+    found = Setting(peers=Path(sys.executable), threads=2).run_peer("peer.py", "base", 64)
+    assert found == [["base", "64"], "2", None]
+
+
+def test_medians_are_of_runs_in_turns():
+    order = []
+    times = {"ours": iter([1.0, 9.0, 2.0]), "theirs": iter([4.0, 3.0, 5.0])}
+
+    def timed(name):
+        def work():
+            order.append(name)
+            return next(times[name])
+
+        return work
+
+    assert in_turns({name: timed(name) for name in times}, repeats=3) == {"ours": 2.0, "theirs": 4.0}
+    assert order == ["ours", "theirs"] * 3
