@@ -34,6 +34,7 @@ from melodygru.notes import NoteSequence, steps_per_bar
 MAX_NOTES = 20_000  # composed for a piece whose end is left to the model
 NEVER = 1 << 62  # steps
 PLAUSIBLE = 0.1  # probability at which an end that is due is taken
+HASTE = 20  # times that this halves until a piece is twice as long as it was due
 RHYTHM = ("shift", "duration")
 
 Filter = Callable[[np.ndarray], np.ndarray]  # (streams, classes) logits -> logits
@@ -137,8 +138,8 @@ class Length:
     """When a piece ends: at most one of the three, or, with none, where the model ends it.
 
     The model may end it at any moment. Each piece also draws the length of a training piece of its style and metre:
-    from there on it ends where the model gives an end PLAUSIBLE probability, and is cut at the latest at the length of
-    the longest training piece.
+    from there on it ends where the model gives an end PLAUSIBLE probability, then ever less of it, and is cut at the
+    latest at the length of the longest training piece.
 
     Parameters
     ----------
@@ -434,7 +435,7 @@ class Sampler:
         if may_end:
             p_end = softmax(np.where(possible, logits, -np.inf))[:, END]
             at = np.array([context.onset for context in self.contexts])
-            ends = (at >= self.due) & (p_end >= PLAUSIBLE)
+            ends = (at >= self.due) & (p_end >= PLAUSIBLE * 0.5 ** (HASTE * (at / np.maximum(1, self.due) - 1)))
             wanted[ends] = np.arange(v.size("program")) == END
         program = self._choose("program", logits, u[:, 2], live, possible, wanted)
         chosen["program"] = program
