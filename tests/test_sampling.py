@@ -467,7 +467,7 @@ def test_a_piece_ends_at_a_plausible_place_once_it_is_as_long_as_those_of_the_co
     assert vocabulary.length_of(None, (3, 4), 0.5) is None
     assert Plan.of(vocabulary, draws=(0.0, 0.4)).due == 64
     wishes = {"shift": {4: 1.0}, "pitch": {60: 1.0}, "duration": {4: 1.0}}
-    # What is plausible halves 20 times until the piece is twice as long: to 0.042 within four steps of 64, to 1e-7 in 64.
+    # What is plausible halves 20 times until the piece is twice as long: to 0.042 in 4 steps of 64, to 1e-7 in 64.
     for p_end, lengths in ((0.11, {64, 128}), (0.09, {68, 132}), (1e-7, {128, 256}), (1e-15, {216, 428})):
         fake = Fake(dataclasses.replace(vocabulary, longest=512), **wishes, program={1: 1 - p_end, END: p_end})
         pieces = compose(fake, 8, controls=Controls(top_p=0.5))  # the filter alone would never let it end
