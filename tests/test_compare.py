@@ -22,7 +22,7 @@ from melodygru.checkpoint import PRESETS, Architecture
 from melodygru.cli import main
 from melodygru.cli.compare import MODELS
 from melodygru.comparison import TransformerSizes
-from melodygru.comparison.contestant import TracedOnce, new_model, seconds_per_note, transformer_rate
+from melodygru.comparison.contestant import new_model, seconds_per_note, transformer_rate
 from melodygru.comparison.job import read_pieces, write_pieces
 from melodygru.comparison.network import Cache
 from melodygru.comparison.transformer import Transformer, network_of
@@ -200,7 +200,7 @@ def test_it_trains_as_the_others_do(tmp_path):
     model = _transformer("one")
     before = training.nats_per_note(model, [encode(piece, vocabulary) for piece in pieces])
     settings = training.Settings(epochs=6, batch=2, window=16, learning_rate=1e-2, warmup=2)
-    trainer = TracedOnce(model, (pieces, [None] * 2), pieces, settings, tmp_path / "toy.keras")
+    trainer = training.Trainer(model, (pieces, [None] * 2), pieces, settings, tmp_path / "toy.keras")
     assert trainer.run()
     assert trainer._step.experimental_get_tracing_count() == 1
     assert trainer.position.best < before - 0.1

@@ -106,7 +106,12 @@ def _setting(name: str, **attributes: Any) -> Any:
 )
 @click.option("--force", is_flag=True, help="Replace an existing model or interrupted run.")
 @click.option("--log-dir", type=click.Path(path_type=Path), metavar="DIR", help="Write TensorBoard logs here.")
-@click.option("--mixed-precision", is_flag=True, help="Compute in float16 on a GPU.")
+@click.option(
+    "--mixed-precision/--no-mixed-precision",
+    default=None,
+    show_default="where the GPUs gain from it",
+    help="Compute in float16 on a GPU.",
+)
 @click.option(
     "--threads",
     type=click.IntRange(1, 1024),
@@ -133,14 +138,15 @@ def train(
     start_from: Path | None,
     force: bool,
     log_dir: Path | None,
-    mixed_precision: bool,
+    mixed_precision: bool | None,
     threads: int | None,
     as_json: bool,
     **overrides: float | None,
 ) -> None:
     """Learn the style of a folder of MIDI files.
 
-    Sub-folders of MIDI_DIR are styles, which generate --style can ask for.
+    Sub-folders of MIDI_DIR are styles, which generate --style can ask for. Several GPUs share the batches; so do
+    several hosts, when the same command runs on each with its TF_CONFIG.
 
     \b
     melodygru train midi_dir/ --minutes 10
@@ -154,13 +160,60 @@ def train(
         raise click.UsageError("--cell and --from: the checkpoint brings its cell, leave --cell out")
     if log_dir is not None and importlib.util.find_spec("tensorboard") is None:
         raise SettingError("--log-dir needs TensorBoard: pip install 'melodygru[tensorboard]'")
-    output = _check_output(output or Path("checkpoints") / f"{midi_dir.resolve().name}.keras", resume, force)
-    training_part, held_out, held_out_from = read_corpora(midi_dir, validation, _grid(grid, start_from), seed)
-
-    training, device = tensorflow.start(threads, mixed_precision)
+    output = output or Path("checkpoints") / f"{midi_dir.resolve().name}.keras"
+    cluster = tensorflow.cluster()
+    if cluster is None:
+        _check_output(output, resume, force)
+        training_part, held_out, held_out_from = read_corpora(midi_dir, validation, _grid(grid, start_from), seed)
+        training, device = tensorflow.start(threads, mixed_precision)
+        workers = tensorflow.join(training, None)
+    else:
+        # First the others: then none waits for one that failed while it read.
+        training, device = tensorflow.start(threads, mixed_precision)
+        workers = tensorflow.join(training, cluster)
+        if cluster.is_chief:  # who alone writes
+            _check_output(output, resume, force)
+        training_part, held_out, held_out_from = read_corpora(midi_dir, validation, _grid(grid, start_from), seed)
     screen.say(device)
+    with workers.strategy.scope():
+        trainer = _trainer(
+            training,
+            (training_part, held_out, held_out_from),
+            output,
+            start_from,
+            (preset, cell),
+            seed,
+            log_dir,
+            {"epochs": epochs, "minutes": minutes, **overrides},
+        )
+    if resume:
+        trainer.restore()
+        screen.say(f"resuming at step {trainer.position.step:,}, {trainer.position.seconds / 60:.1f} minutes trained")
+    if not _run(trainer):
+        number = trainer.stopped_by or 2
+        command = shlex.join(["melodygru", *_without(ctx.meta["melodygru.arguments"], "--resume", "--force")])
+        saved = screen.name(trainer.resume_path)
+        screen.say(f"melodygru: interrupted, and saved in {saved}; go on with: {command} --resume")
+        ctx.exit(128 + number)
+    if workers.is_chief:
+        _finish(training, trainer, output, held_out, training_part, as_json)
+
+
+def _trainer(
+    training: Any,
+    corpora: tuple[Corpus, Corpus, str],
+    output: Path,
+    start_from: Path | None,
+    sizes: tuple[str | None, str | None],
+    seed: int,
+    log_dir: Path | None,
+    asked: dict[str, float | None],
+) -> Any:
+    """The run of a model, new or to be fine-tuned, with the settings asked for and what suits the corpus beside."""
+    training_part, held_out, held_out_from = corpora
+    preset, cell = sizes
     model = _model(training, training_part, preset or "small", cell or "gru", start_from, seed)
-    given = {name: value for name, value in overrides.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
     if "transpose" not in given:
         given["transpose_until"] = training.default_transpose_until(model.vocabulary)
         if given["transpose_until"] < 1:
@@ -168,10 +221,10 @@ def train(
                 f"most pieces stand in one key: they are transposed in the first {given['transpose_until']:.0%} of the "
                 "run only (--transpose 5 does it to the end, --transpose 0 never)"
             )
-    if minutes is None and epochs is None:
-        epochs = training.default_epochs(training_part)
+    if "minutes" not in given and "epochs" not in given:
+        given["epochs"] = epochs = training.default_epochs(training_part)
         screen.say(f"training for {epochs:g} epochs, as suits the size of the corpus (or give --epochs or --minutes)")
-    settings = training.Settings(epochs=epochs, minutes=minutes, seed=seed, mixed_precision=mixed_precision, **given)
+    settings = training.Settings(seed=seed, mixed_precision=training.is_mixed_precision(), **given)
     trainer = training.Trainer(
         model,
         (training_part, [piece.style for piece in training_part.pieces]),
@@ -185,20 +238,11 @@ def train(
         f"{model.count_params():,} parameters; {counted(len(training_part), 'piece')} to learn, "
         f"{len(held_out):,} held out ({held_out_from})"
     )
-    if resume:
-        trainer.restore()
-        screen.say(f"resuming at step {trainer.position.step:,}, {trainer.position.seconds / 60:.1f} minutes trained")
-    if not _run(trainer):
-        number = trainer.stopped_by or 2
-        command = shlex.join(["melodygru", *_without(ctx.meta["melodygru.arguments"], "--resume", "--force")])
-        saved = screen.name(trainer.resume_path)
-        screen.say(f"melodygru: interrupted, and saved in {saved}; go on with: {command} --resume")
-        ctx.exit(128 + number)
-    _finish(training, trainer, output, held_out, training_part, as_json)
+    return trainer
 
 
-def _check_output(output: Path, resume: bool, force: bool) -> Path:
-    """The output, if nothing of value lies there."""
+def _check_output(output: Path, resume: bool, force: bool) -> None:
+    """Refuse an output where something of value lies."""
     if output.suffix != ".keras":
         raise SettingError(f"--output {output}: expected a name that ends in .keras")
     if output.is_dir():
@@ -211,7 +255,6 @@ def _check_output(output: Path, resume: bool, force: bool) -> Path:
             )
         if output.exists():
             raise SettingError(f"{output} exists: choose another --output, or replace it with --force")
-    return output
 
 
 def _grid(text: str, start_from: Path | None) -> Any:

@@ -12,7 +12,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from melodygru import checkpoint, training
 from melodygru.checkpoint import Architecture, as_settings
@@ -49,20 +48,6 @@ def transformer_rate(sizes: TransformerSizes) -> float:
     return float(training.Settings.learning_rate * min(1.0, RATED_WIDTH / sizes.units))
 
 
-class TracedOnce(training.Trainer):
-    """A training run whose step TensorFlow traces once, whatever the lengths of pieces and memories.
-
-    Tracing takes seconds and counts as training; models that are traced more often would have less time to learn.
-    """
-
-    def __init__(self, model: EventModel, *args: Any) -> None:
-        super().__init__(model, *args)
-        inputs = {name: tf.TensorSpec(spec.shape, spec.dtype) for name, spec in model.input_specs().items()}
-        state = [tf.TensorSpec([*[None] * (len(s.shape) - 1), s.shape[-1]], s.dtype) for s in self.state]
-        step, rate, decay = (tf.TensorSpec([], dtype) for dtype in (tf.int32, tf.float32, tf.float32))
-        self._step = tf.function(self._train_step, input_signature=[inputs, state, step, rate, decay])
-
-
 def run(folder: Path, name: str, tell: Tell) -> Result:
     """Train and measure the model called `name` of the job in `folder`.
 
@@ -87,7 +72,7 @@ def run(folder: Path, name: str, tell: Tell) -> Result:
     model = new_model(job.vocabulary, sizes, job.seed, train)
     parameters = model.count_params()
     output = folder / f"{name}.keras"
-    trainer = TracedOnce(model, (train, job.styles), held_out, settings, output)
+    trainer = training.Trainer(model, (train, job.styles), held_out, settings, output)
     speeds: list[float] = []
 
     def on_progress(progress: training.Progress) -> None:

@@ -7,13 +7,14 @@ weights as an undisturbed one (on one machine, with the same versions and number
 """
 
 from melodygru.model import load_model
-from melodygru.training.device import set_up_device
+from melodygru.training.device import gains_from_float16, is_mixed_precision, set_up_device
 from melodygru.training.evaluation import VALIDATION_EVENTS, Evaluation, evaluate, log_likelihoods, nats_per_note
 from melodygru.training.models import SAMPLED_EVENTS, begin_from_counts, fine_tune_from, new_model
 from melodygru.training.pieces import UNKNOWN_SHARE, Pieces, prefetch, stack
 from melodygru.training.progress import TIMED_STEPS, TRACE_STEPS, Progress
 from melodygru.training.settings import Settings, default_epochs, default_transpose_until, learning_rate
 from melodygru.training.trainer import Trainer
+from melodygru.training.workers import Workers, start_workers
 
 __all__ = [
     "SAMPLED_EVENTS",
@@ -26,11 +27,14 @@ __all__ = [
     "Progress",
     "Settings",
     "Trainer",
+    "Workers",
     "begin_from_counts",
     "default_epochs",
     "default_transpose_until",
     "evaluate",
     "fine_tune_from",
+    "gains_from_float16",
+    "is_mixed_precision",
     "learning_rate",
     "load_model",
     "log_likelihoods",
@@ -39,4 +43,5 @@ __all__ = [
     "prefetch",
     "set_up_device",
     "stack",
+    "start_workers",
 ]

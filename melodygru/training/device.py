@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
 
+from melodygru.wording import counted
 
-def set_up_device(mixed_precision: bool = False) -> str:
+TENSOR_CORES = (7, 0)  # compute capability from which on NVIDIA's GPUs have them, and gain from float16
+
+
+def set_up_device(mixed_precision: bool | None = False) -> str:
     """Choose precision, and say which device trains.
+
+    Parameters
+    ----------
+    mixed_precision : whether to compute in float16, which needs a GPU; None where all GPUs gain from it
 
     Returns a line for the user; it warns when the machine has an NVIDIA GPU that TensorFlow can't use.
     """
-    gpus = tf.config.list_physical_devices("GPU")
-    keras.mixed_precision.set_dtype_policy("mixed_float16" if mixed_precision and gpus else "float32")
+    gpus = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
+    mixed = gains_from_float16(gpus) if mixed_precision is None else mixed_precision and bool(gpus)
+    keras.mixed_precision.set_dtype_policy("mixed_float16" if mixed else "float32")
     if gpus:
-        names = [tf.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in gpus]
-        return f"training on {names[0]}" + (", mixed precision" if mixed_precision else "")
-    line = f"training on the CPU, {os.cpu_count()} cores"
+        names = Counter(gpu.get("device_name", "GPU") for gpu in gpus)
+        each = [name if n == 1 else f"{n} x {name}" for name, n in names.items()]
+        return f"training on {', '.join(each)}" + (", mixed precision" if mixed else "")
+    line = f"training on the CPU, {counted(os.cpu_count() or 1, 'core')}"
     if mixed_precision:
         line += "; mixed precision needs a GPU and is off"
     if Path("/dev/nvidia0").exists() or Path("/proc/driver/nvidia/version").exists():
@@ -28,3 +40,13 @@ def set_up_device(mixed_precision: bool = False) -> str:
             "pip install 'melodygru[gpu]', and see the README's troubleshooting"
         )
     return line
+
+
+def gains_from_float16(gpus: list[dict[str, Any]]) -> bool:
+    """Whether there are GPUs, and all of them have tensor cores; each as TensorFlow's device details describe it."""
+    return bool(gpus) and all(tuple(gpu.get("compute_capability") or (0, 0)) >= TENSOR_CORES for gpu in gpus)
+
+
+def is_mixed_precision() -> bool:
+    """Whether models made now compute in float16."""
+    return keras.mixed_precision.dtype_policy().compute_dtype == "float16"

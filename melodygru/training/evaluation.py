@@ -11,15 +11,15 @@ import numpy as np
 import tensorflow as tf
 
 from melodygru.events import Events, Vocabulary, encode
-from melodygru.model import MelodyGRU
-from melodygru.notes import NoteSequence
+from melodygru.model import EventModel
+from melodygru.notes import NOTE, NoteSequence
 from melodygru.training.pieces import stack
 
 VALIDATION_EVENTS = 24_000  # heard at most for one figure during training; the final figure hears all
 
 
 def log_likelihoods(
-    model: MelodyGRU,
+    model: EventModel,
     lengths: Sequence[int],
     encoded: Callable[[int], Events],
     *,
@@ -52,19 +52,38 @@ def log_likelihoods(
             yield index, events, log_p[row, : len(events)]
 
 
-def _evaluation_step(model: MelodyGRU) -> Callable[..., Any]:
+def _evaluation_step(model: EventModel) -> Callable[..., Any]:
     """The model's log-likelihood of a window, traced once for a model."""
     if not hasattr(model, "_evaluation_step"):
-        step = tf.function(lambda inputs, state: model.log_likelihood(inputs, state), reduce_retracing=True)
+        step = tf.function(
+            lambda inputs, state: model.log_likelihood(inputs, state), input_signature=window_signature(model)
+        )
         object.__setattr__(model, "_evaluation_step", step)
     return model._evaluation_step
 
 
-def nats_per_note(model: MelodyGRU, pieces: Sequence[Events]) -> float:
-    """Nats of all events, END included, per note."""
+def window_signature(model: EventModel) -> list[Any]:
+    """Types and shapes of a window's inputs and of the state before it, whatever its rows and its length.
+
+    TensorFlow traces a function of this signature once; without it, anew as shapes change, for seconds each time.
+    """
+    empty = NoteSequence(np.zeros(0, NOTE), model.vocabulary.grid, 0)
+    window = encode(empty, model.vocabulary).window(0, 1)
+    inputs = {name: tf.TensorSpec([None, None, *rows.shape[1:]], rows.dtype) for name, rows in window.items()}
+    state = [tf.TensorSpec([*[None] * (len(s.shape) - 1), s.shape[-1]], s.dtype) for s in model.initial_state(1)]
+    return [inputs, state]
+
+
+def total_nats(model: EventModel, pieces: Sequence[Events]) -> float:
+    """Nats of all events, END included."""
     lengths = [len(events) - 1 for events in pieces]
     found = log_likelihoods(model, lengths, pieces.__getitem__)
-    return -sum(float(log_p.sum(dtype=np.float64)) for _, _, log_p in found) / max(1, sum(lengths))
+    return -sum(float(log_p.sum(dtype=np.float64)) for _, _, log_p in found)
+
+
+def nats_per_note(model: EventModel, pieces: Sequence[Events]) -> float:
+    """Nats of all events, END included, per note."""
+    return total_nats(model, pieces) / max(1, sum(len(events) - 1 for events in pieces))
 
 
 @dataclass(frozen=True)
@@ -108,7 +127,7 @@ class Evaluation:
 
 
 def evaluate(
-    model: MelodyGRU,
+    model: EventModel,
     corpus: Sequence[NoteSequence],
     *,
     on_piece: Callable[[int, NoteSequence, Events, np.ndarray], None] | None = None,

@@ -86,14 +86,27 @@ class Pieces:
             length = max(last, round(length * factor))
         return dataclasses.replace(sequence, notes=notes, length=length)
 
-    def batch_windows(self, epoch: int, batch: np.ndarray, first: int) -> Iterator[dict[str, np.ndarray]]:
-        """The windows of a batch from number `first` on, each a dict of arrays for the model."""
-        encoded = [self.encode(int(index), epoch) for index in batch]
-        longest = max(len(events) for events in encoded)
-        for start in range(first * self.settings.window, longest, self.settings.window):
+    def batch_windows(
+        self, epoch: int, batch: np.ndarray, first: int, rows: tuple[int, int] | None = None
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """The windows of a batch from number `first` on, each a dict of arrays for the model.
+
+        Parameters
+        ----------
+        rows : which rows of the batch, [start, stop), default all; those beyond the batch are padding
+        """
+        start, stop = rows or (0, len(batch))
+        encoded = [self.encode(int(index), epoch) for index in batch[start:stop]]
+        # From the lengths in the corpus: an augmented piece may be shorter, but windows are counted by these.
+        longest = int(self.lengths[batch].max())
+        padding = stop - start - len(encoded)
+        beyond = [encoded[0] if encoded else self.encode(int(batch[0]), epoch)] * padding
+        for begin in range(first * self.settings.window, longest, self.settings.window):
             # The last window is cut to what is left, in steps of 16: padding costs as much as notes.
-            size = min(self.settings.window, -(-(longest - start) // 16) * 16)
-            yield stack([events.window(start, start + size) for events in encoded])
+            size = min(self.settings.window, -(-(longest - begin) // 16) * 16)
+            windows = [events.window(begin, begin + size) for events in encoded]
+            windows += [events.window(longest + 1, longest + 1 + size) for events in beyond]
+            yield stack(windows)
 
 
 def stack(windows: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

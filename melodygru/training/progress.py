@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from melodygru.files import written_aside
 
-TRACE_STEPS = 3  # steps not timed: TensorFlow traces in them
+TRACE_STEPS = 1  # steps not timed: TensorFlow traces in it
 TIMED_STEPS = 12
 
 

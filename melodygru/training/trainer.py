@@ -6,9 +6,11 @@ import dataclasses
 import json
 import math
 import platform
+import signal
 import threading
 import time
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -26,10 +28,11 @@ from melodygru.events import PITCH
 from melodygru.files import written_aside
 from melodygru.model import MelodyGRU, save
 from melodygru.notes import NoteSequence
-from melodygru.training.evaluation import nats_per_note, sample_validation
+from melodygru.training.evaluation import sample_validation, total_nats, window_signature
 from melodygru.training.pieces import Pieces, prefetch
 from melodygru.training.progress import History, Progress, Timer, stopping
 from melodygru.training.settings import Settings, learning_rate
+from melodygru.training.workers import Workers
 
 VALIDATIONS = (3, 24)  # figures taken during a run, at least and at most
 VALIDATION_SHARE = 0.15  # events heard in validation per event heard in training, at most; they cost a third each
@@ -52,8 +55,19 @@ class _Position:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
+class SummedAdamW(keras.optimizers.AdamW):
+    """AdamW for gradients that are summed over the replicas already, because their common norm is clipped first."""
+
+    def _all_reduce_sum_gradients(self, grads_and_vars):
+        return grads_and_vars
+
+
 class Trainer:
     """One training run, which can be interrupted at any moment and resumed.
+
+    Made in the scope of a `tf.distribute` strategy, as its model is, the run is shared by the strategy's devices, or by
+    several processes: each makes the same Trainer and calls the same methods. The chief alone writes files and tells of
+    progress; the figures, the weights and the end of the run are the same for all.
 
     Parameters
     ----------
@@ -80,11 +94,12 @@ class Trainer:
         log_dir: Path | None = None,
     ) -> None:
         self.model, self.settings, self.output = model, settings, output
+        self.workers = Workers()
         self.card = dict(card or {})
         self.pieces = Pieces(*train, model.vocabulary, settings)
         self.validation = sample_validation(validation, model.vocabulary, settings.seed)
         self.position = _Position()
-        self.optimizer = keras.optimizers.AdamW(
+        self.optimizer = SummedAdamW(
             settings.learning_rate, beta_2=0.99, weight_decay=settings.weight_decay, epsilon=1e-8
         )
         biases = [v for v in model.trainable_variables if v.path.endswith("bias")]
@@ -93,35 +108,48 @@ class Trainer:
         self.average = [tf.Variable(v.value, trainable=False) for v in model.trainable_variables]
         self.state = model.initial_state(1)
         self._generators = _seed_generators(model)
-        self._step = tf.function(self._train_step, reduce_retracing=True)
-        self._log = History(output.with_suffix(".csv"), log_dir)
+        scalars = [tf.TensorSpec([], dtype) for dtype in (tf.int32, tf.float32, tf.float32)]
+        self._step = tf.function(self._train_step, input_signature=[*window_signature(model), *scalars])
+        self._log = History(output.with_suffix(".csv"), log_dir) if self.workers.is_chief else None
         self._stop = threading.Event()
         self.stopped_by: int | None = None  # the signal that stopped the run
         self._plan: list[np.ndarray] = []
         self._planned_epoch = -1
+        self._saved_step = 0
+        with self.workers.watched(lambda: "at the start"):
+            self.workers.require_same(self._digests())
 
     @property
     def resume_path(self) -> Path:
         return self.output.with_suffix(".resume")
 
     def _train_step(self, inputs, state, step, rate, decay):
-        """One update; returns the window's nats and the state at its end."""
+        """One update; returns the window's nats, over all workers, and the state of this one's rows at its end."""
+        return self.workers.run(self._replica_step, inputs, state, step, rate, decay)
+
+    def _replica_step(self, replica, inputs, state, step, rate, decay):
+        """A replica's part of an update: its rows' gradients, then the update that is the same on all."""
         for index, generator in enumerate(self._generators):
-            # Dropout follows from (seed, step): whatever was drawn before is forgotten.
-            seed = [self.settings.seed * 1009 + index, step * 64]
+            # Dropout follows from (seed, step, replica): whatever was drawn before is forgotten.
+            seed = [self.settings.seed * 1009 + index, (step * self.workers.replicas + replica) * 64]
             generator.state.assign(tf.cast(tf.stack(seed), generator.state.dtype))
         scale = 1024.0 if self.settings.mixed_precision else 1.0  # keeps small float16 gradients from vanishing
+        variables = self.model.trainable_variables
         with tf.GradientTape() as tape:
             log_p, state = self.model.log_likelihood(inputs, state, training=True)
             nats = -tf.reduce_sum(log_p)
             # Per place of the nominal batch, not per note of this window: each note weighs the same.
             loss = nats / (self.settings.batch * self.settings.window) * scale
-        variables = self.model.trainable_variables
         gradients = [tf.convert_to_tensor(g) / scale for g in tape.gradient(loss, variables)]
+        nats, *gradients = self.workers.sum([nats, *gradients])
         gradients, norm = tf.clip_by_global_norm(gradients, self.settings.clip)
+        if self.settings.mixed_precision:
+            # A gradient beyond float16 moves nothing; no branch, in which replicas could not update together.
+            finite = tf.math.is_finite(norm)
+            gradients = [tf.where(finite, gradient, 0.0) for gradient in gradients]
+            rate = tf.where(finite, rate, 0.0)
         self.optimizer.learning_rate.assign(rate)
-        if not self.settings.mixed_precision or tf.math.is_finite(norm):
-            self.optimizer.apply(gradients, variables)
+        self.optimizer.apply(gradients, variables)
         for average, variable in zip(self.average, variables, strict=True):
             average.assign_sub((1 - decay) * (average - variable.value))
         return nats, state
@@ -132,13 +160,29 @@ class Trainer:
         return [*self.model.trainable_variables, *self.optimizer.variables, *self.average]
 
     def save_state(self) -> None:
-        """Save all that the run depends on, aside and then renamed."""
+        """Save all that the run depends on, aside and then renamed; nothing in it tells by how many it was shared."""
+        state = self._whole_state()
+        self._saved_step = self.position.step
+        if not self.workers.is_chief:
+            return
         arrays = {f"array_{i}": np.asarray(v) for i, v in enumerate(self._arrays())}
-        arrays |= {f"state_{i}": np.asarray(s) for i, s in enumerate(self.state)}
+        arrays |= {f"state_{i}": s for i, s in enumerate(state)}
         about = {"position": dataclasses.asdict(self.position), "run": self._identity()}
         arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
         with written_aside(self.resume_path, make_folder=True) as aside, open(aside, "wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
+
+    def _whole_state(self) -> list[np.ndarray]:
+        """The carried state of all rows of the current batch, or of none between batches."""
+        rows = len(self._batch()) if self.position.window else 0
+        start, stop = self.workers.rows(rows)
+        whole = []
+        for part in self.state:
+            mine = np.asarray(part)
+            all_rows = np.zeros((self.workers.n * (stop - start), *mine.shape[1:]), mine.dtype)
+            all_rows[start:stop] = mine[: stop - start]
+            whole.append(self.workers.total(all_rows)[:rows])
+        return whole
 
     def _identity(self) -> dict[str, Any]:
         """What a resumed run must agree in, as plain values."""
@@ -146,6 +190,14 @@ class Trainer:
         settings["settings"] = dataclasses.asdict(self.settings)
         settings["corpus"] = self.card.get("corpus")
         return json.loads(json.dumps(settings))
+
+    def _digests(self) -> dict[str, int]:
+        """What all workers must agree in: a number for each part of it."""
+        parts = {name: json.dumps(value).encode() for name, value in self._identity().items() if name != "card"}
+        parts["held-out music"] = b"".join(events.fields.tobytes() for events in self.validation)
+        parts["version of melodygru"] = __version__.encode()
+        parts["weights"] = b"".join(np.asarray(v).tobytes() for v in self.model.trainable_variables)
+        return {name: zlib.crc32(part) for name, part in parts.items()}
 
     def restore(self) -> None:
         """Go on where the saved run stopped.
@@ -155,6 +207,28 @@ class Trainer:
         TrainingError
             There is no saved run, it is damaged, or it was made with other settings or another corpus.
         """
+        with self.workers.watched(lambda: "not resumed"):
+            saved = self._saved() if self.workers.is_chief else None
+            about = saved and json.dumps([dataclasses.asdict(saved[0]), [s.shape for s in saved[2]]])
+            position, shapes = json.loads(self.workers.told(about))
+            for index, variable in enumerate(self._arrays()):
+                mine = saved[1][index] if saved else np.zeros(variable.shape, variable.dtype)
+                variable.assign(self.workers.total(mine))
+            self.position = _Position(**position)
+            self._saved_step = self.position.step
+            self.state = []
+            for index, (shape, part) in enumerate(zip(shapes, self.model.initial_state(1), strict=True)):
+                start, stop = self.workers.rows(shape[0])
+                dtype = part.dtype.as_numpy_dtype
+                whole = self.workers.total(saved[2][index] if saved else np.zeros(shape, dtype))
+                mine = whole[start:stop]
+                padding = [(0, stop - start - len(mine))] + [(0, 0)] * (whole.ndim - 1)
+                self.state.append(tf.constant(np.pad(mine, padding), dtype))
+        if self._log is not None:
+            self._log.restart(self.position.history)
+
+    def _saved(self) -> tuple[_Position, list[np.ndarray], list[np.ndarray]]:
+        """What the resume file holds: the position, the arrays of `_arrays`, and the carried state of all rows."""
         try:
             with np.load(self.resume_path, allow_pickle=False) as saved:
                 about = json.loads(saved["about"].tobytes())
@@ -172,11 +246,7 @@ class Trainer:
                 f"{self.resume_path}: the interrupted run had another {' and '.join(differing)}; "
                 "give the same folder and options as then, or train without --resume"
             )
-        for variable, array in zip(self._arrays(), arrays, strict=True):
-            variable.assign(array)
-        self.state = [tf.constant(s) for s in state]
-        self.position = position
-        self._log.restart(self.position.history)
+        return position, arrays, state
 
     # -- the loop
 
@@ -189,9 +259,15 @@ class Trainer:
         """Train until the end, or until stopped (Ctrl-C and SIGTERM stop; then the result is False).
 
         At the end `output` holds the best checkpoint, judged by validation.
+
+        Raises
+        ------
+        TrainingError
+            The likelihood became infinite or none, or another worker is gone.
         """
         position, settings = self.position, self.settings
-        with stopping(self.stop):
+        alone = self.workers.n == 1
+        with stopping(self.stop), self.workers.watched(self._standing):
             if position.steps is None and settings.epochs is not None:
                 position.steps = max(1, round(settings.epochs * self.pieces.steps(0)))
             self._settle_transposition()
@@ -208,7 +284,8 @@ class Trainer:
                 nats, self.state = self._step(
                     inputs, self.state, tf.constant(position.step), tf.constant(rate), tf.constant(decay)
                 )
-                notes = int((inputs["fields"][..., PITCH] >= 0).sum())
+                save_due = time.perf_counter() - last_saved > save_every_s
+                notes, save_due, asked = self._agreed(int((inputs["fields"][..., PITCH] >= 0).sum()), save_due)
                 position.recent[0] += float(nats)
                 position.recent[1] += notes
                 if not math.isfinite(position.recent[0]):
@@ -218,27 +295,50 @@ class Trainer:
                 now = time.perf_counter()
                 position.seconds = before + now - started
                 timer.add(now, notes)
-                if position.steps is None and timer.ready:
-                    assert settings.minutes is not None
-                    left = settings.minutes * 60 * (1 - VALIDATION_TIME) - position.seconds
-                    position.steps = position.step + max(1, int(left / timer.second_per_step))
+                if position.steps is None:
+                    position.steps = self._steps_for(timer)
                     self._settle_transposition()
                 finished = position.steps is not None and position.step >= position.steps
                 if finished or self._validation_due():
                     finished |= self._validate(rate)
-                if on_progress is not None and (now - last_shown > 0.5 or finished):
+                if on_progress is not None and self.workers.is_chief and (now - last_shown > 0.5 or finished):
                     on_progress(self._progress(timer))
                     last_shown = now
                 if finished:
                     break
-                if self._stop.is_set() or now - last_saved > save_every_s:
+                if save_due or asked or (alone and self._stop.is_set()):
                     self.save_state()
                     last_saved = now
-                if self._stop.is_set():
+                if asked or (alone and self._stop.is_set()):
                     return False
-        self._log.close()
-        self.resume_path.unlink(missing_ok=True)
+        if self._log is not None:
+            self._log.close()
+            self.resume_path.unlink(missing_ok=True)
         return True
+
+    def _agreed(self, notes: int, save_due: bool) -> tuple[int, bool, bool]:
+        """After a step: notes that all heard, whether the chief's save is due, and whether any was asked to stop."""
+        if self.workers.n == 1:
+            return notes, save_due, False
+        stop, terminate = self._stop.is_set(), self.stopped_by == signal.SIGTERM
+        mine = [notes, stop, stop and terminate, save_due and self.workers.is_chief]
+        notes, stop, terminate, save_due = self.workers.total(np.array(mine, np.int64)).tolist()
+        if stop:
+            self.stop(signal.SIGTERM if terminate else signal.SIGINT)
+        return notes, bool(save_due), bool(stop)
+
+    def _steps_for(self, timer: Timer) -> int | None:
+        """The steps that `minutes` suffice for, once they can be told; the chief's clock counts."""
+        position, steps = self.position, 0
+        if timer.ready and self.workers.is_chief:
+            assert self.settings.minutes is not None
+            left = self.settings.minutes * 60 * (1 - VALIDATION_TIME) - position.seconds
+            steps = position.step + max(1, int(left / timer.second_per_step))
+        return int(self.workers.total(np.array([steps], np.int64))[0]) or None
+
+    def _standing(self) -> str:
+        """Where a run that cannot go on stands."""
+        return f"stopped at step {self.position.step:,}, saved at step {self._saved_step:,}"
 
     def _settle_transposition(self) -> None:
         """Once the run's length is known, so is the epoch from which pieces stand as they are."""
@@ -252,7 +352,7 @@ class Trainer:
         while True:
             plan = self.pieces.plan(epoch)
             for indices in plan[batch:]:
-                yield from self.pieces.batch_windows(epoch, indices, window)
+                yield from self.pieces.batch_windows(epoch, indices, window, self.workers.rows(len(indices)))
                 window = 0
             epoch, batch = epoch + 1, 0
 
@@ -261,12 +361,16 @@ class Trainer:
         position = self.position
         position.step += 1
         position.window += 1
-        if self._planned_epoch != position.epoch:
-            self._plan, self._planned_epoch = self.pieces.plan(position.epoch), position.epoch
-        if position.window == self.pieces.windows(self._plan[position.batch]):
+        if position.window == self.pieces.windows(self._batch()):
             position.batch, position.window = position.batch + 1, 0
             if position.batch == len(self._plan):
                 position.epoch, position.batch = position.epoch + 1, 0
+
+    def _batch(self) -> np.ndarray:
+        """The pieces of the current batch."""
+        if self._planned_epoch != self.position.epoch:
+            self._plan, self._planned_epoch = self.pieces.plan(self.position.epoch), self.position.epoch
+        return self._plan[self.position.batch]
 
     def _decay(self) -> float:
         """The moving average's decay: reaches back a share of the run, less at its beginning."""
@@ -290,7 +394,10 @@ class Trainer:
         current = [v.numpy() for v in variables]
         for variable, average in zip(variables, self.average, strict=True):
             variable.assign(average)
-        figure = nats_per_note(self.model, self.validation)
+        # Each worker hears its share; a piece has an event more than notes.
+        heard = total_nats(self.model, self.validation[self.workers.index :: self.workers.n])
+        notes_held_out = sum(len(piece) - 1 for piece in self.validation)
+        figure = float(self.workers.total(np.array([heard]))[0]) / max(1, notes_held_out)
         nats, notes = position.recent
         row = {
             "step": position.step,
@@ -301,10 +408,12 @@ class Trainer:
         }
         position.recent = [0.0, 0.0]
         position.history.append(row)
-        self._log.add(row)
+        if self._log is not None:
+            self._log.add(row)
         if figure < position.best:
             position.best, position.since_best = figure, 0
-            save(self.model, self.output, self._card(), half=True)
+            if self.workers.is_chief:
+                save(self.model, self.output, self._card(), half=True)
         else:
             position.since_best += 1
         for variable, value in zip(variables, current, strict=True):
