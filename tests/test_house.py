@@ -33,10 +33,12 @@ ROOMS = (
     "checkpoint",
     "originality",
     "network",
+    "explain",
     "sampling",
     "metrics",
     "audio",
     "plots",
+    "score",
     "compose",
     "model",
     "training",
@@ -56,8 +58,9 @@ HEAVY = {  # third-party package -> the rooms that may import it
     "pretty_midi": {"midi"},
     "rtmidi": {"audio"},
     "tensorflow": {"model", "training", "comparison"},
+    "verovio": {"score"},
 }
-LAZY_ROOMS = {"audio", "plots"}  # these import what is heavy inside functions
+LAZY_ROOMS = {"audio", "plots", "score"}  # these import what is heavy inside functions
 LAZY = {"model", "training", "comparison"}  # these rooms cli imports inside functions
 
 needs_cli = pytest.mark.skipif(importlib.util.find_spec("melodygru.cli") is None, reason="no room named cli")

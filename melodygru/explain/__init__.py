@@ -1,0 +1,15 @@
+"""What a checkpoint's recurrent layers do with music: gates, memory, what units follow, and each note's surprise.
+
+reader = Reader(checkpoint.read(path))
+heard = reader.hear(sequence)          # gates, outputs, nats and expectations, note by note
+account = explain(reader, [sequence])  # half-lives, units that matter, units that follow beat, bar, phrase and key
+
+A unit is named by its layer and its column, both from 0, as in the checkpoint: `1.17` is column 17 of `gru_1`.
+"""
+
+from melodygru.explain.account import Account, Unit, explain
+from melodygru.explain.following import ASPECTS, Following, follow
+from melodygru.explain.memory import half_lives
+from melodygru.explain.reader import GATES, Heard, Reader
+
+__all__ = ["ASPECTS", "GATES", "Account", "Following", "Heard", "Reader", "Unit", "explain", "follow", "half_lives"]
