@@ -1,5 +1,6 @@
 """The corpus room: grid, intake, cache, split."""
 
+import itertools
 import json
 import logging
 import os
@@ -657,17 +658,88 @@ def test_few_files_start_no_processes(folder, store, monkeypatch):
     assert len(intake(folder, cache=store, workers=4)) == 6
 
 
-def test_dead_processes_are_done_without(many, store, caplog):
-    class Dying(ThreadPoolExecutor):
-        def submit(self, *_):
-            future = Future()
-            future.set_exception(BrokenExecutor("A process was terminated."))
-            return future
+class Dying(ThreadPoolExecutor):
+    """Runs `lives` jobs, and then its processes are gone."""
 
+    n_workers = 0.5  # one batch at a time
+
+    def __init__(self, lives=0):
+        super().__init__(1)
+        self.lives = lives
+
+    def submit(self, *job):
+        if self.lives:
+            self.lives -= 1
+            return super().submit(*job)
+        future = Future()
+        future.set_exception(BrokenExecutor("A process was terminated."))
+        return future
+
+
+def test_dead_processes_are_done_without(many, store, caplog, monkeypatch):
+    monkeypatch.setattr(intake_module, "ProcessPoolExecutor", lambda *_, **__: Dying())
     with caplog.at_level(logging.WARNING, logger="melodygru"):
-        corpus = intake(many, cache=store, executor=Dying())
+        corpus = intake(many, cache=store, workers=2)
     assert len(corpus) == 39
     assert "the processes that read files have ended (A process was terminated)" in caplog.text
+
+
+def test_what_an_executor_read_before_it_failed_is_kept(many, store, monkeypatch):
+    message = (
+        r"the executor that reads the files has failed \(A process was terminated\) after 16 of 40 files; these are "
+        "kept: run again to go on with the others"
+    )
+    with pytest.raises(CorpusError, match=message):
+        intake(many, cache=store, executor=Dying(1))
+    read, real = [], midi.read
+    monkeypatch.setattr(intake_module.midi, "read", lambda path: read.append(path) or real(path))
+    assert len(intake(many, cache=store, workers=1)) == 39
+    assert len(read) == 40 - 16
+
+
+def test_an_executor_that_takes_no_more_is_named(many, store):
+    executor = ThreadPoolExecutor(1)
+    executor.shutdown()
+    with pytest.raises(CorpusError, match=r"has failed \(cannot schedule new futures after shutdown\) after 0 of 40"):
+        intake(many, cache=store, executor=executor)
+
+
+def test_an_executor_is_sent_bytes_and_not_paths(many, store):
+    class Elsewhere(ThreadPoolExecutor):
+        n_workers = 1
+        most = 0
+
+        def submit(self, fn, batch, *arguments):
+            assert all(isinstance(content, bytes) for _, content in batch)
+            self.most = max(self.most, self._work_queue.qsize() + 1)
+            return super().submit(fn, batch, *arguments)
+
+    with Elsewhere(1) as executor:
+        assert len(intake(many, cache=store, executor=executor)) == 39
+    assert executor.most <= 2  # twice the workers
+
+
+def test_a_file_that_goes_away_is_a_line_in_the_report(many, store):
+    class Slow(ThreadPoolExecutor):
+        n_workers = 0.5  # one batch at a time
+
+        def submit(self, *job):
+            (many / "39.mid").unlink(missing_ok=True)
+            return super().submit(*job)
+
+    with Slow(1) as executor:
+        report = intake(many, cache=store, executor=executor).report
+    assert report.skipped[-1].path == "39.mid"
+    assert report.skipped[-1].reason == "cannot open the file: No such file or directory"
+
+
+def test_workers_of_another_version_are_refused(many, store, monkeypatch):
+    monkeypatch.setattr(cache_module, "version", lambda: "v1-here")
+    monkeypatch.setattr(intake_module, "version", itertools.chain(["v1-here"], itertools.repeat("v1-there")).__next__)
+    with ThreadPoolExecutor(1) as executor:
+        message = "a worker reads by the rule v1-there, expected v1-here: install the same melodygru on all hosts"
+        with pytest.raises(CorpusError, match=message):
+            intake(many, cache=store, executor=executor, workers=1)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")

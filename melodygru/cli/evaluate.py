@@ -37,8 +37,9 @@ COLUMNS = (
     metavar="FILE.csv",
     help="Write the nats of every field of every note, shorter pieces first.",
 )
+@options.scheduler
 @options.as_json
-def evaluate(midi_dir: Path, model: Path | None, per_note: Path | None, as_json: bool) -> None:
+def evaluate(midi_dir: Path, model: Path | None, per_note: Path | None, scheduler: str | None, as_json: bool) -> None:
     """Measure how well a model predicts the pieces of a folder.
 
     \b
@@ -50,7 +51,7 @@ def evaluate(midi_dir: Path, model: Path | None, per_note: Path | None, as_json:
     path = checkpoint.find(model)
     screen.say(f"model {screen.name(path)}")
     grid = checkpoint.read_vocabulary(path).grid
-    corpus = read(midi_dir, grid)
+    corpus = read(midi_dir, grid, scheduler=scheduler)
     training, _ = tensorflow.start()
     loaded = training.load_model(path)
     with screen.ProgressLine() as line, _rows(per_note) as write:

@@ -20,6 +20,12 @@ model = click.option(
     help="Checkpoint.  [default: the newest in ./checkpoints, else the one that comes with melodygru]",
 )
 
+scheduler = click.option(
+    "--scheduler",
+    metavar="tcp://HOST:PORT",
+    help="Read files with the workers of this dask scheduler (pip install 'melodygru[dask]').  [default: all cores]",
+)
+
 midi_dir = click.argument("midi_dir", type=click.Path(path_type=Path))
 
 

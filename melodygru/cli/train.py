@@ -121,6 +121,7 @@ def _setting(name: str, **attributes: Any) -> Any:
 @_setting("--batch", type=click.IntRange(1, 4096), help="Pieces heard at once.")
 @_setting("--learning-rate", type=click.FloatRange(0, 1, min_open=True), help="At its height.")
 @_setting("--patience", type=click.IntRange(0), help="Validations without improvement before stopping early; 0: never.")
+@options.scheduler
 @options.as_json
 @click.pass_context
 def train(
@@ -140,6 +141,7 @@ def train(
     log_dir: Path | None,
     mixed_precision: bool | None,
     threads: int | None,
+    scheduler: str | None,
     as_json: bool,
     **overrides: float | None,
 ) -> None:
@@ -164,7 +166,9 @@ def train(
     cluster = tensorflow.cluster()
     if cluster is None:
         _check_output(output, resume, force)
-        training_part, held_out, held_out_from = read_corpora(midi_dir, validation, _grid(grid, start_from), seed)
+        training_part, held_out, held_out_from = read_corpora(
+            midi_dir, validation, _grid(grid, start_from), seed, scheduler
+        )
         training, device = tensorflow.start(threads, mixed_precision)
         workers = tensorflow.join(training, None)
     else:
@@ -173,7 +177,9 @@ def train(
         workers = tensorflow.join(training, cluster)
         if cluster.is_chief:  # who alone writes
             _check_output(output, resume, force)
-        training_part, held_out, held_out_from = read_corpora(midi_dir, validation, _grid(grid, start_from), seed)
+        training_part, held_out, held_out_from = read_corpora(
+            midi_dir, validation, _grid(grid, start_from), seed, scheduler
+        )
     screen.say(device)
     with workers.strategy.scope():
         trainer = _trainer(
@@ -267,17 +273,20 @@ def _grid(text: str, start_from: Path | None) -> Any:
     return grid
 
 
-def read_corpora(midi_dir: Path, validation: Path | None, grid: Any, seed: int) -> tuple[Corpus, Corpus, str]:
+def read_corpora(
+    midi_dir: Path, validation: Path | None, grid: Any, seed: int, scheduler: str | None = None
+) -> tuple[Corpus, Corpus, str]:
     """The corpus to learn, the corpus to be judged by, and where that came from."""
     from melodygru.corpus import overlap, require_pieces, split
 
-    corpus = read(midi_dir, grid, deduplicate=True, warnings=0)  # the table says which files were skipped
+    # the table says which files were skipped
+    corpus = read(midi_dir, grid, deduplicate=True, warnings=0, scheduler=scheduler)
     screen.say(corpus.report.table())
     require_pieces(corpus, 2)
     if validation is None:
         train, held_out = split(corpus, HELD_OUT, seed)
         return train, held_out, f"a tenth of the pieces, seed {seed}"
-    held_out = read(validation, corpus.grid, warnings=SHOWN)
+    held_out = read(validation, corpus.grid, warnings=SHOWN, scheduler=scheduler)
     common = overlap(corpus, held_out)
     if common:
         screen.warn(

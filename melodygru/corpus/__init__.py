@@ -9,11 +9,13 @@ from melodygru.corpus.grid import PERFORMANCE_GRID, STEPS_PER_BEAT, choose_grid
 from melodygru.corpus.intake import intake
 from melodygru.corpus.pieces import Corpus, Piece, overlap, require_pieces, split
 from melodygru.corpus.report import FileRecord, Report
+from melodygru.corpus.scheduler import DaskExecutor
 
 __all__ = [
     "PERFORMANCE_GRID",
     "STEPS_PER_BEAT",
     "Corpus",
+    "DaskExecutor",
     "FileRecord",
     "Piece",
     "Report",

@@ -29,16 +29,19 @@ from melodygru.corpus.cache import (
     logger,
     open_corpus,
     pack,
+    version,
 )
 from melodygru.corpus.grid import choose_grid, sample
 from melodygru.corpus.pieces import Corpus, Piece
 from melodygru.corpus.report import FileRecord, Report, Tally
-from melodygru.errors import CorpusError, MelodyGruError, SettingError
+from melodygru.errors import CorpusError, MelodyGruError, MidiError, SettingError
+from melodygru.midi.reading import load
 from melodygru.notes import Grid, quantize
 from melodygru.wording import counted
 
 FEW_FILES = 32  # up to here reading in this process is faster than starting others
 BATCH = 16  # files read at a time: what an interruption costs
+FAR_WORKERS = 32  # of an executor that does not say how many it has in `n_workers`
 
 Progress = Callable[[int, int], None]
 
@@ -67,7 +70,9 @@ def intake(
     workers : int, optional
         Processes that read files, at least 1; by default one a CPU. Few files are read in this process.
     executor : concurrent.futures.Executor, optional
-        Reads the files instead of processes of our own; it is left running.
+        Reads the files instead of processes of our own; it is left running. It is sent the files' bytes, so its workers
+        may be on other hosts that have melodygru (of the same version) and none of the files. An attribute `n_workers`
+        tells how many it has. See `scheduler.DaskExecutor`.
     progress : callable, optional
         Called with (done, total) units of work: a file to be read is one, a piece to be put on the grid is one. A
         corpus that lies finished in the cache makes no calls.
@@ -82,7 +87,8 @@ def intake(
     Raises
     ------
     CorpusError
-        The folder is missing, or holds no MIDI file that can be used.
+        The folder is missing, or holds no MIDI file that can be used; or the executor has failed: what it has read
+        stays in the cache, and the same call goes on from there.
     SettingError
         `workers` is below 1.
     """
@@ -249,15 +255,15 @@ def _style(path: str) -> str | None:
     return first if slash else None
 
 
-def read_files(batch: Sequence[tuple[str, str]]) -> list[tuple[Parsed, bytes]]:
-    """Read MIDI files: (hash, path) of each gives what is known of it and its packed notes.
+def read_files(batch: Sequence[tuple[str, str | bytes]]) -> list[tuple[Parsed, bytes]]:
+    """Read MIDI files: (hash, path or bytes) of each gives what is known of it and its packed notes.
 
     Public at module level because worker processes import it by name.
     """
     rows = []
-    for digest, path in batch:
+    for digest, source in batch:
         try:
-            reading = midi.read(Path(path))
+            reading = midi.read(source if isinstance(source, bytes) else Path(source))
             sequence = reading.sequence
             parsed = Parsed(
                 digest,
@@ -273,53 +279,44 @@ def read_files(batch: Sequence[tuple[str, str]]) -> list[tuple[Parsed, bytes]]:
     return rows
 
 
-def _read(
-    files: list[tuple[str, str]], workers: int | None, executor: Executor | None
-) -> Generator[list[tuple[Parsed, bytes]], None, None]:
+def read_far(batch: Sequence[tuple[str, bytes]], rule: str) -> list[tuple[Parsed, bytes]]:
+    """As `read_files`, in a worker that may be on another host; it must read by the same rule (see `cache.version`)."""
+    if version() != rule:
+        raise CorpusError(
+            f"a worker reads by the rule {version()}, expected {rule}: install the same melodygru on all hosts"
+        )
+    return read_files(batch)
+
+
+Files = list[tuple[str, str]]  # (hash, path) of each
+Rows = list[tuple[Parsed, bytes]]
+
+
+def _read(files: Files, workers: int | None, executor: Executor | None) -> Generator[Rows, None, None]:
     """Read all files, batch by batch in any order."""
     batches = [files[start : start + BATCH] for start in range(0, len(files), BATCH)]
+    if executor is not None:
+        if batches:
+            yield from _read_far(executor, batches, workers)
+        return
     if workers is None:
         workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     # daemonic processes can't have children
-    alone = workers == 1 or len(files) < FEW_FILES or multiprocessing.current_process().daemon
-    if executor is None and alone:
+    if workers == 1 or len(files) < FEW_FILES or multiprocessing.current_process().daemon:
         yield from map(read_files, batches)
         return
-    own = None
-    if executor is None:
-        # spawn: a forked child of a process with threads (TensorFlow's) may hang
-        context = multiprocessing.get_context("spawn")
-        workers = min(workers, len(batches))
-        executor = own = ProcessPoolExecutor(workers, context, initializer=_start_worker)
-    try:
-        if own is not None:
-            # Ctrl-C may come before `_start_worker` does; should they die at once, `_read_with` knows what to do
-            with _interrupts_held_back(), contextlib.suppress(BrokenExecutor):
-                for _ in range(workers):
-                    own.submit(int)
-        yield from _read_with(executor, batches, 2 * workers)
-    finally:
-        if own is not None:
-            with _interrupts_held_back():  # a second Ctrl-C amid it would leave processes waiting for ever
-                own.shutdown(wait=True, cancel_futures=True)
-
-
-def _read_with(
-    executor: Executor, batches: list[list[tuple[str, str]]], in_flight: int
-) -> Generator[list[tuple[Parsed, bytes]], None, None]:
-    """Keep `in_flight` batches with the executor; if its processes die, read the rest here."""
-    pending: dict[Future[list[tuple[Parsed, bytes]]], list[tuple[str, str]]] = {}
+    # spawn: a forked child of a process with threads (TensorFlow's) may hang
+    context = multiprocessing.get_context("spawn")
+    workers = min(workers, len(batches))
+    own = ProcessPoolExecutor(workers, context, initializer=_start_worker)
+    pending: dict[Future[Rows], Files] = {}
     waiting = list(reversed(batches))
     try:
-        while waiting or pending:
-            while waiting and len(pending) < in_flight:
-                pending[executor.submit(read_files, waiting[-1])] = waiting[-1]
-                waiting.pop()
-            finished, _ = wait(pending, return_when=FIRST_COMPLETED)
-            for future in finished:
-                rows = future.result()
-                del pending[future]
-                yield rows
+        # Ctrl-C may come before `_start_worker` does; should they die at once, the handler below knows what to do
+        with _interrupts_held_back(), contextlib.suppress(BrokenExecutor):
+            for _ in range(workers):
+                own.submit(int)
+        yield from _keep_busy(lambda batch: own.submit(read_files, batch), pending, waiting, 2 * workers)
     except BrokenExecutor as error:
         logger.warning(
             "the processes that read files have ended (%s); going on in this one (a script that calls melodygru "
@@ -328,8 +325,64 @@ def _read_with(
         )
         yield from map(read_files, [*pending.values(), *reversed(waiting)])
     finally:
+        with _interrupts_held_back():  # a second Ctrl-C amid it would leave processes waiting for ever
+            own.shutdown(wait=True, cancel_futures=True)
+
+
+def _read_far(executor: Executor, batches: list[Files], workers: int | None) -> Generator[Rows, None, None]:
+    """Read with an executor that was given: it gets the bytes, since its workers may see other disks than we do."""
+    rule, here = version(), []  # here: what can't even be opened
+
+    def submit(batch: Files) -> Future[Rows]:
+        contents = []
+        for digest, path in batch:
+            try:
+                contents.append((digest, load(Path(path))))
+            except MidiError as error:
+                here.append((Parsed(digest, str(error)), b""))
+        return executor.submit(read_far, contents, rule)
+
+    n_workers: int = workers or getattr(executor, "n_workers", FAR_WORKERS)
+    n_files, n_read = sum(map(len, batches)), 0
+    try:
+        for rows in _keep_busy(submit, {}, list(reversed(batches)), 2 * n_workers):
+            rows, here = rows + here, []
+            n_read += len(rows)
+            yield rows
+    except MelodyGruError:
+        raise
+    except Exception as error:  # anything, from whatever library and host the executor is of
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise CorpusError(
+            f"the executor that reads the files has failed ({reason.rstrip('.')}) after {n_read:,} of "
+            f"{counted(n_files, 'file')}; these are kept: run again to go on with the others"
+        ) from error
+
+
+def _keep_busy(
+    submit: Callable[[Files], Future[Rows]], pending: dict[Future[Rows], Files], waiting: list[Files], in_flight: int
+) -> Generator[Rows, None, None]:
+    """Keep `in_flight` of the batches in `waiting`, last first, under way, and give what each comes to.
+
+    When one fails, `pending` and `waiting` hold what is not done.
+    """
+    try:
+        while waiting or pending:
+            while waiting and len(pending) < in_flight:
+                pending[submit(waiting[-1])] = waiting[-1]
+                waiting.pop()
+            finished, _ = wait(pending, return_when=FIRST_COMPLETED)
+            for future in sorted(finished, key=_failed):  # what was read before the failure that ends it
+                rows = future.result()
+                del pending[future]
+                yield rows
+    finally:
         for future in pending:
             future.cancel()
+
+
+def _failed(future: Future[Rows]) -> bool:
+    return future.cancelled() or future.exception() is not None
 
 
 @contextlib.contextmanager
