@@ -215,6 +215,8 @@ def find(model: Path | None = None) -> Path:
         return model
     found = []
     for path in sorted(Path("checkpoints").glob("*.keras")):
+        if path.name.startswith("."):
+            continue  # hidden: a save in progress
         try:
             card = read_settings(path).get("card")
         except CheckpointError:

@@ -258,6 +258,12 @@ def test_the_newest_by_recorded_time_is_found(saved, folder):
     assert checkpoint.find().name == "a.keras"
 
 
+def test_a_save_in_progress_is_not_found(saved, folder):
+    _with_settings(folder / "done.keras", saved, card={"recorded": "2026-01-01"})
+    _with_settings(folder / ".done.1f2e3d4c.keras", saved, card={"recorded": "2026-01-02"})
+    assert checkpoint.find().name == "done.keras"
+
+
 def test_junk_and_others_files_are_passed_over(saved, folder):
     (folder / "junk.keras").write_bytes(b"junk")
     (folder / "folder.keras").mkdir()
