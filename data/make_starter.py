@@ -37,13 +37,15 @@ MIN_PITCH, MAX_PITCH = 34, 103  # a bass's low B flat to a fiddle's high G
 MAX_PIECES = {"chorales": 340, "reels": 150, "jigs": 150, "hornpipes": 150, "airs": 150}
 SHARED_NOTES = 0.9  # two pieces that share this much, at one transposition, are one piece
 
+# A reel or hornpipe in 2/4 is written in sixteenths, one in 2/2 in eighths: one dance in two notations, of which the
+# corpus has the second.
+TWICE_AS_LONG = {"reels": {(2, 4): (2, 2)}, "hornpipes": {(2, 4): (2, 2)}}
 # Quarter notes per minute by style and metre ("": any other), where the source gives no tempo.
-# A reel in 2/4 is written in sixteenths, one in 4/4 or 2/2 in eighths: the dance goes at the same speed.
 DEFAULT_QPM = {
     "chorales": {"": 72.0, "3/2": 144.0},
-    "reels": {"": 208.0, "2/4": 104.0},
+    "reels": {"": 208.0, "2/4": 104.0},  # 2/4: one that changes its metre and so keeps it
     "jigs": {"": 171.0, "2/4": 84.0},  # a dotted quarter at 114
-    "hornpipes": {"": 168.0, "2/4": 84.0},
+    "hornpipes": {"": 168.0},
     "airs": {"": 84.0, "2/2": 120.0, "6/8": 96.0, "3/8": 96.0, "9/8": 96.0, "2/4": 66.0},
 }
 COLLECTIONS = {
@@ -295,6 +297,12 @@ def to_sequence(style: str, bars: list[Bar], order: list[int], qpm: float | None
         raise Dropped("two notes at once in a single voice")
     array, changes = canonical(np.array(rows, NOTE))
     assert changes.total == 0
+    notation = TWICE_AS_LONG.get(style, {})
+    if all(mark[1:] in notation for mark in metres):
+        array["onset"] *= 2
+        array["duration"] *= 2
+        metres = [(2 * at, *notation[top, bottom]) for at, top, bottom in metres]
+        layout = Layout(layout.notes, metres, [2 * time for time in layout.bar_lines], 2 * layout.length)
     first = f"{metres[0][1]}/{metres[0][2]}"
     if qpm is None:
         qpm = DEFAULT_QPM[style].get(first, DEFAULT_QPM[style][""])

@@ -179,6 +179,28 @@ def test_metre_changes_at_bar_lines_only() -> None:
         make_starter.lay_out([bar()])
 
 
+@pytest.mark.parametrize(
+    ("style", "metres", "expected", "steps", "qpm"),
+    [
+        ("reels", [(2, 4)], [(0, 2, 2)], 4, 208),
+        ("reels", [(2, 2)], [(0, 2, 2)], 2, 208),
+        ("airs", [(2, 4)], [(0, 2, 4)], 2, 66),
+        ("hornpipes", [(2, 4)], [(0, 2, 2)], 4, 168),
+        ("reels", [(2, 4), (3, 4)], [(0, 2, 4), (128, 3, 4)], 2, 104),  # one that changes its metre keeps it
+    ],
+)
+def test_reels_and_hornpipes_are_in_one_notation(style, metres, expected, steps, qpm) -> None:
+    bars = []
+    for metre in metres:
+        notes = [(Fraction(at, 2), Fraction(1, 2), 60 + at, False) for at in range(4 * metre[0] // metre[1] * 2)]
+        length = Fraction(4 * metre[0], metre[1])
+        bars += [bar(length, metre=metre, notes=notes), *[bar(length, notes=notes)] * 15]
+    sequence = make_starter.to_sequence(style, bars, list(range(len(bars))), None)
+    assert [tuple(mark) for mark in sequence.metres.tolist()] == expected
+    assert sequence.notes["onset"][1] == steps == sequence.notes["duration"][0]
+    assert round(sequence.qpm) == qpm
+
+
 def test_tied_notes_are_one_and_a_tie_to_another_pitch_is_none() -> None:
     tied = bar(4, metre=(4, 4), notes=[(Fraction(0), BAR, 60, True)])
     same = bar(4, notes=[(Fraction(0), Fraction(2), 60, False), (Fraction(2), Fraction(2), 60, False)])
