@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from melodygru import audio, checkpoint, midi, plots, sampling
+from melodygru import audio, checkpoint, midi, plots, sampling, score
 from melodygru.checkpoint import Checkpoint
 from melodygru.errors import MidiError, SettingError
 from melodygru.events import Vocabulary
@@ -39,12 +39,14 @@ class Composition(NoteSequence):
         return midi.to_pretty_midi(self)
 
     def save(self, path: str | Path) -> None:
-        """Write a MIDI file (.mid, .midi), sound (.wav) or a piano roll (.png, .svg), by the path's suffix.
+        """Write a MIDI file (.mid, .midi), sound (.wav), a piano roll (.png, .svg) or MusicXML (.musicxml, .xml).
+
+        The path's suffix decides. Sheet music as a picture: `melodygru.score.write(piece, "a.svg")`.
 
         Raises
         ------
         SettingError
-            Another suffix.
+            Another suffix, or MusicXML of music without a beat.
         MidiError, AudioError
             The file can't be written, or there is no renderer.
         """
@@ -56,8 +58,10 @@ class Composition(NoteSequence):
             audio.write_wav(audio.render(self), path)
         elif suffix in (".png", ".svg"):
             plots.piano_roll(self, path, title=path.stem)
+        elif suffix in (".musicxml", ".xml"):
+            score.write(self, path, title=path.stem)
         else:
-            raise SettingError(f"{path}: expected a name that ends in .mid, .midi, .wav, .png or .svg")
+            raise SettingError(f"{path}: expected a name that ends in .mid, .midi, .wav, .png, .svg or .musicxml")
 
 
 def generate(

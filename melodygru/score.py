@@ -7,9 +7,9 @@ and program again. What is chosen here is how the notes are written:
 
 - A **part** is a program. A part that is wide and in chords has two **staves**; a staff has up to four **voices**:
   notes of one onset and duration are a chord of one voice; of notes that overlap otherwise, the highest is in voice
-  1, the lowest in voice 2, what lies between in voices 3 and 4. A staff that is in two lines most of the time keeps
-  them apart throughout. Where four voices are too few, notes of one voice are cut where the others begin and end,
-  and tied.
+  1, the lowest in voice 2, what lies between in voices 3 and 4, whose rests are not printed. A staff that is in two
+  lines most of the time keeps them apart throughout. Where four voices are too few, notes of one voice are cut where
+  the others begin and end, and tied.
 - **Bars** are as long as their metre says; one that a change of metre interrupts is shorter. A change that falls
   where no binary fraction of a quarter note does waits for the bar line. Bars after the last note are left out.
 - **Values** have at most one dot. What a value would hide (a beat inside a syncopation, the middle of the bar) cuts
@@ -575,10 +575,24 @@ def _is_wide(notes: Sequence[_Note], program: int) -> bool:
     return program < 24 or program == 46 or together > 0.15  # pianos, mallets, organs; the harp
 
 
+def _is_four_lines(notes: Sequence[_Note]) -> bool:
+    """Whether a part is in four lines, as a chorale is, and no melody over close chords, which one hand plays."""
+    share = _polyphony(notes)
+    if max(share) != 4 or share[4] <= 0.5 * sum(share.values()):
+        return False
+    spans: list[int] = []
+    sounding: list[_Note] = []
+    for note in notes:
+        sounding = [other for other in sounding if other.end > note.onset] + [note]
+        if len(sounding) == 4:
+            low, _, third, _ = sorted(other.pitch for other in sounding)
+            spans.append(third - low)
+    return float(np.mean(spans)) > 12
+
+
 def _choose_staves(notes: Sequence[_Note]) -> None:
     """Upper (0) or lower (1) staff for each note: around middle C, two lines each where there are four."""
-    share = _polyphony(notes)
-    four_lines = max(share) == 4 and share[4] > 0.5 * sum(share.values())
+    four_lines = _is_four_lines(notes)
     last: list[float | None] = [None, None]  # the mean pitch of what each staff had last
     held: list[_Note] = []
     at = 0
@@ -898,7 +912,9 @@ def _write_event(
     start = bar.start + event.start
     end = start + event.length
     for rank, note in enumerate(event.notes or [None]):
-        element = ET.SubElement(measure, "note")
+        # beside two voices that are read as lines, rests of inner ones would lie on the others' notes
+        hidden = note is None and event.voice >= 2
+        element = ET.SubElement(measure, "note", {"print-object": "no"} if hidden else {})
         if rank:
             ET.SubElement(element, "chord")
         ties: list[str] = []

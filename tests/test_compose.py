@@ -200,7 +200,8 @@ def test_it_saves_as_sound(piece, tmp_path):
 
 @pytest.mark.parametrize("name", ["a.mp3", "a", "mid", ".mid"])
 def test_another_suffix_is_refused(piece, tmp_path, name):
-    with pytest.raises(SettingError, match=r"expected a name that ends in \.mid, \.midi, \.wav, \.png or \.svg$"):
+    expected = r"expected a name that ends in \.mid, \.midi, \.wav, \.png, \.svg or \.musicxml$"
+    with pytest.raises(SettingError, match=expected):
         piece.save(tmp_path / name)
     assert not list(tmp_path.iterdir())
 

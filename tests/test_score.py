@@ -1,21 +1,27 @@
 """Sheet music: what is written reads back as the same notes, and every bar adds up."""
 
+import json
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from melodygru import score
+from melodygru import midi, score
+from melodygru.cli import main
+from melodygru.compose import Composition
 from melodygru.errors import SettingError
 from melodygru.notes import DRUMS, METRE, NOTE, TEMPO, Grid, NoteSequence, canonical
 
 ROOT = Path(__file__).parent.parent
+SHIPPED = ROOT / "checkpoints" / "starter.keras"
 TYPES = {
     name: Fraction(8) / 2**at
     for at, name in enumerate(
@@ -329,6 +335,25 @@ def test_more_than_four_lines_are_tied_within_voices() -> None:
     assert list(reading.root.iter("tie"))
 
 
+def test_rests_of_inner_voices_are_not_printed() -> None:
+    reading = written(piece((0, 16, 60), (0, 4, 72), (4, 4, 71), (8, 8, 72), (4, 2, 65)))
+    rests = [n for n in reading.root.iter("note") if n.find("rest") is not None]
+    assert [(n.findtext("voice"), n.get("print-object")) for n in rests] == [("3", "no")] * 3
+
+
+def staves(*rows: tuple[int, ...]) -> list[tuple[int, str | None]]:
+    """(pitch, staff) of each note, ascending."""
+    notes = [n for n in written(piece(*rows)).root.iter("note") if n.find("pitch") is not None]
+    return sorted((Reading._pitch(n, {}), n.findtext("staff")) for n in notes)
+
+
+def test_four_lines_are_two_on_each_staff_and_a_close_chord_is_in_one_hand() -> None:
+    chorale = staves((0, 4, 43), (0, 4, 55), (0, 4, 59), (0, 4, 74))
+    assert chorale == [(43, "2"), (55, "2"), (59, "1"), (74, "1")]
+    accompanied = staves((0, 4, 48), (0, 4, 52), (0, 4, 55), (0, 4, 74))
+    assert accompanied == [(48, "2"), (52, "2"), (55, "2"), (74, "1")]
+
+
 def test_a_wide_part_has_two_staves() -> None:
     reading = written(piece((0, 16, 40), (0, 8, 72), (8, 8, 76)))
     assert reading.root.findtext(".//staves") == "2"
@@ -462,6 +487,62 @@ def test_pages_stand_beneath_each_other() -> None:
     assert root.get("viewBox") == "0 0 210 750"
     assert [(p.get("y"), p.get("height")) for p in root] == [("0", "600"), ("600", "150")]
     assert score._stack(["<svg/>"]) == b"<svg/>"
+
+
+def test_a_composition_saves_itself_as_musicxml(tmp_path: Path) -> None:
+    sequence = piece((0, 4, 60), (4, 4, 64))
+    Composition.of(sequence, 1).save(tmp_path / "a.musicxml")
+    assert Reading((tmp_path / "a.musicxml").read_bytes()).sounding == expected(sequence)
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Run a command line in this process, in a folder with song.mid and toy.keras."""
+    monkeypatch.chdir(tmp_path)
+    midi.write(piece((0, 480, 60), (480, 960, 64), grid=480), tmp_path / "song.mid")
+
+    def run(*arguments: object, code: int = 0) -> Result:
+        result = CliRunner().invoke(main, [str(argument) for argument in arguments], prog_name="melodygru")
+        assert result.exit_code == code, result.output
+        return result
+
+    return run
+
+
+def test_inspect_writes_the_score_of_a_file(call: Callable[..., Result]) -> None:
+    assert call("inspect", "song.mid", "--score", "song.xml").stdout.endswith("score         song.xml\n")
+    assert Reading(Path("song.xml").read_bytes()).sounding == [(0, 1, 60, 0), (1, 2, 64, 0)]
+    assert json.loads(call("inspect", "song.mid", "--score", "song.xml", "--json").stdout)["score"] == "song.xml"
+    assert json.loads(call("inspect", "song.mid", "--json").stdout)["score"] is None
+
+
+def test_inspect_refuses_what_has_no_score(call: Callable[..., Result]) -> None:
+    folder = call("inspect", ".", "--score", "a.xml", code=1)
+    assert "--score a.xml: . is a folder; expected a MIDI file" in folder.stderr
+    shipped = call("inspect", SHIPPED, "--score", "a.xml", code=1)
+    assert "is a checkpoint; expected a MIDI file" in shipped.stderr
+    assert "expected a name that ends in" in call("inspect", "song.mid", "--score", "a.png", code=1).stderr
+    assert call("inspect", "missing.mid", "--score", "a.xml", code=1).stderr.startswith("melodygru: missing.mid: ")
+    assert not Path("a.xml").exists() and not Path("a.png").exists()
+
+
+def test_generate_writes_scores(call: Callable[..., Result]) -> None:
+    options = ["generate", "--model", SHIPPED, "--bars", 2, "--seed", 1]
+    (made,) = json.loads(call(*options, "--score", "new.musicxml", "--json").stdout)["outputs"]
+    assert made["score"] == "new.musicxml"
+    reading = Reading(Path("new.musicxml").read_bytes())
+    assert len(reading.sounding) == made["notes"]
+    assert reading.root.findtext("work/work-title") == Path(made["midi"]).stem
+    lines = call(*options, "-n", 2, "--score", "two.musicxml").stdout.splitlines()
+    assert [line for line in lines if "musicxml" in line] == ["two-1.musicxml", "two-2.musicxml"]
+    assert "score" in call(*options, "--score", "new.gif", code=1).stderr and not list(Path().glob("*.gif"))
+
+
+def test_generate_keeps_the_music_where_the_score_has_no_place(call: Callable[..., Result]) -> None:
+    made = call("generate", "--model", SHIPPED, "--bars", 2, "--seed", 1, "--score", "no/new.xml", "--json")
+    document = json.loads(made.stdout)
+    assert document["outputs"][0]["score"] is None and Path(document["outputs"][0]["midi"]).exists()
+    assert len(document["problems"]) == 1 and "choose another place" in document["problems"][0]
 
 
 def test_importing_the_room_loads_no_verovio() -> None:

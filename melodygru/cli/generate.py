@@ -125,6 +125,7 @@ class Metre(click.ParamType):
 )
 @click.option("--wav", is_flag=True, help="Also write the sound of each piece.")
 @click.option("--png", is_flag=True, help="Also draw each piece as a piano roll.")
+@options.score
 @click.option("--play", "play_it", is_flag=True, help="Play each piece through the speakers.")
 @click.option(
     "--port", metavar="NAME", help="Play each piece to this MIDI port instead; melodygru play --list-ports names them."
@@ -142,6 +143,7 @@ def generate(
     output_dir: Path,
     wav: bool,
     png: bool,
+    score_file: Path | None,
     play_it: bool,
     port: str | None,
     as_json: bool,
@@ -154,13 +156,17 @@ def generate(
     melodygru generate --model checkpoints/mine.keras --style jigs -n 5 --temperature 0.9
     melodygru generate --primer opening.mid --seconds 60 --seed 1
     """  # fmt: skip
-    from melodygru import checkpoint, compose
+    from melodygru import checkpoint, compose, score
 
+    if score_file is not None:
+        score.check_path(score_file)
     path = checkpoint.find(model)
     if seed is None:
         seed = secrets.randbits(32)
     loaded, model_digest = checkpoint.read(path), _sha256(path)
     vocabulary = loaded.vocabulary
+    if score_file is not None:
+        score.check_grid(vocabulary.grid)
     screen.say(f"model {screen.name(path)}, seed {seed}")
     if not vocabulary.grid.is_metrical:
         for option, value in (("--metre", settings["metre"]), ("--qpm", qpm)):
@@ -193,7 +199,10 @@ def generate(
     stamp = _stamp(model_digest, primer_digest, seed, num_outputs, {**settings, **lengths, "qpm": qpm})
     paths = _write(pieces, output_dir, f"{path.stem}-{seed}", stamp)
     made = [_describe(piece, file) for piece, file in zip(pieces, paths, strict=True)]
-    problems = _accompany(pieces, paths, made, wav=wav, png=png, play=play_it, port=port, as_json=as_json)
+    scores = _score_paths(score_file, num_outputs)
+    problems = _accompany(
+        pieces, paths, made, wav=wav, png=png, scores=scores, play=play_it, port=port, as_json=as_json
+    )
     if as_json:
         screen.result_json({"model": str(path), "seed": seed, "outputs": made, "problems": problems})
 
@@ -280,6 +289,13 @@ def _write(pieces: Sequence[Composition], folder: Path, stem: str, stamp: Callab
     return paths
 
 
+def _score_paths(file: Path | None, n: int) -> list[Path | None]:
+    """A name for each piece's score: the file's own, or numbered ones for several pieces."""
+    if file is None or n == 1:
+        return [file] * n
+    return [file.with_name(f"{file.stem}-{number + 1}{file.suffix}") for number in range(n)]
+
+
 def _describe(piece: Composition, path: Path) -> dict[str, Any]:
     """A piece's JSON: its files and its size."""
     bars = len(piece.bar_starts()) - 1 if piece.grid.is_metrical else None
@@ -287,6 +303,7 @@ def _describe(piece: Composition, path: Path) -> dict[str, Any]:
         "midi": str(path),
         "wav": None,
         "png": None,
+        "score": None,
         "notes": len(piece),
         "bars": bars,
         "seconds": round(piece.seconds, 3),
@@ -302,22 +319,23 @@ def _accompany(
     *,
     wav: bool,
     png: bool,
+    scores: Sequence[Path | None],
     play: bool,
     port: str | None,
     as_json: bool,
 ) -> list[str]:
     """Sound and picture of every piece, then their playing; gives back what was not possible, in a line each."""
-    from melodygru import audio, plots
+    from melodygru import audio, plots, score
 
     problems: list[str] = []
 
-    def note(error: AudioError) -> None:
+    def note(error: AudioError | SettingError) -> None:
         problems.append(screen.one_line(error))
         screen.say(f"melodygru: {problems[-1]}")
 
     with screen.ProgressLine() as line:
         progress = line.count("writing sound and pictures")
-        for index, (piece, path, about) in enumerate(zip(pieces, paths, made, strict=True)):
+        for index, (piece, path, sheet, about) in enumerate(zip(pieces, paths, scores, made, strict=True)):
             progress(index, len(pieces))
             if wav:
                 try:
@@ -329,6 +347,12 @@ def _accompany(
                 picture = path.with_suffix(".png")
                 plots.piano_roll(piece, picture, title=path.stem)
                 about["png"] = str(picture)
+            if sheet is not None:
+                try:
+                    score.write(piece, sheet, title=path.stem)
+                    about["score"] = str(sheet)
+                except SettingError as error:  # a pitch that no score has, or a place that can't be written to
+                    note(error)
             if not as_json:
                 _print(about)
     try:
@@ -345,6 +369,6 @@ def _accompany(
 def _print(about: dict[str, Any]) -> None:
     bars = "" if about["bars"] is None else f"{counted(about['bars'], 'bar')}, "
     screen.result(f"{screen.name(about['midi'])}  {counted(about['notes'], 'note')}, {bars}{clock(about['seconds'])}")
-    for kind in ("wav", "png"):
+    for kind in ("wav", "png", "score"):
         if about[kind] is not None:
             screen.result(screen.name(about[kind]))

@@ -12,20 +12,33 @@ import click
 
 from melodygru.cli import options, screen
 from melodygru.cli.reading import read
+from melodygru.errors import SettingError
 from melodygru.wording import clock, counted
 
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
+@click.option(
+    "--score",
+    "score_file",
+    type=click.Path(path_type=Path),
+    metavar="OUT.svg",
+    help="Write a MIDI file's sheet music: .svg (needs the extra melodygru[score]) or .musicxml.",
+)
 @options.as_json
-def inspect(path: Path, as_json: bool) -> None:
+def inspect(path: Path, score_file: Path | None, as_json: bool) -> None:
     """Show what a MIDI file, a folder of them, or a checkpoint holds.
 
     \b
     melodygru inspect song.mid
+    melodygru inspect song.mid --score song.svg
     melodygru inspect midi_dir/
     melodygru inspect checkpoints/mine.keras
     """  # fmt: skip
+    is_checkpoint = path.suffix == ".keras" or (path.is_file() and zipfile.is_zipfile(path))
+    if score_file is not None and (path.is_dir() or is_checkpoint):
+        kind = "folder" if path.is_dir() else "checkpoint"
+        raise SettingError(f"--score {screen.name(score_file)}: {screen.name(path)} is a {kind}; expected a MIDI file")
     if path.is_dir():
         report = _folder(path)
         if as_json:
@@ -33,7 +46,7 @@ def inspect(path: Path, as_json: bool) -> None:
         else:
             screen.result(report.table())
         return
-    about = _checkpoint(path) if path.suffix == ".keras" or zipfile.is_zipfile(path) else _midi(path)
+    about = _checkpoint(path) if is_checkpoint else _midi(path, score_file)
     if as_json:
         screen.result_json(about)
     else:
@@ -49,11 +62,12 @@ def _folder(path: Path) -> Any:
 # -- a MIDI file
 
 
-def _midi(path: Path) -> dict[str, Any]:
-    """What a MIDI file holds, ready for JSON."""
-    from melodygru import midi
+def _midi(path: Path, score_file: Path | None) -> dict[str, Any]:
+    """What a MIDI file holds, ready for JSON; its score is written where a place for it is given."""
+    from melodygru import midi, score
     from melodygru.corpus import choose_grid
     from melodygru.midi.reading import load, parse_chunks
+    from melodygru.notes import quantize
     from melodygru.plots import program_name
 
     with options.naming(path):
@@ -62,6 +76,8 @@ def _midi(path: Path) -> dict[str, Any]:
         reading = midi.read(data)
     piece = reading.sequence
     grid, evidence = choose_grid([piece])
+    if score_file is not None:
+        score.write(quantize(piece, grid)[0], score_file, title=path.stem)
     pitches = piece.notes["pitch"]
     return {
         "kind": "midi",
@@ -86,6 +102,7 @@ def _midi(path: Path) -> dict[str, Any]:
         "lost": reading.lost,
         "grid": str(grid) if len(piece) else None,
         "grid_evidence": evidence,
+        "score": None if score_file is None else str(score_file),
     }
 
 
@@ -109,6 +126,8 @@ def _midi_rows(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "oddity", f"{name.replace('_', ' ')}: {count:,}"
     if about["lost"]:
         yield "notes lost", f"{about['lost']:,} dropped, merged or cut in reading"
+    if about["score"]:
+        yield "score", screen.name(about["score"])
 
 
 def _changes(marks: int) -> str:

@@ -26,6 +26,14 @@ scheduler = click.option(
     help="Read files with the workers of this dask scheduler (pip install 'melodygru[dask]').  [default: all cores]",
 )
 
+score = click.option(
+    "--score",
+    "score_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE.svg",
+    help="Also write sheet music: .svg (needs the extra melodygru[score]) or .musicxml; FILE-1.svg ... of many pieces.",
+)
+
 midi_dir = click.argument("midi_dir", type=click.Path(path_type=Path))
 
 
