@@ -7,9 +7,9 @@ and program again. What is chosen here is how the notes are written:
 
 - A **part** is a program. A part that is wide and in chords has two **staves**; a staff has up to four **voices**:
   notes of one onset and duration are a chord of one voice; of notes that overlap otherwise, the highest is in voice
-  1, the lowest in voice 2, what lies between in voices 3 and 4, whose rests are not printed. A staff that is in two
-  lines most of the time keeps them apart throughout. Where four voices are too few, notes of one voice are cut where
-  the others begin and end, and tied.
+  1, the lowest in voice 2, what lies between in voices 3 and 4. A staff that is in two lines most of the time keeps
+  them apart throughout. Rests of a bar's first voice are printed, and on a staff in two lines those of the second.
+  Where four voices are too few, notes of one voice are cut where the others begin and end, and tied.
 - **Bars** are as long as their metre says; one that a change of metre interrupts is shorter. A change that falls
   where no binary fraction of a quarter note does waits for the bar line. Bars after the last note are left out.
 - **Values** have at most one dot. What a value would hide (a beat inside a syncopation, the middle of the bar) cuts
@@ -510,6 +510,7 @@ class _Staff:
     """A staff: its clef (sign, line, octaves), and for each bar the events of its voices, voice by voice."""
 
     clef: tuple[str, int, int]
+    two_lines: bool
     bars: list[list[_Event]]
 
 
@@ -537,9 +538,9 @@ def _part(sequence: NoteSequence, program: int, bars: list[_Bar], quarter: int, 
     staves = []
     for at in range(n_staves):
         inside = [note for note in notes if note.staff == at]
-        _choose_voices(inside)
+        two_lines = _choose_voices(inside)
         clef = _clef([note.pitch for note in inside], program) if n_staves == 1 else (("G", 2, 0), ("F", 4, 0))[at]
-        staves.append(_Staff(clef, _staff_bars(inside, bars, quarter)))
+        staves.append(_Staff(clef, two_lines, _staff_bars(inside, bars, quarter)))
     return _Part(program, sorted({note.pitch for note in notes}), staves)
 
 
@@ -630,10 +631,11 @@ def _choose_staves(notes: Sequence[_Note]) -> None:
         at = end
 
 
-def _choose_voices(notes: Sequence[_Note]) -> None:
-    """Voices 0..3 for the notes of a staff, ordered by onset."""
+def _choose_voices(notes: Sequence[_Note]) -> bool:
+    """Voices 0..3 for the notes of a staff, ordered by onset; tells whether they are two lines."""
     share = _polyphony(notes)
-    two_lines = bool(share) and max(share) == 2 and share[2] > 0.5 * sum(share.values())
+    more = sum(length for n, length in share.items() if n > 2)
+    two_lines = share.get(2, 0) > 0.5 * sum(share.values()) and more <= 0.1 * sum(share.values())
     chords: dict[tuple[int, ...], list[_Note]] = {}
     for rank, note in enumerate(notes):
         chords.setdefault((note.onset, -note.pitch, rank) if two_lines else (note.onset, note.end), []).append(note)
@@ -652,6 +654,7 @@ def _choose_voices(notes: Sequence[_Note]) -> None:
             line[voice] = chord[0].pitch
         for note in chord:
             note.voice = voice
+    return two_lines
 
 
 def _neighbours(chords: Sequence[Sequence[_Note]]) -> tuple[list[bool], list[bool]]:
@@ -844,7 +847,9 @@ def _write_part(
                     if dynamic is not None and event.notes:
                         _write_dynamic(measure, dynamic, number)
                         dynamic = None
-                    place = _Place(root.attrib["id"], number if len(part.staves) > 1 else None, number * N_VOICES, stem)
+                    printed = voice == voices[0] or (voice == 1 and staff.two_lines)
+                    of = number if len(part.staves) > 1 else None
+                    place = _Place(root.attrib["id"], of, number * N_VOICES, stem, printed)
                     _write_event(measure, event, bar, part.program, place, quarter, common, fifths, accidentals, shown)
     ET.SubElement(ET.SubElement(measure, "barline", location="right"), "bar-style").text = "light-heavy"
 
@@ -888,12 +893,13 @@ def _write_dynamic(measure: ET.Element, dynamic: str, staff: int) -> None:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where an event stands: its part, its staff where there are two, the voices before its staff, its stem."""
+    """Where an event stands: its part, its staff where there are two, the voices before its staff; how it looks."""
 
     part: str
     staff: int | None
     voices_before: int
     stem: str | None
+    prints_rests: bool
 
 
 def _write_event(
@@ -912,8 +918,7 @@ def _write_event(
     start = bar.start + event.start
     end = start + event.length
     for rank, note in enumerate(event.notes or [None]):
-        # beside two voices that are read as lines, rests of inner ones would lie on the others' notes
-        hidden = note is None and event.voice >= 2
+        hidden = note is None and not place.prints_rests
         element = ET.SubElement(measure, "note", {"print-object": "no"} if hidden else {})
         if rank:
             ET.SubElement(element, "chord")

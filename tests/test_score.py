@@ -335,10 +335,17 @@ def test_more_than_four_lines_are_tied_within_voices() -> None:
     assert list(reading.root.iter("tie"))
 
 
-def test_rests_of_inner_voices_are_not_printed() -> None:
+def test_rests_of_a_voice_that_comes_and_goes_are_not_printed() -> None:
     reading = written(piece((0, 16, 60), (0, 4, 72), (4, 4, 71), (8, 8, 72), (4, 2, 65)))
     rests = [n for n in reading.root.iter("note") if n.find("rest") is not None]
     assert [(n.findtext("voice"), n.get("print-object")) for n in rests] == [("3", "no")] * 3
+    chords = written(piece((0, 12, 72), (0, 12, 76), (0, 12, 79), (4, 4, 60), (16, 4, 72), (24, 4, 60)))
+    rests = [n for n in chords.root.iter("note") if n.find("rest") is not None]
+    assert [(n.findtext("voice"), n.get("print-object")) for n in rests] == [
+        ("1", None), ("2", "no"), ("2", "no"), ("1", None), ("1", None),
+    ]  # fmt: skip
+    lines = written(piece((0, 16, 72), (4, 12, 60)))
+    assert [n.get("print-object") for n in lines.root.iter("note")] == [None] * 3
 
 
 def staves(*rows: tuple[int, ...]) -> list[tuple[int, str | None]]:
