@@ -212,7 +212,7 @@ class Trainer:
             about = saved and json.dumps([dataclasses.asdict(saved[0]), [s.shape for s in saved[2]]])
             position, shapes = json.loads(self.workers.told(about))
             for index, variable in enumerate(self._arrays()):
-                mine = saved[1][index] if saved else np.zeros(variable.shape, variable.dtype)
+                mine = saved[1][index] if saved else np.zeros_like(np.asarray(variable))
                 variable.assign(self.workers.total(mine))
             self.position = _Position(**position)
             self._saved_step = self.position.step
