@@ -14,7 +14,7 @@ import mido
 import numpy as np
 import pytest
 
-from melodygru import audio
+from melodygru import audio, midi
 from melodygru.errors import AudioError
 from melodygru.notes import DRUMS, NOTE, TEMPO, Grid, NoteSequence
 
@@ -106,15 +106,15 @@ class TestSoundFontRenderer:
     def test_many_loud_notes_are_rendered_again_at_less_volume_instead_of_clipped(self, monkeypatch):
         rows = [(0, 16, program, pitch, 127) for program in (16, 18, 19, 29, 30, 61, 81, 87) for pitch in (36, 48)]
         volumes = []
-        with_volume = audio._with_volume
-        monkeypatch.setattr(audio, "_with_volume", lambda b, v: volumes.append(v) or with_volume(b, v))
+        with_volume = audio.rendering._with_volume
+        monkeypatch.setattr(audio.rendering, "_with_volume", lambda b, v: volumes.append(v) or with_volume(b, v))
         rows += [(0, 16, DRUMS, pitch, 127) for pitch in range(35, 82)]
-        samples = audio._render_soundfont(piece(rows), audio.default_soundfont())
+        samples = audio.rendering._render_soundfont(piece(rows), audio.default_soundfont())
         assert volumes
         assert np.abs(samples.astype(int)).max() < 32_767
 
     def test_the_volume_reaches_every_channel(self):
-        file = mido.MidiFile(file=_stream(audio._with_volume(audio.midi.to_bytes(piece([(0, 4, 0, 60, 90)])), 50)))
+        file = mido.MidiFile(file=_stream(audio.rendering._with_volume(midi.to_bytes(piece([(0, 4, 0, 60, 90)])), 50)))
         volumes = [(m.channel, m.value) for m in file if m.type == "control_change" and m.control == 7]
         assert volumes == [(channel, 50) for channel in range(16)]
 
@@ -171,7 +171,7 @@ def _stream(data):
 
 class TestLimits:
     def test_the_longest_piece_passes_and_a_step_more_does_not(self, monkeypatch):
-        monkeypatch.setattr(audio, "MAX_SECONDS", 2)
+        monkeypatch.setattr(audio.rendering, "MAX_SECONDS", 2)
         assert len(audio.render(piece([(0, 1, 0, 60, 90)], length=16))) > 0
         with pytest.raises(AudioError, match=r"the piece lasts 0:02: at most 0:02 can be rendered; crop it"):
             audio.render(piece([(0, 1, 0, 60, 90)], length=17))
@@ -192,7 +192,7 @@ class TestLimits:
             audio.render(piece([(0, 1, 0, 60, 90)]), soundfont=font)
 
     def test_without_any_soundfont_the_synthesiser_takes_over(self, monkeypatch):
-        monkeypatch.setattr(audio, "default_soundfont", lambda: None)
+        monkeypatch.setattr(audio.rendering, "default_soundfont", lambda: None)
         assert audio.renderer_name().startswith("the built-in synthesiser")
         assert np.abs(audio.render(piece([(0, 4, 0, 60, 90)]))).max() > 0.8
 
@@ -201,7 +201,7 @@ class TestResample:
     @pytest.mark.parametrize("sample_rate", [8_000, 44_100, 96_000])
     def test_a_sine_stays_itself(self, sample_rate):
         sine = np.sin(2 * np.pi * 1000 * np.arange(48_000) / 48_000)
-        out = audio._resample(np.rint(np.stack([sine, -sine], 1) * 20_000).astype(np.int16), sample_rate)
+        out = audio.rendering._resample(np.rint(np.stack([sine, -sine], 1) * 20_000).astype(np.int16), sample_rate)
         expected = np.sin(2 * np.pi * 1000 * np.arange(sample_rate) / sample_rate) * 20_000 / 32_768
         assert out.shape == (sample_rate, 2)
         inside = slice(sample_rate // 10, -sample_rate // 10)
@@ -210,12 +210,12 @@ class TestResample:
 
     def test_what_the_lower_rate_cannot_hold_is_filtered_out(self):
         sine = np.sin(2 * np.pi * 6000 * np.arange(48_000) / 48_000)  # above 4000, Nyquist's frequency at 8000
-        out = audio._resample(np.rint(np.stack([sine, sine], 1) * 20_000).astype(np.int16), 8_000)
+        out = audio.rendering._resample(np.rint(np.stack([sine, sine], 1) * 20_000).astype(np.int16), 8_000)
         assert np.abs(out[800:-800]).max() < 1e-3
 
     def test_blocks_join_without_a_seam(self):
         sine = np.sin(2 * np.pi * 500 * np.arange(900_000) / 48_000)  # longer than one block of frames
-        out = audio._resample(np.rint(np.stack([sine, sine], 1) * 20_000).astype(np.int16), 44_100)
+        out = audio.rendering._resample(np.rint(np.stack([sine, sine], 1) * 20_000).astype(np.int16), 44_100)
         expected = np.sin(2 * np.pi * 500 * np.arange(len(out)) / 44_100) * 20_000 / 32_768
         assert len(out) == 900_000 * 147 // 160
         assert np.abs(out[1000:-1000, 0] - expected[1000:-1000]).max() < 1e-3
@@ -251,7 +251,7 @@ class TestWav:
             raise OSError(28, "No space left on device")
             yield
 
-        monkeypatch.setattr(audio, "_blocks", broken)
+        monkeypatch.setattr(audio.files, "blocks", broken)
         with pytest.raises(AudioError, match=r"cannot write .*a\.wav: No space left on device; choose another place"):
             audio.write_wav(np.zeros((10, 2), np.float32), path)
         assert [p.name for p in tmp_path.iterdir()] == ["a.wav"]
@@ -361,7 +361,7 @@ class TestPlay:
         assert FakeDevice.latest.closed
 
     def test_a_device_that_stops_asking_is_reported(self, miniaudio, monkeypatch):
-        monkeypatch.setattr(audio, "_STALL_S", 0.15)
+        monkeypatch.setattr(audio.speakers, "_STALL_S", 0.15)
         miniaudio.PlaybackDevice.stalls = True
         with pytest.raises(AudioError, match="the sound device stopped after 0:00; is it still connected"):
             audio.play(self.samples, 44_100)
@@ -433,7 +433,7 @@ class FakeClock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = FakeClock()
-    monkeypatch.setattr(audio, "time", clock)
+    monkeypatch.setattr(audio.ports, "time", clock)
     return clock
 
 

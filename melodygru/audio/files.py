@@ -1,0 +1,46 @@
+"""Samples become files."""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from melodygru.errors import AudioError
+from melodygru.files import written_aside
+
+SAMPLE_RATE = 44_100  # samples a second, unless another is asked for
+
+
+def write_wav(samples: np.ndarray, path: Path, sample_rate: int = SAMPLE_RATE) -> None:
+    """Write samples as a WAV file, 16 bit PCM; the file appears whole or not at all.
+
+    Parameters
+    ----------
+    samples : array, shape (n_samples, n_channels), float
+        In -1..1; what lies outside is clipped.
+    path : Path
+    sample_rate : int
+        Samples a second.
+
+    Raises
+    ------
+    AudioError
+        The samples have another shape, or the file can't be written.
+    """
+    if samples.ndim != 2:
+        raise AudioError(f"samples of shape {samples.shape}: expected (n_samples, n_channels)")
+    with written_aside(path, AudioError) as aside, aside.open("wb") as stream, wave.open(stream, "wb") as file:
+        file.setnchannels(samples.shape[1])
+        file.setsampwidth(2)
+        file.setframerate(sample_rate)
+        for block in blocks(samples):
+            file.writeframesraw(np.rint(np.clip(block, -1, 1) * 32767).astype("<i2").tobytes())
+
+
+def blocks(samples: np.ndarray) -> Iterator[np.ndarray]:
+    """Views of a second or so each: whole-array temporaries would double the memory."""
+    for start in range(0, len(samples), 1 << 16):
+        yield samples[start : start + (1 << 16)]
