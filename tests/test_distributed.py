@@ -125,6 +125,7 @@ def test_two_processes_learn_what_one_learns(folder, tunes):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # eight processes, each of which loads TensorFlow
 def test_a_run_that_is_stopped_and_loses_a_worker_ends_as_if_undisturbed(folder, tunes):
     def start(name, *more):
         return _pair(folder, tunes, *TRAIN, "--epochs", 150, "--output", name, *more)

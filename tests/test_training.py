@@ -555,6 +555,55 @@ def test_fine_tuning_needs_the_same_grid(tmp_path):
         fine_tune_from(path, VOCABULARIES["performance"].grid)
 
 
+@pytest.mark.parametrize(
+    ("gpus", "gains"),
+    [
+        ([], False),
+        ([(6, 1)], False),
+        ([(7, 0)], True),
+        ([(9, 0), (7, 5)], True),
+        ([(9, 0), (6, 1)], False),
+        ([None], False),  # TensorFlow does not know
+    ],
+)
+def test_float16_is_for_gpus_with_tensor_cores(gpus, gains):
+    details = [{"compute_capability": gpu} if gpu else {} for gpu in gpus]
+    assert training.gains_from_float16(details) is gains
+
+
+@pytest.mark.slow
+def test_a_run_in_mixed_precision_learns_much_the_same(tmp_path):
+    """On a CPU, which is slow at it."""
+    curves = []
+    for mixed in (False, True):
+        keras.mixed_precision.set_dtype_policy("mixed_float16" if mixed else "float32")
+        try:
+            assert training.is_mixed_precision() is mixed
+            settings = dataclasses.replace(SHORT, epochs=1, mixed_precision=mixed)
+            sizes = dataclasses.replace(SIZES, drop_input=0, drop_layer=0, drop_head=0)
+            trainer = _trainer(tmp_path / f"{mixed}.keras", settings, cls=Trainer, sizes=sizes)
+            assert trainer.run()
+        finally:
+            keras.mixed_precision.set_dtype_policy("float32")
+        assert all(v.numpy().dtype == np.float32 for v in trainer.model.trainable_variables)
+        curves.append([row["validation_nats_per_note"] for row in trainer.position.history])
+    assert curves[1] == pytest.approx(curves[0], rel=0.01)
+
+
+def test_a_step_is_traced_once(undisturbed):
+    assert undisturbed._step.experimental_get_tracing_count() == 1
+
+
+def test_windows_are_counted_by_the_corpus_even_where_notes_merge():
+    """A vocabulary of one program makes two notes one: the piece is a window shorter, the plan stays."""
+    rows = [(i, 1, program, 60, 80) for i in range(8) for program in (0, 1)]
+    pieces = Pieces([toys.sequence_of(rows)], [None], VOCABULARIES["one"], Settings(epochs=1, window=8, transpose=0))
+    assert len(pieces.encode(0, 0)) == 9 and pieces.lengths[0] == 17
+    windows = list(pieces.batch_windows(0, np.array([0]), 0))
+    assert len(windows) == pieces.windows(np.array([0])) == 3
+    assert (windows[2]["fields"] == -1).all()
+
+
 def test_the_device_is_named():
     try:
         line = training.set_up_device(mixed_precision=True)
