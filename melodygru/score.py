@@ -8,7 +8,8 @@ and program again. What is chosen here is how the notes are written:
 - A **part** is a program. A part that is wide and in chords has two **staves**; a staff has up to four **voices**:
   notes of one onset and duration are a chord of one voice; of notes that overlap otherwise, the highest is in voice
   1, the lowest in voice 2, what lies between in voices 3 and 4. A staff that is in two lines most of the time keeps
-  them apart throughout. Rests of a bar's first voice are printed, and on a staff in two lines those of the second.
+  them apart throughout. There the rests of both are printed; elsewhere those of a bar's first voice, save while
+  an inner voice sounds, or any at the bar's end.
   Where four voices are too few, notes of one voice are cut where the others begin and end, and tied.
 - **Bars** are as long as their metre says; one that a change of metre interrupts is shorter. A change that falls
   where no binary fraction of a quarter note does waits for the bar line. Bars after the last note are left out.
@@ -569,11 +570,29 @@ def _polyphony(notes: Sequence[_Note]) -> dict[int, int]:
 def _is_wide(notes: Sequence[_Note], program: int) -> bool:
     """Whether a part needs two staves: it reaches below the one clef and above the other, in chords or on keys."""
     pitches = np.array([note.pitch for note in notes] or [60])
-    if np.mean(pitches < 55) < 0.05 or np.mean(pitches > 64) < 0.05:
-        return False
     share = _polyphony(notes)
-    together = sum(length for n, length in share.items() if n > 1) / sum(share.values())
-    return program < 24 or program == 46 or together > 0.15  # pianos, mallets, organs; the harp
+    together, in_chords = (
+        sum(length for n, length in share.items() if n > least) / max(1, sum(share.values())) for least in (1, 2)
+    )
+    has_keys = program < 24 or program == 46  # pianos, mallets, organs; the harp
+    if np.mean(pitches < 55) >= 0.05 and np.mean(pitches > 64) >= 0.05:
+        return has_keys or together > 0.15
+    return has_keys and in_chords > 0.5 and np.ptp(pitches) >= 24  # a tune over chords around middle C
+
+
+def _split_pitch(notes: Sequence[_Note]) -> int:
+    """The pitch from 55 to 65 that best divides high from low notes, by the time they sound (Otsu's criterion)."""
+    pitches = np.array([note.pitch for note in notes])
+    lengths = np.array([note.end - note.onset for note in notes], float)
+
+    def apart(split: int) -> float:
+        low, high = pitches < split, pitches >= split
+        if not low.any() or not high.any():
+            return 0.0
+        means = [np.average(pitches[side], weights=lengths[side]) for side in (low, high)]
+        return float(lengths[low].sum() * lengths[high].sum() * (means[1] - means[0]) ** 2)
+
+    return max(sorted(range(55, 66), key=lambda split: abs(split - 60)), key=apart)
 
 
 def _is_four_lines(notes: Sequence[_Note]) -> bool:
@@ -592,7 +611,8 @@ def _is_four_lines(notes: Sequence[_Note]) -> bool:
 
 
 def _choose_staves(notes: Sequence[_Note]) -> None:
-    """Upper (0) or lower (1) staff for each note: around middle C, two lines each where there are four."""
+    """Upper (0) or lower (1) staff for each note: by a pitch near middle C, two lines each where there are four."""
+    split = _split_pitch(notes)
     four_lines = _is_four_lines(notes)
     last: list[float | None] = [None, None]  # the mean pitch of what each staff had last
     held: list[_Note] = []
@@ -608,7 +628,7 @@ def _choose_staves(notes: Sequence[_Note]) -> None:
         for n_lower in range(len(new) + 1):
             lower = [note.pitch for note in new[:n_lower]]
             upper = [note.pitch for note in new[n_lower:]]
-            cost = 1.0 * sum(max(0, 60 - p) for p in upper) + sum(max(0, p - 59) for p in lower)
+            cost = 1.0 * sum(max(0, split - p) for p in upper) + sum(max(0, p - split + 1) for p in lower)
             for pitches, before in ((upper, last[0]), (lower, last[1])):
                 if pitches:
                     cost += 2 * max(0, max(pitches) - min(pitches) - 14)
@@ -631,6 +651,9 @@ def _choose_staves(notes: Sequence[_Note]) -> None:
         at = end
 
 
+_INSTEAD = ((0, 2, 3, 1), (1, 3, 2, 0), (2, 3, 1, 0))  # the wanted voice, then the others as they come into question
+
+
 def _choose_voices(notes: Sequence[_Note]) -> bool:
     """Voices 0..3 for the notes of a staff, ordered by onset; tells whether they are two lines."""
     share = _polyphony(notes)
@@ -648,7 +671,7 @@ def _choose_voices(notes: Sequence[_Note]) -> bool:
         wanted = (2 if below[at] else 1) if above[at] else 0
         if two_lines and not above[at] and not below[at] and line[0] is not None and line[1] is not None:
             wanted = int(abs(chord[0].pitch - line[1]) < abs(chord[0].pitch - line[0]))
-        voice = next((voice for voice in (wanted, 0, 1, 2, 3) if free[voice] <= onset), wanted)
+        voice = next((voice for voice in _INSTEAD[wanted] if free[voice] <= onset), wanted)
         free[voice] = max(free[voice], end)
         if voice < 2:
             line[voice] = chord[0].pitch
@@ -843,15 +866,36 @@ def _write_part(
                 first = False
                 stem = ("up", "down")[voice % 2] if len(voices) > 1 else None
                 shown = [event for event in events if event.voice == voice]
+                unprinted = _unprinted(events, voice, two_lines=staff.two_lines)
                 for event in shown:
                     if dynamic is not None and event.notes:
                         _write_dynamic(measure, dynamic, number)
                         dynamic = None
-                    printed = voice == voices[0] or (voice == 1 and staff.two_lines)
                     of = number if len(part.staves) > 1 else None
-                    place = _Place(root.attrib["id"], of, number * N_VOICES, stem, printed)
+                    place = _Place(root.attrib["id"], of, number * N_VOICES, stem, unprinted)
                     _write_event(measure, event, bar, part.program, place, quarter, common, fifths, accidentals, shown)
     ET.SubElement(ET.SubElement(measure, "barline", location="right"), "bar-style").text = "light-heavy"
+
+
+def _unprinted(events: Sequence[_Event], voice: int, *, two_lines: bool) -> set[int]:
+    """The starts of a voice's rests in a bar that are not printed, because the staff is clearer without them."""
+    rests = [event for event in events if event.voice == voice and not event.notes]
+    if two_lines and voice < 2:
+        return set()
+    if voice != min(event.voice for event in events):
+        return {rest.start for rest in rests}
+    last = max((event.start for event in events if event.voice == voice and event.notes), default=0)
+
+    def is_covered(rest: _Event) -> bool:
+        """Whether another voice sounds through it: an inner one, or any at the bar's end."""
+        sounding = dict.fromkeys(range(N_VOICES), 0)
+        for event in events:
+            if event.notes:
+                end = min(event.start + event.length, rest.start + rest.length)
+                sounding[event.voice] += max(0, end - max(event.start, rest.start))
+        return any(length == rest.length for of, length in sounding.items() if of >= 2 or rest.start > last)
+
+    return {rest.start for rest in rests if is_covered(rest)}
 
 
 def _write_clefs(attributes: ET.Element, part: _Part) -> None:
@@ -899,7 +943,7 @@ class _Place:
     staff: int | None
     voices_before: int
     stem: str | None
-    prints_rests: bool
+    unprinted: set[int]  # the starts of rests that are not printed
 
 
 def _write_event(
@@ -918,7 +962,7 @@ def _write_event(
     start = bar.start + event.start
     end = start + event.length
     for rank, note in enumerate(event.notes or [None]):
-        hidden = note is None and not place.prints_rests
+        hidden = note is None and event.start in place.unprinted
         element = ET.SubElement(measure, "note", {"print-object": "no"} if hidden else {})
         if rank:
             ET.SubElement(element, "chord")

@@ -344,6 +344,9 @@ def test_rests_of_a_voice_that_comes_and_goes_are_not_printed() -> None:
     assert [(n.findtext("voice"), n.get("print-object")) for n in rests] == [
         ("1", None), ("2", "no"), ("2", "no"), ("1", None), ("1", None),
     ]  # fmt: skip
+    left = written(piece((0, 4, 67), (0, 4, 72), (0, 16, 60), (16, 8, 67), (16, 8, 72), (16, 12, 60), (24, 8, 55, 1)))
+    rests = [n for n in left.root.iterfind("part[@id='P1']//note") if n.find("rest") is not None]
+    assert [n.get("print-object") for n in rests] == ["no", "no", None, "no"]  # the lower voice sounds on, then not
     lines = written(piece((0, 16, 72), (4, 12, 60)))
     assert [n.get("print-object") for n in lines.root.iter("note")] == [None] * 3
 
