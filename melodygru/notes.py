@@ -251,6 +251,14 @@ class NoteSequence:
         )
 
 
+def trusted(notes: np.ndarray, grid: Grid, length: int, tempos: np.ndarray, metres: np.ndarray) -> NoteSequence:
+    """A `NoteSequence` without its checks: of notes from `canonical`, or that were checked before they were stored."""
+    sequence = object.__new__(NoteSequence)
+    for name, value in (("notes", notes), ("grid", grid), ("length", length), ("tempos", tempos), ("metres", metres)):
+        object.__setattr__(sequence, name, value)
+    return sequence
+
+
 def steps_per_bar(grid: Grid, metre: tuple[int, int]) -> int:
     """Steps in a bar of `metre` on a metrical grid, rounded, at least 1."""
     assert grid.steps_per_beat is not None
@@ -270,8 +278,8 @@ def validate(notes: np.ndarray, length: int) -> None:
         ("velocity", 1, 127),
     ):
         values = notes[name]
-        bad = values < low if high is None else (values < low) | (values > high)
-        if bad.any():
+        if len(values) and (values.min() < low or (high is not None and values.max() > high)):
+            bad = values < low if high is None else (values < low) | (values > high)
             at = int(np.argmax(bad))
             bound = f"at least {low}" if high is None else f"{low}..{high}"
             raise NoteError(f"{name} {values[at]} at note {at}: expected {bound}")
@@ -284,11 +292,9 @@ def validate(notes: np.ndarray, length: int) -> None:
     if np.any(places[1:] < places[:-1]):
         at = int(np.argmax(places[1:] < places[:-1])) + 1
         raise NoteError(f"note {at} is out of order: expected (onset, program, pitch) ascending; use notes.canonical")
-    _, following = _same_pitch_neighbours(notes)
-    has_next = following >= 0
-    clash = has_next & (ends > notes["onset"][following])
-    if clash.any():
-        at = int(np.argmax(clash))
+    clash, _ = _overlaps(notes)
+    if len(clash):
+        at = int(clash.min())
         raise NoteError(
             f"note {at} (pitch {notes['pitch'][at]}) still sounds when its program strikes the pitch again; "
             "use notes.canonical"
@@ -300,16 +306,14 @@ def _place(notes: np.ndarray) -> np.ndarray:
     return (notes["onset"] * N_PROGRAMS + notes["program"]) * N_PITCHES + notes["pitch"]
 
 
-def _same_pitch_neighbours(notes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Index of the previous and of the next note of the same program and pitch, or -1; notes ordered by onset."""
+def _overlaps(notes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Notes (ordered by onset) that sound on when their program strikes their pitch again, and the steps until then."""
     key = notes["program"] * np.int16(N_PITCHES) + notes["pitch"]  # at most 16,511; NumPy sorts 16 bits by radix
     order = np.argsort(key, kind="stable")
-    same = key[order][1:] == key[order][:-1]
-    previous = np.full(len(notes), -1, np.int64)
-    following = np.full(len(notes), -1, np.int64)
-    previous[order[1:][same]] = order[:-1][same]
-    following[order[:-1][same]] = order[1:][same]
-    return previous, following
+    key, onset, duration = key[order], notes["onset"][order], notes["duration"][order]
+    gap = onset[1:] - onset[:-1]
+    at = np.flatnonzero((key[1:] == key[:-1]) & (duration[:-1] > gap))
+    return order[at], gap[at]
 
 
 @dataclass(frozen=True)
@@ -351,17 +355,20 @@ def canonical(notes: np.ndarray) -> tuple[np.ndarray, Changes]:
     if len(notes) == 0:
         return notes.copy(), Changes()
     places = _place(notes)
-    order = np.argsort(places, kind="stable")
-    repeated = np.zeros(len(notes), bool)
-    repeated[1:] = places[order][1:] == places[order][:-1]
-    if repeated.any():
-        order = np.lexsort((-notes["velocity"], -notes["duration"], places))
-    notes = notes[order[~repeated]]
-    _, following = _same_pitch_neighbours(notes)
-    gap = np.where(following >= 0, notes["onset"][following] - notes["onset"], np.iinfo(np.int64).max)
-    cut = notes["duration"] > gap
-    notes["duration"] = np.minimum(notes["duration"], gap)
-    return notes, Changes(merged=int(repeated.sum()), cut=int(cut.sum()))
+    merged = 0
+    if np.all(places[1:] > places[:-1]):
+        notes = notes.copy()
+    else:
+        order = np.argsort(places, kind="stable")
+        ordered = places[order]
+        repeated = np.append(False, ordered[1:] == ordered[:-1])
+        merged = int(np.count_nonzero(repeated))
+        if merged:
+            order = np.lexsort((-notes["velocity"], -notes["duration"], places))[~repeated]
+        notes = notes.take(order)
+    cut, gap = _overlaps(notes)
+    notes["duration"][cut] = gap
+    return notes, Changes(merged=merged, cut=len(cut))
 
 
 def transpose(notes: np.ndarray, semitones: int) -> np.ndarray:
@@ -443,7 +450,7 @@ def quantize(sequence: NoteSequence, grid: Grid) -> tuple[NoteSequence, Changes,
     notes, changes = canonical(notes)
     end = int((notes["onset"] + notes["duration"]).max()) if len(notes) else 0
     length = max(end, int(convert(np.asarray(sequence.length))))
-    result = NoteSequence(notes, grid, length, tempos, metres)
+    result = trusted(notes, grid, length, tempos, metres)
     if grid.is_metrical:
         # On the old grid, since marks of tempo move as well: they are no error of the notes.
         error_s = np.abs(sequence.step2second(moved / float(ratio)) - sequence.step2second(old["onset"]))

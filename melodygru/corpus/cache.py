@@ -37,9 +37,9 @@ import numpy as np
 from melodygru import midi, notes
 from melodygru.errors import NoteError
 from melodygru.files import written_aside
-from melodygru.notes import METRE, NOTE, TEMPO, Grid, NoteSequence
+from melodygru.notes import METRE, NOTE, TEMPO, Grid, NoteSequence, trusted
 
-CACHE_FORMAT = 1  # raise when the layout above changes
+CACHE_FORMAT = 2  # raise when the layout above changes
 CHECKED_BYTES = 1 << 26  # arrays up to 64 MiB are checked byte by byte when opened; of larger ones only the size
 FRESH_NS = 2_000_000_000  # a file changed this recently may change again without its time showing it
 LOCK_TIMEOUT_S = 60
@@ -113,8 +113,10 @@ def content_digest(sequence: NoteSequence) -> str:
     rate = sequence.grid.steps_per_beat or sequence.grid.steps_per_second
     assert rate is not None
     times = [sequence.notes["onset"], sequence.notes["duration"], sequence.metres["step"], [sequence.length]]
-    unit = int(np.gcd.reduce(np.concatenate([*times, [rate.numerator]])))
-    values = [np.asarray(time, np.int64) // unit for time in times]
+    unit = int(np.gcd.reduce(np.concatenate([[rate.numerator], *(time[:64] for time in times)])))
+    if unit > 1:
+        unit = int(np.gcd.reduce(np.concatenate([[unit], *times])))
+    values = [np.asarray(time, np.int64) // unit if unit > 1 else np.array(time, np.int64) for time in times]
     columns = [sequence.notes[name].astype(np.int64) for name in ("program", "pitch", "velocity")]
     metres = [sequence.metres[name].astype(np.int64) for name in ("numerator", "denominator")]
     kind = "beats" if sequence.grid.is_metrical else "seconds"
@@ -122,31 +124,50 @@ def content_digest(sequence: NoteSequence) -> str:
 
 
 def pack(sequence: NoteSequence) -> bytes:
-    """A sequence as bytes, compressed: one JSON line, then the columns of its arrays."""
+    """A sequence as bytes: a checksum, one JSON line, the notes' columns in the fewest bytes that hold them, the marks.
+
+    Onsets are stored as differences. It is about as small as deflated, and a tenth of the work.
+    """
+    columns = {name: sequence.notes[name] for name in NOTE.names or ()}
+    columns["onset"] = np.diff(columns["onset"], prepend=0)
+    types = [_narrow(column) for column in columns.values()]
     head = {
         "beats": None if sequence.grid.steps_per_beat is None else str(sequence.grid.steps_per_beat),
         "seconds": None if sequence.grid.steps_per_second is None else str(sequence.grid.steps_per_second),
         "length": sequence.length,
         "sizes": [len(sequence.notes), len(sequence.tempos), len(sequence.metres)],
+        "types": types,
     }
-    columns = [array[name].tobytes() for array in _arrays(sequence) for name in array.dtype.names or ()]
-    return zlib.compress(json.dumps(head).encode() + b"\n" + b"".join(columns), 1)
+    parts = [column.astype(kind).tobytes() for column, kind in zip(columns.values(), types, strict=True)]
+    parts += [sequence.tempos.tobytes(), sequence.metres.tobytes()]
+    body = b"".join([json.dumps(head).encode(), b"\n", *parts])
+    return zlib.crc32(body).to_bytes(4, "little") + body
+
+
+def _narrow(column: np.ndarray) -> str:
+    """The smallest type that holds a column of numbers from 0 on."""
+    highest = int(column.max(initial=0))
+    return "<u1" if highest < 1 << 8 else "<u2" if highest < 1 << 16 else "<u4" if highest < 1 << 32 else "<i8"
 
 
 def unpack(data: bytes) -> NoteSequence:
-    """The inverse of `pack`. Raises ValueError or zlib.error when the bytes are damaged."""
-    head, _, rest = zlib.decompress(data).partition(b"\n")
-    about = json.loads(head)
-    arrays, at = [], 0
-    for dtype, size in zip((NOTE, TEMPO, METRE), about["sizes"], strict=True):
-        array = np.empty(size, dtype)
-        for name in dtype.names or ():
-            column = np.frombuffer(rest, dtype[name], size, at)
-            array[name] = column
-            at += column.nbytes
-        arrays.append(array)
+    """The inverse of `pack`. Raises ValueError when the bytes are damaged."""
+    if zlib.crc32(data[4:]) != int.from_bytes(data[:4], "little"):
+        raise ValueError("the notes do not agree with their checksum")
+    at = data.index(b"\n", 4) + 1
+    about = json.loads(data[4:at])
+    n_notes, *n_marks = about["sizes"]
+    notes = np.empty(n_notes, NOTE)
+    for name, kind in zip(NOTE.names or (), about["types"], strict=True):
+        column = np.frombuffer(data, kind, n_notes, at)
+        notes[name] = np.cumsum(column, dtype=np.int64) if name == "onset" else column
+        at += column.nbytes
+    marks = []
+    for dtype, size in zip((TEMPO, METRE), n_marks, strict=True):
+        marks.append(np.frombuffer(data, dtype, size, at).copy())
+        at += marks[-1].nbytes
     rates = [None if about[name] is None else Fraction(about[name]) for name in ("beats", "seconds")]
-    return NoteSequence(arrays[0], Grid(*rates), about["length"], arrays[1], arrays[2])
+    return trusted(notes, Grid(*rates), about["length"], *marks)
 
 
 def _arrays(sequence: NoteSequence) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -171,7 +192,7 @@ def _guarded(what: str) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         raise CacheUnusable(f"{what}: {error}") from error
-    except (sqlite3.DatabaseError, zlib.error, ValueError, KeyError, TypeError, NoteError) as error:
+    except (sqlite3.DatabaseError, ValueError, KeyError, TypeError, NoteError) as error:
         raise CacheDamaged(f"{what}: {error}") from error
     except OSError as error:
         raise CacheUnusable(f"{what}: {error.strerror or error}") from error
@@ -224,6 +245,9 @@ class Cache:
         if self._database is None:
             connection = sqlite3.connect(self.database_path, timeout=LOCK_TIMEOUT_S)
             try:
+                # A process that is killed loses nothing. When the machine stops, the store may be damaged: that is
+                # noticed, and it is made again, which costs less than to wait for the disk at each batch.
+                connection.execute("PRAGMA synchronous = OFF")
                 with connection:
                     connection.execute(
                         "CREATE TABLE IF NOT EXISTS parsed (digest TEXT PRIMARY KEY, error TEXT, content TEXT, "

@@ -342,10 +342,10 @@ def _read_far(executor: Executor, batches: list[Files], workers: int | None) -> 
                 here.append((Parsed(digest, str(error)), b""))
         return executor.submit(read_far, contents, rule)
 
-    n_workers: int = workers or getattr(executor, "n_workers", FAR_WORKERS)
+    told: Any = getattr(executor, "n_workers", FAR_WORKERS) if workers is None else workers
     n_files, n_read = sum(map(len, batches)), 0
     try:
-        for rows in _keep_busy(submit, {}, list(reversed(batches)), 2 * n_workers):
+        for rows in _keep_busy(submit, {}, list(reversed(batches)), 2 * told):
             rows, here = rows + here, []
             n_read += len(rows)
             yield rows

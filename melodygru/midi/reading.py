@@ -23,6 +23,7 @@ from melodygru.notes import (
     NoteSequence,
     canonical,
     tidy_marks,
+    trusted,
 )
 from melodygru.wording import counted
 
@@ -446,7 +447,7 @@ def assemble(
     notes, changes = canonical(notes)
     counts["merged"] += changes.merged
     counts["cut"] += changes.cut
-    sequence = NoteSequence(
+    sequence = trusted(
         notes, header.grid, length, tidy_marks(np.array(tempos, TEMPO)), tidy_marks(np.array(metres, METRE))
     )
     return Reading(sequence, Oddities(**counts))
