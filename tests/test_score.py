@@ -423,6 +423,13 @@ def test_accidentals_hold_for_the_bar_and_not_over_a_tie() -> None:
     assert shown[:8] == ["sharp", None, "natural", "sharp", "sharp", None, "sharp", None]
 
 
+def test_after_two_on_one_line_the_accidental_is_said_again() -> None:
+    settled = (16, 64, 65), (16, 64, 60)  # C major
+    reading = written(piece((0, 4, 65), (0, 4, 66), (4, 4, 66), *settled))
+    shown = [note.findtext("accidental") for note in reading.root.iter("note")]
+    assert shown[:3] == ["natural", "sharp", "sharp"]
+
+
 def test_tempo_and_dynamics() -> None:
     loud = piece((0, 16, 60, 0, 49), (16, 16, 60, 0, 50), (32, 16, 60, 0, 96))
     reading = written(loud)
