@@ -1,32 +1,51 @@
 """melodygru explain: what is heard is what the model hears; what is said of units holds where the answer is known."""
 
+import base64
 import dataclasses
 import functools
+import json
+import os
+import re
+import subprocess
+import sys
 import tempfile
+import xml.etree.ElementTree
 from pathlib import Path
 
 import numpy as np
 import pytest
 import toys
+from click.testing import CliRunner
 from toys import VOCABULARIES
 
-from melodygru import checkpoint
+from melodygru import checkpoint, midi, plots
+from melodygru.cli import explain_page, main
 from melodygru.errors import CorpusError, NoteError
-from melodygru.explain import GATES, Reader, explain, follow, half_lives
+from melodygru.events import END, TIMES
+from melodygru.explain import GATES, Reader, explain, follow, half_lives, most_surprising
 from melodygru.explain import reader as reading
 from melodygru.explain.following import pitch_profile, places, profile
-from melodygru.notes import DRUMS, NOTE
+from melodygru.notes import DRUMS, NOTE, quantize
+
+command = sys.modules["melodygru.cli.explain"]  # the name in the package is the command itself
+DRAW = explain_page._png
+FOLDER = tempfile.TemporaryDirectory()  # of checkpoints
 
 
 @functools.cache
 def saved(name, layers=2, cell="gru"):
     """The checkpoint of `toys.model(...)`."""
+    return checkpoint.read(file(name, layers, cell))
+
+
+@functools.cache
+def file(name, layers=2, cell="gru"):
+    """A checkpoint's file, there as long as the tests run."""
     from melodygru.model import save
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "toy.keras"
-        save(toys.model(name, layers, cell=cell), path)
-        return checkpoint.read(path)
+    path = Path(FOLDER.name) / f"{name}-{layers}-{cell}.keras"
+    save(toys.model(name, layers, cell=cell), path)
+    return path
 
 
 @functools.cache
@@ -68,8 +87,8 @@ class TestReader:
         from melodygru import training
 
         pieces = [toys.piece(VOCABULARIES["performance"], seed, 30) for seed in range(2)]
-        total = training.evaluate(toys.model("performance", 2), pieces).nats
-        reader = Reader(saved("performance"))
+        total = training.evaluate(toys.model("performance", 1), pieces).nats
+        reader = Reader(saved("performance", 1))
         assert sum(reader.hear(piece).nats.sum() for piece in pieces) == pytest.approx(total, rel=1e-5)
 
     def test_probabilities_sum_to_one_and_what_cannot_follow_has_none(self):
@@ -250,7 +269,7 @@ class TestAccount:
         assert len(found.units) == 20  # all ten of each layer
         costs = [unit.nats_per_note for unit in found.units]
         assert costs == sorted(costs, reverse=True) and costs[0] > 0
-        assert found.units[0].name == f"{found.units[0].layer}.{found.units[0].unit}"
+        assert found.units[0].name == f"{found.units[0].layer}/{found.units[0].unit}"
         assert found.tried_on == found.notes
         assert len(found.forgetting) == len(heard("many")) // 2
         assert found.forgetting[0] > found.forgetting[-1]
@@ -266,7 +285,7 @@ class TestAccount:
         assert reader.influence(1)[7] == 0 < reader.influence(1)[6]
         found = explain(reader, [reader.hear(heard("many").sequence)])
         costs = {unit.name: unit.nats_per_note for unit in found.units}
-        assert costs["1.7"] == pytest.approx(0, abs=1e-6) and abs(costs["1.6"]) > 1e-4
+        assert costs["1/7"] == pytest.approx(0, abs=1e-6) and abs(costs["1/6"]) > 1e-4
 
     def test_the_same_seed_gives_the_same_account(self):
         reader, pieces = Reader(saved("many")), [heard("many")]
@@ -280,3 +299,300 @@ class TestAccount:
         explain(reader, [reader.hear(toys.sequence_of([(i, 1, 0, 60, 80) for i in range(16)]))])
         with pytest.raises(CorpusError, match="at several onsets"):
             explain(reader, [reader.hear(toys.sequence_of([(0, 1, 0, 40 + i, 80) for i in range(16)]))])
+
+
+class TestSurprise:
+    def test_the_costliest_field_and_what_else_was_likely(self):
+        found = heard("many")
+        surprises = most_surprising(found, 5)
+        totals = found.nats.sum(1)
+        assert [one.nats for one in surprises] == pytest.approx(sorted(totals, reverse=True)[:5])
+        for one in surprises:
+            column = found.nats[one.note].argmax()
+            p = np.exp(found.log_p[one.field][one.note])
+            assert one.field_nats == found.nats[one.note, column]
+            assert one.probability == pytest.approx(p[one.came], rel=1e-5)
+            assert one.came == found.events.fields[one.note, column]
+            assert one.came not in [value for value, _ in one.alternatives]
+            rest = np.delete(p, [one.came, *(value for value, _ in one.alternatives)])
+            assert min(probability for _, probability in one.alternatives) >= rest.max() * (1 - 1e-5)
+
+    def test_no_more_than_there_are(self):
+        assert len(most_surprising(heard("many", n=7), 99)) == len(heard("many", n=7))
+
+
+def assert_nothing_cut_or_overlapping(figure):
+    """Every text lies on the page, and no two texts touch."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.text import Text
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    undrawn = set()
+    for axes in figure.axes:
+        for axis, (low, high), at in ((axes.xaxis, axes.get_xlim(), 0), (axes.yaxis, sorted(axes.get_ylim()), 1)):
+            for tick in axis.get_major_ticks() + axis.get_minor_ticks():
+                if not low <= tick.label1.get_position()[at] <= high:
+                    undrawn.add(tick.label1)
+    texts = [t for t in figure.findobj(Text) if t.get_text() and t.get_visible() and t not in undrawn]
+    boxes = [text.get_window_extent(canvas.get_renderer()) for text in texts]
+    assert len(boxes) > 5
+    for text, box in zip(texts, boxes, strict=True):
+        assert box.x0 >= 0 and box.y0 >= 0, text
+        assert box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1, text
+    for i, box in enumerate(boxes):
+        for other, text in zip(boxes[:i], texts[:i], strict=True):
+            apart = box.x1 <= other.x0 or other.x1 <= box.x0 or box.y1 <= other.y0 or other.y1 <= box.y0
+            assert apart, (texts[i], text)
+
+
+class TestPictures:
+    def test_columns_share_an_onsets_time(self):
+        assert plots._columns(np.array([0.0, 0, 4]), 8.0).tolist() == [0, 2, 4, 8]
+        assert plots._columns(np.array([3.0]), 5.0).tolist() == [3, 5]
+        assert plots._columns(np.zeros(0), 5.0).tolist() == [5]
+
+    @pytest.mark.parametrize("name", ["many", "performance", "one"])
+    def test_nothing_is_cut_or_overlaps(self, name, rng):
+        sequence = heard(name, 1).sequence
+        n = len(sequence)
+        nats = rng.exponential(1, (n, 3))
+        figure = plots.surprise_figure(sequence, nats, ("shift", "pitch", "duration"), "W" * 300)
+        assert_nothing_cut_or_overlapping(figure)
+        rows = [(f"0/{unit}", "12.34 b") for unit in range(12)]
+        gates = [("Update gate: open keeps what the unit held, shut replaces it", rng.random((n, 12)))] * 2
+        assert_nothing_cut_or_overlapping(plots.gates_figure(sequence, gates, rows, "W" * 300))
+
+    @pytest.mark.parametrize("layers", [1, 4])
+    def test_nothing_is_cut_or_overlaps_in_figures_of_units(self, layers, rng):
+        half_life = np.exp(rng.normal(size=(layers, 50)))
+        half_life[0, 0] = np.inf
+        marks = [(1.0, "beat"), (4.0, "bar of 4/4"), (1e9, "never")]
+        assert_nothing_cut_or_overlapping(
+            plots.memory_figure(half_life, "beats", marks, 0.3 * np.exp(-np.arange(32) / 6))
+        )
+        aspects = ("beat", "bar", "phrase", "key")
+        scores = {aspect: (rng.random((layers, 50)) * 0.4, 0.05) for aspect in aspects}
+        assert_nothing_cut_or_overlapping(plots.following_figure(half_life, "beats", scores))
+        assert_nothing_cut_or_overlapping(plots.following_figure(half_life, "seconds", {"key": scores["key"]}))
+        at = (np.arange(4) / 4, np.arange(16) / 4, np.arange(1, 5), np.arange(12))
+        profiles = [
+            (aspect, f"{aspect}: unit 1/23, score 0.12", places, rng.normal(size=len(places)), np.ones(len(places)))
+            for aspect, places in zip(aspects, at, strict=True)
+        ]
+        assert_nothing_cut_or_overlapping(plots.profiles_figure(profiles))
+        nothing = [(aspect, aspect, *[np.zeros(0)] * 3) for aspect in aspects]
+        assert_nothing_cut_or_overlapping(plots.profiles_figure(nothing))
+
+    def test_bars_stand_as_high_as_their_nats(self):
+        sequence = toys.sequence_of([(0, 4, 0, 60, 80), (0, 4, 0, 64, 80), (8, 4, 0, 67, 80)])
+        nats = np.array([[1.0, 2.0], [0.5, 0.5], [3.0, 0.0]])
+        figure = plots.surprise_figure(sequence, nats, ("shift", "pitch"), "x")
+        bars = [bar for bar in figure.axes[1].patches if bar.get_height()]
+        assert [(bar.get_x(), bar.get_y(), bar.get_height()) for bar in bars] == [
+            (0, 0, 1.5), (8, 0, 3.0), (0, 1.5, 2.5),
+        ]  # fmt: skip
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch):
+    """Run `melodygru explain` in a folder with a.mid, songs/ of three pieces, and a toy model."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MELODYGRU_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("MELODYGRU_DEBUG", raising=False)
+    monkeypatch.setattr(explain_page, "_png", lambda name, told: name.encode())  # drawing takes seconds
+    midi.write(toys.piece(VOCABULARIES["many"], 0, 60), Path("a.mid"))
+    Path("songs").mkdir()
+    for seed in range(3):
+        midi.write(toys.piece(VOCABULARIES["many"], seed, 40), Path(f"songs/{seed}.mid"))
+
+    def run(*arguments, model="many", cell="gru", code=0):
+        chosen = () if model is None else ("--model", file(model, 2, cell))
+        result = CliRunner().invoke(main, ["explain", *map(str, (*arguments, *chosen))], prog_name="melodygru")
+        assert result.exit_code == code, result.output
+        assert "Traceback" not in result.output
+        return result
+
+    return run
+
+
+def tree(page):
+    """The page's elements."""
+    closed = re.sub(r"<(meta|img)([^>]*)>", r"<\1\2/>", page.replace("<!doctype html>", ""))
+    return xml.etree.ElementTree.fromstring(closed)
+
+
+class TestCommand:
+    def test_the_page_needs_nothing_but_itself(self, call, monkeypatch):
+        monkeypatch.setattr(explain_page, "_png", DRAW)
+        call("a.mid", "-o", "out")
+        page = Path("out/explain.html").read_text("utf-8")
+        pictures = tree(page).findall(".//img")
+        files = sorted(path.name for path in Path("out").iterdir())
+        assert files == ["explain.html", "following.png", "gates.png", "memory.png", "profiles.png", "surprise.png"]
+        contents = [base64.b64decode(one.get("src").removeprefix("data:image/png;base64,")) for one in pictures]
+        assert sorted(contents) == sorted(path.read_bytes() for path in Path("out").glob("*.png"))
+        assert all(len(one.get("alt")) > 20 for one in pictures)
+        assert not re.search(r"https?:|<script|<link|url\(", re.sub(r'src="data:[^"]*"', "", page))
+        headings = [element.text for element in tree(page).iter("h2")]
+        assert headings == ["Surprise", "Gates", "Memory", "What units follow"]
+
+    def test_figures(self, call):
+        result = call("a.mid", "songs", "--json", "-o", "out")
+        found = json.loads(result.stdout)
+        assert found["files"] == ["a.mid", *(str(Path("songs") / f"{seed}.mid") for seed in range(3))]
+        assert found["nats"] / found["notes"] == pytest.approx(sum(found["nats_per_note"].values()))
+        reader = Reader(saved("many"))
+        pieces = [midi.read(Path(name)) for name in found["files"]]
+        grid = VOCABULARIES["many"].grid
+        assert found["nats"] == pytest.approx(
+            sum(reader.hear(quantize(p.sequence, grid)[0]).nats.sum() for p in pieces)
+        )
+        assert len(found["half_life"]["layers"]) == 2 and found["half_life"]["unit"] == "beats"
+        assert set(found["following"]) == {"beat", "bar", "phrase", "key"}
+        assert len(found["units"]) == 20 and {"update_gate", "reset_gate"} <= set(found["units"][0])
+        assert len(found["surprises"]) == 12 and len(found["written"]) == 6
+        assert all(one["needed"] >= max(0.05, one["control"]) for one in found["following"].values())
+
+    def test_an_lstm(self, call):
+        found = json.loads(call("a.mid", "--json", "-o", "out", cell="lstm").stdout)
+        assert {"forget_gate", "input_gate", "output_gate"} <= set(found["units"][0])
+        assert "by its forget gate alone" in Path("out/explain.html").read_text("utf-8")
+
+    def test_music_without_beats(self, call):
+        result = call("a.mid", "-o", "out", model="performance")
+        assert "seconds in the median" in result.stdout and "\nbar " not in result.stdout
+        page = Path("out/explain.html").read_text("utf-8")
+        assert "This music has neither beats nor bars to follow." in page
+        assert re.search(r"<td>\d+\.\d\d s</td>", page)
+
+    def test_a_file_given_twice_counts_once(self, call):
+        twice = json.loads(call("songs/0.mid", "songs", "songs/0.mid", "--json").stdout)
+        once = json.loads(call("songs", "--json").stdout)
+        assert twice["files"] == once["files"]
+
+    def test_earlier_output_is_replaced_by_the_same_and_nothing_else_is_touched(self, call):
+        Path("out").mkdir()
+        Path("out/notes.txt").write_text("mine")
+        call("a.mid", "-o", "out")
+        before = {path.name: path.read_bytes() for path in Path("out").iterdir()}
+        call("a.mid", "-o", "out")
+        assert {path.name: path.read_bytes() for path in Path("out").iterdir()} == before
+        call("a.mid", "-o", "out", "--seed", "1")
+        assert Path("out/explain.html").read_bytes() != before["explain.html"]
+        assert Path("out/notes.txt").read_text() == "mine"
+
+    @pytest.mark.parametrize("name", ["explain.html", "gates.png"])
+    def test_files_of_others_stay(self, call, name):
+        Path("out").mkdir()
+        Path("out", name).write_text("mine")
+        result = call("a.mid", "-o", "out", code=1)
+        expected = f"--output-dir out: holds {name} that melodygru explain did not write; choose another folder"
+        assert result.stderr.splitlines()[-1] == f"melodygru: {expected}"
+        assert [path.name for path in Path("out").iterdir()] == [name]
+        assert Path("out", name).read_text() == "mine"
+
+    def test_a_folder_that_is_a_file(self, call):
+        result = call("a.mid", "-o", "a.mid", code=1)
+        assert "--output-dir a.mid: File exists; expected a folder, or a name for a new one" in result.stderr
+
+    def test_too_short(self, call):
+        midi.write(toys.sequence_of([(0, 1, 0, 60, 80)]), Path("short.mid"))
+        result = call("short.mid", code=1)
+        assert result.stderr.splitlines()[-1] == (
+            "melodygru: 1 notes: expected 16 or more, at several onsets; give more music"
+        )
+
+    def test_what_is_missing(self, call):
+        assert "none.mid" in call("none.mid", code=1).stderr.splitlines()[-1]
+        assert "none.keras: no such checkpoint" in call("a.mid", "--model", "none.keras", model=None, code=1).stderr
+
+    def test_much_music_is_left_out(self, call, monkeypatch):
+        monkeypatch.setattr(command, "MAX_NOTES", 130)
+        result = call("a.mid", "songs", "--json")
+        assert len(json.loads(result.stdout)["files"]) == 2
+        assert "2 of the 4 pieces heard: 130 notes are enough" in result.stderr
+        assert "2 pieces more: these notes are enough" in Path("explained/explain.html").read_text("utf-8")
+
+    def test_tensorflow_is_not_loaded(self, call):
+        code = (
+            "import sys\nfrom melodygru.cli import explain_page, main\n"
+            "explain_page._png = lambda name, told: name.encode()\n"
+            f"main(['explain', 'a.mid', '--model', {str(file('many'))!r}], standalone_mode=False)\n"
+            "assert not {'tensorflow', 'keras'} & set(sys.modules)"
+        )
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+        run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+        assert run.returncode == 0, run.stderr
+
+
+def told(name="many", **changes):
+    """What there is to tell of a toy piece."""
+    one = heard(name)
+    account = explain(Reader(saved(name)), [one])
+    vocabulary = VOCABULARIES[name]
+    values = {
+        "model": "m", "names": ["a.mid"], "left_out": 0, "gates": GATES["gru"], "heard": [one], "account": account,
+        "surprises": [], "drawn": one.sequence, "drawn_part": "", "knows": "", "fields": vocabulary.fields,
+        "program_of_class": vocabulary.program_of_class,
+    }  # fmt: skip
+    return command.Told(**{**values, **changes})
+
+
+class TestWords:
+    @pytest.mark.parametrize(
+        ("field", "value", "text"),
+        [
+            ("pitch", 61, "C#4"),
+            ("program", END, "the end"),
+            ("program", 41, "Violin"),
+            ("program", 129, "Drums"),
+            ("velocity", 31, "124 to 127"),
+            ("shift", 0, "with the note before"),
+            ("shift", 4, "1 beat on"),
+            ("shift", 6, "1.5 beats on"),
+            ("duration", 4, "1 beat"),
+            ("duration", 1, "0.25 beats"),
+            ("duration", int(TIMES.encode(np.array(400))), None),
+        ],
+    )
+    def test_values(self, field, value, text):
+        if text is None:
+            low, wide = TIMES.low[value], TIMES.width[value]
+            text = f"{low / 4:g} to {(low + wide - 1) / 4:g} beats"
+        assert command.named(told(), field, value) == text
+
+    def test_seconds(self):
+        assert command.named(told("performance"), "shift", 25) == "0.25 s on"
+
+    def test_places(self):
+        sequence = toys.sequence_of([(i, 1, 0, 60, 80) for i in (0, 5, 16, 28)], metres=((0, 4, 4), (16, 6, 8)))
+        one = told(heard=[dataclasses.replace(heard("many"), sequence=sequence)])
+        assert [command.where(one, note) for note in range(5)] == [
+            "bar 1, beat 1",
+            "bar 1, beat 2.25",
+            "bar 2, beat 1",
+            "bar 3, beat 1",
+            "the end",
+        ]
+        assert command.came(one, 0) == "C4 for 0.25 beats"
+        assert command.came(one, 4) == "end of the piece"
+
+    def test_a_long_piece_is_drawn_to_a_bar_line(self):
+        sequence = toys.sequence_of([(16 * i, 16, 0, 60, 80) for i in range(45)])
+        drawn, part = command._drawn(sequence)
+        assert (len(drawn), drawn.length, part) == (40, 640, "the first 40 bars of 45")
+        drawn, part = command._drawn(sequence.crop(0, 640))
+        assert (len(drawn), part) == (40, "the whole piece")
+        drawn, part = command._drawn(toys.sequence_of([(0, 1, 0, 60, 80)], 9000, toys.PERFORMANCE))
+        assert (drawn.length, part) == (8000, "the first 80 seconds of 90")
+
+    @pytest.mark.parametrize(("p", "text"), [(0.974, "97%"), (0.1, "10%"), (0.0271, "2.7%"), (0.00065, "0.065%")])
+    def test_shares(self, p, text):
+        assert command.share(p) == text
+
+    @pytest.mark.parametrize(
+        ("value", "text"), [(0.17345, "0.173"), (12.3456, "12.3"), (1234.5, "1,234"), (np.inf, "inf")]
+    )
+    def test_lengths(self, value, text):
+        assert command.length(value) == text

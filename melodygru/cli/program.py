@@ -14,6 +14,7 @@ from melodygru import __version__
 from melodygru.cli import screen
 from melodygru.cli.compare import compare
 from melodygru.cli.evaluate import evaluate
+from melodygru.cli.explain import explain
 from melodygru.cli.generate import generate
 from melodygru.cli.inspect import inspect
 from melodygru.cli.judge import judge
@@ -96,5 +97,5 @@ def main() -> None:
     """
 
 
-for _command in (train, generate, evaluate, judge, originality, play, inspect, compare):
+for _command in (train, generate, evaluate, judge, originality, play, inspect, explain, compare):
     main.add_command(_command)

@@ -4,12 +4,29 @@ reader = Reader(checkpoint.read(path))
 heard = reader.hear(sequence)          # gates, outputs, nats and expectations, note by note
 account = explain(reader, [sequence])  # half-lives, units that matter, units that follow beat, bar, phrase and key
 
-A unit is named by its layer and its column, both from 0, as in the checkpoint: `1.17` is column 17 of `gru_1`.
+A unit is named by its layer and its column, both from 0, as in the checkpoint: `1/17` is column 17 of `gru_1`.
 """
 
 from melodygru.explain.account import Account, Unit, explain
-from melodygru.explain.following import ASPECTS, Following, follow
-from melodygru.explain.memory import half_lives
+from melodygru.explain.following import ASPECTS, Following, Profile, follow, profile
+from melodygru.explain.memory import PERCENTILES, half_lives
 from melodygru.explain.reader import GATES, Heard, Reader
+from melodygru.explain.surprise import Surprise, most_surprising
 
-__all__ = ["ASPECTS", "GATES", "Account", "Following", "Heard", "Reader", "Unit", "explain", "follow", "half_lives"]
+__all__ = [
+    "ASPECTS",
+    "GATES",
+    "PERCENTILES",
+    "Account",
+    "Following",
+    "Heard",
+    "Profile",
+    "Reader",
+    "Surprise",
+    "Unit",
+    "explain",
+    "follow",
+    "half_lives",
+    "most_surprising",
+    "profile",
+]

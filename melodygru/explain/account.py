@@ -34,7 +34,7 @@ class Unit:
 
     @property
     def name(self) -> str:
-        return f"{self.layer}.{self.unit}"
+        return f"{self.layer}/{self.unit}"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ are held against is moved: a beat's notes keep their order, but the beat begins 
 random beat of it; a phrase, at a random bar of it; for the key, the profiles are those of another moment, all by the
 same distance. (Moving beats and bars all by the same distance would change nothing: every place would have another
 name.) Of each shuffle the highest score of any unit counts, and a unit is said to follow if it exceeds the 95th
-percentile of these: with nothing to follow, one run in twenty would name any unit at all.
+percentile of these (with nothing to follow, one run in twenty would name any unit at all) and LEAST_SCORE.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from melodygru.notes import DRUMS, NoteSequence, steps_per_bar
 ASPECTS = ("beat", "bar", "phrase", "key")
 SHUFFLES = 100
 CONFIDENCE = 0.95
+LEAST_SCORE = 0.05  # explained by what a unit is said to follow: of much music far less is beyond chance
 LEAST_SHIFT = 0.1  # of the music: the key's control is at least so far away
 _TINY = 1e-12  # of a unit's squares: below, it is constant
 
@@ -49,9 +50,14 @@ class Following:
     control: float
 
     @property
+    def needed(self) -> float:
+        """The score that a unit has to exceed to be said to follow."""
+        return max(self.control, LEAST_SCORE)
+
+    @property
     def beyond(self) -> np.ndarray:
-        """Which units score higher than the control: (layers, units), bool."""
-        return self.scores > self.control
+        """Which units follow: (layers, units), bool."""
+        return self.scores > self.needed
 
 
 @dataclass(frozen=True)
