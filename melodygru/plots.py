@@ -748,8 +748,8 @@ _STRIP_GAP = 0.27  # above a strip, for its name
 _NUMBERS = 0.16  # more above the first one, for the numbers of the bars
 _UNIT_ROW = 0.115
 _ASPECT_AXES = {
-    "beat": "beats from the start of the beat",
-    "bar": "beats from the start of the bar",
+    "beat": "quarter notes from the start of the beat",
+    "bar": "quarter notes from the start of the bar",
     "phrase": "bar of the phrase",
     "key": "pitch class",
 }

@@ -154,7 +154,7 @@ def _marks(told: Told) -> list[tuple[float, str]]:
         return [(1.0, "1 s"), (10.0, "10 s")]
     numerator, denominator = told.heard[0].sequence.metre
     bar = 4 * numerator / denominator
-    return [(1.0, "beat"), (bar, f"bar of {numerator}/{denominator}"), (4 * bar, "4 bars")]
+    return [(1.0, "quarter"), (bar, f"bar of {numerator}/{denominator}"), (4 * bar, "4 bars")]
 
 
 def _profiles(told: Told) -> list[tuple[str, str, np.ndarray, np.ndarray, np.ndarray]]:
