@@ -335,26 +335,21 @@ def test_the_rows_of_a_worker_are_those_of_the_batch_and_padding_beyond():
             assert (together[3:] == (-1 if name == "fields" else 0)).all()
 
 
-def test_workers_that_never_come_are_given_up(monkeypatch):
-    code = """
-from melodygru.errors import TrainingError
-from melodygru.training.workers import start_workers
-try:
-    start_workers(lambda: print("waiting", flush=True), wait_s=4)
-except TrainingError as error:
-    print(error)
-"""
+@pytest.mark.slow
+def test_workers_that_never_come_are_given_up():
+    code = (
+        "from melodygru.training import start_workers\n"
+        "start_workers(lambda: print('waiting', flush=True), wait_s=4)\n"
+        "print('joined')"
+    )
     with socket.socket() as one, socket.socket() as other:
         for free in (one, other):
             free.bind(("127.0.0.1", 0))
         addresses = [f"127.0.0.1:{free.getsockname()[1]}" for free in (one, other)]
     environment = {**os.environ, "TF_CONFIG": _config({"worker": addresses})}
     command = [sys.executable, "-c", code]
-    found = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
-    assert found.returncode == 0, found.stderr
-    first, second = found.stdout.splitlines()
-    assert first == "waiting"
-    assert second.startswith("the other workers have not started within 4 s: start one on each host of TF_CONFIG's")
+    found = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=200)
+    assert found.stdout == "waiting\n" and found.returncode == -signal.SIGALRM, found.stderr
 
 
 def test_without_a_cluster_or_gpus_a_run_is_not_shared(monkeypatch):

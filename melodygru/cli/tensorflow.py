@@ -63,7 +63,8 @@ def join(training: Any, cluster: Cluster | None) -> Any:
     """The workers of the run; waits for those of a cluster."""
 
     def say_so() -> None:
-        screen.say(f"waiting for the other workers of {', '.join(cluster.addresses) if cluster else 'the cluster'}")
+        addresses = ", ".join(cluster.addresses) if cluster else "the cluster"
+        screen.say(f"waiting for the workers of {addresses}, {training.WAIT_S // 60} minutes at most")
 
     with _muted_unless_it_fails() if cluster is None else nullcontext():
         workers = training.start_workers(say_so)

@@ -14,7 +14,7 @@ from melodygru.training.pieces import UNKNOWN_SHARE, Pieces, prefetch, stack
 from melodygru.training.progress import TIMED_STEPS, TRACE_STEPS, Progress
 from melodygru.training.settings import Settings, default_epochs, default_transpose_until, learning_rate
 from melodygru.training.trainer import Trainer
-from melodygru.training.workers import Workers, start_workers
+from melodygru.training.workers import WAIT_S, Workers, start_workers
 
 __all__ = [
     "SAMPLED_EVENTS",
@@ -22,6 +22,7 @@ __all__ = [
     "TRACE_STEPS",
     "UNKNOWN_SHARE",
     "VALIDATION_EVENTS",
+    "WAIT_S",
     "Evaluation",
     "Pieces",
     "Progress",

@@ -12,8 +12,6 @@ import re
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as NotYet
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,7 +21,6 @@ import tensorflow as tf
 from melodygru.errors import TrainingError
 
 WAIT_S = 600  # for the other workers to start
-SAID_AFTER_S = 3  # that the others are waited for
 # What collectives raise when a peer is gone; whatever else is raised is this worker's own.
 GONE = (
     tf.errors.UnavailableError,
@@ -165,54 +162,49 @@ def _part(rows: tf.Tensor, index: tf.Tensor, parts: int) -> tf.Tensor:
 def start_workers(on_wait: Callable[[], None] | None = None, wait_s: float = WAIT_S) -> Workers:
     """Those who share a run, by what there is: TF_CONFIG's cluster, else this process's GPUs, else one device.
 
-    To be called before TensorFlow has computed anything. With a cluster it returns when all workers have started.
+    To be called before TensorFlow has computed anything. With a cluster it returns when all workers have started; a
+    process that waits in vain for `wait_s` seconds is ended by SIGALRM, with no chance of a word.
 
     Parameters
     ----------
-    on_wait : called once if the others have not started within a few seconds
-    wait_s : seconds until they are given up
+    on_wait : called before the others are waited for
 
     Raises
     ------
     TrainingError
-        The others did not start.
+        The workers can't be joined, because a port is in use for instance.
     """
     resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
     if len(tf.nest.flatten(resolver.cluster_spec().as_dict())) > 1:
-        return Workers(_cluster(on_wait, wait_s))
+        if on_wait is not None:
+            on_wait()
+        with _ended_after(wait_s):
+            try:
+                return Workers(tf.distribute.MultiWorkerMirroredStrategy())
+            except (*GONE, tf.errors.UnknownError, tf.errors.InternalError, RuntimeError) as error:
+                reason = str(error).strip().splitlines()[0]
+                raise TrainingError(f"the workers of TF_CONFIG cannot be joined: {reason}") from error
     gpus = tf.config.list_logical_devices("GPU")
     return Workers(tf.distribute.MirroredStrategy() if len(gpus) > 1 else None)
 
 
-def _cluster(on_wait: Callable[[], None] | None, wait_s: float) -> tf.distribute.Strategy:
-    """The strategy of TF_CONFIG; made in a thread, for it waits in C++ code, where Ctrl-C is not heard."""
-    made: Future[tf.distribute.Strategy] = Future()
+@contextmanager
+def _ended_after(seconds: float) -> Iterator[None]:
+    """Within, Ctrl-C and the end of the time end the process at once.
 
-    def make() -> None:
-        try:
-            made.set_result(tf.distribute.MultiWorkerMirroredStrategy())
-        except Exception as error:  # noqa: BLE001  # raised again in the thread that waits
-            made.set_exception(error)
-
-    threading.Thread(target=make, daemon=True).start()
-    waited, tick = 0.0, 0.25
-    while True:
-        try:
-            return made.result(tick)
-        except NotYet:
-            waited += tick
-        except (*GONE, tf.errors.UnknownError, tf.errors.InternalError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise TrainingError(f"the workers of TF_CONFIG cannot be joined: {reason}") from error
-        finally:
-            # TensorFlow takes SIGTERM for itself, and does nothing then.
-            if threading.current_thread() is threading.main_thread():
-                signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
-        if on_wait is not None and waited >= SAID_AFTER_S:
-            on_wait()
-            on_wait = None
-        if waited >= wait_s:
-            raise TrainingError(
-                f"the other workers have not started within {wait_s:.0f} s: start one on each host of TF_CONFIG's "
-                "cluster, and let the hosts reach each other at its addresses"
-            )
+    TensorFlow waits with Python's lock in its hands: no code of ours runs until it is done, but the system's does.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+    terminate = signal.getsignal(signal.SIGTERM)
+    previous = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGALRM)}
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        # TensorFlow has taken SIGTERM for itself, and does nothing then.
+        signal.signal(signal.SIGTERM, terminate)
