@@ -361,7 +361,7 @@ class TestPlay:
         assert FakeDevice.latest.closed
 
     def test_a_device_that_stops_asking_is_reported(self, miniaudio, monkeypatch):
-        monkeypatch.setattr(audio.speakers, "_STALL_S", 0.15)
+        monkeypatch.setattr(audio.speakers, "STALL_S", 0.15)
         miniaudio.PlaybackDevice.stalls = True
         with pytest.raises(AudioError, match="the sound device stopped after 0:00; is it still connected"):
             audio.play(self.samples, 44_100)
@@ -580,10 +580,7 @@ class TestSend:
 class OpenPort(FakePort):
     closed = False
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
+    def close(self):
         self.closed = True
 
 

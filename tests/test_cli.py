@@ -601,7 +601,7 @@ def test_play_writes_a_wav_file_instead(
 
 def test_play_to_a_port(call: Callable[..., Result], song: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sent = []
-    monkeypatch.setattr(audio, "send", lambda sequence, port, on_position: sent.append((len(sequence), port)))
+    monkeypatch.setattr(audio, "send", lambda sequence, port, on_position, **_: sent.append((len(sequence), port)))
     monkeypatch.setattr(audio, "render", lambda *_, **__: pytest.fail("rendered"))
     result = call("play", song, "--port", "FLUID")
     assert sent == [(32, "FLUID")] and "sending song.mid to FLUID" in result.stderr
@@ -625,7 +625,7 @@ def test_the_position_moves_on_a_terminal(
 
     monkeypatch.setattr("melodygru.cli.play.sys", type("sys", (), {"stderr": Terminal}))
     monkeypatch.setenv("COLUMNS", "30")
-    monkeypatch.setattr(audio, "send", lambda sequence, port, on_position: on_position(4.0))
+    monkeypatch.setattr(audio, "send", lambda sequence, port, on_position, **_: on_position(4.0))
     assert "\r 0:04 / 0:08 [=======>      ]" in call("play", song, "--port", "x").stderr
 
 

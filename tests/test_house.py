@@ -57,6 +57,7 @@ HEAVY = {  # third-party package -> the rooms that may import it
     "mido": {"midi", "audio"},
     "pretty_midi": {"midi"},
     "rtmidi": {"audio"},
+    "soundfile": {"audio"},
     "tensorflow": {"model", "training", "comparison"},
     "verovio": {"score"},
 }

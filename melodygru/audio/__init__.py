@@ -7,7 +7,8 @@ with a SoundFont (the one that pretty_midi carries, unless another is given), an
 SoundFont is missing, a small additive synthesiser in NumPy. Positions are seconds from the start of the piece.
 """
 
-from melodygru.audio.files import SAMPLE_RATE, write_wav
+from melodygru.audio.files import SAMPLE_RATE, write_flac, write_wav
+from melodygru.audio.live import SPEEDS, Live, LiveNote, LivePort, LiveSpeakers, Score, Stopped
 from melodygru.audio.ports import list_ports, send
 from melodygru.audio.position import position_line
 from melodygru.audio.rendering import (
@@ -30,7 +31,14 @@ __all__ = [
     "REST_S",
     "SAMPLE_RATE",
     "SAMPLE_RATES",
+    "SPEEDS",
     "TAIL_S",
+    "Live",
+    "LiveNote",
+    "LivePort",
+    "LiveSpeakers",
+    "Score",
+    "Stopped",
     "default_soundfont",
     "list_ports",
     "play",
@@ -38,5 +46,6 @@ __all__ = [
     "render",
     "renderer_name",
     "send",
+    "write_flac",
     "write_wav",
 ]

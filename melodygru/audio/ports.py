@@ -16,8 +16,11 @@ from melodygru.errors import AudioError
 from melodygru.notes import NoteSequence
 
 _POSITION_S = 0.1  # between two calls of on_position
-_SPIN_S = 0.002  # before each message to a port: sleep is late by up to about this much
+SPIN_S = 0.002  # before each message to a port: sleep is late by up to about this much
 _ALL_SOUND_OFF, _ALL_NOTES_OFF = 120, 123  # MIDI controller numbers
+_RETRY_S = 0.5  # between two attempts to open a lost port
+_GIVE_UP_S = 60.0  # after which a lost port counts as gone
+_ENDING = (signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))  # Windows has no SIGHUP
 
 
 def list_ports() -> list[str]:
@@ -39,7 +42,13 @@ def list_ports() -> list[str]:
         raise AudioError(f"no MIDI ports: {error}; is the system's MIDI sequencer running?") from error
 
 
-def send(sequence: NoteSequence, port: Any, *, on_position: Callable[[float], None] | None = None) -> None:
+def send(
+    sequence: NoteSequence,
+    port: Any,
+    *,
+    on_position: Callable[[float], None] | None = None,
+    on_change: Callable[[str], None] | None = None,
+) -> None:
     """Send a piece to a MIDI port in time, and return at its end.
 
     Parameters
@@ -49,22 +58,24 @@ def send(sequence: NoteSequence, port: Any, *, on_position: Callable[[float], No
         A name from `list_ports`, or a part of one that fits no other. An open port stays open.
     on_position : callable, optional
         Called about ten times a second with the position in seconds.
+    on_change : callable, optional
+        Called with a line of text when a port given by name is lost (the music waits) and when it is there again.
 
     Raises
     ------
     AudioError
-        No such port, or no MIDI at all.
+        No such port, no MIDI at all, or a lost port that does not come back within a minute.
     KeyboardInterrupt, SystemExit
-        Ctrl-C or SIGTERM, after every sounding note was silenced. So is it whatever else goes wrong.
+        Ctrl-C, or SIGTERM or SIGHUP, after every sounding note was silenced. So is it whatever else goes wrong.
     """
     if isinstance(port, str):
-        with _open_port(port) as opened:
+        with Reconnecting(port, on_change) as opened:
             _send(_schedule(sequence), sequence.seconds, opened, on_position)
     else:
         _send(_schedule(sequence), sequence.seconds, port, on_position)
 
 
-def _open_port(name: str) -> Any:
+def open_port(name: str) -> Any:
     """The open mido port of that name."""
     import mido
 
@@ -77,6 +88,85 @@ def _open_port(name: str) -> Any:
         return mido.open_output(matches[0])
     except OSError as error:
         raise AudioError(f"MIDI port {matches[0]!r}: {error}; another program may hold it") from error
+
+
+class Reconnecting:
+    """A MIDI port that is opened again when it is lost; then every channel is silenced and has its program again.
+
+    Parameters
+    ----------
+    name : str
+        As for `send`; when the port was lost, the same port under another number counts too.
+    on_change : callable, optional
+        Called with a line of text when the port is lost and when it is there again.
+
+    Attributes
+    ----------
+    lost_s : float
+        Seconds that were spent without it so far.
+    """
+
+    def __init__(self, name: str, on_change: Callable[[str], None] | None = None) -> None:
+        self.name, self.lost_s = name, 0.0
+        self._say = on_change or (lambda text: None)
+        self._programs: dict[int, Any] = {}
+        self._port = open_port(name)
+        self._cancelled = threading.Event()
+
+    def send(self, message: Any) -> None:
+        """Send a message; where the port is lost, wait for it at most `_GIVE_UP_S`.
+
+        A note-on that the lost port did not take is not sent again: its time has passed.
+
+        Raises
+        ------
+        AudioError
+            The port did not come back.
+        """
+        if message.type == "program_change":
+            self._programs[message.channel] = message
+        try:
+            self._port.send(message)
+        except OSError as error:  # RtMidiError is one
+            self._reconnect(error)
+
+    def _reconnect(self, error: OSError) -> None:
+        import mido
+
+        lost = time.perf_counter()
+        self._say(f"MIDI port {self.name} is lost ({error}); waiting for it")
+        with contextlib.suppress(OSError):
+            self._port.close()
+        while not self._cancelled.is_set():
+            if time.perf_counter() - lost > _GIVE_UP_S:
+                raise AudioError(f"MIDI port {self.name!r}: lost ({error}), and not back after {_GIVE_UP_S:.0f} s")
+            try:
+                self._port = open_port(self.name)
+                for channel in range(16):
+                    for control in (_ALL_NOTES_OFF, _ALL_SOUND_OFF):
+                        self._port.send(mido.Message("control_change", channel=channel, control=control))
+                for message in self._programs.values():
+                    self._port.send(message)
+                self._say(f"MIDI port {self.name} is back")
+                break
+            except (OSError, AudioError):  # not there yet
+                self._cancelled.wait(_RETRY_S)
+        self.lost_s += time.perf_counter() - lost
+
+    def cancel(self) -> None:
+        """Wait no longer for a lost port."""
+        self._cancelled.set()
+
+    def close(self) -> None:
+        """Close the port."""
+        with contextlib.suppress(OSError):
+            self._port.close()
+
+    def __enter__(self) -> Reconnecting:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def _schedule(sequence: NoteSequence) -> list[tuple[float, Any]]:
@@ -102,7 +192,7 @@ def _send(
     sounding: Counter[tuple[int, int]] = Counter()  # more than once where programs share a channel
     channels: dict[int, None] = {}
     completed = False
-    with _sigterm_raises():
+    with signals_raise():
         start = time.perf_counter()
         report = _throttled(on_position, start)
         try:
@@ -111,22 +201,24 @@ def _send(
                 channels[message.channel] = None
                 if message.type == "note_on":
                     sounding[message.channel, message.note] += 1  # before sending: it may be interrupted inside
+                lost_s = getattr(port, "lost_s", 0.0)
                 port.send(message)
+                start += getattr(port, "lost_s", 0.0) - lost_s  # the music waited for a lost port
                 if message.type == "note_off":
                     sounding[message.channel, message.note] -= 1
             _wait_until(start + seconds, report)
             completed = True
         finally:
-            with _interrupts_ignored():
-                _silence(port, sounding, channels, abruptly=not completed)
+            with interrupts_ignored():
+                silence(port, sounding, channels, abruptly=not completed)
 
 
 def _wait_until(target: float, report: Callable[[float], None]) -> None:
     """Sleep, then spin, until perf_counter reaches `target`; schedules are absolute, so lateness doesn't add up."""
     while (left := target - time.perf_counter()) > 0:
-        if left > _SPIN_S:
+        if left > SPIN_S:
             report(target - left)
-            time.sleep(min(left - _SPIN_S, _POSITION_S))
+            time.sleep(min(left - SPIN_S, _POSITION_S))
 
 
 def _throttled(on_position: Callable[[float], None] | None, start: float) -> Callable[[float], None]:
@@ -142,7 +234,7 @@ def _throttled(on_position: Callable[[float], None] | None, start: float) -> Cal
     return report
 
 
-def _silence(port: Any, sounding: Counter[tuple[int, int]], channels: dict[int, None], *, abruptly: bool) -> None:
+def silence(port: Any, sounding: Counter[tuple[int, int]], channels: dict[int, None], *, abruptly: bool) -> None:
     """Note-offs for what sounds, then all notes off; `abruptly` also cuts the releases."""
     import mido
 
@@ -156,8 +248,8 @@ def _silence(port: Any, sounding: Counter[tuple[int, int]], channels: dict[int, 
 
 
 @contextlib.contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    """Make SIGTERM an exception, so that `finally` runs; only the main thread can."""
+def signals_raise() -> Iterator[None]:
+    """Make SIGTERM and SIGHUP, a closed terminal, exceptions, so that `finally` runs; only the main thread can."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -165,20 +257,21 @@ def _sigterm_raises() -> Iterator[None]:
     def stop(signum: int, frame: object) -> None:
         raise SystemExit(128 + signum)
 
-    previous = signal.signal(signal.SIGTERM, stop)
+    previous = {number: signal.signal(number, stop) for number in _ENDING}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
-def _interrupts_ignored() -> Iterator[None]:
+def interrupts_ignored() -> Iterator[None]:
     """Let an impatient second Ctrl-C not leave notes hanging; only the main thread can."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, *_ENDING)}
     try:
         yield
     finally:

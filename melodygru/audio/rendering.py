@@ -24,7 +24,7 @@ TAIL_S = 10.0  # rendered past the end of the piece, for releases and reverberat
 AUDIBLE_DB = -66.0  # relative to the peak; what is quieter at the end counts as silence
 REST_S = 0.5  # silence kept after the last audible sample
 
-_RENDERED_RATE = 48_000  # midirenderer's output, which has no option for it
+RENDERED_RATE = 48_000  # midirenderer's output, which has no option for it
 _VOLUME = 7  # MIDI controller number
 
 
@@ -41,7 +41,7 @@ def default_soundfont() -> Path | None:
 def renderer_name(soundfont: Path | None = None) -> str:
     """What `render` uses with this SoundFont, in words: `midirenderer with TimGM6mb.sf2`, for example."""
     soundfont = soundfont or default_soundfont()
-    if not _has_midirenderer():
+    if not has_midirenderer():
         return "the built-in synthesiser (midirenderer is not installed)"
     if soundfont is None:
         return "the built-in synthesiser (no SoundFont found)"
@@ -80,18 +80,18 @@ def render(sequence: NoteSequence, *, soundfont: Path | None = None, sample_rate
             "crop it, or send it to a MIDI port"
         )
     if soundfont is not None:
-        _check_soundfont(soundfont)
+        check_soundfont(soundfont)
     if len(sequence) == 0:
         return np.zeros((round(REST_S * sample_rate), 2), np.float32)
     font = soundfont or default_soundfont()
-    if font is not None and _has_midirenderer():
+    if font is not None and has_midirenderer():
         samples = _resample(_render_soundfont(sequence, font), sample_rate)
     else:
         samples = synthesise(sequence, sample_rate)
     return _finish(samples, sample_rate)
 
 
-def _has_midirenderer() -> bool:
+def has_midirenderer() -> bool:
     try:
         import midirenderer  # noqa: F401
     except ImportError:  # there is no wheel for every platform
@@ -99,7 +99,7 @@ def _has_midirenderer() -> bool:
     return True
 
 
-def _check_soundfont(path: Path) -> None:
+def check_soundfont(path: Path) -> None:
     """Refuse a file that isn't a SoundFont, or one that nothing here can play."""
     try:
         with Path(path).open("rb") as file:
@@ -108,24 +108,32 @@ def _check_soundfont(path: Path) -> None:
         raise AudioError(f"SoundFont {path}: {error.strerror or error}; expected a SoundFont 2 file (.sf2)") from error
     if head[:4] != b"RIFF" or head[8:] != b"sfbk":
         raise AudioError(f"SoundFont {path}: not a SoundFont 2 file; expected one that ends in .sf2")
-    if not _has_midirenderer():
+    if not has_midirenderer():
         raise AudioError(f"SoundFont {path}: needs midirenderer; pip install midirenderer, or leave the SoundFont out")
 
 
 def _render_soundfont(sequence: NoteSequence, soundfont: Path) -> np.ndarray:
-    """Samples from midirenderer, shape (n, 2), int16, at `_RENDERED_RATE`, `TAIL_S` longer than the piece."""
+    """Samples from midirenderer, shape (n, 2), int16, at `RENDERED_RATE`, `TAIL_S` longer than the piece."""
     step_s = float(sequence.step2second(sequence.length + 1)) - sequence.seconds
     tail = int(np.ceil(TAIL_S / step_s))
     midi_bytes = midi.to_bytes(replace(sequence, length=sequence.length + tail))
     font_bytes = soundfont.read_bytes()
-    samples = _call_midirenderer(font_bytes, midi_bytes, soundfont)
+    return render_unclipped(font_bytes, midi_bytes, soundfont)[0]
+
+
+def render_unclipped(font_bytes: bytes, midi_bytes: bytes, soundfont: Path) -> tuple[np.ndarray, float]:
+    """Samples (n, 2), int16, at `RENDERED_RATE`, and the factor that they were made quieter by, so as not to clip."""
+    samples, quieter = _call_midirenderer(font_bytes, midi_bytes, soundfont), 1.0
     # Its 16 bits clip when many loud notes coincide. The volume controller, 100 when unset, makes room: the gain is
     # as its square.
     for volume in (50, 25, 12, 6):
         if max(int(samples.max(initial=0)), -int(samples.min(initial=0))) < 32767:
             break
-        samples = _call_midirenderer(font_bytes, _with_volume(midi_bytes, volume), soundfont)
-    return samples
+        samples, quieter = (
+            _call_midirenderer(font_bytes, _with_volume(midi_bytes, volume), soundfont),
+            (volume / 100) ** 2,
+        )
+    return samples, quieter
 
 
 def _call_midirenderer(font_bytes: bytes, midi_bytes: bytes, soundfont: Path) -> np.ndarray:
@@ -157,12 +165,12 @@ def _with_volume(midi_bytes: bytes, volume: int) -> bytes:
 
 
 def _resample(samples: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Samples (n, 2) int16 at `_RENDERED_RATE` as float32 at `sample_rate`, by a Kaiser-windowed sinc.
+    """Samples (n, 2) int16 at `RENDERED_RATE` as float32 at `sample_rate`, by a Kaiser-windowed sinc.
 
     At a ratio of up/down, outputs repeat their positions between the inputs every `up` samples, so that one matrix
     of filters turns each stretch of `down` inputs, with its surroundings, into `up` outputs.
     """
-    ratio = Fraction(sample_rate, _RENDERED_RATE)
+    ratio = Fraction(sample_rate, RENDERED_RATE)
     up, down = ratio.numerator, ratio.denominator
     if up == down:
         return samples.astype(np.float32) / 32768

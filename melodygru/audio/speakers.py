@@ -15,7 +15,7 @@ from melodygru.errors import AudioError
 from melodygru.wording import clock
 
 _POSITION_S = 0.1  # between two calls of on_position
-_STALL_S = 5.0  # without a request for samples, after which a sound device counts as gone
+STALL_S = 5.0  # without a request for samples, after which a sound device counts as gone
 
 
 def play(
@@ -62,7 +62,7 @@ def play(
         while not finished.wait(_POSITION_S):
             if taken != last_taken:
                 last_taken, last_change = taken, time.monotonic()
-            elif time.monotonic() - last_change > _STALL_S:
+            elif time.monotonic() - last_change > STALL_S:
                 raise AudioError(f"the sound device stopped after {clock(taken / sample_rate)}; is it still connected?")
             if on_position is not None:
                 on_position(max(0.0, taken / sample_rate - buffer_s))
@@ -73,7 +73,7 @@ def play(
         device.close()
 
 
-def open_device(sample_rate: int) -> Any:
+def open_device(sample_rate: int, buffer_ms: int = 200) -> Any:
     """An open miniaudio.PlaybackDevice for float32 stereo that is not the silent one."""
     hint = "the files are still written; connect or unmute a device, or play the WAV file elsewhere"
     try:
@@ -88,6 +88,7 @@ def open_device(sample_rate: int) -> Any:
                 output_format=miniaudio.SampleFormat.FLOAT32,
                 nchannels=2,
                 sample_rate=sample_rate,
+                buffersize_msec=buffer_ms,
                 backends=[backend for backend in miniaudio.Backend if backend not in silent],
                 app_name="melodygru",
             )

@@ -1,7 +1,8 @@
-"""`melodygru play`: a MIDI file through the speakers, to a MIDI port, or into a WAV file."""
+"""`melodygru play`: a MIDI file, or music without an end, through the speakers or to a MIDI port, or into a file."""
 
 from __future__ import annotations
 
+import math
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -16,10 +17,11 @@ from melodygru.cli import options, screen
 if TYPE_CHECKING:
     import numpy as np
 
+    from melodygru.audio import Live
     from melodygru.notes import NoteSequence
 
 
-@click.command(epilog="Ctrl-C stops; on a MIDI port every sounding note is silenced first.")
+@click.command(epilog="Ctrl-C, SIGTERM and SIGHUP stop; on a MIDI port every sounding note is silenced first.")
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--port", metavar="NAME", help="Send to this MIDI port, in time, instead of the speakers.")
 @click.option("--list-ports", is_flag=True, help="List the MIDI ports and exit.")
@@ -27,20 +29,48 @@ if TYPE_CHECKING:
     "--wav", type=click.Path(path_type=Path), metavar="OUT.wav", help="Write the sound to a file instead of playing it."
 )
 @click.option(
+    "--flac", type=click.Path(path_type=Path), metavar="OUT.flac", help="Likewise, compressed without loss, 16 bit."
+)
+@click.option(
     "--soundfont",
     type=click.Path(path_type=Path),
     metavar="FILE.sf2",
     help="Instruments.  [default: those that pretty_midi carries]",
 )
-def play(file: Path | None, port: str | None, list_ports: bool, wav: Path | None, soundfont: Path | None) -> None:
-    """Play a MIDI file.
+@click.option(
+    "--endless", is_flag=True, help="Compose for ever; keys steer it: +/- temperature, s style, [/] tempo, space, q."
+)
+@options.model
+@click.option("--temperature", type=click.FloatRange(0, 10), help="With --endless, to begin with.  [default: 1.0]")
+@click.option("--style", metavar="NAME", help="With --endless, to begin with.  [default: any]")
+@click.option("--qpm", type=click.FloatRange(5, 1000), help="With --endless: quarter notes per minute to begin with.")
+@click.option("--seconds", type=click.FloatRange(0, min_open=True), help="With --endless: stop after so much music.")
+@click.option("--seed", type=click.IntRange(0), help="With --endless.  [default: a new one, which is said]")
+def play(
+    file: Path | None,
+    port: str | None,
+    list_ports: bool,
+    wav: Path | None,
+    flac: Path | None,
+    soundfont: Path | None,
+    endless: bool,
+    model: Path | None,
+    temperature: float | None,
+    style: str | None,
+    qpm: float | None,
+    seconds: float | None,
+    seed: int | None,
+) -> None:
+    """Play a MIDI file, or music without an end.
 
     \b
     melodygru play generated/starter-1-1.mid
     melodygru play song.mid --wav song.wav
     melodygru play song.mid --port FLUID
+    melodygru play --endless --model checkpoints/mine.keras
     """  # fmt: skip
     from melodygru import audio, midi
+    from melodygru.cli.endless import refuse_with
 
     if list_ports:
         ports = audio.list_ports()
@@ -49,20 +79,69 @@ def play(file: Path | None, port: str | None, list_ports: bool, wav: Path | None
         if not ports:
             screen.say("no MIDI ports: start a synthesiser first")
         return
+    if endless:
+        refuse_with(True, wav=wav, flac=flac)
+        if file is not None:
+            raise click.UsageError("a FILE and --endless: expected one of the two.")
+        without_end(port, soundfont, model, temperature, style, qpm, seconds, seed)
+        return
+    refuse_with(False, model=model, temperature=temperature, style=style, qpm=qpm, seconds=seconds, seed=seed)
     if file is None:
-        raise click.UsageError("Missing argument 'FILE': a MIDI file (or --list-ports).")
+        raise click.UsageError("Missing argument 'FILE': a MIDI file (or --list-ports, or --endless).")
     with options.naming(file):
         sequence = midi.read(file).sequence
-    if wav is not None or port is None:
+    if wav is not None or flac is not None or port is None:
         screen.say(f"sound: {audio.renderer_name(soundfont)}")
         samples = audio.render(sequence, soundfont=soundfont)
         if wav is not None:
             audio.write_wav(samples, wav)
             screen.result(screen.name(wav))
-        else:
+        if flac is not None:
+            audio.write_flac(samples, flac)
+            screen.result(screen.name(flac))
+        if wav is None and flac is None:
             sound(samples, file.name)
     if port is not None:
         to_port(sequence, port, file.name)
+
+
+def without_end(
+    port: str | None,
+    soundfont: Path | None,
+    model: Path | None,
+    temperature: float | None,
+    style: str | None,
+    qpm: float | None,
+    seconds: float | None,
+    seed: int | None,
+) -> None:
+    """Compose and play until a key or a signal ends it."""
+    import secrets
+
+    import numpy as np
+
+    from melodygru import checkpoint
+    from melodygru.cli import endless
+    from melodygru.network import Network
+    from melodygru.sampling import Controls
+
+    path = checkpoint.find(model)
+    if seed is None:
+        seed = secrets.randbits(32)
+    network = Network(checkpoint.read(path))
+    controls = Controls(1.0 if temperature is None else temperature, top_p=0.9)
+    composer = endless.Composer(network, np.random.default_rng(seed), controls, style=style, qpm=qpm)
+    screen.say(f"model {screen.name(path)}, seed {seed}")
+    endless.run(composer, live(port, soundfont, endless.AHEAD_S), seconds)
+
+
+def live(port: str | None, soundfont: Path | None, ahead_s: float = math.inf) -> Live:
+    """What plays notes as they come, into the port if one is named."""
+    from melodygru import audio
+
+    if port is not None:
+        return audio.LivePort(port, ahead_s, on_change=screen.say)
+    return audio.LiveSpeakers(soundfont, ahead_s)
 
 
 def sound(samples: np.ndarray, title: str) -> None:
@@ -70,7 +149,7 @@ def sound(samples: np.ndarray, title: str) -> None:
     from melodygru import audio
 
     screen.say(f"playing {screen.name(title)}; Ctrl-C stops")
-    with _position(len(samples) / audio.SAMPLE_RATE) as on_position:
+    with position(len(samples) / audio.SAMPLE_RATE) as on_position:
         audio.play(samples, on_position=on_position)
 
 
@@ -79,12 +158,12 @@ def to_port(sequence: NoteSequence, port: str, title: str) -> None:
     from melodygru import audio
 
     screen.say(f"sending {screen.name(title)} to {port}; Ctrl-C stops")
-    with _position(sequence.seconds) as on_position:
-        audio.send(sequence, port, on_position=on_position)
+    with position(sequence.seconds) as on_position:
+        audio.send(sequence, port, on_position=on_position, on_change=screen.say)
 
 
 @contextmanager
-def _position(total_s: float) -> Iterator[Callable[[float], None] | None]:
+def position(total_s: float) -> Iterator[Callable[[float], None] | None]:
     """A line that moves with the music; none where there is no terminal to rewrite it on."""
     from melodygru import audio
 
