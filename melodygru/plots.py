@@ -989,7 +989,10 @@ def memory_figure(
         _plain(axes)
         axes.locator_params(axis="y", nbins=3)
         axes.set_ylabel(f"layer {layer}", fontsize=7.5, color=_MUTED)
-        axes.text(0.99, 0.8, f"median {middle:.2f}", transform=axes.transAxes, ha="right", fontsize=7.5, color=_INK)
+        axes.text(
+            0.99, 0.8, f"median {middle:.2f}", transform=axes.transAxes, ha="right", fontsize=7.5, color=_INK,
+            bbox={"facecolor": "white", "linewidth": 0, "pad": 1.5},
+        )  # fmt: skip
         if layer == 0:
             for at, name in shown:
                 axes.text(at, 1.02, name, transform=axes.get_xaxis_transform(), ha="center", fontsize=6.5, color=_MUTED)
@@ -1038,12 +1041,13 @@ def following_figure(half_life: np.ndarray, unit: str, following: dict[str, tupl
 
     columns, rows = min(2, len(following)), math.ceil(len(following) / 2)
     width, height = 8.6, 2.45 * rows + 0.25
+    wide = 3.55 if columns > 1 else 7.8
     figure = Figure(figsize=(width, height), facecolor="white")
     finite = half_life[np.isfinite(half_life) & (half_life > 0)]
     low, high = (float(finite.min()) / 1.2, float(finite.max()) * 1.2) if len(finite) else (0.1, 1.0)
     for at, (aspect, (scores, needed)) in enumerate(following.items()):
         left, bottom = 0.6 + 4.25 * (at % columns), height - 2.45 * (at // columns + 1) + 0.25
-        axes = figure.add_axes((left / width, bottom / height, 3.55 / width, 1.7 / height))
+        axes = figure.add_axes((left / width, bottom / height, wide / width, 1.7 / height))
         for layer in range(len(scores)):
             axes.plot(
                 np.clip(half_life[layer], low, high), scores[layer], "o", color=_COLOURS[layer % len(_COLOURS)],
@@ -1087,10 +1091,11 @@ def profiles_figure(profiles: Sequence[tuple[str, str, np.ndarray, np.ndarray, n
 
     columns, rows = min(2, len(profiles)), math.ceil(len(profiles) / 2)
     width, height = 8.6, 2.3 * rows + 0.05
+    wide = 3.55 if columns > 1 else 7.8
     figure = Figure(figsize=(width, height), facecolor="white")
     for index, (aspect, title, at, mean, deviation) in enumerate(profiles):
         left, bottom = 0.6 + 4.25 * (index % columns), height - 2.3 * (index // columns + 1) + 0.45
-        axes = figure.add_axes((left / width, bottom / height, 3.55 / width, 1.5 / height))
+        axes = figure.add_axes((left / width, bottom / height, wide / width, 1.5 / height))
         axes.set_title(title, loc="left", fontsize=9, fontweight="bold", color=_INK, pad=5)
         _plain(axes)
         if len(at) == 0:

@@ -500,7 +500,7 @@ class TestCommand:
         midi.write(toys.sequence_of([(0, 1, 0, 60, 80)]), Path("short.mid"))
         result = call("short.mid", code=1)
         assert result.stderr.splitlines()[-1] == (
-            "melodygru: 1 notes: expected 16 or more, at several onsets; give more music"
+            "melodygru: 1 note: expected 16 or more, at several onsets; give more music"
         )
 
     def test_what_is_missing(self, call):
@@ -587,7 +587,10 @@ class TestWords:
         drawn, part = command._drawn(toys.sequence_of([(0, 1, 0, 60, 80)], 9000, toys.PERFORMANCE))
         assert (drawn.length, part) == (8000, "the first 80 seconds of 90")
 
-    @pytest.mark.parametrize(("p", "text"), [(0.974, "97%"), (0.1, "10%"), (0.0271, "2.7%"), (0.00065, "0.065%")])
+    @pytest.mark.parametrize(
+        ("p", "text"),
+        [(0.974, "97%"), (0.1, "10%"), (0.0271, "2.7%"), (0.00065, "0.065%"), (1e-4, "0.01%"), (9e-5, "under 0.01%")],
+    )
     def test_shares(self, p, text):
         assert command.share(p) == text
 

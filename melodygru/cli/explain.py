@@ -250,10 +250,10 @@ def mean_gates(told: Told, unit: Unit) -> list[float]:
 
 
 def half_paid(told: Told) -> int | None:
-    """How many notes of memory make up for half of what a memory of one note costs; None: more than were tried."""
+    """How many notes of memory make up for half of what one note alone costs; None: it costs nothing, or more do."""
     forgetting = told.account.forgetting
     enough = np.flatnonzero(forgetting <= forgetting[0] / 2)
-    return int(enough[0]) + 1 if len(enough) else None
+    return int(enough[0]) + 1 if len(enough) and forgetting[0] > 0 else None
 
 
 def where(told: Told, note: int) -> str:
@@ -306,6 +306,8 @@ def came(told: Told, note: int) -> str:
 
 def share(probability: float) -> str:
     """A probability in per cent, small ones with more digits."""
+    if probability < 1e-4:
+        return "under 0.01%"
     return f"{probability:.0%}" if probability >= 0.1 else f"{100 * probability:.2g}%"
 
 

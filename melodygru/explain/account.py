@@ -11,6 +11,7 @@ from melodygru.errors import CorpusError
 from melodygru.explain.following import Following, follow
 from melodygru.explain.memory import half_lives
 from melodygru.explain.reader import Heard, Reader
+from melodygru.wording import counted
 
 LEAST_NOTES = 16
 CANDIDATES = 16  # units of each layer that are silenced, one after the other
@@ -83,7 +84,9 @@ def explain(reader: Reader, pieces: Sequence[Heard], seed: int = 0) -> Account:
     """
     notes = sum(len(heard) - 1 for heard in pieces)
     if notes < LEAST_NOTES or all(np.ptp(heard.sequence.notes["onset"]) == 0 for heard in pieces if len(heard) > 1):
-        raise CorpusError(f"{notes} notes: expected {LEAST_NOTES} or more, at several onsets; give more music")
+        raise CorpusError(
+            f"{counted(notes, 'note')}: expected {LEAST_NOTES} or more, at several onsets; give more music"
+        )
     pieces = [heard for heard in pieces if len(heard) > 1]
     in_notes, in_time = half_lives(pieces, reader.gates[0])
     units, tried_on = _units_that_matter(reader, pieces)
