@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from conftest import TRAIN, Trained, tune
 
-from melodygru import checkpoint, midi
+from melodygru import checkpoint, midi, originality
 from melodygru.notes import quantize
 
 Start = Callable[..., subprocess.Popen]
@@ -39,6 +39,8 @@ def test_train_reports_and_leaves_a_checkpoint_its_history_and_a_picture(trained
     assert report["paths"] == {"checkpoint": "tunes.keras", "history": "tunes.csv", "picture": "tunes.png"}
     for name in report["paths"].values():
         assert (trained.path.parent / name).stat().st_size > 0
+    index = originality.read(trained.path)
+    assert index is not None and len(index.files) == 11 and index.yardstick["pieces"] == 1
     assert not trained.path.with_suffix(".resume").exists()
     assert "training on" in trained.stderr and "Traceback" not in trained.stderr
     assert "grid        2 steps per beat" in trained.stderr
@@ -62,6 +64,24 @@ def test_generate_gives_the_same_bytes_for_the_same_seed(melodygru: Start, train
         with wave.open(str(tmp_path / "first" / f"{name}.wav")) as sound:
             assert sound.getnchannels() == 2 and sound.getnframes() > 0
         assert (tmp_path / "first" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_generate_says_what_of_an_output_stands_in_the_training_music(
+    melodygru: Start, trained: Trained, tmp_path: Path
+) -> None:
+    options = ("generate", "--model", trained.path, "--bars", 4, "--seed", 5, "-o", ".")
+    plain, _ = run(melodygru(*options, cwd=tmp_path))
+    (output,) = json.loads(run(melodygru(*options, "--json", cwd=tmp_path))[0])["outputs"]
+    found = output["originality"]
+    assert plain.splitlines()[1] == "  " + found["summary"] and "held-out music: " in found["summary"]
+    index = originality.read(trained.path)
+    assert index is not None
+    again = index.examine(midi.read(tmp_path / "tunes-5-1.mid").sequence)
+    assert {**again.as_dict(), "held_out": index.yardstick, "summary": found["summary"]} == found
+    # what the model learned from is found again, whole
+    midi.write(tune(50), tmp_path / "copy.mid")
+    copied, _ = run(melodygru("originality", "copy.mid", "--model", trained.path, "--json", cwd=tmp_path))
+    assert json.loads(copied)["files"][0]["share"] == 1.0
 
 
 def test_evaluate_measures_every_file_and_lists_every_note(melodygru: Start, trained: Trained, tmp_path: Path) -> None:

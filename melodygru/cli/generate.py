@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import secrets
 from collections.abc import Callable, Sequence
@@ -12,12 +13,16 @@ import click
 
 from melodygru import __version__
 from melodygru.cli import options, screen
-from melodygru.cli.play import sound, to_port
+from melodygru.cli.originality import in_short
+from melodygru.cli.play import live, position
 from melodygru.errors import AudioError, SettingError
 from melodygru.wording import clock, counted
 
 if TYPE_CHECKING:
+    from melodygru.audio import Live
     from melodygru.compose import Composition
+    from melodygru.events import Vocabulary
+    from melodygru.notes import NoteSequence
     from melodygru.sampling import Note, Plan
 
 MAX_OUTPUTS = 1000
@@ -124,11 +129,20 @@ class Metre(click.ParamType):
     help="Where the files go; none that is there is replaced.",
 )
 @click.option("--wav", is_flag=True, help="Also write the sound of each piece.")
+@click.option("--flac", is_flag=True, help="Likewise, compressed without loss.")
 @click.option("--png", is_flag=True, help="Also draw each piece as a piano roll.")
 @options.score
-@click.option("--play", "play_it", is_flag=True, help="Play each piece through the speakers.")
+@click.option(
+    "--play", "play_it", is_flag=True, help="Play each piece through the speakers, the first while it is composed."
+)
 @click.option(
     "--port", metavar="NAME", help="Play each piece to this MIDI port instead; melodygru play --list-ports names them."
+)
+@click.option(
+    "--soundfont",
+    type=click.Path(path_type=Path),
+    metavar="FILE.sf2",
+    help="Instruments of --wav, --flac and --play.  [default: those that pretty_midi carries]",
 )
 @options.as_json
 def generate(
@@ -142,10 +156,12 @@ def generate(
     seed: int | None,
     output_dir: Path,
     wav: bool,
+    flac: bool,
     png: bool,
     score_file: Path | None,
     play_it: bool,
     port: str | None,
+    soundfont: Path | None,
     as_json: bool,
     **settings: Any,
 ) -> None:
@@ -156,7 +172,7 @@ def generate(
     melodygru generate --model checkpoints/mine.keras --style jigs -n 5 --temperature 0.9
     melodygru generate --primer opening.mid --seconds 60 --seed 1
     """  # fmt: skip
-    from melodygru import checkpoint, compose, score
+    from melodygru import checkpoint, compose, originality, score
 
     if score_file is not None:
         score.check_path(score_file)
@@ -178,12 +194,20 @@ def generate(
     if primer is not None:
         heard, primer_digest = compose.read_primer(primer, vocabulary), _sha256(primer)
     lengths: dict[str, Any] = {"bars": bars, "seconds": seconds, "notes": notes}
-    with screen.ProgressLine() as line:
+    playing = _Playing(port, soundfont) if play_it or port is not None else None
+    with playing or contextlib.nullcontext(), screen.ProgressLine() as line:
         progress = _Progress(line, num_outputs)
 
         def start(plans: list[Plan]) -> None:
             _make_folder(output_dir)
             progress.start(plans)
+            if playing is not None:
+                playing.start(plans[0], vocabulary, heard)
+
+        def add(note: Note) -> None:
+            progress.add(note)
+            if playing is not None:
+                playing.add(note)
 
         pieces = compose.generate(
             loaded,
@@ -192,19 +216,125 @@ def generate(
             primer=heard,
             qpm=qpm,
             on_start=start,
-            on_note=progress.add,
+            on_note=add,
             **lengths,
             **settings,
         )
-    stamp = _stamp(model_digest, primer_digest, seed, num_outputs, {**settings, **lengths, "qpm": qpm})
-    paths = _write(pieces, output_dir, f"{path.stem}-{seed}", stamp)
-    made = [_describe(piece, file) for piece, file in zip(pieces, paths, strict=True)]
-    scores = _score_paths(score_file, num_outputs)
-    problems = _accompany(
-        pieces, paths, made, wav=wav, png=png, scores=scores, play=play_it, port=port, as_json=as_json
-    )
+        line.clear()
+        if playing is not None:
+            playing.finish(pieces[0].seconds)
+        stamp = _stamp(model_digest, primer_digest, seed, num_outputs, {**settings, **lengths, "qpm": qpm})
+        paths = _write(pieces, output_dir, f"{path.stem}-{seed}", stamp)
+        made = [_describe(piece, file) for piece, file in zip(pieces, paths, strict=True)]
+        index = originality.read(path)
+        if index is not None:
+            for piece, about in zip(pieces, made, strict=True):
+                found = index.examine(piece)
+                summary = in_short(found, index.yardstick)
+                about["originality"] = {**found.as_dict(), "held_out": index.yardstick, "summary": summary}
+        scores = _score_paths(score_file, num_outputs)
+        problems = _accompany(
+            pieces, paths, made, wav=wav, flac=flac, png=png, scores=scores, soundfont=soundfont, as_json=as_json
+        )
+        if playing is not None:
+            problems += playing.problems + playing.wait(pieces, paths)
     if as_json:
         screen.result_json({"model": str(path), "seed": seed, "outputs": made, "problems": problems})
+
+
+class _Playing:
+    """The first piece sounds while it is composed, the others after it. A context manager.
+
+    No device or port is no reason not to compose: `problems` says so, and nothing sounds.
+    """
+
+    def __init__(self, port: str | None, soundfont: Path | None) -> None:
+        self._port, self._soundfont = port, soundfont
+        self._stack = contextlib.ExitStack()
+        self._live: Live | None = None
+        self.problems: list[str] = []
+
+    def __enter__(self) -> _Playing:
+        self._live = self._open()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
+
+    def _open(self) -> Live | None:
+        try:
+            return self._stack.enter_context(live(self._port, self._soundfont))
+        except AudioError as error:
+            self._fail(error)
+            return None
+
+    def _fail(self, error: Exception) -> None:
+        self.problems.append(screen.one_line(error))
+        screen.say(f"melodygru: {self.problems[-1]}")
+
+    def start(self, plan: Plan, vocabulary: Vocabulary, primer: NoteSequence | None) -> None:
+        """Begin with what the piece begins with."""
+        import numpy as np
+
+        from melodygru.events import representable
+        from melodygru.notes import NOTE, TEMPO, NoteSequence
+
+        tempos = np.array([(0, round(60e6 / plan.qpm))], TEMPO)
+        if primer is not None and plan.qpm == primer.qpm:
+            tempos = primer.tempos
+        self._clock = NoteSequence(np.array([], NOTE), vocabulary.grid, 0, tempos)
+        if primer is not None:
+            for onset, duration, program, pitch, velocity in representable(primer, vocabulary)[0].notes.tolist():
+                self._add(onset, duration, program, pitch, velocity)
+
+    def add(self, note: Note) -> None:
+        """A note more of any piece."""
+        if note.stream == 0:
+            self._add(note.onset, note.duration, note.program, note.pitch, note.velocity)
+
+    def _add(self, onset: int, duration: int, program: int, pitch: int, velocity: int) -> None:
+        from melodygru.audio import LiveNote, Stopped
+
+        if self._live is None:
+            return
+        start_s, end_s = (float(self._clock.step2second(step)) for step in (onset, onset + duration))
+        with contextlib.suppress(Stopped):  # the device is gone, which `wait` says; the files are written all the same
+            self._live.score.add(LiveNote(start_s, end_s - start_s, program, pitch, velocity))
+
+    def finish(self, end_s: float) -> None:
+        """The first piece is composed."""
+        if self._live is not None:
+            self._live.score.finish(end_s)
+
+    def wait(self, pieces: Sequence[Composition], paths: Sequence[Path]) -> list[str]:
+        """Wait for the first piece, then play the others; what was not possible, in a line each."""
+        from melodygru.audio import LiveNote
+
+        self.problems = []
+        where = "playing" if self._port is None else f"sending to {self._port}:"
+        for index, (piece, path) in enumerate(zip(pieces, paths, strict=True)):
+            if self._live is None:
+                break
+            screen.say(f"{where} {screen.name(path.name)}; Ctrl-C stops")
+            if index > 0:
+                start_s = piece.step2second(piece.notes["onset"])
+                length_s = piece.step2second(piece.notes["onset"] + piece.notes["duration"]) - start_s
+                rows = zip(start_s.tolist(), length_s.tolist(), piece.notes.tolist(), strict=True)
+                for start, length, (_, _, program, pitch, velocity) in rows:
+                    self._live.score.add(LiveNote(start, length, program, pitch, velocity))
+                self._live.score.finish(piece.seconds)
+            try:
+                with position(piece.seconds) as on_position:
+                    self._live.wait(on_position)
+                if self._live.underruns:
+                    screen.say(f"the music had to wait {counted(self._live.underruns, 'time')}: composing was too slow")
+                self._stack.close()
+            except (AudioError, OSError) as error:
+                self._fail(error)
+                break
+            if index + 1 < len(pieces):
+                self._live = self._open()
+        return self.problems
 
 
 class _Progress:
@@ -302,8 +432,10 @@ def _describe(piece: Composition, path: Path) -> dict[str, Any]:
     return {
         "midi": str(path),
         "wav": None,
+        "flac": None,
         "png": None,
         "score": None,
+        "originality": None,
         "notes": len(piece),
         "bars": bars,
         "seconds": round(piece.seconds, 3),
@@ -319,12 +451,12 @@ def _accompany(
     *,
     wav: bool,
     png: bool,
+    flac: bool,
     scores: Sequence[Path | None],
-    play: bool,
-    port: str | None,
+    soundfont: Path | None,
     as_json: bool,
 ) -> list[str]:
-    """Sound and picture of every piece, then their playing; gives back what was not possible, in a line each."""
+    """Sound and picture of every piece; gives back what was not possible, in a line each."""
     from melodygru import audio, plots, score
 
     problems: list[str] = []
@@ -337,10 +469,13 @@ def _accompany(
         progress = line.count("writing sound and pictures")
         for index, (piece, path, sheet, about) in enumerate(zip(pieces, paths, scores, made, strict=True)):
             progress(index, len(pieces))
-            if wav:
+            if wav or flac:
                 try:
-                    piece.save(path.with_suffix(".wav"))
-                    about["wav"] = str(path.with_suffix(".wav"))
+                    samples = audio.render(piece, soundfont=soundfont)
+                    for wanted, kind, write in ((wav, "wav", audio.write_wav), (flac, "flac", audio.write_flac)):
+                        if wanted:
+                            write(samples, path.with_suffix(f".{kind}"))
+                            about[kind] = str(path.with_suffix(f".{kind}"))
                 except AudioError as error:
                     note(error)
             if png:
@@ -355,20 +490,14 @@ def _accompany(
                     note(error)
             if not as_json:
                 _print(about)
-    try:
-        for piece, path in zip(pieces, paths, strict=True):
-            if port is not None:
-                to_port(piece, port, path.name)
-            elif play:
-                sound(audio.render(piece), path.name)
-    except AudioError as error:  # what one piece lacks, a device for instance, the others lack too
-        note(error)
     return problems
 
 
 def _print(about: dict[str, Any]) -> None:
     bars = "" if about["bars"] is None else f"{counted(about['bars'], 'bar')}, "
     screen.result(f"{screen.name(about['midi'])}  {counted(about['notes'], 'note')}, {bars}{clock(about['seconds'])}")
-    for kind in ("wav", "png", "score"):
+    if about["originality"] is not None:
+        screen.result(f"  {about['originality']['summary']}")
+    for kind in ("wav", "flac", "png", "score"):
         if about[kind] is not None:
             screen.result(screen.name(about[kind]))

@@ -71,9 +71,13 @@ def _of_model(model: Path | None) -> Index:
 
 def _of_folder(folder: Path) -> Index:
     """An index of a folder, made now."""
+    return index_of(read(folder, deduplicate=True, warnings=SHOWN))
+
+
+def index_of(corpus: Corpus) -> Index:
+    """The index of a corpus, with a line that says how far it is."""
     from melodygru.originality import Index
 
-    corpus = read(folder, deduplicate=True, warnings=SHOWN)
     with screen.ProgressLine() as line:
         progress = line.count_notes("indexing notes", corpus)
 
@@ -145,6 +149,20 @@ def where(match: Match | None) -> str:
         f"{match.notes:,} notes of {line} from {match.unit} {match.at:,} on, as in {screen.name(match.file)} "
         f"from {match.unit} {match.place:,} on"
     )
+
+
+def in_short(one: Originality, yardstick: dict[str, Any] | None) -> str:
+    """What was found of a composed piece, in a line."""
+    from melodygru.originality import N_GRAM
+
+    if one.longest is None:
+        text = f"new: no {N_GRAM} notes in a row as in the training music"
+    else:
+        text = f"{one.share:.0%} as in the training music; longest: {where(one.longest)}"
+    if yardstick is None:
+        return text
+    longest, share = yardstick["longest"], yardstick["share"]
+    return f"{text} (held-out music: {share['median']:.0%} and {longest['median']:g} notes, in the median)"
 
 
 def _part(part: Part, notes: int) -> str:

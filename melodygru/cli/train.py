@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from melodygru.cli import options, screen, tensorflow
+from melodygru.cli.originality import index_of
 from melodygru.cli.reading import read
 from melodygru.errors import SettingError
 from melodygru.wording import counted
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 HELD_OUT = 0.1  # share of the pieces, when no --validation is given
 MAX_SEED = 1_000_000  # TensorFlow's seeds are 32 bits, and each is a thousandfold of this
 SHOWN = 5  # skipped validation files, or pieces that are in both folders
+YARDSTICK = 100  # held-out pieces that show what any music of the kind has in common with the training pieces
 # What `training.Settings` has, for the help: importing it would load TensorFlow.
 DEFAULTS = {
     "transpose": "5, and a corpus in one key ends in that key",
@@ -370,13 +372,15 @@ def _without(arguments: list[str], *flags: str) -> list[str]:
 
 
 def _finish(training: Any, trainer: Any, output: Path, held_out: Corpus, corpus: Corpus, as_json: bool) -> None:
-    """Judge the best checkpoint by all that is held out, draw the curves, and say where everything is."""
-    from melodygru import plots
+    """Judge the best checkpoint by all that is held out, give it an index of what it heard, and say where all is."""
+    from melodygru import originality, plots
 
     history = trainer.position.history
     best = training.load_model(output)
     with screen.ProgressLine() as line:
         found = training.evaluate(best, held_out, on_piece=line.count_notes("judging all held-out notes", held_out))
+    some = (held_out[i] for i in range(min(len(held_out), YARDSTICK)))
+    originality.attach(output, index_of(corpus).measured_by(some))
     picture = output.with_suffix(".png")
     plots.training_curves(history, picture)
     paths = {"checkpoint": str(output), "history": str(output.with_suffix(".csv")), "picture": str(picture)}
