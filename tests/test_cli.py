@@ -481,7 +481,7 @@ def test_without_a_sound_device_the_files_are_written(
     def no_device(*_: Any, **__: Any) -> None:
         raise audio.AudioError("no sound device found")
 
-    monkeypatch.setattr(audio, "play", no_device)
+    monkeypatch.setattr(audio.speakers, "open_device", no_device)
     result = call("generate", "--model", trained.path, "--bars", 1, "-n", 2, "--seed", 1, "--wav", "--play", "--json")
     document = json.loads(result.stdout)
     assert complaint(result) == "no sound device found"  # once, not for each piece

@@ -577,3 +577,115 @@ def test_an_error_while_composing_is_the_error_of_the_command(network, monkeypat
     monkeypatch.setattr(composing, "notes", broken)
     with pytest.raises(SettingError, match="out of ideas"):
         endless.run(composing, LivePort(Port()))
+
+
+class TestGenerate:
+    """`generate --play` and `--port`: what sounds is what is written."""
+
+    @pytest.fixture
+    def port(self, monkeypatch):
+        port = Losing(10**9)
+        monkeypatch.setattr(ports, "open_port", lambda name: port)
+        return port
+
+    def run(self, *arguments):
+        from click.testing import CliRunner
+
+        from melodygru.cli import main
+
+        result = CliRunner().invoke(main, ["generate", *map(str, arguments)], prog_name="melodygru")
+        assert result.exit_code == 0, result.output
+        return result
+
+    def test_the_port_gets_the_notes_of_every_piece_primer_included(self, port, tmp_path):
+        from melodygru import midi
+
+        self.run("--bars", 1, "--seed", 3, "--qpm", 900, "-o", tmp_path / "a")
+        primer = tmp_path / "a" / "starter-3-1.mid"
+        options = ["--primer", primer, "--bars", 1, "--seed", 1, "-n", 2, "-o", tmp_path / "b", "--port", "x"]
+        result = self.run(*options)
+        written = []
+        for index in (1, 2):
+            written += midi.read(tmp_path / "b" / f"starter-1-{index}.mid").sequence.notes["pitch"].tolist()
+        sent = [m.note for m in port.messages if m.type == "note_on"]
+        assert sorted(sent) == sorted(written)
+        assert "sending to x: starter-1-1.mid; Ctrl-C stops\nsending to x: starter-1-2.mid" in result.stderr
+
+    def test_it_sounds_while_the_rest_is_composed(self, port, tmp_path, monkeypatch):
+        from melodygru import sampling
+
+        composed = sampling.Sampler.step
+        seen = []
+
+        def slow(self, may_end=True):
+            if any(m.type == "note_on" for m in port.messages):
+                seen.append(len(self.rows[0]))
+            elif len(self.rows[0]) == 8:
+                until(lambda: any(m.type == "note_on" for m in port.messages))
+            return composed(self, may_end)
+
+        monkeypatch.setattr(sampling.Sampler, "step", slow)
+        self.run("--notes", 12, "--seed", 3, "--qpm", 900, "--port", "x", "-o", tmp_path)
+        assert seen  # notes were composed after the first one had sounded
+
+    def test_playing_changes_no_byte(self, port, tmp_path):
+        self.run("--bars", 1, "--seed", 3, "--qpm", 900, "-o", tmp_path / "a")
+        self.run("--bars", 1, "--seed", 3, "--qpm", 900, "-o", tmp_path / "b", "--port", "x")
+        one, two = ((tmp_path / name / "starter-3-1.mid").read_bytes() for name in "ab")
+        assert one == two
+
+    def test_flac_and_wav_hold_the_same(self, tmp_path):
+        soundfile = pytest.importorskip("soundfile")
+        self.run("--bars", 1, "--seed", 3, "--qpm", 900, "--wav", "--flac", "-o", tmp_path)
+        wav, _ = soundfile.read(tmp_path / "starter-3-1.wav", dtype="int16")
+        flac, _ = soundfile.read(tmp_path / "starter-3-1.flac", dtype="int16")
+        assert np.array_equal(wav, flac) and np.abs(wav).max() > 10_000
+
+
+class TestFlac:
+    samples = np.array([[0, 1], [-1, 0.5], [2, -2]], np.float32)  # 2 and -2 are clipped
+
+    @pytest.fixture(autouse=True)
+    def soundfile(self):
+        return pytest.importorskip("soundfile")
+
+    @pytest.mark.parametrize(("bits", "top"), [(16, 32_767), (24, 8_388_607)])
+    def test_round_trip(self, tmp_path, soundfile, bits, top):
+        audio.write_flac(self.samples, tmp_path / "a.flac", 22_050, bits=bits)
+        data, rate = soundfile.read(tmp_path / "a.flac", dtype="int32")
+        assert rate == 22_050 and soundfile.info(tmp_path / "a.flac").subtype == f"PCM_{bits}"
+        half = round(top / 2 + 0.1)
+        assert (data >> (32 - bits)).tolist() == [[0, top], [-top, half], [top, -top]]
+
+    @pytest.mark.parametrize("bits", [15, 17, 32])
+    def test_other_bits_are_refused(self, tmp_path, bits):
+        with pytest.raises(AudioError, match=f"{bits} bits a sample: expected 16 or 24"):
+            audio.write_flac(self.samples, tmp_path / "a.flac", bits=bits)
+
+    def test_another_shape_is_refused(self, tmp_path):
+        with pytest.raises(AudioError, match=r"samples of shape \(3,\)"):
+            audio.write_flac(self.samples[:, 0], tmp_path / "a.flac")
+
+    def test_without_soundfile_it_says_what_to_install(self, tmp_path, monkeypatch):
+        monkeypatch.setitem(sys.modules, "soundfile", None)
+        with pytest.raises(AudioError, match="pip install soundfile, or write a WAV file"):
+            audio.write_flac(self.samples, tmp_path / "a.flac")
+        assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["song.mid", "--endless"], "a FILE and --endless: expected one of the two."),
+        (["--endless", "--wav", "x.wav"], "--wav goes with a FILE, not with --endless."),
+        (["song.mid", "--temperature", "1"], "--temperature goes with --endless."),
+        ([], "Missing argument 'FILE': a MIDI file (or --list-ports, or --endless)."),
+    ],
+)
+def test_options_that_do_not_go_together(options, line):
+    from click.testing import CliRunner
+
+    from melodygru.cli import main
+
+    result = CliRunner().invoke(main, ["play", *options], prog_name="melodygru")
+    assert result.exit_code == 2 and line in result.stderr

@@ -23,6 +23,7 @@ from melodygru.audio.rendering import (
     renderer_name,
 )
 from melodygru.audio.speakers import play
+from melodygru.errors import AudioError
 
 __all__ = [
     "AUDIBLE_DB",
@@ -33,6 +34,7 @@ __all__ = [
     "SAMPLE_RATES",
     "SPEEDS",
     "TAIL_S",
+    "AudioError",
     "Live",
     "LiveNote",
     "LivePort",

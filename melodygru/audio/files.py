@@ -72,7 +72,7 @@ def write_flac(samples: np.ndarray, path: Path, sample_rate: int = SAMPLE_RATE, 
         try:
             with soundfile.SoundFile(stream, "w", **settings) as file:
                 for block in blocks(samples):
-                    whole = np.rint(np.clip(block, -1, 1).astype(np.float64) * greatest).astype(np.int32)
+                    whole = np.rint(np.clip(block, -1, 1) * greatest).astype(np.int32)
                     file.write(whole << spare)  # the upper bits of an integer are its sample
         except soundfile.LibsndfileError as error:
             raise AudioError(f"cannot write {path}: {error}") from error
