@@ -37,8 +37,8 @@ class GRU(keras.layers.GRU):
     """`keras.layers.GRU` with a faster loop where there is no cuDNN: same weights, values and gradients.
 
     On a GPU the stock layer runs, with cuDNN. On a CPU the stock loop multiplies the inputs inside the loop and
-    accumulates weight gradients step by step; here the input projection is one product before the loop, and the
-    weight gradients are one product after it.
+    accumulates weight gradients step by step; here the inputs are projected before the loop, and the weight gradients
+    are taken after it, by one product a gate.
     """
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
@@ -46,8 +46,14 @@ class GRU(keras.layers.GRU):
             return super().inner_loop(sequences, initial_state, mask, training)
         state = initial_state[0] if isinstance(initial_state, (list, tuple)) else initial_state
         kernel, recurrent, bias = _weights(self.cell, sequences.dtype)
-        projected = _projected(sequences, kernel, bias[0])
-        outputs = _gru_recurrence(projected, tf.cast(state, sequences.dtype), recurrent, bias[1])
+        *gates, candidate = tf.split(bias[1], 3)
+        biases = tf.split(bias[0] + tf.concat([*gates, tf.zeros_like(candidate)], 0), 3)
+        by_time = tf.transpose(sequences, [1, 0, 2])
+        projected = [
+            _projected(by_time, columns, shift) for columns, shift in zip(tf.split(kernel, 3, 1), biases, strict=True)
+        ]
+        state = tf.cast(state, sequences.dtype)
+        outputs = _gru_recurrence(*projected, state, *tf.split(recurrent, 3, 1), candidate)
         last = outputs[-1]
         return last, _by_batch(self, sequences, outputs), [last]
 
@@ -61,7 +67,8 @@ class LSTM(keras.layers.LSTM):
             return super().inner_loop(sequences, initial_state, mask, training)
         state, memory = (tf.cast(array, sequences.dtype) for array in initial_state)
         kernel, recurrent, bias = _weights(self.cell, sequences.dtype)
-        outputs, memory = _lstm_recurrence(_projected(sequences, kernel, bias), state, memory, recurrent)
+        projected = _projected(tf.transpose(sequences, [1, 0, 2]), kernel, bias)
+        outputs, memory = _lstm_recurrence(projected, state, memory, recurrent)
         last = outputs[-1]
         return last, _by_batch(self, sequences, outputs), [last, memory]
 
@@ -83,11 +90,11 @@ def _weights(cell: Any, dtype: Any) -> list[tf.Tensor]:
     return [tf.cast(tf.convert_to_tensor(w), dtype) for w in (cell.kernel, cell.recurrent_kernel, cell.bias)]
 
 
-def _projected(sequences: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
-    """The input's part of all gates, time first: (T, B, gates)."""
-    batch, steps = tf.shape(sequences)[0], tf.shape(sequences)[1]
-    by_time = tf.reshape(tf.transpose(sequences, [1, 0, 2]), [-1, sequences.shape[-1]])
-    return tf.reshape(tf.matmul(by_time, kernel) + bias, [steps, batch, kernel.shape[1]])
+def _projected(by_time: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+    """What time-major inputs add to the gates of `kernel`: (T, B, gates)."""
+    steps, batch = tf.shape(by_time)[0], tf.shape(by_time)[1]
+    flat = tf.reshape(by_time, [-1, by_time.shape[-1]])
+    return tf.reshape(tf.nn.bias_add(tf.matmul(flat, kernel), bias), [steps, batch, kernel.shape[1]])
 
 
 def _by_batch(layer: keras.layers.Layer, sequences: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
@@ -100,61 +107,80 @@ def _by_batch(layer: keras.layers.Layer, sequences: tf.Tensor, outputs: tf.Tenso
 
 
 @tf.custom_gradient
-def _gru_recurrence(projected: tf.Tensor, state: tf.Tensor, recurrent: tf.Tensor, bias: tf.Tensor):
-    """The GRU's recurrent part over time-major projected inputs, gates in the order z, r, candidate.
+def _gru_recurrence(z_in, r_in, candidate_in, state, to_z, to_r, to_candidate, bias):
+    """The GRU's recurrent part over time-major projected inputs, a tensor for each gate.
 
-    projected: (T, B, 3H), state: (B, H), recurrent: (H, 3H), bias: (3H,). Returns (T, B, H).
+    z_in, r_in, candidate_in: (T, B, H), what the inputs add to each gate, biases included; state: (B, H); to_z, to_r,
+    to_candidate: (H, H), the recurrent kernel's columns of each gate; bias: (H,), of the candidate's recurrent part.
+    Returns (T, B, H).
+
+    Nothing is sliced but first axes, which costs no copy, and a step's element-wise work stays in the cache: both are
+    why each gate has its own tensors, and why the gradient is not taken over the whole window at once.
     """
-    steps = tf.shape(projected)[0]
-    dtype = projected.dtype
-    units = recurrent.shape[0]
+    steps = tf.shape(z_in)[0]
+    like_state = {"dtype": z_in.dtype, "size": steps, "element_shape": [None, to_z.shape[0]]}
 
-    def forward(t, h, states, gates):
-        inner = tf.matmul(h, recurrent) + bias
-        x = projected[t]
-        zr = tf.sigmoid(x[:, : 2 * units] + inner[:, : 2 * units])
-        z, r = zr[:, :units], zr[:, units:]
-        inner_h = inner[:, 2 * units :]
-        candidate = tf.tanh(x[:, 2 * units :] + r * inner_h)
+    def forward(t, h, states, saved):
+        z = tf.sigmoid(z_in[t] + tf.matmul(h, to_z))
+        r = tf.sigmoid(r_in[t] + tf.matmul(h, to_r))
+        inner = tf.nn.bias_add(tf.matmul(h, to_candidate), bias)
+        candidate = tf.tanh(candidate_in[t] + r * inner)
         h = candidate + z * (h - candidate)
-        gates = gates.write(t, tf.concat([zr, candidate, inner_h], 1))
-        return t + 1, h, states.write(t, h), gates
+        saved = [array.write(t, value) for array, value in zip(saved, (z, r, candidate, inner), strict=True)]
+        return t + 1, h, states.write(t, h), saved
 
-    arrays = [tf.TensorArray(dtype, steps, element_shape=[None, k * units]) for k in (1, 4)]
-    _, _, states, gates = tf.while_loop(
-        lambda t, *_: t < steps, forward, (tf.constant(0), state, *arrays), maximum_iterations=steps
+    saved = [tf.TensorArray(**like_state) for _ in range(4)]
+    _, _, states, saved = tf.while_loop(
+        lambda t, *_: t < steps,
+        forward,
+        (tf.constant(0), state, tf.TensorArray(**like_state), saved),
+        maximum_iterations=steps,
     )
-    states, gates = states.stack(), gates.stack()
+    states = states.stack()
+    saved = [array.stack() for array in saved]  # arrays that a gradient reads cannot be exported
 
     def gradient(d_states):
-        previous = tf.concat([state[None], states[:-1]], 0)
-        # All that does not depend on the gradient's own recursion is one fused step over the whole window.
-        z, r, candidate, inner_h = tf.split(gates, 4, 2)
-        to_candidate = (1 - z) * (1 - candidate * candidate)
-        to_z = (previous - candidate) * z * (1 - z)
-        to_r = inner_h * r * (1 - r)
-        transposed = tf.transpose(recurrent)
+        def backward(k, d_h, d_gates):
+            t = steps - 1 - k
+            z, r, candidate, inner = (values[t] for values in saved)
+            before = tf.cond(t > 0, lambda: states[t - 1], lambda: state)
+            d_h += d_states[t]
+            d_kept = d_h * z
+            d_candidate = tf.raw_ops.TanhGrad(y=candidate, dy=d_h - d_kept)
+            d_z = tf.raw_ops.SigmoidGrad(y=z, dy=d_h * (before - candidate))
+            d_r = tf.raw_ops.SigmoidGrad(y=r, dy=d_candidate * inner)
+            d_inner = d_candidate * r
+            d_values = (d_z, d_r, d_candidate, d_inner)
+            d_gates = [array.write(t, value) for array, value in zip(d_gates, d_values, strict=True)]
+            products = [
+                tf.matmul(d, kernel, transpose_b=True)
+                for d, kernel in ((d_z, to_z), (d_r, to_r), (d_inner, to_candidate))
+            ]
+            return k + 1, tf.add_n([d_kept, *products]), d_gates
 
-        def backward(i, d_h, out):
-            t = steps - 1 - i
-            d_h = d_h + d_states[t]
-            d_candidate = d_h * to_candidate[t]
-            d_zr = tf.concat([d_h * to_z[t], d_candidate * to_r[t]], 1)
-            d_inner = tf.concat([d_zr, d_candidate * r[t]], 1)
-            out = out.write(t, tf.concat([d_zr, d_candidate], 1))
-            return i + 1, d_h * z[t] + tf.matmul(d_inner, transposed), out
-
-        out = tf.TensorArray(dtype, steps, element_shape=[None, 3 * units])
-        _, d_state, d_projected = tf.while_loop(
-            lambda i, *_: i < steps, backward, (tf.constant(0), tf.zeros_like(state), out), maximum_iterations=steps
+        d_gates = [tf.TensorArray(**like_state) for _ in range(4)]
+        _, d_state, d_gates = tf.while_loop(
+            lambda k, *_: k < steps,
+            backward,
+            (tf.constant(0), tf.zeros_like(state), d_gates),
+            maximum_iterations=steps,
         )
-        d_projected = d_projected.stack()
-        d_inner = tf.concat([d_projected[..., : 2 * units], d_projected[..., 2 * units :] * r], 2)
-        d_inner = tf.reshape(d_inner, [-1, 3 * units])
-        d_recurrent = tf.matmul(tf.reshape(previous, [-1, units]), d_inner, transpose_a=True)
-        return d_projected, d_state, d_recurrent, tf.reduce_sum(d_inner, 0)
+        d_z, d_r, d_candidate, d_inner = (array.stack() for array in d_gates)
+
+        def d_kernel(d):
+            """Of the products of each step with the state before it; of the first, with the state given."""
+            later = tf.matmul(_rows(states[:-1]), _rows(d[1:]), transpose_a=True)
+            return later + tf.matmul(state, d[0], transpose_a=True)
+
+        d_kernels = [d_kernel(d) for d in (d_z, d_r, d_inner)]
+        return d_z, d_r, d_candidate, d_state, *d_kernels, tf.reduce_sum(_rows(d_inner), 0)
 
     return states, gradient
+
+
+def _rows(values: tf.Tensor) -> tf.Tensor:
+    """(T, B, n) as (T * B, n)."""
+    return tf.reshape(values, [-1, values.shape[-1]])
 
 
 @tf.custom_gradient
@@ -237,18 +263,32 @@ class Bag(keras.layers.Layer):
         self.built = True
 
     def call(self, ids: tf.Tensor) -> tf.Tensor:
-        heard = ids > 0
         lead = tf.shape(ids)[:-1]
-        where = tf.where(tf.reshape(heard, [-1, ids.shape[-1]]))  # (heard ids, 2)
-        rows = tf.reduce_prod(lead)
-        # One row more, which is dropped: the gradient of a sum of no ids at all is memory that nobody has set.
-        total = tf.sparse.segment_sum(
-            tf.cast(tf.convert_to_tensor(self.table), self.compute_dtype),
-            tf.concat([tf.boolean_mask(ids, heard), tf.zeros([1], ids.dtype)], 0),
-            tf.concat([where[:, 0], tf.cast(rows, tf.int64)[None]], 0),
-            num_segments=rows + 1,
-        )
-        return tf.reshape(total[:-1], tf.concat([lead, [self.width]], 0))
+        table = tf.cast(tf.convert_to_tensor(self.table), self.compute_dtype)
+        total = _sum_of_rows(table, tf.reshape(ids, [-1, ids.shape[-1]]))
+        return tf.reshape(total, tf.concat([lead, [self.width]], 0))
+
+
+@tf.custom_gradient
+def _sum_of_rows(table: tf.Tensor, ids: tf.Tensor):
+    """Sums of a table's rows: (rows, width) and ids (N, k) give (N, width); id 0 adds nothing."""
+    heard = ids > 0
+    wanted = tf.boolean_mask(ids, heard)
+    into = tf.cast(tf.where(heard)[:, 0], tf.int32)
+
+    def gradient(d_total):
+        # Sorted by row, the gradient is such a sum as well: twice as fast as scattering.
+        order = tf.argsort(wanted)
+        rows = tf.shape(table)[0]
+        return _segment_sum(d_total, tf.gather(into, order), tf.gather(wanted, order), rows), None
+
+    return _segment_sum(table, wanted, into, tf.shape(ids)[0]), gradient
+
+
+def _segment_sum(data: tf.Tensor, rows: tf.Tensor, segments: tf.Tensor, n_segments: tf.Tensor) -> tf.Tensor:
+    """`tf.sparse.segment_sum`; one segment more, which is dropped, as the sum of no rows at all is unset memory."""
+    rows, segments = tf.concat([rows, [0]], 0), tf.concat([segments, n_segments[None]], 0)
+    return tf.sparse.segment_sum(data, rows, segments, num_segments=n_segments + 1)[:-1]
 
 
 @keras.saving.register_keras_serializable("melodygru")
@@ -257,8 +297,8 @@ class Head(keras.layers.Layer):
 
     A `deep` head has a second hidden layer, whose output is added to the first's.
 
-    Inputs: features (B, T, width) and ids (B, T, k) into a table of what was chosen before; `rows` 1 means nothing
-    was. Output: (B, T, classes).
+    Inputs: features, a list of (B, T, width) that are never joined, and ids (B, T, k) into a table of what was chosen
+    before; `rows` 1 means nothing was. Output: (B, T, classes).
     """
 
     def __init__(
@@ -291,10 +331,14 @@ class Head(keras.layers.Layer):
             self.second.build((None, None, self.hidden.units))
         self.built = True
 
-    def call(self, features: tf.Tensor, ids: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
-        hidden = self.hidden(features)
+    def call(self, features: list[tf.Tensor], ids: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
+        hidden = self.hidden
+        kernel, bias = (tf.cast(tf.convert_to_tensor(w), self.compute_dtype) for w in (hidden.kernel, hidden.bias))
+        kernels = tf.split(kernel, [values.shape[-1] for values in features])
+        parts = [tf.tensordot(values, part, 1) for values, part in zip(features, kernels, strict=True)]
         if self.bag is not None:
-            hidden += self.bag(ids)
+            parts.append(self.bag(ids))
+        hidden = tf.nn.bias_add(tf.add_n(parts), bias)
         hidden = self.dropout(tf.nn.relu(hidden), training=training)
         if self.second is not None:
             hidden += self.dropout(tf.nn.relu(self.second(hidden)), training=training)
@@ -393,19 +437,24 @@ class EventModel(keras.Model):
         chosen = self._chosen(inputs)
         logits = {}
         for field in self.vocabulary.fields:
-            features = tf.concat([h, x if field == "shift" else at_onset], -1)
-            blocks = self._head_blocks[field]
-            ids = [
-                tf.where(chosen[n] >= 0, first + chosen[n], 0)[..., None] for n, first in blocks.items() if n in chosen
-            ]
-            if field == "pitch":
-                ids.extend(self._relative_ids(inputs, blocks, inputs["voice"][..., 0:1]))
-            if field == "duration":
-                ids.extend(self._relative_ids(inputs, blocks, inputs["fields"][..., PITCH : PITCH + 1] + 1))
+            features = [h, x if field == "shift" else at_onset]
+            ids = self._head_ids(field, inputs, chosen)
             head = getattr(self, f"head_{field}")
-            logits[field] = head(features, tf.concat(ids, -1) if ids else None, training=training)
+            logits[field] = head(features, ids, training=training)
         logits["pitch"] = self._both_views(logits["pitch"], chosen["voice_1"])
-        return self._only_possible(logits, inputs), end_state
+        for field, impossible in self._impossible(inputs).items():
+            logits[field] = tf.where(impossible, IMPOSSIBLE, logits[field])
+        return logits, end_state
+
+    def _head_ids(self, field: str, inputs: dict[str, tf.Tensor], chosen: dict[str, tf.Tensor]) -> tf.Tensor | None:
+        """Ids of what a field's head is told beside its features, (B, T, k); None if that is nothing."""
+        blocks = self._head_blocks[field]
+        ids = [tf.where(chosen[n] >= 0, first + chosen[n], 0)[..., None] for n, first in blocks.items() if n in chosen]
+        if field == "pitch":
+            ids.extend(self._relative_ids(inputs, blocks, inputs["voice"][..., 0:1]))
+        if field == "duration":
+            ids.extend(self._relative_ids(inputs, blocks, inputs["fields"][..., PITCH : PITCH + 1] + 1))
+        return tf.concat(ids, -1) if ids else None
 
     def _relative_ids(
         self, inputs: dict[str, tf.Tensor], blocks: dict[str, int], seen_from: tf.Tensor
@@ -438,23 +487,19 @@ class EventModel(keras.Model):
         chosen["motion"] = tf.where((voice[..., 0] > 0) & (chosen["pitch"] >= 0), motion, -1)
         return chosen
 
-    def _only_possible(self, logits: dict[str, tf.Tensor], inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """The logits with what cannot follow made impossible."""
+    def _impossible(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """What cannot follow, by field, of a shape that fits (B, T, classes)."""
         limits = tf.cast(inputs["limits"], tf.int32)
         stacks, floor, may_end = limits[..., 0:1], limits[..., 1:2], limits[..., 2:3]
         shift = tf.range(self.vocabulary.size("shift"))
         program = tf.range(self.vocabulary.size("program"))
         bits = tf.bitwise.right_shift(tf.cast(inputs["taken"], tf.int32)[..., None], tf.range(8)) & 1
         taken = tf.reshape(bits, tf.concat([tf.shape(limits)[:2], [128]], 0))
-        impossible = {
+        return {
             "shift": (shift == 0) & (stacks == 0),
             "program": tf.where(program == END, may_end == 0, program < floor),
             "pitch": taken > 0,
             "duration": tf.range(self.vocabulary.size("duration")) == 0,  # a note lasts a step or more
-        }
-        return {
-            field: tf.where(impossible[field], IMPOSSIBLE, values) if field in impossible else values
-            for field, values in logits.items()
         }
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
