@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -100,6 +101,46 @@ def test_a_peer_runs_with_our_threads_and_without_our_packages(tmp_path, monkeyp
     monkeypatch.setattr("parts.row.PEERS", tmp_path)
     found = Setting(peers=Path(sys.executable), threads=2).run_peer("peer.py", "base", 64)
     assert found == [["base", "64"], "2", None]
+
+
+def test_the_products_of_a_step_are_counted_by_hand():
+    from parts.training import products_of_step
+    from toys import VOCABULARIES
+
+    from melodygru.checkpoint import Architecture
+
+    sizes = Architecture(layers=2, units=5, embedding=4, head=3)
+    vocabulary = VOCABULARIES["one"]
+    products = products_of_step(sizes, vocabulary, batch=2, window=7)
+    # For each of the 14 notes: two layers of three gates, from 4 and from 5 inputs, each with a state of 5; four heads
+    # of a hidden layer over 5 + 4 features, two of them with a second one; and the logits.
+    logits = sum(vocabulary.n_outputs(field) for field in vocabulary.fields)
+    forward = 14 * (15 * (4 + 5) + 15 * (5 + 5) + 4 * 3 * 9 + 2 * 3 * 3 + 3 * logits)
+    assert vocabulary.fields == ("shift", "program", "pitch", "duration")
+    assert sum(m * k * n * times for m, k, n, times in products) == 3 * forward
+
+
+def test_the_peer_is_given_what_the_heads_are_told_and_what_cannot_follow():
+    from parts.steps import Step
+    from parts.training import peer_inputs
+    from toys import VOCABULARIES, new_model, piece
+
+    vocabulary = VOCABULARIES["many"]
+    model = new_model(vocabulary)
+    pieces = [piece(vocabulary, seed) for seed in range(3)]
+    corpus = SimpleNamespace(pieces=pieces, styles=[None] * 3, vocabulary=vocabulary, architecture=model.architecture)
+    arrays = peer_inputs(Step(corpus, model), corpus)
+    about = json.loads(str(arrays["about"]))
+    places = arrays["target_pitch"].shape
+    assert list(about["heads"]) == ["shift", "program", "pitch", "duration", "velocity"]
+    assert {arrays[f"target_{field}"].shape for field in about["heads"]} == {places}
+    for field, head in about["heads"].items():
+        told = arrays.get(f"ids_{field}")
+        assert (told is None) == (head["rows"] == 0) == (field == "shift")
+        if told is not None:
+            assert 0 <= told.min() and told.max() < head["rows"]
+    assert arrays["impossible_duration"].shape == (*places, 207)
+    assert arrays["impossible_duration"][..., 0].all() and not arrays["impossible_duration"][..., 1:].any()
 
 
 def test_medians_are_of_runs_in_turns():

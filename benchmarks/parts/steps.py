@@ -1,0 +1,65 @@
+"""Training steps, timed: what the parts `training` and `tokens` share."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from melodygru.checkpoint import Architecture
+from melodygru.events import PITCH, Vocabulary
+from melodygru.notes import NoteSequence
+from melodygru.training import Settings, Trainer, stack
+
+BATCH, WINDOW = 64, 128
+STARTER = Path(__file__).parents[2] / "data" / "starter"
+RATE, DECAY = 1e-3, 0.9
+
+
+class Corpus:
+    """A folder read for training: its pieces, vocabulary and the sizes that a preset has for it."""
+
+    def __init__(self, folder: Path, preset: str = "base") -> None:
+        from melodygru.corpus import intake
+
+        # One process reads: others would load TensorFlow first.
+        read = intake(folder, workers=1)
+        self.pieces: Sequence[NoteSequence] = read
+        self.styles = [piece.style for piece in read.pieces]
+        self.vocabulary = Vocabulary.fit(zip(self.pieces, self.styles, strict=True), read.grid)
+        n_notes = sum(piece.n_notes for piece in read.pieces)
+        self.architecture = Architecture.preset(preset).for_corpus(n_notes)
+
+    def step(self, make: Callable) -> Step:
+        """A step of a new model; `make` is `training.new_model` or takes the same arguments."""
+        return Step(self, make(self.vocabulary, self.architecture, 1, self.pieces))
+
+
+class Step:
+    """An update of a model by the trainer, over and over with the first window of a corpus' longest pieces."""
+
+    def __init__(self, corpus: Corpus, model) -> None:
+        self.model = model
+        settings = Settings(epochs=1, batch=BATCH, window=WINDOW, seed=1)
+        with tempfile.TemporaryDirectory() as folder:
+            output = Path(folder) / "unused.keras"
+            self.trainer = Trainer(model, (corpus.pieces, corpus.styles), [corpus.pieces[0]], settings, output)
+        longest = np.argsort(-self.trainer.pieces.lengths, kind="stable")[:BATCH]
+        self.inputs = stack([self.trainer.pieces.encode(int(index), 0).window(0, WINDOW) for index in longest])
+        self.notes = int((self.inputs["fields"][..., PITCH] >= 0).sum())
+        self.state = model.initial_state(len(longest))
+        self.step = 0
+
+    def seconds(self, repeats: int = 1) -> float:
+        """Mean time of an update; the first traces and is for warming up."""
+        started = time.perf_counter()
+        for _ in range(repeats):
+            scalars = (tf.constant(self.step), tf.constant(RATE), tf.constant(DECAY))
+            nats, _ = self.trainer._step(self.inputs, self.state, *scalars)
+            float(nats)  # waits for the end
+            self.step += 1
+        return (time.perf_counter() - started) / repeats
