@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
@@ -156,3 +157,61 @@ def test_medians_are_of_runs_in_turns():
 
     assert in_turns({name: timed(name) for name in times}, repeats=3) == {"ours": 2.0, "theirs": 4.0}
     assert order == ["ours", "theirs"] * 3
+
+
+# -- the parts sampling and start
+
+
+@pytest.fixture(scope="module")
+def untrained():
+    from parts import sampling
+
+    from melodygru.checkpoint import Architecture
+
+    sizes = Architecture(layers=2, units=12, embedding=8, head=6)
+    return sampling.untrained(sizes, sampling.STARTER / "airs")
+
+
+def test_the_products_of_a_note_are_all_weights_but_embeddings_and_biases(untrained):
+    from parts.sampling import matrices_of
+
+    multiplied = sum(matrix.size for matrix in matrices_of(untrained))
+    looked_up = sum(weight.size for name, weight in untrained.weights.items() if name.endswith("bag"))
+    biases = sum(weight.size for name, weight in untrained.weights.items() if name.endswith("bias"))
+    assert multiplied + looked_up + biases == untrained.n_parameters
+
+
+def test_an_untrained_model_composes_without_end_at_the_corpus_frequencies(untrained):
+    from itertools import islice
+
+    from parts.sampling import composing
+
+    from melodygru.network import Network
+
+    assert {note.stream for note in islice(composing(Network(untrained), 3), 30)} == {0, 1, 2}
+    shifts = np.exp(untrained.weights["head/shift/output/bias"])
+    assert shifts.sum() == pytest.approx(1, abs=1e-4)
+    assert shifts.max() > 0.2  # a few note values are most of the music
+
+
+def test_sampling_is_measured_without_its_peers_too(untrained, monkeypatch, capsys):
+    from parts import sampling
+
+    for name, value in {"REPEATS": 1, "TIMED": 16, "UNTIMED": 1, "NOTES": 20, "PREDICTED": 1, "STREAMS": 3}.items():
+        monkeypatch.setattr(sampling, name, value)
+    monkeypatch.setattr(sampling, "untrained", lambda architecture: untrained)
+    rows = sampling.measure(Setting())
+    assert [(row.goal, row.at_most) for row in rows] == [(0.6, False), (100, False), (0.5, False), (1.1, True)]
+    for row in rows:
+        assert row.ratio == pytest.approx(row.ours / row.theirs)
+    assert "no peers' environment" in capsys.readouterr().err
+
+
+def test_a_cold_start_is_measured_against_tensorflows_import(monkeypatch):
+    from parts import start
+
+    ran = []
+    monkeypatch.setattr(start, "cold", lambda arguments: ran.append(arguments[:3]) or (0.5 if "-m" in arguments else 2))
+    (row,) = start.measure(Setting())
+    assert (row.ours, row.theirs, row.ratio, row.reached) == (0.5, 2, 0.25, True)
+    assert ran[:2] == [["-m", "melodygru", "generate"], ["-c", "import tensorflow"]]
