@@ -73,7 +73,7 @@ def generate(
     rhythm_temperature: float | None = None,
     pitch_temperature: float | None = None,
     top_k: int = 0,
-    top_p: float = 0.9,
+    top_p: float = 0.95,
     min_p: float = 0.0,
     bars: int | None = None,
     seconds: float | None = None,

@@ -13,6 +13,7 @@ import click
 
 from melodygru import __version__
 from melodygru.cli import options, screen
+from melodygru.cli.originality import in_short
 from melodygru.cli.play import live, position
 from melodygru.errors import AudioError, SettingError
 from melodygru.wording import clock, counted
@@ -74,7 +75,7 @@ class Metre(click.ParamType):
 @click.option(
     "--top-p",
     type=click.FloatRange(0, 1, min_open=True),
-    default=0.9,
+    default=0.95,
     show_default=True,
     help="Choose among the most probable values that reach p together; 1: among all.",
 )
@@ -171,7 +172,7 @@ def generate(
     melodygru generate --model checkpoints/mine.keras --style jigs -n 5 --temperature 0.9
     melodygru generate --primer opening.mid --seconds 60 --seed 1
     """  # fmt: skip
-    from melodygru import checkpoint, compose, score
+    from melodygru import checkpoint, compose, originality, score
 
     if score_file is not None:
         score.check_path(score_file)
@@ -225,6 +226,12 @@ def generate(
         stamp = _stamp(model_digest, primer_digest, seed, num_outputs, {**settings, **lengths, "qpm": qpm})
         paths = _write(pieces, output_dir, f"{path.stem}-{seed}", stamp)
         made = [_describe(piece, file) for piece, file in zip(pieces, paths, strict=True)]
+        index = originality.read(path)
+        if index is not None:
+            for piece, about in zip(pieces, made, strict=True):
+                found = index.examine(piece)
+                summary = in_short(found, index.yardstick)
+                about["originality"] = {**found.as_dict(), "held_out": index.yardstick, "summary": summary}
         scores = _score_paths(score_file, num_outputs)
         problems = _accompany(
             pieces, paths, made, wav=wav, flac=flac, png=png, scores=scores, soundfont=soundfont, as_json=as_json
@@ -428,6 +435,7 @@ def _describe(piece: Composition, path: Path) -> dict[str, Any]:
         "flac": None,
         "png": None,
         "score": None,
+        "originality": None,
         "notes": len(piece),
         "bars": bars,
         "seconds": round(piece.seconds, 3),
@@ -488,6 +496,8 @@ def _accompany(
 def _print(about: dict[str, Any]) -> None:
     bars = "" if about["bars"] is None else f"{counted(about['bars'], 'bar')}, "
     screen.result(f"{screen.name(about['midi'])}  {counted(about['notes'], 'note')}, {bars}{clock(about['seconds'])}")
+    if about["originality"] is not None:
+        screen.result(f"  {about['originality']['summary']}")
     for kind in ("wav", "flac", "png", "score"):
         if about[kind] is not None:
             screen.result(screen.name(about[kind]))
