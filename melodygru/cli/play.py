@@ -129,7 +129,7 @@ def without_end(
     if seed is None:
         seed = secrets.randbits(32)
     network = Network(checkpoint.read(path))
-    controls = Controls(1.0 if temperature is None else temperature, top_p=0.9)
+    controls = Controls(1.0 if temperature is None else temperature, top_p=0.95)
     composer = endless.Composer(network, np.random.default_rng(seed), controls, style=style, qpm=qpm)
     screen.say(f"model {screen.name(path)}, seed {seed}")
     endless.run(composer, live(port, soundfont, endless.AHEAD_S), seconds)
