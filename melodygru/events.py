@@ -98,6 +98,7 @@ N_ECHOES = 6  # lags at which the model is told what stood there, at most
 ECHO_BEATS = 64  # the longest lag
 ECHO_BARS = 16  # the longest lag that is counted in bars
 ECHO_GAIN = 0.03  # share of the notes that a lag must explain beyond the lags before it, and beyond any odd lag
+BARS_GAIN = 0.02  # the same for a lag in bars, which repeats are more likely to keep
 ECHO_NOTES = 10_000  # of the corpus that lags are chosen by, about
 N_INTERVALS = 127  # -63..63 semitones, wider ones count as these
 N_HEARD = 24  # notes that the pitch classes heard last are counted over
@@ -143,7 +144,12 @@ class TimeClasses:
 
     def encode(self, steps: np.ndarray) -> np.ndarray:
         """Class of each number of steps in 0..maximum."""
-        return np.searchsorted(self.low, steps, side="right") - 1
+        return self._classes[steps]
+
+    @cached_property
+    def _classes(self) -> np.ndarray:
+        """Class of each number of steps: looking it up is faster than searching."""
+        return np.repeat(np.arange(self.size), self.width)
 
     def decode(self, classes: np.ndarray, places: np.ndarray) -> np.ndarray:
         """Steps of `classes` at `places`, in [0, 1), of their width."""
@@ -155,9 +161,17 @@ TIMES = TimeClasses()
 
 def span_class(steps: np.ndarray) -> np.ndarray:
     """Coarse class in [0, N_SPANS) of a length of time in the context: exact below 16, then four an octave."""
-    steps = np.asarray(steps)
+    return _SPANS[np.minimum(steps, len(_SPANS) - 1)]
+
+
+def _spans() -> np.ndarray:
+    """`span_class` of each number of steps, up to the first of the last class."""
+    steps = np.arange(16 * 2 ** math.ceil((N_SPANS - 16) / 4))
     coarse = 16 + np.floor(4 * np.log2(np.maximum(steps, 16) / 16)).astype(np.int64)
     return np.where(steps < 16, steps, np.minimum(coarse, N_SPANS - 1))
+
+
+_SPANS = _spans()
 
 
 def interval_class(semitones: np.ndarray) -> np.ndarray:
@@ -171,7 +185,7 @@ def motion_class(pitch: np.ndarray, last: np.ndarray | int) -> np.ndarray:
     return np.where(np.asarray(last) > 0, interval_class(pitch - (last - 1)) + 1, 0)
 
 
-_SPAN_TABLE = [int(c) for c in span_class(np.arange(2048))]
+_SPAN_TABLE = _SPANS.tolist()
 
 
 def _span(steps: int) -> int:
@@ -616,21 +630,21 @@ class _Repeats:
         repeated = np.concatenate(self._repeated, 1)
         n = len(self._lags)
         steps = _most_telling(repeated[:n], repeated[:n])
-        bars = _most_telling(repeated[n:], repeated[:n]) if self._several else []
+        bars = _most_telling(repeated[n:], repeated[:n], BARS_GAIN) if self._several else []
         return tuple(self._lags[sorted(steps)].tolist()), tuple(self._bars[sorted(bars)].tolist())
 
 
-def _most_telling(repeated: np.ndarray, any_lag: np.ndarray) -> list[int]:
+def _most_telling(repeated: np.ndarray, any_lag: np.ndarray, least: float = ECHO_GAIN) -> list[int]:
     """At most N_ECHOES rows of `repeated`, shape (lags, notes), each true beyond those before it and beyond chance.
 
-    Chance is what one in ten of `any_lag` reaches.
+    Beyond by a share `least` of the notes; chance is what one in ten of `any_lag` reaches.
     """
     chosen: list[int] = []
     open_notes = np.ones(repeated.shape[1], bool)
     while len(chosen) < N_ECHOES:
         gain = (repeated & open_notes).mean(1) - np.quantile((any_lag & open_notes).mean(1), 0.9)
         best = int(gain.argmax())
-        if gain[best] < ECHO_GAIN:
+        if gain[best] < least:
             break
         chosen.append(best)
         open_notes &= ~repeated[best]
@@ -824,15 +838,20 @@ def encode(
     # Sounding notes: the most recent `slots` in front, and what their programs can't strike again.
     all_program = np.append(program, END)
     taken = np.zeros((n + 1, N_PITCHES), bool)
+    sounding = (blocks["sounding"] + (place * N_PITCHES + pitch) * 2).astype(np.int32)
+    remaining, age = (blocks[name] + place * N_SPANS for name in ("remaining", "age"))
     for event, rank, note in _active_pairs(end, at):
-        keep = rank < vocabulary.slots
-        e, j, columns = event[keep], note[keep], N_PLACES_IN_TIME + 3 * rank[keep]
-        held = end[j] > at[e]
-        context[e, columns] = blocks["sounding"] + (place[j] * N_PITCHES + pitch[j]) * 2 + held
-        context[e, columns + 1] = blocks["remaining"] + place[j] * N_SPANS + span_class(end[j] - at[e])
-        context[e, columns + 2] = blocks["age"] + place[j] * N_SPANS + span_class(at[e] - onset[j])
-        same = (end[note] > at[event]) & (all_program[event] == program[note])
-        taken[event[same], pitch[note[same]]] = True
+        now = at[event]
+        left = end[note] - now
+        same = np.flatnonzero((left > 0) & (all_program[event] == program[note]))
+        taken.reshape(-1)[event[same] * N_PITCHES + pitch[note[same]]] = True
+        keep = np.flatnonzero(rank < vocabulary.slots)
+        e, j, left = event[keep], note[keep], left[keep]
+        flat = context.reshape(-1)  # a view
+        cell = e * vocabulary.n_context + N_PLACES_IN_TIME + 3 * rank[keep]
+        flat[cell] = sounding[j] + (left > 0)
+        flat[cell + 1] = remaining[j] + span_class(left)
+        flat[cell + 2] = age[j] + span_class(now[keep] - onset[j])
 
     # Recall.
     before = np.zeros((n + 1, vocabulary.n_before), np.int32)
@@ -953,12 +972,12 @@ def _active_pairs(end: np.ndarray, at: np.ndarray) -> Iterator[tuple[np.ndarray,
     last = np.searchsorted(at, end, side="right")  # one past the last event at which a note is active
     for start in range(0, len(at), BLOCK):
         stop = start + BLOCK
-        active = np.flatnonzero((first < stop) & (last > start))
+        active = np.flatnonzero((first < stop) & (last > start))[::-1]  # the most recent one first
         begin = np.maximum(first[active], start)
         spans = np.minimum(last[active], stop) - begin
         note = np.repeat(active, spans)
         event = np.arange(len(note)) + np.repeat(begin - np.cumsum(spans) + spans, spans)
-        order = np.lexsort((-note, event))
+        order = np.argsort((event - start).astype(np.uint16), kind="stable")  # 16 bits: by radix
         event, note = event[order], note[order]
         counts = np.bincount(event - start, minlength=1)
         yield event, np.arange(len(event)) - np.repeat(np.cumsum(counts) - counts, counts), note
@@ -1003,10 +1022,23 @@ def _last_occurrence(codes: np.ndarray, order: int) -> np.ndarray:
         hashes = np.zeros(n - order + 1, np.uint64)
         for i in range(order):
             hashes = hashes * np.uint64(_MIX) + codes[i : n - order + 1 + i]
-    ranked = np.argsort(hashes, kind="stable")
-    same = hashes[ranked][1:] == hashes[ranked][:-1]
+    ranked = _ranked(hashes)
+    ordered = hashes[ranked]
+    same = ordered[1:] == ordered[:-1]
     found[ranked[1:][same] + order] = ranked[:-1][same] + order
     return found
+
+
+def _ranked(hashes: np.ndarray) -> np.ndarray:
+    """An order that puts equal hashes together, each group in the order of its places."""
+    # Sorting numbers is several times faster than a stable order of them: their low bits give way to the place.
+    places = np.uint64((1 << len(hashes).bit_length()) - 1)
+    sorted_hashes = np.sort((hashes & ~places) | np.arange(len(hashes), dtype=np.uint64))
+    ranked = (sorted_hashes & places).astype(np.int64)
+    ordered, high = hashes[ranked], sorted_hashes & ~places
+    if np.any((high[1:] == high[:-1]) & (ordered[1:] != ordered[:-1])):  # rare: they differ in those bits alone
+        return np.argsort(hashes, kind="stable")
+    return ranked
 
 
 _PLACES_AT_ONSET = (N_PROGRAMS + 1) * (N_PITCHES + 1)  # a program class, and a number of notes
@@ -1040,9 +1072,9 @@ def _voice(program: np.ndarray, pitch: np.ndarray, span: np.ndarray) -> np.ndarr
 def _heard(pitch: np.ndarray, pitched: np.ndarray) -> np.ndarray:
     """For each event how the pitch classes stand among the notes before it (see `Events.heard`). Shape (n + 1, 24)."""
     n = len(pitch)
-    count = np.zeros((n + 1, 12), np.int64)
+    count = np.zeros((n + 1, 12), np.int32)
     count[np.arange(1, n + 1), pitch % 12] = pitched
-    count = np.cumsum(count, 0)
+    np.cumsum(count, 0, out=count)
     lately = count.copy()
     lately[N_HEARD:] -= count[: max(0, n + 1 - N_HEARD)]
     return np.concatenate([_often(lately), _in_key(count)], 1)

@@ -368,3 +368,9 @@ def test_a_vocabulary_survives_json():
 def test_no_note_no_vocabulary():
     with pytest.raises(NoteError, match="no note in the corpus"):
         Vocabulary.fit([], GRID)
+
+
+def test_equal_hashes_stand_together_even_where_others_differ_in_their_lowest_bits_alone():
+    hashes = np.array([9 << 40, (9 << 40) + 1, 9 << 40, 3, (9 << 40) + 1], np.uint64)  # places take the low three bits
+    assert events._ranked(hashes).tolist() == [3, 0, 2, 1, 4]
+    assert events._ranked(hashes[[0, 2, 3]]).tolist() == [2, 0, 1]
