@@ -155,6 +155,11 @@ class TestLivePort:
         assert port.short() == ["p0 0", "+0 60", "-0 60", "c0 123"]
         assert time.perf_counter() - started < 5
 
+    def test_a_rest_longer_than_what_is_composed_ahead_ends(self):
+        port, player = self.play([note(0.0), note(0.4, pitch=62), note(0.8, pitch=64)], 0.9, ahead_s=0.1)
+        assert port.short()[-3:] == ["+0 64", "-0 64", "c0 123"]
+        assert player.underruns == 0
+
     def test_twice_the_speed_takes_half_the_time(self):
         port = Port()
         player = LivePort(port)

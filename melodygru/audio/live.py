@@ -77,7 +77,7 @@ class Score:
         self._changed = threading.Condition()
 
     def add(self, note: LiveNote) -> None:
-        """Add a note; wait while it is more than `ahead_s` ahead of what is played.
+        """Add a note, then wait while it is more than `ahead_s` ahead of what is played.
 
         Raises
         ------
@@ -85,13 +85,14 @@ class Score:
             The playing was stopped.
         """
         with self._changed:
-            while not self._stopped and note.onset_s > self.played_s + self.ahead_s:
-                self._changed.wait(_POLL_S)
             if self._stopped:
                 raise Stopped
+            # First in, then waiting: who plays gets through a rest longer than `ahead_s` only if it knows its end.
             self._notes.append(note)
             self.frontier_s = max(self.frontier_s, note.onset_s)
             self._changed.notify_all()
+            while not self._stopped and note.onset_s > self.played_s + self.ahead_s:
+                self._changed.wait(_POLL_S)
 
     def finish(self, end_s: float) -> None:
         """Nothing more is added; the music lasts until `end_s`."""
