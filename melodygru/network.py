@@ -19,6 +19,9 @@ from melodygru.checkpoint import DEEP, Checkpoint
 from melodygru.events import VOICE, motion_class
 from melodygru.notes import N_PITCHES
 
+N_HEARD = 24  # columns of `Events.heard`
+HEARD_LEVELS = 4  # and the most values that one of them has
+
 
 class Network:
     """The weights of a checkpoint, arranged for stepping.
@@ -52,11 +55,31 @@ class Network:
         self.chosen = {field: weights[f"head/{field}/bag"].copy() for field in fields[1:]}
         for table in self.chosen.values():
             table[0] = 0.0
-        chosen = {*fields, *VOICE, "motion"}
-        self.blocks = {
-            field: {name: first for name, first in self.vocabulary.head_blocks(field).items() if name in chosen}
-            for field in fields
-        }
+        self.told = {field: self._told(field) for field in fields[1:]}
+        self.seen = {field: self._seen(field) for field in ("pitch", "duration")}
+        pitches = np.arange(N_PITCHES)[:, None]
+        self.motion = motion_class(pitches, np.arange(N_PITCHES + 1))  # of each pitch and last pitch
+
+    def _told(self, field: str) -> tuple[list[str], np.ndarray, np.ndarray]:
+        """What a head is told of the choices before it: names, and of each its first id and the least that has one."""
+        blocks = self.vocabulary.head_blocks(field)
+        classes = set(self.vocabulary.fields)
+        names = [name for name in blocks if name in classes or name in VOICE or name == "motion"]
+        first = np.array([blocks[name] for name in names])
+        least = np.array([name not in classes for name in names], np.int64)  # of VOICE and "motion" 0 is none
+        return names, first[:, None], least[:, None]
+
+    def _seen(self, field: str) -> np.ndarray:
+        """`Vocabulary.relative_ids` as a table: of each pitch that is seen from, and each id of `Step.arrive`."""
+        origins, n = np.arange(N_PITCHES + 1), N_PITCHES * 2
+        sounding = np.repeat(self.vocabulary.blocks["sounding"] + np.arange(n)[None], len(origins), 0)
+        tables = [
+            self.vocabulary.relative_ids(field, sounding, np.full((len(origins), N_HEARD), level), origins)
+            for level in range(HEARD_LEVELS)
+        ]
+        heard = np.stack([table[:, n:] for table in tables], 2).reshape(len(origins), -1)
+        nothing = np.zeros((len(origins), 1), np.int64)
+        return np.concatenate([nothing, tables[0][:, :n], heard], 1)
 
     def load_body(self, weights: dict[str, np.ndarray]) -> None:
         """Arrange the weights of what stands between embeddings and heads."""
@@ -73,7 +96,7 @@ class Network:
 
     def bag(self, ids: np.ndarray) -> np.ndarray:
         """Sums of embeddings, (streams, embedding), of ids (streams, k)."""
-        return self.table[ids].sum(1)
+        return np.add.reduce(self.table.take(ids, 0), 1)
 
     def step(self, previous: np.ndarray, before: np.ndarray, context: np.ndarray, state: list[Any]) -> Step:
         """Hear an event.
@@ -106,12 +129,20 @@ def gru_step(
 ) -> list[np.ndarray]:
     """A GRU layer's state, [(streams, units)], after inputs `x`; gates in the order z, r, candidate."""
     (last,), units = state, len(recurrent)
-    gates = x @ kernel + bias[0]
-    inner = last @ recurrent + bias[1]
-    zr = _sigmoid(gates[:, : 2 * units] + inner[:, : 2 * units])
-    z, r = zr[:, :units], zr[:, units:]
-    candidate = np.tanh(gates[:, 2 * units :] + r * inner[:, 2 * units :])
-    return [candidate + z * (last - candidate)]
+    gates = x @ kernel
+    gates += bias[0]
+    inner = last @ recurrent
+    inner += bias[1]
+    zr, candidate = gates[:, : 2 * units], inner[:, 2 * units :]
+    zr += inner[:, : 2 * units]
+    _sigmoid(zr)
+    candidate *= zr[:, units:]
+    candidate += gates[:, 2 * units :]
+    np.tanh(candidate, candidate)
+    h = last - candidate
+    h *= zr[:, :units]
+    h += candidate
+    return [h]
 
 
 def lstm_step(
@@ -127,8 +158,12 @@ def lstm_step(
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
-    """By way of tanh, which never overflows."""
-    return np.tanh(0.5 * x) * 0.5 + 0.5
+    """In place, by way of tanh, which never overflows."""
+    x *= 0.5
+    np.tanh(x, x)
+    x *= 0.5
+    x += 0.5
+    return x
 
 
 class Step:
@@ -138,12 +173,9 @@ class Step:
         self.state = state
         self._network = network
         self._before = before
-        width = network.architecture.head
-        hidden = h @ network.from_state + network.bias
-        self._hidden = {
-            field: hidden[:, i * width : (i + 1) * width] for i, field in enumerate(network.vocabulary.fields)
-        }
-        self._hidden["shift"] = self._hidden["shift"] + x @ network.from_input
+        self._hidden = h @ network.from_state
+        self._hidden += network.bias
+        self._hidden[:, : network.architecture.head] += x @ network.from_input
 
     def arrive(self, context: np.ndarray, heard: np.ndarray) -> None:
         """Tell the context at the new onset.
@@ -154,11 +186,10 @@ class Step:
         heard : array, shape (streams, 24): see `Events.heard`
         """
         network = self._network
-        self._sounding, self._heard = context[:, network.vocabulary.sounding_columns], heard
-        width = network.architecture.head
-        added = (self._before + network.bag(context)) @ network.from_context
-        for i, field in enumerate(network.vocabulary.fields[1:]):
-            self._hidden[field] = self._hidden[field] + added[:, i * width : (i + 1) * width]
+        sounding = context[:, network.vocabulary.sounding_columns] - network.vocabulary.blocks["sounding"]
+        sounding = np.where(sounding < 0, 0, 1 + sounding % (2 * N_PITCHES))
+        self._seen = np.concatenate([sounding, heard + _HEARD], 1)  # columns of `Network.seen`
+        self._hidden[:, network.architecture.head :] += (self._before + network.bag(context)) @ network.from_context
 
     def logits(self, field: str, chosen: dict[str, np.ndarray] | None = None) -> np.ndarray:
         """Logits of a field, shape (streams, classes), before what cannot follow is left out.
@@ -169,36 +200,40 @@ class Step:
             the program is chosen (`Context.voice`; 0 is none)
         """
         network = self._network
-        hidden = self._hidden[field]
-        if chosen is not None and network.blocks[field]:
-            table = network.chosen[field]
-            hidden = hidden.copy()
-            ids = []
-            for name, first in network.blocks[field].items():
-                if name in network.vocabulary.fields:
-                    ids.append((first + chosen[name])[:, None])
-                else:
-                    known = chosen[name] if name in VOICE else motion_class(chosen["pitch"], chosen["voice_1"])
-                    ids.append(np.where(known > 0, first + known, 0)[:, None])
-            if field in ("pitch", "duration"):
+        width = network.architecture.head
+        index = network.vocabulary.fields.index(field)
+        hidden = self._hidden[:, index * width : (index + 1) * width]
+        if chosen is not None and field in network.told:
+            names, first, least = network.told[field]
+            if field == "duration":
+                chosen = {**chosen, "motion": network.motion[chosen["pitch"], chosen["voice_1"]]}
+            known = np.array([chosen[name] for name in names])
+            ids = np.where(known < least, 0, known + first).T
+            if field in network.seen:
                 seen_from = chosen["voice_1"] if field == "pitch" else chosen["pitch"] + 1
-                ids.append(network.vocabulary.relative_ids(field, self._sounding, self._heard, seen_from))
-            hidden += table[np.concatenate(ids, 1)].sum(1)
+                ids = np.concatenate([ids, network.seen[field][seen_from[:, None], self._seen]], 1)
+            hidden = hidden + np.add.reduce(network.chosen[field].take(ids, 0), 1)
         hidden = np.maximum(hidden, 0.0)
         if field in network.second:
             kernel, bias = network.second[field]
-            hidden = hidden + np.maximum(hidden @ kernel + bias, 0.0)
+            hidden += np.maximum(hidden @ kernel + bias, 0.0)
         kernel, bias = network.outputs[field]
-        logits = hidden @ kernel + bias
+        logits = hidden @ kernel
+        logits += bias
         if field == "pitch" and chosen is not None:
             return _both_views(logits, chosen["voice_1"])
         return logits
 
 
+_HEARD = 1 + 2 * N_PITCHES + HEARD_LEVELS * np.arange(N_HEARD)  # first column of `Network.seen` of each of `heard`
+# Where the intervals from a last pitch (plus 1) to each pitch stand among the pitch head's outputs.
+_VIEW = 2 * N_PITCHES - np.arange(N_PITCHES + 1)[:, None] + np.arange(N_PITCHES)
+_VIEW[0] = 0  # none
+
+
 def _both_views(logits: np.ndarray, last: np.ndarray) -> np.ndarray:
     """Pitch logits from those of pitches and those of intervals from the program's `last` pitch (plus 1; 0 is none)."""
-    pitches = logits[:, :N_PITCHES].copy()
-    for stream in np.flatnonzero(last):
-        first = N_PITCHES + N_PITCHES - int(last[stream])
-        pitches[stream] += logits[stream, first : first + N_PITCHES]
-    return pitches
+    seen = np.take_along_axis(logits, _VIEW[last], 1)
+    seen *= (last > 0)[:, None]
+    seen += logits[:, :N_PITCHES]
+    return seen
