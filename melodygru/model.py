@@ -140,6 +140,8 @@ def _gru_recurrence(z_in, r_in, candidate_in, state, to_z, to_r, to_candidate, b
     saved = [array.stack() for array in saved]  # arrays that a gradient reads cannot be exported
 
     def gradient(d_states):
+        transposed = [tf.transpose(kernel) for kernel in (to_z, to_r, to_candidate)]
+
         def backward(k, d_h, d_gates):
             t = steps - 1 - k
             z, r, candidate, inner = (values[t] for values in saved)
@@ -152,10 +154,7 @@ def _gru_recurrence(z_in, r_in, candidate_in, state, to_z, to_r, to_candidate, b
             d_inner = d_candidate * r
             d_values = (d_z, d_r, d_candidate, d_inner)
             d_gates = [array.write(t, value) for array, value in zip(d_gates, d_values, strict=True)]
-            products = [
-                tf.matmul(d, kernel, transpose_b=True)
-                for d, kernel in ((d_z, to_z), (d_r, to_r), (d_inner, to_candidate))
-            ]
+            products = map(tf.matmul, (d_z, d_r, d_inner), transposed)
             return k + 1, tf.add_n([d_kept, *products]), d_gates
 
         d_gates = [tf.TensorArray(**like_state) for _ in range(4)]
@@ -431,8 +430,10 @@ class EventModel(keras.Model):
         """Logits of each field, (B, T, classes) float32, given the fields before it in `inputs`, and the end state."""
         before = self.bag(tf.cast(inputs["before"], tf.int32))
         context = self.bag(tf.cast(inputs["context"], tf.int32))
-        x = self.bag(tf.cast(inputs["previous"], tf.int32)) + before + context[:, :-1]
-        at_onset = before + context[:, 1:]
+        # tf.slice, as the gradient of [:, 1:] takes several times as long.
+        earlier, context = (tf.slice(context, [0, first, 0], tf.shape(before)) for first in (0, 1))
+        x = self.bag(tf.cast(inputs["previous"], tf.int32)) + before + earlier
+        at_onset = before + context
         h, end_state = self._body(self.drop_input(x, training=training), state, training)
         chosen = self._chosen(inputs)
         logits = {}
@@ -472,7 +473,7 @@ class EventModel(keras.Model):
 
     def _both_views(self, logits: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
         """Pitch logits from those of pitches and those of intervals from the program's `last` pitch (plus 1, or -1)."""
-        absolute, relative = logits[..., :N_PITCHES], logits[..., N_PITCHES:]
+        absolute, relative = tf.split(logits, [N_PITCHES, 2 * N_PITCHES - 1], -1)
         place = tf.range(N_PITCHES) - (last[..., None] - 1) + N_PITCHES - 1
         relative = tf.gather(relative, tf.clip_by_value(place, 0, 2 * N_PITCHES - 2), batch_dims=2)
         return absolute + tf.where(last[..., None] > 0, relative, 0.0)
