@@ -430,7 +430,7 @@ def composer(network, **settings):
 class TestComposer:
     def test_piece_follows_piece_in_time(self, network):
         notes = composer(network).notes()
-        first = [next(notes) for _ in range(400)]
+        first = [next(notes) for _ in range(150)]
         onsets = [each.onset_s for each in first]
         assert onsets == sorted(onsets) and onsets[0] >= 0
         assert all(each.duration_s > 0 for each in first)
@@ -605,9 +605,9 @@ class TestGenerate:
     def test_the_port_gets_the_notes_of_every_piece_primer_included(self, port, tmp_path):
         from melodygru import midi
 
-        self.run("--bars", 1, "--seed", 3, "--qpm", 900, "-o", tmp_path / "a")
+        self.run("--notes", 8, "--seed", 3, "--qpm", 900, "-o", tmp_path / "a")
         primer = tmp_path / "a" / "starter-3-1.mid"
-        options = ["--primer", primer, "--bars", 1, "--seed", 1, "-n", 2, "-o", tmp_path / "b", "--port", "x"]
+        options = ["--primer", primer, "--notes", 8, "--seed", 1, "-n", 2, "-o", tmp_path / "b", "--port", "x"]
         result = self.run(*options)
         written = []
         for index in (1, 2):
@@ -634,14 +634,14 @@ class TestGenerate:
         assert seen  # notes were composed after the first one had sounded
 
     def test_playing_changes_no_byte(self, port, tmp_path):
-        self.run("--bars", 1, "--seed", 3, "--qpm", 900, "-o", tmp_path / "a")
-        self.run("--bars", 1, "--seed", 3, "--qpm", 900, "-o", tmp_path / "b", "--port", "x")
+        self.run("--notes", 8, "--seed", 3, "--qpm", 900, "-o", tmp_path / "a")
+        self.run("--notes", 8, "--seed", 3, "--qpm", 900, "-o", tmp_path / "b", "--port", "x")
         one, two = ((tmp_path / name / "starter-3-1.mid").read_bytes() for name in "ab")
         assert one == two
 
     def test_flac_and_wav_hold_the_same(self, tmp_path):
         soundfile = pytest.importorskip("soundfile")
-        self.run("--bars", 1, "--seed", 3, "--qpm", 900, "--wav", "--flac", "-o", tmp_path)
+        self.run("--notes", 8, "--seed", 3, "--qpm", 900, "--wav", "--flac", "-o", tmp_path)
         wav, _ = soundfile.read(tmp_path / "starter-3-1.wav", dtype="int16")
         flac, _ = soundfile.read(tmp_path / "starter-3-1.flac", dtype="int16")
         assert np.array_equal(wav, flac) and np.abs(wav).max() > 10_000

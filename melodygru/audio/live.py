@@ -257,6 +257,10 @@ class LivePort(Live):
         self._zero = 0.0  # perf_counter at second 0 of the score, at the speed of now
 
     def _open(self) -> None:
+        import mido
+
+        mido.Message("note_on")  # now, for the first message would be late by the time that this takes
+
         if self._named:
             self._port = ports.Reconnecting(self._port, self._on_change)
         # A thread that composes keeps the interpreter for as long as this when a message is due.

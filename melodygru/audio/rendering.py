@@ -92,6 +92,7 @@ def render(sequence: NoteSequence, *, soundfont: Path | None = None, sample_rate
 
 
 def has_midirenderer() -> bool:
+    """Whether midirenderer is installed."""
     try:
         import midirenderer  # noqa: F401
     except ImportError:  # there is no wheel for every platform

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -64,7 +64,7 @@ class Composer:
         draws = tuple(self._rng.random(2).tolist())
         return Plan.of(self._network.vocabulary, style=style, qpm=self._qpm, draws=draws)  # type: ignore[arg-type]
 
-    def _piece(self, start_s: float) -> Iterator[LiveNote]:
+    def _piece(self, start_s: float) -> Generator[LiveNote, None, float]:
         """A piece that begins at `start_s`; returns when the next one begins."""
         import numpy as np
 
