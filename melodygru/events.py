@@ -50,7 +50,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -191,6 +191,18 @@ _SPAN_TABLE = _SPANS.tolist()
 def _span(steps: int) -> int:
     """`span_class` of one number of steps, from a table."""
     return _SPAN_TABLE[steps] if steps < len(_SPAN_TABLE) else N_SPANS - 1
+
+
+_LOWS = TIMES.low.tolist()
+
+
+def _time(steps: int) -> int:
+    """`TimeClasses.encode` of one number of steps."""
+    return bisect_right(_LOWS, steps) - 1
+
+
+# `motion_class` of each interval, from a table; the negative ones are counted from its end.
+_MOTION = motion_class(np.append(np.arange(N_PITCHES), np.arange(-N_PITCHES, 0)), 1).tolist()
 
 
 @dataclass(frozen=True)
@@ -1131,8 +1143,9 @@ class Context:
         self._active: list[tuple[int, int, int, int]] = []  # (program class, pitch, onset, end), oldest first
         self._voices: dict[int, tuple[int, ...]] = {}
         self._ranges: dict[int, tuple[int, int]] = {}
-        self._class_counts = np.zeros(12, np.int64)
-        self._classes: deque[int] = deque(maxlen=N_HEARD)  # pitch classes of the last notes; 12 for drums
+        self._class_counts = [0] * 12  # in all notes
+        self._lately = [0] * 14  # in the last notes; 12 is drums, 13 no note yet
+        self._classes = deque([13] * N_HEARD)  # of the last notes
         self._last: tuple[int, int, int] | None = None  # program class, pitch, onset of the last note
         self._events: list[tuple[int, int, int, int, int]] = []  # shift, place, pitch, duration (steps), motion class
         self._place_keys: list[int] = []
@@ -1274,15 +1287,34 @@ class Context:
 
     def heard(self) -> list[int]:
         """How the twelve pitch classes stand among the notes so far (see `Events.heard`)."""
-        lately = np.array([self._classes.count(pitch_class) for pitch_class in range(12)])
-        key = _in_key(self._class_counts).tolist() if self.vocabulary.key else [0] * 12
-        return [*_often(lately).tolist(), *key]
+        often = [(count > 0) + (count >= OFTEN) for count in self._lately[:12]]
+        if not self.vocabulary.key:
+            return often + [0] * 12
+        total = sum(self._class_counts)
+        return often + [
+            1 + sum(count * share >= total for share in KEY_SHARES) if count else 0 for count in self._class_counts
+        ]
+
+    def previous(self, velocity: int) -> list[int]:
+        """Ids of the last note, of a velocity class, as the model hears it (see `Vocabulary.previous_ids`)."""
+        shift, place, pitch, duration, motion = self._events[-1]
+        blocks = self.vocabulary.blocks
+        return [
+            blocks["shift"] + _time(shift),
+            blocks["note"] + place * N_PITCHES + pitch,
+            blocks["duration"] + place * TIMES.size + _time(duration),
+            blocks["velocity"] + velocity if self.vocabulary.models_velocity else 0,
+            blocks["motion"] + place * N_INTERVALS + motion - 1 if motion else 0,
+        ]
 
     def add(self, program_class: int, pitch: int, duration: int) -> None:
         """Add a note at the onset."""
         at = self.onset
         drums = self.vocabulary.program_of_class(program_class) == DRUMS
-        self._classes.append(12 if drums else pitch % 12)
+        heard, forgotten = 12 if drums else pitch % 12, self._classes.popleft()
+        self._classes.append(heard)
+        self._lately[heard] += 1
+        self._lately[forgotten] -= 1
         self._class_counts[pitch % 12] += not drums
         self._active.append((program_class, pitch, at, at + duration))
         last = self.voice(program_class)
@@ -1298,11 +1330,10 @@ class Context:
         self._last = (program_class, pitch, at)
         code = program_class * N_PITCHES + pitch
         if self.vocabulary.grid.is_metrical:
-            shift_class, duration_class = TIMES.encode(np.array([self._shift, duration])).tolist()
-            code = (code * TIMES.size + shift_class) * TIMES.size + duration_class
+            code = (code * TIMES.size + _time(self._shift)) * TIMES.size + _time(duration)
         code = ((code + 1) * _MIX) & _MASK
         self._codes.append(code ^ (code >> 29))
-        motion = int(motion_class(np.array(pitch), last[0]))
+        motion = _MOTION[pitch - (last[0] - 1)] if last[0] else 0
         self._events.append((self._shift, self._place[program_class], pitch, duration, motion))
         for level, order in enumerate(self.vocabulary.recall):
             if len(self._codes) < order:

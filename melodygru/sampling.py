@@ -18,7 +18,6 @@ from melodygru.events import (
     END,
     PITCH,
     PROGRAM,
-    SHIFT,
     TIMES,
     VELOCITY,
     VELOCITY_WIDTH,
@@ -112,11 +111,20 @@ def keep_top_k(logits: np.ndarray, k: int) -> np.ndarray:
 
 
 def keep_top_p(logits: np.ndarray, p: float) -> np.ndarray:
-    """Logits with all but the most probable classes that together reach `p` at -inf; at least one is kept."""
-    order = np.argsort(-logits, axis=1, kind="stable")
-    ranked = np.take_along_axis(softmax(logits), order, 1)
-    before = np.cumsum(ranked, 1) - ranked  # probability of all that is more probable
-    kept = np.full_like(logits, -np.inf)
+    """Logits with all but the most probable classes that together reach `p` at -inf; at least one is kept.
+
+    The lower class wins a tie.
+    """
+    probability = softmax(logits)
+    ranked = np.sort(probability, 1)[:, ::-1]  # many times faster than to sort the classes themselves
+    before = np.cumsum(ranked, 1)
+    before -= ranked  # probability of all that is more probable
+    n = np.count_nonzero(before < p, 1)
+    kept = probability >= ranked[np.arange(len(n)), n - 1][:, None]
+    if np.count_nonzero(kept) == n.sum():
+        return np.where(kept, logits, -np.inf)
+    order = np.argsort(-probability, axis=1, kind="stable")
+    kept = np.full(logits.shape, -np.inf, logits.dtype)
     np.put_along_axis(kept, order, np.where(before < p, np.take_along_axis(logits, order, 1), -np.inf), 1)
     return kept
 
@@ -128,9 +136,14 @@ def keep_min_p(logits: np.ndarray, p: float) -> np.ndarray:
 
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Probabilities along the last axis, float64."""
-    logits = np.asarray(logits, np.float64)
-    weights = np.exp(logits - logits.max(-1, keepdims=True))
-    return weights / weights.sum(-1, keepdims=True)
+    weights = np.exp(below_best(logits))
+    weights /= np.add.reduce(weights, -1, keepdims=True)
+    return weights
+
+
+def below_best(logits: np.ndarray) -> np.ndarray:
+    """Logits minus the greatest along the last axis, float64."""
+    return np.subtract(logits, np.maximum.reduce(logits, -1, keepdims=True), dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -318,11 +331,12 @@ class Sampler:
         self._top = int(np.flatnonzero(self._programs)[-1])
         self.n_heard = 0
         self._earliest = 0  # step at which the composed part may begin
-        self._draws = [np.empty(0)] * n
-        self._previous = np.repeat(
-            self.vocabulary.previous_ids(np.full((1, 5), -1, np.int32), np.zeros(1, np.int64)), n, 0
-        )
-        self._context = np.array([context.start() for context in self.contexts], np.int32)
+        self._draws: Iterator[np.ndarray] = iter(())  # the numbers of each event to come, (streams, 7)
+        start = self.vocabulary.previous_ids(np.full((1, 5), -1, np.int32), np.zeros(1, np.int64))
+        self._previous = start.tolist() * n
+        self._context = [context.start() for context in self.contexts]
+        self._shifts, self._durations = (np.arange(self.vocabulary.size(field)) for field in RHYTHM)
+        self._classes = np.arange(self.vocabulary.size("program"))
         self._state = network.initial_state(n)
         if primer is not None:
             self._hear(primer)
@@ -344,24 +358,23 @@ class Sampler:
 
     def _step(self) -> Step:
         """What the model expects next."""
-        before = np.array([context.before() for context in self.contexts], np.int32)
-        return self.network.step(self._previous, before.reshape(len(self.rngs), -1), self._context, self._state)
+        before = np.array([context.before() for context in self.contexts], np.int32).reshape(len(self.rngs), -1)
+        previous, context = np.array(self._previous, np.int32), np.array(self._context, np.int32)
+        return self.network.step(previous, before, context, self._state)
 
     def _keep(self, stream: int, row: tuple[int, int, int, int, int], context: list[int]) -> None:
         """Add an event to a stream; `context` is its row at the event's onset."""
-        last = self.contexts[stream].voice(row[PROGRAM])[0]
         self.contexts[stream].add(row[PROGRAM], row[PITCH], row[DURATION])
         self.rows[stream].append(row)
-        classes = np.array(row, np.int32)
-        classes[[SHIFT, DURATION]] = TIMES.encode(np.array([row[SHIFT], row[DURATION]]))
-        self._previous[stream] = self.vocabulary.previous_ids(classes, last)
+        self._previous[stream] = self.contexts[stream].previous(row[VELOCITY])
         self._context[stream] = context
 
-    def _uniform(self, stream: int) -> np.ndarray:
-        """The seven numbers of a stream's next event."""
-        if len(self._draws[stream]) == 0:
-            self._draws[stream] = self.rngs[stream].random((64, 7))
-        numbers, self._draws[stream] = self._draws[stream][0], self._draws[stream][1:]
+    def _uniform(self) -> np.ndarray:
+        """The seven numbers of each stream's next event, shape (streams, 7)."""
+        numbers = next(self._draws, None)
+        if numbers is None:
+            self._draws = iter(np.stack([rng.random((64, 7)) for rng in self.rngs], 1))
+            numbers = next(self._draws)
         return numbers
 
     def _choose(
@@ -383,12 +396,10 @@ class Sampler:
         narrowed = logits if wanted is None else np.where(wanted, logits, -np.inf)
         for change in self.filters[field]:
             narrowed = change(narrowed)
-        cumulative = np.cumsum(softmax(narrowed), 1)
-        chosen = (cumulative <= (u * cumulative[:, -1])[:, None]).sum(1)
-        rows = np.arange(len(chosen))
-        logits = np.asarray(logits, np.float64)
-        top = logits.max(1)
-        log_p = logits[rows, chosen] - top - np.log(np.exp(logits - top[:, None]).sum(1))
+        cumulative = np.cumsum(np.exp(below_best(narrowed)), 1)
+        chosen = np.count_nonzero(cumulative <= (u * cumulative[:, -1])[:, None], 1)
+        below = below_best(logits)
+        log_p = below[np.arange(len(chosen)), chosen] - np.log(np.add.reduce(np.exp(below), 1))
         self.log_p += np.where(live, log_p, 0.0)
         return chosen
 
@@ -405,47 +416,54 @@ class Sampler:
         """
         v, n = self.vocabulary, len(self.rngs)
         live = ~np.array(self.done)
-        u = np.array([self._uniform(stream) for stream in range(n)])
+        u = self._uniform()
         step = self._step()
         self._state = step.state
 
-        possible = np.ones((n, v.size("shift")), bool)
-        possible[:, 0] = [context.stacks() for context in self.contexts]
-        least = np.array([max(0, self._earliest - context.onset) for context in self.contexts])
-        wanted = TIMES.low + TIMES.width > least[:, None]
-        wanted[:, 0] &= [context.stacks(self._top) for context in self.contexts]
+        contexts = self.contexts
+        stacks = [context.stacks() for context in contexts]
+        stacks_wanted = [context.stacks(self._top) for context in contexts]
+        least = np.array([max(0, self._earliest - context.onset) for context in contexts])
+        possible = wanted = None
+        if not all(stacks):
+            possible = np.array(stacks)[:, None] | (self._shifts > 0)
+        if least.any() or not all(stacks_wanted):
+            wanted = TIMES.low + TIMES.width > least[:, None]
+            wanted[:, 0] &= stacks_wanted
         shift = self._choose("shift", step.logits("shift"), u[:, 0], live, possible, wanted)
         self.log_p -= np.where(live, TIMES.log_width[shift], 0.0)
         shift_steps = np.maximum(TIMES.decode(shift, u[:, 1]), least).tolist()
         rows = []
-        for stream, context in enumerate(self.contexts):
-            if live[stream]:
+        for stream, context in enumerate(contexts):
+            if not self.done[stream]:
                 context.move(shift_steps[stream])
             rows.append(context.row())
-        step.arrive(np.array(rows, np.int32), np.array([context.heard() for context in self.contexts]))
+        step.arrive(np.array(rows, np.int32), np.array([context.heard() for context in contexts]))
         chosen = {"shift": shift}
 
-        floor = np.array([context.program_floor() for context in self.contexts])
-        possible = np.arange(v.size("program")) >= floor[:, None]
-        possible[:, END] = [context.may_end() for context in self.contexts]
-        wanted = np.repeat(self._programs[None], n, 0)
-        wanted[:, END] = may_end
-        wanted[~(wanted & possible).any(1)] = True
-        logits = step.logits("program", chosen)
+        possible = self._classes >= np.array([[context.program_floor()] for context in contexts])
+        possible[:, END] = [context.may_end() for context in contexts]
+        wanted = possible & self._programs
         if may_end:
+            wanted[:, END] = possible[:, END]
+        nothing = ~wanted.any(1)
+        if nothing.any():
+            wanted[nothing] = possible[nothing]
+        logits = step.logits("program", chosen)
+        at = np.array([context.onset for context in contexts])
+        if may_end and (at >= self.due).any():
             p_end = softmax(np.where(possible, logits, -np.inf))[:, END]
-            at = np.array([context.onset for context in self.contexts])
             ends = (at >= self.due) & (p_end >= PLAUSIBLE * 0.5 ** (HASTE * (at / np.maximum(1, self.due) - 1)))
-            wanted[ends] = np.arange(v.size("program")) == END
+            wanted[ends] = self._classes == END
         program = self._choose("program", logits, u[:, 2], live, possible, wanted)
         chosen["program"] = program
         goes_on = live & (program != END)
 
-        voices = np.array([c.voice(p) for c, p in zip(self.contexts, program.tolist(), strict=True)])
+        voices = np.array([c.voice(p) for c, p in zip(contexts, program.tolist(), strict=True)])
         chosen |= dict(zip(VOICE, voices.T, strict=True))
-        taken = np.array([c.taken(p) for c, p in zip(self.contexts, program.tolist(), strict=True)])
+        taken = np.array([c.taken(p) for c, p in zip(contexts, program.tolist(), strict=True)])
         pitch = chosen["pitch"] = self._choose("pitch", step.logits("pitch", chosen), u[:, 3], goes_on, ~taken)
-        lasts = np.repeat(np.arange(v.size("duration"))[None] > 0, n, 0)  # a step or more
+        lasts = self._durations > 0  # a step or more
         duration = self._choose("duration", step.logits("duration", chosen), u[:, 4], goes_on, lasts)
         chosen["duration"] = duration
         self.log_p -= np.where(goes_on, TIMES.log_width[duration], 0.0)
@@ -455,18 +473,14 @@ class Sampler:
             velocity = self._choose("velocity", step.logits("velocity", chosen), u[:, 6], goes_on)
 
         notes: list[Note | None] = [None] * n
-        for stream in np.flatnonzero(live).tolist():
-            onset = self.contexts[stream].onset
-            if not goes_on[stream]:
+        choices = zip(shift_steps, program.tolist(), pitch.tolist(), duration_steps, velocity.tolist(), strict=True)
+        for stream, row in enumerate(choices):
+            if self.done[stream]:
+                continue
+            onset = contexts[stream].onset
+            if row[PROGRAM] == END:
                 self.done[stream], self.ends[stream] = True, onset
                 continue
-            row = (
-                shift_steps[stream],
-                int(program[stream]),
-                int(pitch[stream]),
-                duration_steps[stream],
-                int(velocity[stream]),
-            )
             self._keep(stream, row, rows[stream])
             played = v.velocities[row[VELOCITY]] if v.models_velocity else v.velocities[0]
             notes[stream] = Note(stream, onset, row[DURATION], v.program_of_class(row[PROGRAM]), row[PITCH], played)
