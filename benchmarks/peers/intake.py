@@ -1,6 +1,6 @@
 """MidiTok: seconds to turn every MIDI file of a folder into ids, for each tokenisation.
 
-    python benchmarks/peers/intake.py FOLDER
+python benchmarks/peers/intake.py FOLDER
 """
 
 import json

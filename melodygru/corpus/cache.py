@@ -39,7 +39,7 @@ from melodygru.errors import NoteError
 from melodygru.files import written_aside
 from melodygru.notes import METRE, NOTE, TEMPO, Grid, NoteSequence, trusted
 
-CACHE_FORMAT = 2  # raise when the layout above changes
+CACHE_FORMAT = 3  # raise when the layout above changes
 CHECKED_BYTES = 1 << 26  # arrays up to 64 MiB are checked byte by byte when opened; of larger ones only the size
 FRESH_NS = 2_000_000_000  # a file changed this recently may change again without its time showing it
 LOCK_TIMEOUT_S = 60
@@ -57,7 +57,7 @@ class CacheUnusable(Exception):
     """The cache folder can't be written."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Parsed:
     """What is known of one file's content, without its notes.
 
@@ -278,7 +278,7 @@ class Cache:
                     part,
                 ):
                     digest, error, content, n_notes, lost, oddities = row
-                    found[digest] = Parsed(digest, error, content, n_notes, lost, json.loads(oddities))
+                    found[digest] = Parsed(digest, error, content, n_notes, lost, json.loads(oddities) or None)
         return found
 
     def add(self, rows: Sequence[tuple[Parsed, bytes]]) -> None:
@@ -351,13 +351,12 @@ class ArrayWriter:
         self.size = 0
         self.checksum = 0
 
-    def append(self, array: np.ndarray) -> tuple[int, int]:
-        """Add elements; returns where they lie, [start, stop)."""
+    def append(self, array: np.ndarray) -> None:
+        """Add elements."""
         data = np.ascontiguousarray(array, self._dtype).tobytes()
         self._file.write(data)
         self.checksum = zlib.crc32(data, self.checksum)
-        start, self.size = self.size, self.size + len(array)
-        return start, self.size
+        self.size += len(array)
 
     def close(self) -> None:
         about = {"descr": np.lib.format.dtype_to_descr(self._dtype), "fortran_order": False, "shape": (self.size,)}
@@ -382,13 +381,11 @@ class CorpusWriter:
                 self._writers[name] = ArrayWriter(self._folder / f"{name}.npy", dtype)
         return self
 
-    def append(self, sequence: NoteSequence) -> list[int]:
-        """Add a piece; returns start and stop of its notes, tempos and metres."""
-        spans: list[int] = []
+    def append(self, sequence: NoteSequence) -> None:
+        """Add a piece."""
         with _guarded(str(self._folder)):
             for writer, array in zip(self._writers.values(), _arrays(sequence), strict=True):
-                spans += writer.append(array)
-        return spans
+                writer.append(array)
 
     def finish(self, about: dict[str, Any]) -> None:
         """Name the corpus. One that another process has finished meanwhile is replaced: it is the same."""
@@ -409,6 +406,16 @@ class CorpusWriter:
         for writer in self._writers.values():
             writer._file.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _checksum(path: Path) -> int:
+    """Checksum of a file's elements, read block by block: through the map it would all become resident."""
+    checksum = 0
+    with path.open("rb") as file:
+        file.seek(ArrayWriter.HEADER)
+        while block := file.read(1 << 20):
+            checksum = zlib.crc32(block, checksum)
+    return checksum
 
 
 def open_corpus(cache: Cache, key: str) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
@@ -433,7 +440,7 @@ def open_corpus(cache: Cache, key: str) -> tuple[dict[str, np.ndarray], dict[str
                 raise ValueError(f"{name}.npy holds {array.shape} of {array.dtype}, expected {size} of {dtype}")
             # numpy.memmap costs microseconds on every slice; a plain array over the same map does not
             arrays[name] = np.asarray(array)
-            if array.nbytes <= CHECKED_BYTES and zlib.crc32(arrays[name].data) != checksum:
+            if array.nbytes <= CHECKED_BYTES and _checksum(folder / f"{name}.npy") != checksum:
                 raise ValueError(f"{name}.npy does not agree with its checksum")
         return arrays, about
     except (OSError, ValueError, KeyError, TypeError, EOFError) as error:

@@ -35,6 +35,7 @@ from melodygru.corpus.grid import choose_grid, sample
 from melodygru.corpus.pieces import Corpus, Piece
 from melodygru.corpus.report import FileRecord, Report, Tally
 from melodygru.errors import CorpusError, MelodyGruError, MidiError, SettingError
+from melodygru.midi.files import find_paths
 from melodygru.midi.reading import load
 from melodygru.notes import Grid, quantize
 from melodygru.wording import counted
@@ -119,25 +120,25 @@ def intake(
             place = None
 
 
-def _find(folder: Path) -> dict[str, Path]:
+def _find(folder: Path) -> dict[str, str]:
     """Relative path -> file, in the order of the paths."""
     if folder.is_file():
-        return {folder.name: folder}
+        return {folder.name: str(folder)}
     if not folder.is_dir():
         raise CorpusError(f"{folder}: no such file or folder; give a folder of MIDI files")
-    files = {path.relative_to(folder).as_posix(): path for path in midi.find_files(folder)}
+    files = find_paths(folder)
     if not files:
         raise CorpusError(
             f"{folder} holds no MIDI files ({', '.join(midi.SUFFIXES)}), nor do its sub-folders; "
             "give a folder that does"
         )
-    return dict(sorted(files.items()))
+    return files
 
 
 def _intake(
     cache: Cache,
     folder: Path,
-    files: dict[str, Path],
+    files: dict[str, str],
     grid: Grid | None,
     workers: int | None,
     executor: Executor | None,
@@ -159,7 +160,7 @@ def _intake(
     missing = [digest for digest in paths if digest not in known]
     total = len(missing) + len(digests)  # an upper bound until the duplicates are known
     done = 0
-    with contextlib.closing(_read([(digest, str(paths[digest])) for digest in missing], workers, executor)) as batches:
+    with contextlib.closing(_read([(digest, paths[digest]) for digest in missing], workers, executor)) as batches:
         for rows in batches:
             cache.add(rows)
             known |= {parsed.digest: parsed for parsed, _ in rows}
@@ -190,7 +191,8 @@ def _intake(
             lost = (changes.merged, changes.cut, changes.clipped)
             tally.add(source, piece, lost, error_s, style, about.lost, about.oddities or {})
             record = Piece(path, style, len(piece), piece.length, piece.metre, piece.qpm, about.content)
-            pieces.append([*record.as_row(), writer.append(piece)])
+            writer.append(piece)
+            pieces.append([*record.as_row(), len(piece.tempos), len(piece.metres)])
             done += 1
             if progress:
                 progress(done, total)
@@ -204,23 +206,26 @@ def _intake(
 
 def _corpus(cache: Cache, folder: Path, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> Corpus:
     """A corpus from what the cache holds; the report names the folder that was asked for."""
-    pieces = [Piece.from_row(row[:-1]) for row in about["pieces"]]
-    spans = np.array([row[-1] for row in about["pieces"]], np.int64).reshape(-1, 3, 2)
+    pieces = [Piece.from_row(row[:-2]) for row in about["pieces"]]
+    # how many notes, tempos and metres each piece has; they lie one piece after another
+    sizes = np.array([(piece.n_notes, *row[-2:]) for piece, row in zip(pieces, about["pieces"], strict=True)], np.int64)
+    stops = np.cumsum(sizes.reshape(-1, 3), axis=0)
+    spans = np.stack([stops - sizes.reshape(-1, 3), stops], axis=2)
     report = replace(Report.from_dict(about["report"]), folder=str(folder))
     return Corpus(pieces, spans, arrays, Grid.parse(report.grid), report, cache.keep)
 
 
-def _digests(cache: Cache, folder: Path, files: dict[str, Path]) -> tuple[dict[str, str], dict[str, str]]:
+def _digests(cache: Cache, folder: Path, files: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     """Hash of each file's bytes, from memory where size and time are as they were; and files that can't be opened."""
     before = cache.recall_folder(folder)
     now: dict[str, tuple[int, int, str]] = {}
     failures: dict[str, str] = {}
     for path, file in files.items():
         try:
-            stat = file.stat()
+            stat = os.stat(file)
             size, mtime, digest = before.get(path, (-1, -1, ""))
             if (size, mtime) != (stat.st_size, stat.st_mtime_ns):
-                digest = file_digest(file)
+                digest = file_digest(Path(file))
             now[path] = (stat.st_size, stat.st_mtime_ns, digest)
         except OSError as error:
             failures[path] = f"cannot open the file: {error.strerror or error}"

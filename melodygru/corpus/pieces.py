@@ -16,7 +16,7 @@ from melodygru.notes import Grid, NoteSequence
 from melodygru.wording import counted
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Piece:
     """What a corpus knows of a piece without touching its notes."""
 

@@ -16,7 +16,7 @@ WIDTH = 100  # columns of the table
 SHOWN = 20  # skipped files listed on screen; the JSON form lists all
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FileRecord:
     """One file of the folder: kept, or skipped and why."""
 

@@ -21,9 +21,14 @@ def find_files(folder: Path | str) -> list[Path]:
     list of Path
         Files whose suffix is one of `SUFFIXES` in any case; empty when there are none.
     """
-    folder = Path(folder)
+    return [Path(path) for path in find_paths(folder).values()]
+
+
+def find_paths(folder: Path | str) -> dict[str, str]:
+    """What `find_files` finds, as strings: the path relative to the folder, with /, and the path; sorted by the former."""
+    folder = os.fspath(folder)
     seen: set[str] = set()
-    found: list[Path] = []
+    found: dict[str, str] = {}
     for root, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(root)
         if real in seen:
@@ -31,11 +36,14 @@ def find_files(folder: Path | str) -> list[Path]:
             continue
         seen.add(real)
         folders[:] = sorted(name for name in folders if not _is_link_into(folder, os.path.join(root, name)))
-        paths = (Path(root, name) for name in files if name.lower().endswith(SUFFIXES))
-        found.extend(path for path in paths if os.path.isfile(path))
-    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+        below = "" if root == folder else os.path.relpath(root, folder).replace(os.sep, "/") + "/"
+        for name in files:
+            path = os.path.join(root, name)
+            if name.lower().endswith(SUFFIXES) and os.path.isfile(path):
+                found[below + name] = path
+    return dict(sorted(found.items()))
 
 
-def _is_link_into(folder: Path, path: str) -> bool:
+def _is_link_into(folder: str, path: str) -> bool:
     """Whether a path is a link to something that is found in the folder anyway."""
     return os.path.islink(path) and Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
