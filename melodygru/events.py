@@ -149,7 +149,7 @@ class TimeClasses:
     @cached_property
     def _classes(self) -> np.ndarray:
         """Class of each number of steps: looking it up is faster than searching."""
-        return np.repeat(np.arange(self.size), self.width)
+        return np.searchsorted(self.low, np.arange(self.maximum + 1), side="right") - 1
 
     def decode(self, classes: np.ndarray, places: np.ndarray) -> np.ndarray:
         """Steps of `classes` at `places`, in [0, 1), of their width."""
@@ -966,8 +966,17 @@ def _bar_positions(steps: np.ndarray, metres: np.ndarray, grid: Grid) -> tuple[n
 def _active_counts(end: np.ndarray, at: np.ndarray) -> np.ndarray:
     """For each event, how many earlier notes sound or end at its onset; `end` of the notes, `at` of the events."""
     begun = np.minimum(np.arange(len(at)), len(end))
-    ended = np.bincount(np.searchsorted(at, end, side="right"), minlength=len(at) + 1)[: len(at)]
+    ended = np.bincount(_begun(at, end), minlength=len(at) + 1)[: len(at)]
     return begun - np.cumsum(ended)
+
+
+def _begun(at: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """How many events, at `at` (ascending), begin at or before each of `steps`, which is 0 or more."""
+    latest = int(steps.max(initial=0))
+    if latest > 16 * len(at):  # mostly rests
+        return np.searchsorted(at, steps, side="right")
+    count = np.bincount(at[: np.searchsorted(at, latest, side="right")], minlength=latest + 1)
+    return np.cumsum(count)[steps]
 
 
 def _active_pairs(end: np.ndarray, at: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -981,7 +990,7 @@ def _active_pairs(end: np.ndarray, at: np.ndarray) -> Iterator[tuple[np.ndarray,
         `rank` counts an event's notes from 0, the most recent one.
     """
     first = np.arange(1, len(end) + 1)
-    last = np.searchsorted(at, end, side="right")  # one past the last event at which a note is active
+    last = _begun(at, end)  # one past the last event at which a note is active
     for start in range(0, len(at), BLOCK):
         stop = start + BLOCK
         active = np.flatnonzero((first < stop) & (last > start))[::-1]  # the most recent one first
@@ -1084,12 +1093,11 @@ def _voice(program: np.ndarray, pitch: np.ndarray, span: np.ndarray) -> np.ndarr
 def _heard(pitch: np.ndarray, pitched: np.ndarray) -> np.ndarray:
     """For each event how the pitch classes stand among the notes before it (see `Events.heard`). Shape (n + 1, 24)."""
     n = len(pitch)
-    count = np.zeros((n + 1, 12), np.int32)
-    count[np.arange(1, n + 1), pitch % 12] = pitched
-    np.cumsum(count, 0, out=count)
+    count = np.zeros((12, n + 1), np.int32)  # a row for each class: these are summed along
+    np.cumsum(np.where(pitched, pitch % 12, 12) == np.arange(12)[:, None], axis=1, out=count[:, 1:])
     lately = count.copy()
-    lately[N_HEARD:] -= count[: max(0, n + 1 - N_HEARD)]
-    return np.concatenate([_often(lately), _in_key(count)], 1)
+    lately[:, N_HEARD:] -= count[:, : max(0, n + 1 - N_HEARD)]
+    return np.concatenate([_often(lately), _in_key(count)]).T.copy()
 
 
 def _often(count: np.ndarray) -> np.ndarray:
@@ -1098,9 +1106,11 @@ def _often(count: np.ndarray) -> np.ndarray:
 
 
 def _in_key(count: np.ndarray) -> np.ndarray:
-    """0 for what was not heard, then 1 more for each of KEY_SHARES that it reaches; `count` of shape (..., 12)."""
-    total = count.sum(-1, keepdims=True)
-    return sum(((count > 0) & (count * share >= total)).astype(np.uint8) for share in KEY_SHARES) + (count > 0)
+    """0 for what was not heard, then 1 more for each of KEY_SHARES that it reaches; `count` of shape (12, ...)."""
+    total = count.sum(0)
+    # count * share >= total, for what was heard
+    least = [np.maximum(1, -(-total // share)) for share in KEY_SHARES]
+    return sum(((count >= floor).view(np.uint8) for floor in least), (count > 0).view(np.uint8))
 
 
 # -- the same, note by note

@@ -112,7 +112,7 @@ def content_digest(sequence: NoteSequence) -> str:
     """
     rate = sequence.grid.steps_per_beat or sequence.grid.steps_per_second
     assert rate is not None
-    times = [sequence.notes["onset"], sequence.notes["duration"], sequence.metres["step"], [sequence.length]]
+    times: list[Any] = [sequence.notes["onset"], sequence.notes["duration"], sequence.metres["step"], [sequence.length]]
     unit = int(np.gcd.reduce(np.concatenate([[rate.numerator], *(time[:64] for time in times)])))
     if unit > 1:
         unit = int(np.gcd.reduce(np.concatenate([[unit], *times])))

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from melodygru.corpus.cache import digest_of
+from melodygru.corpus.cache import CHECKED_BYTES, digest_of
 from melodygru.corpus.report import Report
 from melodygru.errors import CorpusError, SettingError
-from melodygru.notes import Grid, NoteSequence
+from melodygru.notes import Grid, NoteSequence, trusted
 from melodygru.wording import counted
 
 
@@ -75,7 +75,9 @@ class Corpus:
             self._arrays[name][start:stop]
             for name, (start, stop) in zip(("notes", "tempos", "metres"), spans, strict=True)
         )
-        return NoteSequence(notes, self.grid, self.pieces[index].length, tempos, metres)
+        # what was checked as a whole when it was opened need not be checked piece by piece
+        make = trusted if self._arrays["notes"].nbytes <= CHECKED_BYTES else NoteSequence
+        return make(notes, self.grid, self.pieces[index].length, tempos, metres)
 
     def __iter__(self) -> Iterator[NoteSequence]:
         return (self[index] for index in range(len(self)))

@@ -33,7 +33,7 @@ PADDING = 16  # zero bytes after the file, so that looking ahead needs no bounds
 
 # Bytes from a status byte (or, in running status, from the first of two data bytes) to the event's end. Meta events
 # and system exclusive messages carry their length; other system messages have no place in a file (0).
-EVENT_BYTES = np.array([2] * 0x80 + [3] * 0x40 + [2] * 0x20 + [3] * 0x10 + [0] * 0x10, np.int32)
+EVENT_BYTES = bytes([2] * 0x80 + [3] * 0x40 + [2] * 0x20 + [3] * 0x10 + [0] * 0x10)
 
 
 def read(source: Path | str | bytes) -> Reading:
@@ -67,8 +67,8 @@ def _event_starts(data: np.ndarray, quantity_bytes: np.ndarray, header: Header) 
     once; following these links from each track's first byte, eight at a time, finds the events.
     """
     size = len(data) - PADDING
-    place = np.arange(len(data), dtype=np.int32)
-    after = place + EVENT_BYTES[data]
+    after = np.arange(len(data))  # where an event ends whose status byte (or first data byte) stands here
+    after += np.frombuffer(data.tobytes().translate(EVENT_BYTES), np.uint8)
     statuses = np.flatnonzero(data[:size] >= 0xF0)
     kinds = data[statuses]
     lengths = statuses + 1 + (kinds == 0xFF)
@@ -77,22 +77,26 @@ def _event_starts(data: np.ndarray, quantity_bytes: np.ndarray, header: Header) 
     last = (kinds == 0xFF) & (data[statuses + 1] == END_OF_TRACK)
     ends = lengths + quantity_bytes[lengths] + value
     after[statuses] = np.where(carry & ~last & (quantity_bytes[lengths] > 0), np.minimum(ends, size), size)
-    first = np.minimum(place + quantity_bytes, size)
-    links = np.where(quantity_bytes > 0, np.minimum(after[first], size), size)
-    links[size:] = size
-    two = links[links]
-    four = two[two]
-    stride = four[four].data
+    links = np.full(len(data), size)  # where an event ends whose delta time begins here
+    links[: size - 1] = after[1:size]
+    for width in (2, 3, 4):
+        wide = np.flatnonzero(quantity_bytes[:size] == width)
+        links[wide] = after[wide + width]
+    links[np.flatnonzero(quantity_bytes[:size] == 0)] = size
+    np.minimum(links, size, out=links)
+    two = links.take(links)
+    four = two.take(two)
+    stride = four.take(four).data
     found: list[np.ndarray] = []
     for start, stop in header.spans:
         walk, at = [], start
         while at < stop:
             walk.append(at)
             at = stride[at]
-        starts = np.array(walk, np.int32)
+        starts = np.array(walk, np.int64)
         for step in (four, two, links):
-            pairs = np.empty((len(starts), 2), np.int32)
-            pairs[:, 0], pairs[:, 1] = starts, step[starts]
+            pairs = np.empty((len(starts), 2), np.int64)
+            pairs[:, 0], pairs[:, 1] = starts, step.take(starts)
             starts = pairs.ravel()
         starts = starts[: np.searchsorted(starts, stop)]
         if len(starts) == 0 or not _ends_track(data, quantity_bytes, int(starts[-1]), stop):
@@ -113,14 +117,14 @@ def _ends_track(data: np.ndarray, quantity_bytes: np.ndarray, start: int, stop: 
 
 def _quantity_bytes(data: np.ndarray) -> np.ndarray:
     """How many bytes a variable-length quantity has that begins at each byte: 1..4, or 0 when it does not end."""
-    high = np.zeros(len(data) + 3, bool)
-    high[: len(data)] = data >= 0x80
+    high = (data >= 0x80).view(np.uint8)
     two = high[:-1] & high[1:]
     three = two[:-1] & high[2:]
-    four = three[:-1] & high[3:]
-    count = len(data)
-    width = 1 + high[:count].astype(np.int32) + two[:count] + three[:count]
-    return np.where(four[:count], np.int32(0), width)
+    width = high + np.uint8(1)
+    width[:-1] += two
+    width[:-2] += three
+    width[np.flatnonzero(three[:-1] & high[3:])] = 0
+    return width
 
 
 def _quantities(data: np.ndarray, quantity_bytes: np.ndarray, starts: np.ndarray) -> np.ndarray:
@@ -191,9 +195,13 @@ def read_sound(data: bytes, header: Header) -> Reading | None:
     counts["restruck"] = int((struck & (end > onset)).sum())
     counts["hanging"] = int((is_on & (following < 0)).sum())
     counts["zero_length"] = int((is_on & (end == onset)).sum())
-    kept = is_on & (end > onset)
-    released = ((following >= 0) & ~struck)[kept]
-    chosen, onset, end = chosen[kept], onset[kept], end[kept]
+    # Back in file order, in which notes are almost in the order of their onsets.
+    kept, released, ends = np.zeros(n_events, bool), np.zeros(n_events, bool), np.zeros(n_events, np.int64)
+    kept[chosen] = is_on & (end > onset)
+    released[chosen] = (following >= 0) & ~struck
+    ends[chosen] = end
+    chosen = np.flatnonzero(kept)
+    released, onset, end = released[chosen], ticks[chosen], ends[chosen]
 
     notes = np.empty(len(chosen), NOTE)
     notes["onset"] = onset

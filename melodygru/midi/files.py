@@ -25,7 +25,7 @@ def find_files(folder: Path | str) -> list[Path]:
 
 
 def find_paths(folder: Path | str) -> dict[str, str]:
-    """What `find_files` finds, as strings: the path relative to the folder, with /, and the path; sorted by the former."""
+    """What `find_files` finds, as strings: path relative to the folder, with / -> path; sorted by the former."""
     folder = os.fspath(folder)
     seen: set[str] = set()
     found: dict[str, str] = {}
