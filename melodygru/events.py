@@ -1144,22 +1144,43 @@ class Context:
         self._metres = _metres_in_force(metres, vocabulary)
         first = (int(self._metres["numerator"][0]), int(self._metres["denominator"][0]))
         self._conditions = vocabulary.condition_ids(style, first if self._metre_known else None)
-        self._bar = steps_per_bar(vocabulary.grid, first) if vocabulary.grid.is_metrical else 0
-        self._lags = vocabulary.lags(first if self._metre_known else None)
+        self._metrical, self._phases = vocabulary.grid.is_metrical, vocabulary.n_phases
+        self._bar = steps_per_bar(vocabulary.grid, first) if self._metrical else 0
         self._place = vocabulary.place_of_class.tolist()
+        self._highest = vocabulary.size("program") - 1
+        self._drums = next((c for c in range(1, self._highest + 1) if vocabulary.program_of_class(c) == DRUMS), -1)
+        blocks, notes = vocabulary.blocks, vocabulary.n_places * N_PITCHES
+        # First ids of each level's shifts, notes and durations; of an echo also its lag and the first of its motions.
+        self._recall = [
+            (blocks["recall_shift"] + level * N_SPANS, blocks["recall_note"] + level * notes,
+             blocks["recall_duration"] + level * N_SPANS)
+            for level in range(len(vocabulary.recall))
+        ]  # fmt: skip
+        self._echoes = [
+            (lag, blocks["echo_shift"] + level * N_SPANS, blocks["echo_note"] + level * notes,
+             blocks["echo_motion"] - 1 + level * N_INTERVALS, blocks["echo_duration"] + level * N_SPANS)
+            for level, lag in enumerate(vocabulary.lags(first if self._metre_known else None))
+        ]  # fmt: skip
+        self._sources = [0] * len(self._echoes)  # the first event that an echo of the event being made may be of
         self.onset = 0  # of the event being made
         self._shift = 0
         self._chord = 0
-        self._active: list[tuple[int, int, int, int]] = []  # (program class, pitch, onset, end), oldest first
+        # Program class, pitch, onset, end and first ids for the three columns of `row`, oldest first.
+        self._active: list[tuple[int, int, int, int, int, int, int]] = []
+        self._until = 0  # the latest end
         self._voices: dict[int, tuple[int, ...]] = {}
         self._ranges: dict[int, tuple[int, int]] = {}
         self._class_counts = [0] * 12  # in all notes
         self._lately = [0] * 14  # in the last notes; 12 is drums, 13 no note yet
         self._classes = deque([13] * N_HEARD)  # of the last notes
         self._last: tuple[int, int, int] | None = None  # program class, pitch, onset of the last note
-        self._events: list[tuple[int, int, int, int, int]] = []  # shift, place, pitch, duration (steps), motion class
+        # Shift, its span class, place and pitch as one, the duration's span class, motion class.
+        self._events: list[tuple[int, int, int, int, int]] = []
+        self._previous = [0] * 5
         self._place_keys: list[int] = []
-        self._codes: list[int] = []
+        self._codes = [0] * max(vocabulary.recall, default=0)  # of the events, after zeros
+        self._hashes = [0] * len(vocabulary.recall)  # of each order's last codes
+        self._powers = [pow(_MIX, order, 1 << 64) for order in vocabulary.recall]
         self._seen: list[dict[int, int]] = [{} for _ in vocabulary.recall]
         self._recalled = [-1] * len(vocabulary.recall)
 
@@ -1169,19 +1190,19 @@ class Context:
 
     def before(self) -> list[int]:
         """Ids known before the event's shift."""
-        recall, echo = self.vocabulary.blocks["recall_shift"], self.vocabulary.blocks["echo_shift"]
+        events, keys, at = self._events, self._place_keys, self.onset
         ids = [
-            recall + level * N_SPANS + _span(self._events[source][0]) if source >= 0 else 0
-            for level, source in enumerate(self._recalled)
+            recall_shift + events[source][1] if source >= 0 else 0
+            for source, (recall_shift, _, _) in zip(self._recalled, self._recall, strict=True)
         ]
-        for level, lag in enumerate(self._lags):
-            if lag and self._last is not None and self.onset >= lag:
-                wanted = self._place_keys[-1] + 1 - lag * _PLACES_AT_ONSET
-                source = bisect_left(self._place_keys, wanted)
-                ahead = self._place_keys[source] // _PLACES_AT_ONSET - self.onset + lag
-                ids.append(echo + level * N_SPANS + _span(ahead))
+        for level, (lag, echo_shift, _, _, _) in enumerate(self._echoes):
+            source = 0
+            if lag and keys and at >= lag:
+                source = bisect_left(keys, keys[-1] + 1 - lag * _PLACES_AT_ONSET)
+                ids.append(echo_shift + _span(keys[source] // _PLACES_AT_ONSET - at + lag))
             else:
                 ids.append(0)
+            self._sources[level] = source
         return ids
 
     def _full(self) -> bool:
@@ -1198,7 +1219,7 @@ class Context:
         """Whether another note, of program class `top` (default: any) or below, may stand at the last onset."""
         if self._last is None:
             return True
-        top = self.vocabulary.size("program") - 1 if top is None else top
+        top = self._highest if top is None else top
         return self._last[0] < top or (self._last[0] == top and not self._full())
 
     def move(self, shift: int) -> None:
@@ -1214,50 +1235,41 @@ class Context:
 
     def row(self) -> list[int]:
         """Context ids at the onset, `vocabulary.n_context` of them."""
-        vocabulary, blocks, at = self.vocabulary, self.vocabulary.blocks, self.onset
+        vocabulary, blocks, at, events = self.vocabulary, self.vocabulary.blocks, self.onset, self._events
         row = [*self._conditions, 0, 0, 0, 0, blocks["chord"] + min(self._chord, N_CHORD_PLACES - 1)]
-        if vocabulary.grid.is_metrical:
-            row[3] = blocks["phase"] + at % vocabulary.n_phases
+        if self._metrical:
+            row[3] = blocks["phase"] + at % self._phases
             if self._metre_known:
                 position, bar = self._position(at)
                 row[2] = blocks["position"] + position
                 row[4] = blocks["bar"] + bar % N_BARS
                 row[5] = blocks["phrase"] + min(bar // PHRASE, N_PHRASES - 1)
-        sounding, remaining, age = blocks["sounding"], blocks["remaining"], blocks["age"]
         active = self._active[: -vocabulary.slots - 1 : -1]
-        for program, pitch, onset, end in active:
-            place = self._place[program]
-            row.append(sounding + (place * N_PITCHES + pitch) * 2 + (end > at))
-            row.append(remaining + place * N_SPANS + _span(end - at))
-            row.append(age + place * N_SPANS + _span(at - onset))
-        row.extend([0] * (3 * (vocabulary.slots - len(active))))
-        for level, source in enumerate(self._recalled):
-            if source >= 0 and self._events[source][0] == self._shift:
-                _, place, pitch, duration, _ = self._events[source]
-                row.append(blocks["recall_note"] + (level * vocabulary.n_places + place) * N_PITCHES + pitch)
-                row.append(blocks["recall_duration"] + level * N_SPANS + _span(duration))
+        for _, _, onset, end, sounding, remaining, age in active:
+            row += (sounding + (end > at), remaining + _span(end - at), age + _span(at - onset))
+        row += [0] * (3 * (vocabulary.slots - len(active)))
+        for source, (_, recall_note, recall_duration) in zip(self._recalled, self._recall, strict=True):
+            if source >= 0 and events[source][0] == self._shift:
+                _, _, note, span, _ = events[source]
+                row += (recall_note + note, recall_duration + span)
             else:
-                row.extend((0, 0))
-        for level, lag in enumerate(self._lags):
-            row.extend(self._echo(level, lag))
+                row += (0, 0)
+        for (lag, _, echo_note, echo_motion, echo_duration), source in zip(self._echoes, self._sources, strict=True):
+            source = self._echoed(lag, source)
+            if source >= 0:
+                _, _, note, span, motion = events[source]
+                row += (echo_note + note, echo_motion + motion if motion else 0, echo_duration + span)
+            else:
+                row += (0, 0, 0)
         return row
 
-    def _echo(self, level: int, lag: int) -> tuple[int, int, int]:
-        """Context ids of the note that stood `lag` steps before the event's place."""
+    def _echoed(self, lag: int, earliest: int) -> int:
+        """The event that stood `lag` steps before this one's place, `earliest` or a later one; -1 is none."""
         keys, at = self._place_keys, self.onset
-        if not lag or self._last is None or at < lag:
-            return 0, 0, 0
-        wanted = (at * _PLACES_AT_ONSET if self._shift else keys[-1] + 1) - lag * _PLACES_AT_ONSET
-        source = bisect_left(keys, wanted)
-        if source == len(keys) or keys[source] // _PLACES_AT_ONSET != at - lag:
-            return 0, 0, 0
-        vocabulary, blocks = self.vocabulary, self.vocabulary.blocks
-        _, place, pitch, duration, motion = self._events[source]
-        return (
-            blocks["echo_note"] + (level * vocabulary.n_places + place) * N_PITCHES + pitch,
-            blocks["echo_motion"] + level * N_INTERVALS + motion - 1 if motion else 0,
-            blocks["echo_duration"] + level * N_SPANS + _span(duration),
-        )
+        if not lag or not keys or at < lag:
+            return -1
+        source = bisect_left(keys, (at - lag) * _PLACES_AT_ONSET, earliest) if self._shift else earliest
+        return source if source < len(keys) and keys[source] // _PLACES_AT_ONSET == at - lag else -1
 
     def _position(self, at: int) -> tuple[int, int]:
         """Position class in the bar and number of the bar."""
@@ -1279,12 +1291,12 @@ class Context:
 
     def may_end(self) -> bool:
         """Whether the piece may end at the onset: nothing sounds on."""
-        return all(a[3] <= self.onset for a in self._active)
+        return self._until <= self.onset
 
     def taken(self, program_class: int) -> np.ndarray:
         """Pitches that a program cannot strike, shape (128,), bool."""
         taken = np.zeros(N_PITCHES, bool)
-        for program, pitch, _, end in self._active:
+        for program, pitch, _, end, _, _, _ in self._active:
             if program == program_class and end > self.onset:
                 taken[pitch] = True
         if self.in_chord() and self._last is not None and self._last[0] == program_class:
@@ -1300,59 +1312,68 @@ class Context:
         often = [(count > 0) + (count >= OFTEN) for count in self._lately[:12]]
         if not self.vocabulary.key:
             return often + [0] * 12
-        total = sum(self._class_counts)
-        return often + [
-            1 + sum(count * share >= total for share in KEY_SHARES) if count else 0 for count in self._class_counts
-        ]
+        # Whole counts are compared with shares rounded up: the same, and no product for each.
+        in_key, central = (-(-sum(self._class_counts) // share) for share in KEY_SHARES)
+        return often + [1 + (count >= in_key) + (count >= central) if count else 0 for count in self._class_counts]
 
     def previous(self, velocity: int) -> list[int]:
         """Ids of the last note, of a velocity class, as the model hears it (see `Vocabulary.previous_ids`)."""
-        shift, place, pitch, duration, motion = self._events[-1]
-        blocks = self.vocabulary.blocks
-        return [
-            blocks["shift"] + _time(shift),
-            blocks["note"] + place * N_PITCHES + pitch,
-            blocks["duration"] + place * TIMES.size + _time(duration),
-            blocks["velocity"] + velocity if self.vocabulary.models_velocity else 0,
-            blocks["motion"] + place * N_INTERVALS + motion - 1 if motion else 0,
-        ]
+        ids = self._previous.copy()
+        if self.vocabulary.models_velocity:
+            ids[3] = self.vocabulary.blocks["velocity"] + velocity
+        return ids
 
     def add(self, program_class: int, pitch: int, duration: int) -> None:
         """Add a note at the onset."""
-        at = self.onset
-        drums = self.vocabulary.program_of_class(program_class) == DRUMS
+        at, shift, place, blocks = self.onset, self._shift, self._place[program_class], self.vocabulary.blocks
+        note, span = place * N_PITCHES + pitch, _span(duration)
+        drums = program_class == self._drums
         heard, forgotten = 12 if drums else pitch % 12, self._classes.popleft()
         self._classes.append(heard)
         self._lately[heard] += 1
         self._lately[forgotten] -= 1
         self._class_counts[pitch % 12] += not drums
-        self._active.append((program_class, pitch, at, at + duration))
+        self._active.append((
+            program_class, pitch, at, at + duration, blocks["sounding"] + 2 * note,
+            blocks["remaining"] + place * N_SPANS, blocks["age"] + place * N_SPANS,
+        ))  # fmt: skip
+        self._until = max(self._until, at + duration)
         last = self.voice(program_class)
         low, high = self._ranges.get(program_class, (pitch, pitch))
         low, high = self._ranges[program_class] = min(low, pitch), max(high, pitch)
         self._voices[program_class] = (
-            pitch + 1, last[0], _span(duration) + 1, last[2],
+            pitch + 1, last[0], span + 1, last[2],
             *((pitch - low + 1, high - pitch + 1) if self.vocabulary.key else (0, 0)),
         )  # fmt: skip
         key = at * _PLACES_AT_ONSET + program_class * (N_PITCHES + 1)
         stands = self._last is not None and self._last[0] == program_class and self._last[2] == at
         self._place_keys.append(self._place_keys[-1] + 1 if stands else key)
         self._last = (program_class, pitch, at)
-        code = program_class * N_PITCHES + pitch
-        if self.vocabulary.grid.is_metrical:
-            code = (code * TIMES.size + _time(self._shift)) * TIMES.size + _time(duration)
-        code = ((code + 1) * _MIX) & _MASK
-        self._codes.append(code ^ (code >> 29))
         motion = _MOTION[pitch - (last[0] - 1)] if last[0] else 0
-        self._events.append((self._shift, self._place[program_class], pitch, duration, motion))
+        self._events.append((shift, _span(shift), note, span, motion))
+        shift_class, duration_class = _time(shift), _time(duration)
+        self._previous = [
+            blocks["shift"] + shift_class, blocks["note"] + note,
+            blocks["duration"] + place * TIMES.size + duration_class, 0,
+            blocks["motion"] - 1 + place * N_INTERVALS + motion if motion else 0,
+        ]  # fmt: skip
+        code = program_class * N_PITCHES + pitch
+        if self._metrical:
+            code = (code * TIMES.size + shift_class) * TIMES.size + duration_class
+        code = ((code + 1) * _MIX) & _MASK
+        self._remember(code ^ (code >> 29))
+
+    def _remember(self, code: int) -> None:
+        """Find what the last events recall, the newest of them being `code`, and remember their place."""
+        codes, n = self._codes, len(self._events)
+        codes.append(code)
         for level, order in enumerate(self.vocabulary.recall):
-            if len(self._codes) < order:
-                continue
-            key = 0
-            for code in self._codes[-order:]:
-                key = (key * _MIX + code) & _MASK
-            self._recalled[level] = self._seen[level].get(key, -1)
-            self._seen[level][key] = len(self._codes)
+            # The hash is a polynomial of the last `order` codes: one comes in, one leaves it.
+            key = (self._hashes[level] * _MIX + code - codes[-1 - order] * self._powers[level]) & _MASK
+            self._hashes[level] = key
+            if n >= order:
+                self._recalled[level] = self._seen[level].get(key, -1)
+                self._seen[level][key] = n
 
 
 def decode(
