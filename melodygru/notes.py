@@ -170,7 +170,7 @@ class NoteSequence:
     @property
     def programs(self) -> list[int]:
         """The programs that play, ascending."""
-        return np.unique(self.notes["program"]).tolist()
+        return np.flatnonzero(np.bincount(self.notes["program"])).tolist()
 
     @property
     def seconds(self) -> float:
@@ -191,6 +191,8 @@ class NoteSequence:
             return steps / float(self.grid.steps_per_second)
         assert self.grid.steps_per_beat is not None
         second_per_step = self.tempos["tempo"] / 1e6 / float(self.grid.steps_per_beat)
+        if len(second_per_step) == 1:
+            return steps * second_per_step[0]
         starts = self.tempos["step"]
         start_s = np.concatenate([[0.0], np.cumsum(np.diff(starts) * second_per_step[:-1])])
         segment = np.clip(np.searchsorted(starts, steps, side="right") - 1, 0, None)
@@ -393,6 +395,8 @@ def _rescale(steps: np.ndarray, ratio: Fraction) -> np.ndarray:
 def _elapsed(tempos: np.ndarray, steps: np.ndarray) -> np.ndarray:
     """Time at steps of a metrical grid, exactly: in microseconds times the grid's steps per beat."""
     starts, tempo = tempos["step"], tempos["tempo"]
+    if len(tempos) == 1:
+        return steps * tempo[0]
     at_start = np.concatenate([[0], np.cumsum(np.diff(starts) * tempo[:-1])])
     segment = np.searchsorted(starts, steps, side="right") - 1
     return at_start[segment] + (steps - starts[segment]) * tempo[segment]

@@ -236,6 +236,6 @@ def _count_moved(source: NoteSequence, grid: Grid, error_s: np.ndarray) -> int:
 
 def _polyphony(notes: np.ndarray) -> int:
     """The greatest number of notes sounding at once; one that ends as another begins does not count with it."""
-    onsets = np.sort(notes["onset"])
+    onsets = notes["onset"]  # in order
     ends = np.sort(notes["onset"] + notes["duration"])
     return int((np.arange(1, len(onsets) + 1) - np.searchsorted(ends, onsets, side="right")).max(initial=0))
