@@ -18,6 +18,7 @@ from melodygru.events import (
     END,
     PITCH,
     PROGRAM,
+    SHIFT,
     TIMES,
     VELOCITY,
     VELOCITY_WIDTH,
@@ -36,7 +37,7 @@ PLAUSIBLE = 0.1  # probability at which an end that is due is taken
 HASTE = 20  # times that this halves until a piece is twice as long as it was due
 RHYTHM = ("shift", "duration")
 
-Filter = Callable[[np.ndarray], np.ndarray]  # (streams, classes) logits -> logits
+Filter = Callable[[np.ndarray], np.ndarray]  # (streams, classes) weights, in proportion to probability -> weights
 
 
 @dataclass(frozen=True)
@@ -71,79 +72,75 @@ class Controls:
         if not 0 <= self.min_p < 1:
             raise SettingError(f"min-p {self.min_p}: expected at least 0, less than 1")
 
-    def filters(self, field: str) -> list[Filter]:
-        """What is done to the logits of a field, in order."""
-        temperature = self.temperature
-        if field in RHYTHM and self.rhythm_temperature is not None:
+    def temperature_of(self, field: str) -> float:
+        """The temperature of a field."""
+        temperature = None
+        if field in RHYTHM:
             temperature = self.rhythm_temperature
-        if field == "pitch" and self.pitch_temperature is not None:
+        elif field == "pitch":
             temperature = self.pitch_temperature
+        return self.temperature if temperature is None else temperature
+
+    def filters(self, field: str) -> list[Filter]:
+        """What is done to the weights of a field after the temperature, in order."""
+        if self.temperature_of(field) == 0:
+            return [lambda weights: keep_top_k(weights, 1)]
         chain: list[Filter] = []
-        if temperature == 0:
-            return [lambda logits: keep_top_k(logits, 1)]
-        if temperature != 1:
-            chain.append(lambda logits: heat(logits, temperature))
         if self.top_k:
-            chain.append(lambda logits: keep_top_k(logits, self.top_k))
+            chain.append(lambda weights: keep_top_k(weights, self.top_k))
         if self.top_p < 1:
-            chain.append(lambda logits: keep_top_p(logits, self.top_p))
+            chain.append(lambda weights: keep_top_p(weights, self.top_p))
         if self.min_p > 0:
-            chain.append(lambda logits: keep_min_p(logits, self.min_p))
+            chain.append(lambda weights: keep_min_p(weights, self.min_p))
         return chain
 
 
-def heat(logits: np.ndarray, temperature: float) -> np.ndarray:
-    """Logits divided by `temperature` > 0, the greatest of each row at 0, so that no temperature is too low."""
-    logits = np.asarray(logits, np.float64)
-    with np.errstate(over="ignore"):  # to -inf: no probability
-        return (logits - logits.max(1, keepdims=True)) / temperature
-
-
-def keep_top_k(logits: np.ndarray, k: int) -> np.ndarray:
-    """Logits with all but the k greatest of each row at -inf; the lower class wins a tie."""
-    if k >= logits.shape[1]:
-        return logits
-    order = np.argsort(-logits, axis=1, kind="stable")
-    kept = np.full_like(logits, -np.inf)
-    best = order[:, :k]
-    np.put_along_axis(kept, best, np.take_along_axis(logits, best, 1), 1)
-    return kept
-
-
-def keep_top_p(logits: np.ndarray, p: float) -> np.ndarray:
-    """Logits with all but the most probable classes that together reach `p` at -inf; at least one is kept.
-
-    The lower class wins a tie.
-    """
-    probability = softmax(logits)
-    ranked = np.sort(probability, 1)[:, ::-1]  # many times faster than to sort the classes themselves
-    before = np.cumsum(ranked, 1)
-    before -= ranked  # probability of all that is more probable
-    n = np.count_nonzero(before < p, 1)
-    kept = probability >= ranked[np.arange(len(n)), n - 1][:, None]
-    if np.count_nonzero(kept) == n.sum():
-        return np.where(kept, logits, -np.inf)
-    order = np.argsort(-probability, axis=1, kind="stable")
-    kept = np.full(logits.shape, -np.inf, logits.dtype)
-    np.put_along_axis(kept, order, np.where(before < p, np.take_along_axis(logits, order, 1), -np.inf), 1)
-    return kept
-
-
-def keep_min_p(logits: np.ndarray, p: float) -> np.ndarray:
-    """Logits of classes less probable than `p` times the most probable one at -inf."""
-    return np.where(logits >= logits.max(1, keepdims=True) + np.float32(math.log(p)), logits, -np.inf)
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities along the last axis, float64."""
-    weights = np.exp(below_best(logits))
-    weights /= np.add.reduce(weights, -1, keepdims=True)
-    return weights
+def weigh(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """Weights, float64, in proportion to probability: 1 for the most probable class of each row; 0 acts like 1."""
+    below = below_best(logits)
+    if temperature not in (0, 1):
+        with np.errstate(over="ignore"):  # to -inf: no probability
+            below /= temperature
+    return np.exp(below, below)
 
 
 def below_best(logits: np.ndarray) -> np.ndarray:
-    """Logits minus the greatest along the last axis, float64."""
-    return np.subtract(logits, np.maximum.reduce(logits, -1, keepdims=True), dtype=np.float64)
+    """Logits minus the greatest of each row, float64."""
+    return np.subtract(logits, np.maximum.reduce(logits, 1, keepdims=True), dtype=np.float64)
+
+
+def keep_top_k(weights: np.ndarray, k: int) -> np.ndarray:
+    """Weights with all but the k greatest of each row at 0; the lower class wins a tie."""
+    if k >= weights.shape[1]:
+        return weights
+    best = np.argsort(-weights, axis=1, kind="stable")[:, :k]
+    kept = np.zeros_like(weights)
+    np.put_along_axis(kept, best, np.take_along_axis(weights, best, 1), 1)
+    return kept
+
+
+def keep_top_p(weights: np.ndarray, p: float) -> np.ndarray:
+    """Weights with all but the most probable classes that together reach `p` at 0; at least one is kept.
+
+    The lower class wins a tie.
+    """
+    ranked = np.sort(weights, 1)[:, ::-1]  # many times faster than to sort the classes themselves
+    before = np.cumsum(ranked, 1)
+    reached = p * before[:, -1:]
+    before -= ranked  # weight of all that is more probable
+    n = np.count_nonzero(before < reached, 1)
+    kept = weights >= ranked[np.arange(len(n)), n - 1][:, None]
+    if np.count_nonzero(kept) == n.sum():
+        return weights * kept
+    order = np.argsort(-weights, axis=1, kind="stable")
+    tied = np.zeros_like(weights)
+    np.put_along_axis(tied, order, np.where(before < reached, ranked, 0.0), 1)
+    return tied
+
+
+def keep_min_p(weights: np.ndarray, p: float) -> np.ndarray:
+    """Weights of classes less probable than `p` times the most probable one at 0."""
+    return weights * (weights >= p * weights.max(1, keepdims=True))
 
 
 @dataclass(frozen=True)
@@ -313,6 +310,7 @@ class Sampler:
     ) -> None:
         self.network, self.vocabulary = network, network.vocabulary
         controls = controls or Controls()
+        self.temperatures = {field: controls.temperature_of(field) for field in self.vocabulary.fields}
         self.filters = {field: controls.filters(field) for field in self.vocabulary.fields}
         n = len(rngs)
         self.rngs = rngs
@@ -331,11 +329,12 @@ class Sampler:
         self._top = int(np.flatnonzero(self._programs)[-1])
         self.n_heard = 0
         self._earliest = 0  # step at which the composed part may begin
+        self._choices: list[tuple[np.ndarray, np.ndarray]] = []  # of an event: logits of what can follow, the class
         self._draws: Iterator[np.ndarray] = iter(())  # the numbers of each event to come, (streams, 7)
         start = self.vocabulary.previous_ids(np.full((1, 5), -1, np.int32), np.zeros(1, np.int64))
         self._previous = start.tolist() * n
         self._context = [context.start() for context in self.contexts]
-        self._shifts, self._durations = (np.arange(self.vocabulary.size(field)) for field in RHYTHM)
+        self._streams = np.arange(n)
         self._classes = np.arange(self.vocabulary.size("program"))
         self._state = network.initial_state(n)
         if primer is not None:
@@ -378,29 +377,27 @@ class Sampler:
         return numbers
 
     def _choose(
-        self,
-        field: str,
-        logits: np.ndarray,
-        u: np.ndarray,
-        live: np.ndarray,
-        possible: np.ndarray | None = None,
-        wanted: np.ndarray | None = None,
+        self, field: str, logits: np.ndarray, u: np.ndarray, live: np.ndarray, wanted: np.ndarray | None = None
     ) -> np.ndarray:
         """Choose a class for each stream and count its log-probability where `live`.
 
-        `possible` (streams, classes) is what can follow, part of the model; `wanted` narrows the choice further, like
-        the filters, without changing the log-probability that is counted.
+        `logits` are -inf where a class cannot follow; `wanted` (streams, classes) narrows the choice further, like the
+        filters, without changing the log-probability that is counted.
         """
-        if possible is not None:
-            logits = np.where(possible, logits, -np.inf)
-        narrowed = logits if wanted is None else np.where(wanted, logits, -np.inf)
-        for change in self.filters[field]:
-            narrowed = change(narrowed)
-        cumulative = np.cumsum(np.exp(below_best(narrowed)), 1)
-        chosen = np.count_nonzero(cumulative <= (u * cumulative[:, -1])[:, None], 1)
         below = below_best(logits)
-        log_p = below[np.arange(len(chosen)), chosen] - np.log(np.add.reduce(np.exp(below), 1))
-        self.log_p += np.where(live, log_p, 0.0)
+        weights = np.exp(below)
+        log_total = np.log(np.add.reduce(weights, 1))
+        if wanted is not None:
+            weights = weigh(np.where(wanted, logits, -np.inf), self.temperatures[field])
+        elif self.temperatures[field] not in (0, 1):
+            weights = weigh(logits, self.temperatures[field])
+        for change in self.filters[field]:
+            weights = change(weights)
+        cumulative = np.cumsum(weights, 1)
+        chosen = np.count_nonzero(cumulative <= (u * cumulative[:, -1])[:, None], 1)
+        log_p = below[self._streams, chosen]
+        log_p -= log_total
+        np.add(self.log_p, log_p, self.log_p, where=live)
         return chosen
 
     def step(self, may_end: bool = True) -> list[Note | None]:
@@ -421,17 +418,17 @@ class Sampler:
         self._state = step.state
 
         contexts = self.contexts
-        stacks = [context.stacks() for context in contexts]
-        stacks_wanted = [context.stacks(self._top) for context in contexts]
-        least = np.array([max(0, self._earliest - context.onset) for context in contexts])
-        possible = wanted = None
-        if not all(stacks):
-            possible = np.array(stacks)[:, None] | (self._shifts > 0)
-        if least.any() or not all(stacks_wanted):
-            wanted = TIMES.low + TIMES.width > least[:, None]
-            wanted[:, 0] &= stacks_wanted
-        shift = self._choose("shift", step.logits("shift"), u[:, 0], live, possible, wanted)
-        self.log_p -= np.where(live, TIMES.log_width[shift], 0.0)
+        logits, wanted = step.logits("shift"), None
+        for stream, context in enumerate(contexts):
+            if not context.stacks():
+                logits[stream, 0] = -np.inf
+        stacks = [context.stacks(self._top) for context in contexts]
+        least = [max(0, self._earliest - context.onset) for context in contexts]
+        if any(least) or not all(stacks):
+            wanted = TIMES.low + TIMES.width > np.array(least)[:, None]
+            wanted[:, 0] &= stacks
+        shift = self._choose("shift", logits, u[:, 0], live, wanted)
+        np.subtract(self.log_p, TIMES.log_width[shift], self.log_p, where=live)
         shift_steps = np.maximum(TIMES.decode(shift, u[:, 1]), least).tolist()
         rows = []
         for stream, context in enumerate(contexts):
@@ -443,30 +440,33 @@ class Sampler:
 
         possible = self._classes >= np.array([[context.program_floor()] for context in contexts])
         possible[:, END] = [context.may_end() for context in contexts]
+        logits = step.logits("program", chosen)
+        np.copyto(logits, -np.inf, where=~possible)
         wanted = possible & self._programs
         if may_end:
             wanted[:, END] = possible[:, END]
         nothing = ~wanted.any(1)
         if nothing.any():
             wanted[nothing] = possible[nothing]
-        logits = step.logits("program", chosen)
         at = np.array([context.onset for context in contexts])
         if may_end and (at >= self.due).any():
-            p_end = softmax(np.where(possible, logits, -np.inf))[:, END]
+            weights = weigh(logits)
+            p_end = weights[:, END] / weights.sum(1)
             ends = (at >= self.due) & (p_end >= PLAUSIBLE * 0.5 ** (HASTE * (at / np.maximum(1, self.due) - 1)))
             wanted[ends] = self._classes == END
-        program = self._choose("program", logits, u[:, 2], live, possible, wanted)
+        program = self._choose("program", logits, u[:, 2], live, wanted)
         chosen["program"] = program
         goes_on = live & (program != END)
 
-        voices = np.array([c.voice(p) for c, p in zip(contexts, program.tolist(), strict=True)])
-        chosen |= dict(zip(VOICE, voices.T, strict=True))
-        taken = np.array([c.taken(p) for c, p in zip(contexts, program.tolist(), strict=True)])
-        pitch = chosen["pitch"] = self._choose("pitch", step.logits("pitch", chosen), u[:, 3], goes_on, ~taken)
-        lasts = self._durations > 0  # a step or more
-        duration = self._choose("duration", step.logits("duration", chosen), u[:, 4], goes_on, lasts)
-        chosen["duration"] = duration
-        self.log_p -= np.where(goes_on, TIMES.log_width[duration], 0.0)
+        of_program = list(zip(contexts, program.tolist(), strict=True))
+        chosen |= dict(zip(VOICE, np.array([c.voice(p) for c, p in of_program]).T, strict=True))
+        logits = step.logits("pitch", chosen)
+        np.copyto(logits, -np.inf, where=np.array([c.taken(p) for c, p in of_program]))
+        pitch = chosen["pitch"] = self._choose("pitch", logits, u[:, 3], goes_on)
+        logits = step.logits("duration", chosen)
+        logits[:, 0] = -np.inf  # a step or more
+        duration = chosen["duration"] = self._choose("duration", logits, u[:, 4], goes_on)
+        np.subtract(self.log_p, TIMES.log_width[duration], self.log_p, where=goes_on)
         duration_steps = TIMES.decode(duration, u[:, 5]).tolist()
         velocity = np.full(n, -1)
         if v.models_velocity:
