@@ -8,6 +8,7 @@ import shutil
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import toys
 from toys import BEAT, PERFORMANCE, VOCABULARIES
 
@@ -27,6 +28,7 @@ from melodygru.training import (
     learning_rate,
     log_likelihoods,
 )
+from melodygru.training.trainer import SummedAdamW
 
 STYLES = VOCABULARIES["styles"]
 SIZES = Architecture(layers=2, units=8, embedding=6, head=7)
@@ -588,6 +590,21 @@ def test_a_run_in_mixed_precision_learns_much_the_same(tmp_path):
         assert all(v.numpy().dtype == np.float32 for v in trainer.model.trainable_variables)
         curves.append([row["validation_nats_per_note"] for row in trainer.position.history])
     assert curves[1] == pytest.approx(curves[0], rel=0.01)
+
+
+def test_an_update_is_that_of_adamw():
+    updated = []
+    for make in (SummedAdamW, keras.optimizers.AdamW):
+        matrix, bias = (keras.Variable(np.full(shape, 0.5, np.float32)) for shape in ((2, 3), (3,)))
+        optimizer = make(0.1, beta_2=0.99, weight_decay=0.2, epsilon=1e-8)
+        optimizer.exclude_from_weight_decay(var_list=[bias])
+        rng = np.random.default_rng(1)
+        for rate in (0.1, 0.05, 0.2):
+            optimizer.learning_rate.assign(rate)
+            optimizer.apply([tf.constant(rng.normal(size=v.shape), tf.float32) for v in (matrix, bias)], [matrix, bias])
+        updated.append(np.concatenate([matrix.numpy().reshape(-1), bias.numpy()]))
+    assert np.abs(updated[0] - 0.5).min() > 1e-3
+    np.testing.assert_allclose(*updated, rtol=1e-5)
 
 
 def test_a_step_is_traced_once(undisturbed):
