@@ -98,7 +98,6 @@ N_ECHOES = 6  # lags at which the model is told what stood there, at most
 ECHO_BEATS = 64  # the longest lag
 ECHO_BARS = 16  # the longest lag that is counted in bars
 ECHO_GAIN = 0.03  # share of the notes that a lag must explain beyond the lags before it, and beyond any odd lag
-BARS_GAIN = 0.02  # the same for a lag in bars, which repeats are more likely to keep
 ECHO_NOTES = 10_000  # of the corpus that lags are chosen by, about
 N_INTERVALS = 127  # -63..63 semitones, wider ones count as these
 N_HEARD = 24  # notes that the pitch classes heard last are counted over
@@ -642,21 +641,21 @@ class _Repeats:
         repeated = np.concatenate(self._repeated, 1)
         n = len(self._lags)
         steps = _most_telling(repeated[:n], repeated[:n])
-        bars = _most_telling(repeated[n:], repeated[:n], BARS_GAIN) if self._several else []
+        bars = _most_telling(repeated[n:], repeated[:n]) if self._several else []
         return tuple(self._lags[sorted(steps)].tolist()), tuple(self._bars[sorted(bars)].tolist())
 
 
-def _most_telling(repeated: np.ndarray, any_lag: np.ndarray, least: float = ECHO_GAIN) -> list[int]:
+def _most_telling(repeated: np.ndarray, any_lag: np.ndarray) -> list[int]:
     """At most N_ECHOES rows of `repeated`, shape (lags, notes), each true beyond those before it and beyond chance.
 
-    Beyond by a share `least` of the notes; chance is what one in ten of `any_lag` reaches.
+    Chance is what one in ten of `any_lag` reaches.
     """
     chosen: list[int] = []
     open_notes = np.ones(repeated.shape[1], bool)
     while len(chosen) < N_ECHOES:
         gain = (repeated & open_notes).mean(1) - np.quantile((any_lag & open_notes).mean(1), 0.9)
         best = int(gain.argmax())
-        if gain[best] < least:
+        if gain[best] < ECHO_GAIN:
             break
         chosen.append(best)
         open_notes &= ~repeated[best]
