@@ -18,7 +18,6 @@ from melodygru.events import (
     END,
     PITCH,
     PROGRAM,
-    SHIFT,
     TIMES,
     VELOCITY,
     VELOCITY_WIDTH,
@@ -329,7 +328,6 @@ class Sampler:
         self._top = int(np.flatnonzero(self._programs)[-1])
         self.n_heard = 0
         self._earliest = 0  # step at which the composed part may begin
-        self._choices: list[tuple[np.ndarray, np.ndarray]] = []  # of an event: logits of what can follow, the class
         self._draws: Iterator[np.ndarray] = iter(())  # the numbers of each event to come, (streams, 7)
         start = self.vocabulary.previous_ids(np.full((1, 5), -1, np.int32), np.zeros(1, np.int64))
         self._previous = start.tolist() * n

@@ -23,15 +23,15 @@ from melodygru.sampling import (
     keep_min_p,
     keep_top_k,
     keep_top_p,
-    softmax,
+    weigh,
 )
 
 P = np.array([[0.1, 0.4, 0.2, 0.3]])
 LOGITS = np.log(P).astype(np.float32)
 
 
-def kept(logits):
-    return [np.flatnonzero(row > -np.inf).tolist() for row in logits]
+def kept(weights):
+    return [np.flatnonzero(row).tolist() for row in weights]
 
 
 # -- filters
@@ -41,14 +41,14 @@ def kept(logits):
     ("k", "classes"), [(1, [1]), (2, [1, 3]), (3, [1, 2, 3]), (4, [0, 1, 2, 3]), (5, [0, 1, 2, 3])]
 )
 def test_top_k_keeps_the_k_most_probable(k, classes):
-    found = keep_top_k(LOGITS, k)
+    found = keep_top_k(P, k)
     assert kept(found) == [classes]
-    np.testing.assert_array_equal(found[0, classes], LOGITS[0, classes])
+    np.testing.assert_array_equal(found[0, classes], P[0, classes])
 
 
 def test_of_equals_the_lower_class_is_kept():
-    assert kept(keep_top_k(np.zeros((2, 5), np.float32), 2)) == [[0, 1], [0, 1]]
-    assert kept(keep_top_p(np.zeros((1, 4), np.float32), 0.4)) == [[0, 1]]
+    assert kept(keep_top_k(np.ones((2, 5)), 2)) == [[0, 1], [0, 1]]
+    assert kept(keep_top_p(np.ones((1, 4)), 0.4)) == [[0, 1]]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_of_equals_the_lower_class_is_kept():
     ],
 )
 def test_top_p_keeps_what_together_reaches_p(p, classes):
-    assert kept(keep_top_p(LOGITS, p)) == [classes]
+    assert kept(keep_top_p(P, p)) == [classes]
 
 
 @pytest.mark.parametrize(
@@ -80,28 +80,30 @@ def test_top_p_keeps_what_together_reaches_p(p, classes):
     ],
 )
 def test_min_p_is_relative_to_the_most_probable(p, classes):
-    assert kept(keep_min_p(LOGITS, p)) == [classes]
+    assert kept(keep_min_p(P, p)) == [classes]
 
 
 def test_filters_treat_each_stream_alone_and_leave_the_impossible_out():
-    logits = np.log(np.array([[0.7, 0.2, 0.1], [0.1, 0.2, 0.7]])).astype(np.float32)
-    assert kept(keep_top_k(logits, 1)) == [[0], [2]]
-    assert kept(keep_top_p(logits, 0.8)) == [[0, 1], [1, 2]]
-    assert kept(keep_min_p(logits, 0.2)) == [[0, 1], [1, 2]]
-    logits[0, 0] = -np.inf
-    for found in (keep_top_k(logits, 1), keep_top_p(logits, 0.1), keep_min_p(logits, 0.9)):
+    weights = np.array([[0.7, 0.2, 0.1], [0.1, 0.2, 0.7]])
+    assert kept(keep_top_k(weights, 1)) == [[0], [2]]
+    assert kept(keep_top_p(weights, 0.8)) == [[0, 1], [1, 2]]
+    assert kept(keep_min_p(weights, 0.2)) == [[0, 1], [1, 2]]
+    weights[0, 0] = 0.0
+    for found in (keep_top_k(weights, 1), keep_top_p(weights, 0.1), keep_min_p(weights, 0.9)):
         assert kept(found) == [[1], [2]]
 
 
-def test_softmax_holds_far_out():
-    np.testing.assert_allclose(softmax(LOGITS), P, atol=1e-7)
-    np.testing.assert_array_equal(softmax(np.array([[1e4, -np.inf, 1e4]])), [[0.5, 0, 0.5]])
+def test_weights_hold_far_out():
+    np.testing.assert_allclose(weigh(LOGITS), P / 0.4, atol=1e-6)
+    np.testing.assert_array_equal(weigh(np.array([[1e4, -np.inf, 1e4]])), [[1, 0, 1]])
 
 
 def _filtered(controls, field="velocity", logits=LOGITS):
+    """Probabilities under the controls."""
+    weights = weigh(logits, controls.temperature_of(field))
     for change in controls.filters(field):
-        logits = change(logits)
-    return softmax(logits)
+        weights = change(weights)
+    return weights / weights.sum(1, keepdims=True)
 
 
 def test_temperature_sharpens_and_flattens():
