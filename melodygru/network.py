@@ -96,9 +96,16 @@ class Network:
 
     def bag(self, ids: np.ndarray) -> np.ndarray:
         """Sums of embeddings, (streams, embedding), of ids (streams, k)."""
-        return np.add.reduce(self.table.take(ids, 0), 1)
+        return _sums(self.table, ids)
 
-    def step(self, previous: np.ndarray, before: np.ndarray, context: np.ndarray, state: list[Any]) -> Step:
+    def step(
+        self,
+        previous: np.ndarray,
+        before: np.ndarray,
+        context: np.ndarray,
+        state: list[Any],
+        arrived: Step | None = None,
+    ) -> Step:
         """Hear an event.
 
         Parameters
@@ -107,9 +114,12 @@ class Network:
         before : array, shape (streams, n_before): ids known before the next event
         context : array, shape (streams, n_context): ids at the onset of the event, or `Context.start`
         state : list of arrays, shape (streams, units), see `initial_state`
+        arrived : the step that was told the same `context`, which then needs no sum again
         """
         before_bag = self.bag(before)
-        x = self.bag(previous) + before_bag + self.bag(context)
+        x = self.bag(previous)
+        x += before_bag
+        x += self.bag(context) if arrived is None else arrived.context
         h, new_state = self.body(x, state)
         return Step(self, x, h, before_bag, new_state)
 
@@ -171,6 +181,7 @@ class Step:
 
     def __init__(self, network: Network, x: np.ndarray, h: np.ndarray, before: np.ndarray, state: list[Any]) -> None:
         self.state = state
+        self.context = np.empty(0)  # (streams, embedding): the sum of what `arrive` is told
         self._network = network
         self._before = before
         self._hidden = h @ network.from_state
@@ -189,7 +200,8 @@ class Step:
         sounding = context[:, network.vocabulary.sounding_columns] - network.vocabulary.blocks["sounding"]
         sounding = np.where(sounding < 0, 0, 1 + sounding % (2 * N_PITCHES))
         self._seen = np.concatenate([sounding, heard + _HEARD], 1)  # columns of `Network.seen`
-        self._hidden[:, network.architecture.head :] += (self._before + network.bag(context)) @ network.from_context
+        self.context = network.bag(context)
+        self._hidden[:, network.architecture.head :] += (self._before + self.context) @ network.from_context
 
     def logits(self, field: str, chosen: dict[str, np.ndarray] | None = None) -> np.ndarray:
         """Logits of a field, shape (streams, classes), before what cannot follow is left out.
@@ -212,7 +224,7 @@ class Step:
             if field in network.seen:
                 seen_from = chosen["voice_1"] if field == "pitch" else chosen["pitch"] + 1
                 ids = np.concatenate([ids, network.seen[field][seen_from[:, None], self._seen]], 1)
-            hidden = hidden + np.add.reduce(network.chosen[field].take(ids, 0), 1)
+            hidden = hidden + _sums(network.chosen[field], ids)
         hidden = np.maximum(hidden, 0.0)
         if field in network.second:
             kernel, bias = network.second[field]
@@ -225,15 +237,23 @@ class Step:
         return logits
 
 
+def _sums(table: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Sums of rows of a table, (streams, width), of ids (streams, k)."""
+    sums, ones = np.empty((len(ids), table.shape[1]), np.float32), np.ones(ids.shape[1], np.float32)
+    # A stream at a time, its rows stay in the cache; as a product their sum takes half the time of `sum`.
+    for stream, of_stream in enumerate(ids):
+        np.dot(ones, table.take(of_stream, 0), sums[stream])
+    return sums
+
+
 _HEARD = 1 + 2 * N_PITCHES + HEARD_LEVELS * np.arange(N_HEARD)  # first column of `Network.seen` of each of `heard`
-# Where the intervals from a last pitch (plus 1) to each pitch stand among the pitch head's outputs.
-_VIEW = 2 * N_PITCHES - np.arange(N_PITCHES + 1)[:, None] + np.arange(N_PITCHES)
-_VIEW[0] = 0  # none
 
 
 def _both_views(logits: np.ndarray, last: np.ndarray) -> np.ndarray:
     """Pitch logits from those of pitches and those of intervals from the program's `last` pitch (plus 1; 0 is none)."""
-    seen = np.take_along_axis(logits, _VIEW[last], 1)
-    seen *= (last > 0)[:, None]
-    seen += logits[:, :N_PITCHES]
-    return seen
+    pitches = logits[:, :N_PITCHES].copy()
+    for stream, from_pitch in enumerate(last.tolist()):
+        if from_pitch:
+            first = N_PITCHES + N_PITCHES - from_pitch
+            pitches[stream] += logits[stream, first : first + N_PITCHES]
+    return pitches

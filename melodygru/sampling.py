@@ -331,7 +331,8 @@ class Sampler:
         self._draws: Iterator[np.ndarray] = iter(())  # the numbers of each event to come, (streams, 7)
         start = self.vocabulary.previous_ids(np.full((1, 5), -1, np.int32), np.zeros(1, np.int64))
         self._previous = start.tolist() * n
-        self._context = [context.start() for context in self.contexts]
+        self._context = np.array([context.start() for context in self.contexts], np.int32)
+        self._last: Step | None = None  # that of the last event, if it was told `_context`
         self._streams = np.arange(n)
         self._classes = np.arange(self.vocabulary.size("program"))
         self._state = network.initial_state(n)
@@ -349,22 +350,22 @@ class Sampler:
             _, duration, _, pitch, _ = note
             self._state = self._step().state
             row = (shifts[t], programs[t], pitch, duration, -1 if bins is None else int(bins[t]))
+            for context in self.contexts:
+                context.move(shifts[t])
+            self._context = np.array([context.row() for context in self.contexts], np.int32)
             for stream in range(len(self.rngs)):
-                self.contexts[stream].move(shifts[t])
-                self._keep(stream, row, self.contexts[stream].row())
+                self._keep(stream, row)
 
     def _step(self) -> Step:
         """What the model expects next."""
         before = np.array([context.before() for context in self.contexts], np.int32).reshape(len(self.rngs), -1)
-        previous, context = np.array(self._previous, np.int32), np.array(self._context, np.int32)
-        return self.network.step(previous, before, context, self._state)
+        return self.network.step(np.array(self._previous, np.int32), before, self._context, self._state, self._last)
 
-    def _keep(self, stream: int, row: tuple[int, int, int, int, int], context: list[int]) -> None:
-        """Add an event to a stream; `context` is its row at the event's onset."""
+    def _keep(self, stream: int, row: tuple[int, int, int, int, int]) -> None:
+        """Add an event to a stream."""
         self.contexts[stream].add(row[PROGRAM], row[PITCH], row[DURATION])
         self.rows[stream].append(row)
         self._previous[stream] = self.contexts[stream].previous(row[VELOCITY])
-        self._context[stream] = context
 
     def _uniform(self) -> np.ndarray:
         """The seven numbers of each stream's next event, shape (streams, 7)."""
@@ -413,7 +414,7 @@ class Sampler:
         live = ~np.array(self.done)
         u = self._uniform()
         step = self._step()
-        self._state = step.state
+        self._state, self._last = step.state, step
 
         contexts = self.contexts
         logits, wanted = step.logits("shift"), None
@@ -428,12 +429,11 @@ class Sampler:
         shift = self._choose("shift", logits, u[:, 0], live, wanted)
         np.subtract(self.log_p, TIMES.log_width[shift], self.log_p, where=live)
         shift_steps = np.maximum(TIMES.decode(shift, u[:, 1]), least).tolist()
-        rows = []
         for stream, context in enumerate(contexts):
             if not self.done[stream]:
                 context.move(shift_steps[stream])
-            rows.append(context.row())
-        step.arrive(np.array(rows, np.int32), np.array([context.heard() for context in contexts]))
+        self._context = np.array([context.row() for context in contexts], np.int32)
+        step.arrive(self._context, np.array([context.heard() for context in contexts]))
         chosen = {"shift": shift}
 
         possible = self._classes >= np.array([[context.program_floor()] for context in contexts])
@@ -479,7 +479,7 @@ class Sampler:
             if row[PROGRAM] == END:
                 self.done[stream], self.ends[stream] = True, onset
                 continue
-            self._keep(stream, row, rows[stream])
+            self._keep(stream, row)
             played = v.velocities[row[VELOCITY]] if v.models_velocity else v.velocities[0]
             notes[stream] = Note(stream, onset, row[DURATION], v.program_of_class(row[PROGRAM]), row[PITCH], played)
         return notes

@@ -192,7 +192,7 @@ class Fake:
     def initial_state(self, streams):
         return [np.zeros((streams, 1), np.float32)]
 
-    def step(self, previous, before, context, state):
+    def step(self, previous, before, context, state, arrived=None):
         self.heard.append((previous.copy(), before.copy(), context.copy()))
         return FakeStep(self, len(previous), state)
 
