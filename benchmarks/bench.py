@@ -30,7 +30,7 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
 PEERS_PYTHON = HERE.parent / ".venv-peers" / "bin" / "python"  # as `make bench` makes it
 PARTS = ("training", "tokens", "sampling", "start", "intake", "growth")  # modules of the folder `parts`
-OURS = ("tensorflow", "keras", "numpy", "symusic")
+OURS = ("tensorflow", "keras", "numpy", "mido")
 THEIRS = ("torch", "notochord", "miditok", "numpy")  # in the peers' environment
 
 

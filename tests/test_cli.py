@@ -393,7 +393,7 @@ def test_metre_tempo_and_style(call: Callable[..., Result], trained: Trained, tm
     assert "warning: 3/4 is a metre that this model was not trained on" in result.stderr
     piece = midi.read(tmp_path / "tunes-1-1.mid").sequence
     assert piece.metre == (3, 4) and piece.beats == 6 and round(piece.qpm) == 90
-    assert result.stdout.split(" notes, ")[1] == "2 bars, 0:04\n"
+    assert result.stdout.splitlines()[0].split(" notes, ")[1] == "2 bars, 0:04"
 
 
 def test_music_without_a_beat_has_no_metre_and_no_tempo(call: Callable[..., Result], tmp_path: Path) -> None:

@@ -179,7 +179,7 @@ def generate(
     path = checkpoint.find(model)
     if seed is None:
         seed = secrets.randbits(32)
-    loaded, model_digest = checkpoint.read(path), _sha256(path)
+    loaded, index, model_digest = checkpoint.read(path), originality.read(path), _sha256(path)
     vocabulary = loaded.vocabulary
     if score_file is not None:
         score.check_grid(vocabulary.grid)
@@ -226,7 +226,6 @@ def generate(
         stamp = _stamp(model_digest, primer_digest, seed, num_outputs, {**settings, **lengths, "qpm": qpm})
         paths = _write(pieces, output_dir, f"{path.stem}-{seed}", stamp)
         made = [_describe(piece, file) for piece, file in zip(pieces, paths, strict=True)]
-        index = originality.read(path)
         if index is not None:
             for piece, about in zip(pieces, made, strict=True):
                 found = index.examine(piece)
