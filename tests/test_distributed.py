@@ -54,14 +54,14 @@ class Worker:
     def said(self) -> str:
         return "".join(self.lines)
 
-    def until_validated(self, path: Path, times: int, seconds: float = 120) -> None:
+    def until_validated(self, path: Path, times: int, seconds: float = 400) -> None:
         """Wait until the run of `path` has been judged so many times."""
         deadline = time.monotonic() + seconds
         while not path.exists() or len(path.read_text().splitlines()) <= times:
             assert self.process.poll() is None and time.monotonic() < deadline, self.said
             time.sleep(0.02)
 
-    def end(self, seconds: float = 120) -> int:
+    def end(self, seconds: float = 400) -> int:
         """Its exit code; it must end by itself."""
         try:
             self.process.wait(seconds)
@@ -125,7 +125,7 @@ def test_two_processes_learn_what_one_learns(folder, tunes):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)  # eight processes, each of which loads TensorFlow
+@pytest.mark.timeout(1500)  # eight processes, each of which loads TensorFlow
 def test_a_run_that_is_stopped_and_loses_a_worker_ends_as_if_undisturbed(folder, tunes):
     def start(name, *more):
         return _pair(folder, tunes, *TRAIN, "--epochs", 150, "--output", name, *more)
@@ -136,7 +136,7 @@ def test_a_run_that_is_stopped_and_loses_a_worker_ends_as_if_undisturbed(folder,
     chief, other = start("broken.keras")
     chief.until_validated(folder / "broken.csv", 5)
     other.process.send_signal(signal.SIGTERM)  # one is told, both stop, at the same step
-    assert (chief.end(60), other.end(60)) == (143, 143), chief.said + other.said
+    assert (chief.end(200), other.end(200)) == (143, 143), chief.said + other.said
     assert "interrupted, and saved in broken.resume" in chief.said
     assert (folder / "broken.resume").exists() and not list(folder.glob(".broken*"))
 
@@ -144,7 +144,7 @@ def test_a_run_that_is_stopped_and_loses_a_worker_ends_as_if_undisturbed(folder,
     chief.until_validated(folder / "broken.csv", 10)
     assert "resuming at step" in chief.said
     other.process.kill()
-    assert chief.end(60) == 1
+    assert chief.end(200) == 1
     (line,) = [line for line in chief.said.splitlines() if "melodygru:" in line]
     assert "has ended or is out of reach; when all are there again, start each with --resume" in line
     assert chief.said.rstrip().endswith(line)
@@ -168,7 +168,7 @@ def test_workers_with_other_settings_are_refused(folder, tunes):
         Worker(folder, tunes, *TRAIN, "--epochs", 8 + i, "--output", "differ.keras", addresses=addresses, index=i)
         for i in (0, 1)
     ]
-    assert [worker.end(60) for worker in workers] == [1, 1]
+    assert [worker.end(200) for worker in workers] == [1, 1]
     for worker in workers:
         assert "melodygru: worker 1 has another settings than worker 0: give all of them the same" in worker.said
     assert not (folder / "differ.resume").exists()
