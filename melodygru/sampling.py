@@ -18,6 +18,7 @@ from melodygru.events import (
     END,
     PITCH,
     PROGRAM,
+    SHIFT,
     TIMES,
     VELOCITY,
     VELOCITY_WIDTH,
@@ -123,18 +124,17 @@ def keep_top_p(weights: np.ndarray, p: float) -> np.ndarray:
 
     The lower class wins a tie.
     """
-    ranked = np.sort(weights, 1)[:, ::-1]  # many times faster than to sort the classes themselves
-    before = np.cumsum(ranked, 1)
-    reached = p * before[:, -1:]
-    before -= ranked  # weight of all that is more probable
-    n = np.count_nonzero(before < reached, 1)
-    kept = weights >= ranked[np.arange(len(n)), n - 1][:, None]
-    if np.count_nonzero(kept) == n.sum():
+    ranked = np.sort(weights, 1)  # many times faster than to sort the classes themselves
+    up_to = np.cumsum(ranked, 1)
+    beyond = (1 - p) * up_to[:, -1:]
+    up_to[:, -1] = np.inf  # the most probable one is kept, however small `p`
+    first = (up_to > beyond).argmax(1)  # kept from here on
+    kept = weights >= ranked[np.arange(len(first)), first][:, None]
+    if np.count_nonzero(kept) == weights.size - first.sum():
         return weights * kept
     order = np.argsort(-weights, axis=1, kind="stable")
-    tied = np.zeros_like(weights)
-    np.put_along_axis(tied, order, np.where(before < reached, ranked, 0.0), 1)
-    return tied
+    places = np.argsort(order, axis=1)
+    return np.where(places < weights.shape[1] - first[:, None], weights, 0.0)
 
 
 def keep_min_p(weights: np.ndarray, p: float) -> np.ndarray:
@@ -334,6 +334,7 @@ class Sampler:
         self._context = np.array([context.start() for context in self.contexts], np.int32)
         self._last: Step | None = None  # that of the last event, if it was told `_context`
         self._streams = np.arange(n)
+        self._choices: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # of an event, see `_choose`
         self._classes = np.arange(self.vocabulary.size("program"))
         self._state = network.initial_state(n)
         if primer is not None:
@@ -385,7 +386,7 @@ class Sampler:
         """
         below = below_best(logits)
         weights = np.exp(below)
-        log_total = np.log(np.add.reduce(weights, 1))
+        total = np.add.reduce(weights, 1)
         if wanted is not None:
             weights = weigh(np.where(wanted, logits, -np.inf), self.temperatures[field])
         elif self.temperatures[field] not in (0, 1):
@@ -393,11 +394,18 @@ class Sampler:
         for change in self.filters[field]:
             weights = change(weights)
         cumulative = np.cumsum(weights, 1)
-        chosen = np.count_nonzero(cumulative <= (u * cumulative[:, -1])[:, None], 1)
-        log_p = below[self._streams, chosen]
-        log_p -= log_total
-        np.add(self.log_p, log_p, self.log_p, where=live)
+        chosen = (cumulative > (u * cumulative[:, -1])[:, None]).argmax(1)
+        self._choices.append((below[self._streams, chosen], total, live))
         return chosen
+
+    def _count(self, *log_widths: np.ndarray) -> None:
+        """Count the log-probability of an event's choices, less `log_widths` of the first and the fourth."""
+        log_p, totals, live = (np.array(values) for values in zip(*self._choices, strict=True))
+        self._choices.clear()
+        log_p -= np.log(totals)
+        for field, log_width in zip((SHIFT, DURATION), log_widths, strict=True):
+            log_p[field] -= log_width
+        self.log_p += np.add.reduce(np.where(live, log_p, 0.0), 0)
 
     def step(self, may_end: bool = True) -> list[Note | None]:
         """Sample one event of every stream that goes on.
@@ -418,17 +426,17 @@ class Sampler:
 
         contexts = self.contexts
         logits, wanted = step.logits("shift"), None
-        for stream, context in enumerate(contexts):
-            if not context.stacks():
-                logits[stream, 0] = -np.inf
-        stacks = [context.stacks(self._top) for context in contexts]
         least = [max(0, self._earliest - context.onset) for context in contexts]
+        stacks = [context.stacks(self._top) for context in contexts]
+        if not all(stacks):
+            for stream, context in enumerate(contexts):
+                if not context.stacks():
+                    logits[stream, 0] = -np.inf
         if any(least) or not all(stacks):
             wanted = TIMES.low + TIMES.width > np.array(least)[:, None]
             wanted[:, 0] &= stacks
         shift = self._choose("shift", logits, u[:, 0], live, wanted)
-        np.subtract(self.log_p, TIMES.log_width[shift], self.log_p, where=live)
-        shift_steps = np.maximum(TIMES.decode(shift, u[:, 1]), least).tolist()
+        shift_steps = [max(steps, low) for steps, low in zip(_steps(shift, u[:, 1]), least, strict=True)]
         for stream, context in enumerate(contexts):
             if not self.done[stream]:
                 context.move(shift_steps[stream])
@@ -464,11 +472,11 @@ class Sampler:
         logits = step.logits("duration", chosen)
         logits[:, 0] = -np.inf  # a step or more
         duration = chosen["duration"] = self._choose("duration", logits, u[:, 4], goes_on)
-        np.subtract(self.log_p, TIMES.log_width[duration], self.log_p, where=goes_on)
-        duration_steps = TIMES.decode(duration, u[:, 5]).tolist()
+        duration_steps = _steps(duration, u[:, 5])
         velocity = np.full(n, -1)
         if v.models_velocity:
             velocity = self._choose("velocity", step.logits("velocity", chosen), u[:, 6], goes_on)
+        self._count(TIMES.log_width[shift], TIMES.log_width[duration])
 
         notes: list[Note | None] = [None] * n
         choices = zip(shift_steps, program.tolist(), pitch.tolist(), duration_steps, velocity.tolist(), strict=True)
@@ -483,6 +491,14 @@ class Sampler:
             played = v.velocities[row[VELOCITY]] if v.models_velocity else v.velocities[0]
             notes[stream] = Note(stream, onset, row[DURATION], v.program_of_class(row[PROGRAM]), row[PITCH], played)
         return notes
+
+
+_LOW, _WIDTH = TIMES.low.tolist(), TIMES.width.tolist()
+
+
+def _steps(classes: np.ndarray, places: np.ndarray) -> list[int]:
+    """`TimeClasses.decode` of a few."""
+    return [_LOW[c] + int(place * _WIDTH[c]) for c, place in zip(classes.tolist(), places.tolist(), strict=True)]
 
 
 def notes(sampler: Sampler, lengths: Sequence[int | None], *, may_end: bool = True) -> Iterator[Note]:

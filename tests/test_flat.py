@@ -212,6 +212,6 @@ def test_it_trains_is_saved_and_evaluates_as_the_events_model(tmp_path):
     after = evaluate(best, pieces)
     assert after.notes == sum(len(piece) for piece in pieces)
     assert after.nats_per_note < before - 0.3
-    assert after.nats_per_note == pytest.approx(trainer.position.best, abs=1e-4)
+    assert after.nats_per_note == pytest.approx(trainer.position.best, abs=1e-3)  # float16 in the file
     save(best, output)
     assert evaluate(keras.models.load_model(output), pieces).nats == pytest.approx(after.nats, abs=1e-3)

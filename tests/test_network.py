@@ -6,6 +6,7 @@ import toys
 from toys import VOCABULARIES
 
 from melodygru.events import FIELDS, VOICE, Context, encode
+from melodygru.network import FEW
 
 
 def _logits(network, encoded, inputs=None):
@@ -96,6 +97,26 @@ def test_asking_for_logits_changes_none():
     assert np.abs(once - other).max() > 1e-4
 
 
+def test_a_context_that_a_step_was_told_needs_no_sum_again():
+    network, inputs = toys.network("many", 1), toys.batch(_pieces("many"))
+    previous, before, context, heard = (inputs[name] for name in ("previous", "before", "context", "heard"))
+    first = network.step(previous[:, 0], before[:, 0], context[:, 0], network.initial_state(3))
+    first.arrive(context[:, 1], heard[:, 0])
+    again, told = (
+        network.step(previous[:, 1], before[:, 1], context[:, 1], first.state, arrived) for arrived in (None, first)
+    )
+    np.testing.assert_array_equal(told.logits("shift"), again.logits("shift"))
+    other = network.step(previous[:, 1], before[:, 1], context[:, 0], first.state)
+    assert np.abs(other.logits("shift") - again.logits("shift")).max() > 1e-4
+
+
+@pytest.mark.parametrize("k", [FEW - 1, FEW, FEW + 30])
+def test_few_ids_and_many_add_up_alike(k):
+    network = toys.network("many", 1)
+    ids = np.random.default_rng(k).integers(0, network.vocabulary.n_context_ids, (3, k))
+    np.testing.assert_allclose(network.bag(ids), network.table[ids].sum(1), rtol=1e-5, atol=1e-6)
+
+
 def test_nothing_heard_adds_nothing():
     network = toys.network("many", 1)
     assert not network.bag(np.zeros((2, 5), np.int64)).any()
@@ -120,6 +141,8 @@ def test_what_the_sampler_tells_the_network_is_what_training_told_the_model():
     last = 0
     for t, note in enumerate(piece.notes.tolist()):
         onset, duration, program, pitch, _ = note
+        if t:
+            inputs["previous"][0, t] = context.previous(int(events.fields[t - 1, 4]))
         inputs["before"][0, t] = context.before()
         context.move(onset - last)
         inputs["context"][0, t + 1] = context.row()
@@ -127,5 +150,8 @@ def test_what_the_sampler_tells_the_network_is_what_training_told_the_model():
         inputs["voice"][0, t] = context.voice(program_class)
         context.add(program_class, pitch, duration)
         last = onset
+    for name in ("previous", "before", "context", "voice"):
+        stop = len(piece) + (name == "context")
+        np.testing.assert_array_equal(inputs[name][0, :stop], toys.batch([events])[name][0, :stop])
     for field, values in _logits(network, None, inputs).items():
         np.testing.assert_array_equal(values[0, :-1], _logits(network, [events])[field][0, :-1])

@@ -243,6 +243,12 @@ def test_the_place_in_a_wide_class_is_uniform():
     assert min(count.values()) > 0.6 * 2000 / width
 
 
+@pytest.mark.parametrize("place", [0.0, 0.5, 1 - 2**-53])
+def test_steps_of_a_few_are_those_of_many(place):
+    classes, places = np.arange(TIMES.size), np.full(TIMES.size, place)
+    assert sampling._steps(classes, places) == TIMES.decode(classes, places).tolist()
+
+
 def test_a_wish_for_what_cannot_follow_is_not_granted():
     wishes = {"shift": {0: 1.0}, "program": {1: 1.0, END: 1.0}, "pitch": {60: 1.0}, "duration": {0: 1.0}}
     (piece,) = compose(Fake(ONE, **wishes), length=Length(notes=60))

@@ -190,7 +190,7 @@ def draw(found: list[dict[str, float]], path: Path) -> None:
         right.semilogx(
             files, [size[f"{key}anonymous_mib"] for size in found], "o:", color=colour, label="without mapped files"
         )
-    right.set_ylim(0)
+    right.set_ylim(0, 1.5 * max(size["training_mib"] for size in found))  # room for the legend
     right.set_ylabel("MiB at the peak")
     right.set_title("Memory")
     for axes in (left, right):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -74,7 +74,8 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """All of it, for JSON."""
-        return asdict(self) | {"files": [asdict(file) for file in self.files], "kept": self.kept, "lost": self.lost}
+        files = [{name: getattr(file, name) for name in FileRecord.__slots__} for file in self.files]
+        return asdict(replace(self, files=())) | {"files": files, "kept": self.kept, "lost": self.lost}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Report:
