@@ -11,7 +11,7 @@ from toys import BEAT, PERFORMANCE, VOCABULARIES
 
 from melodygru import midi, sampling
 from melodygru.errors import SettingError
-from melodygru.events import END, TIMES, Vocabulary, encode
+from melodygru.events import END, TIMES, Vocabulary, decode, encode
 from melodygru.notes import DRUMS, NOTE, NoteSequence, quantize, steps_per_bar
 from melodygru.sampling import (
     Controls,
@@ -246,7 +246,7 @@ def test_the_place_in_a_wide_class_is_uniform():
 @pytest.mark.parametrize("place", [0.0, 0.5, 1 - 2**-53])
 def test_steps_of_a_few_are_those_of_many(place):
     classes, places = np.arange(TIMES.size), np.full(TIMES.size, place)
-    assert sampling._steps(classes, places) == TIMES.decode(classes, places).tolist()
+    assert sampling.sampler._steps(classes, places) == TIMES.decode(classes, places).tolist()
 
 
 def test_a_wish_for_what_cannot_follow_is_not_granted():
@@ -280,7 +280,7 @@ def test_nothing_ends_while_a_note_sounds():
 
 
 def test_a_piece_that_never_ends_stops(monkeypatch):
-    monkeypatch.setattr(sampling, "MAX_NOTES", 37)
+    monkeypatch.setattr(sampling.composing, "MAX_NOTES", 37)
     pieces = compose(Fake(ONE, **BEATS), 2)
     assert [len(piece) for piece in pieces] == [37, 37]
     assert [piece.length % 16 for piece in pieces] == [0, 0]
@@ -299,7 +299,7 @@ def test_a_piece_that_the_model_does_not_end_is_no_longer_than_the_longest_it_he
 
 
 def test_a_given_length_is_filled_however_many_notes_it_takes(monkeypatch):
-    monkeypatch.setattr(sampling, "MAX_NOTES", 37)
+    monkeypatch.setattr(sampling.composing, "MAX_NOTES", 37)
     (piece,) = compose(Fake(ONE, **BEATS), length=Length(bars=10))
     assert (len(piece), piece.length) == (39, 160)  # one a beat from step 4 on
     (piece,) = compose(Fake(ONE, **BEATS), length=Length(notes=38))
@@ -632,7 +632,7 @@ def test_the_samplers_log_p_is_evaluates_on_the_file_it_wrote(name, seed, tmp_pa
     for stream, (rows, end) in enumerate(zip(sampler.rows, sampler.ends, strict=True)):
         assert end is not None
         path = tmp_path / f"{stream}.mid"
-        midi.write(sampling.decode(rows, vocabulary, length=end), path)
+        midi.write(decode(rows, vocabulary, length=end), path)
         sequence, changes, _ = quantize(midi.read(path).sequence, vocabulary.grid)
         assert changes.total == 0
         assert (len(sequence), sequence.length) == (len(rows), end)

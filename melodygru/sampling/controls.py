@@ -1,0 +1,116 @@
+"""From a field's logits to the weights that a class is drawn by: temperature and filters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from melodygru.errors import SettingError
+
+RHYTHM = ("shift", "duration")
+
+Filter = Callable[[np.ndarray], np.ndarray]  # (streams, classes) weights, in proportion to probability -> weights
+
+
+@dataclass(frozen=True)
+class Controls:
+    """How probabilities become choices.
+
+    Parameters
+    ----------
+    temperature : divides the logits; 0 takes the most probable class
+    rhythm_temperature, pitch_temperature : the same for shift and duration, and for pitch; default: `temperature`
+    top_k : only the k most probable classes; 0 is all
+    top_p : only the most probable classes that together reach p, in (0, 1]
+    min_p : only classes at least min_p times as probable as the most probable one, in [0, 1)
+    """
+
+    temperature: float = 1.0
+    rhythm_temperature: float | None = None
+    pitch_temperature: float | None = None
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("temperature", "rhythm_temperature", "pitch_temperature"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 10:
+                raise SettingError(f"{name.replace('_', '-')} {value}: expected 0..10")
+        if self.top_k < 0:
+            raise SettingError(f"top-k {self.top_k}: expected 0 (all classes) or more")
+        if not 0 < self.top_p <= 1:
+            raise SettingError(f"top-p {self.top_p}: expected more than 0, at most 1")
+        if not 0 <= self.min_p < 1:
+            raise SettingError(f"min-p {self.min_p}: expected at least 0, less than 1")
+
+    def temperature_of(self, field: str) -> float:
+        """The temperature of a field."""
+        temperature = None
+        if field in RHYTHM:
+            temperature = self.rhythm_temperature
+        elif field == "pitch":
+            temperature = self.pitch_temperature
+        return self.temperature if temperature is None else temperature
+
+    def filters(self, field: str) -> list[Filter]:
+        """What is done to the weights of a field after the temperature, in order."""
+        if self.temperature_of(field) == 0:
+            return [lambda weights: keep_top_k(weights, 1)]
+        chain: list[Filter] = []
+        if self.top_k:
+            chain.append(lambda weights: keep_top_k(weights, self.top_k))
+        if self.top_p < 1:
+            chain.append(lambda weights: keep_top_p(weights, self.top_p))
+        if self.min_p > 0:
+            chain.append(lambda weights: keep_min_p(weights, self.min_p))
+        return chain
+
+
+def weigh(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """Weights, float64, in proportion to probability: 1 for the most probable class of each row; 0 acts like 1."""
+    below = below_best(logits)
+    if temperature not in (0, 1):
+        with np.errstate(over="ignore"):  # to -inf: no probability
+            below /= temperature
+    return np.exp(below, below)
+
+
+def below_best(logits: np.ndarray) -> np.ndarray:
+    """Logits minus the greatest of each row, float64."""
+    return np.subtract(logits, np.maximum.reduce(logits, 1, keepdims=True), dtype=np.float64)
+
+
+def keep_top_k(weights: np.ndarray, k: int) -> np.ndarray:
+    """Weights with all but the k greatest of each row at 0; the lower class wins a tie."""
+    if k >= weights.shape[1]:
+        return weights
+    best = np.argsort(-weights, axis=1, kind="stable")[:, :k]
+    kept = np.zeros_like(weights)
+    np.put_along_axis(kept, best, np.take_along_axis(weights, best, 1), 1)
+    return kept
+
+
+def keep_top_p(weights: np.ndarray, p: float) -> np.ndarray:
+    """Weights with all but the most probable classes that together reach `p` at 0; at least one is kept.
+
+    The lower class wins a tie.
+    """
+    ranked = np.sort(weights, 1)  # many times faster than to sort the classes themselves
+    up_to = np.cumsum(ranked, 1)
+    beyond = (1 - p) * up_to[:, -1:]
+    up_to[:, -1] = np.inf  # the most probable one is kept, however small `p`
+    first = (up_to > beyond).argmax(1)  # kept from here on
+    kept = weights >= ranked[np.arange(len(first)), first][:, None]
+    if np.count_nonzero(kept) == weights.size - first.sum():
+        return weights * kept
+    order = np.argsort(-weights, axis=1, kind="stable")
+    places = np.argsort(order, axis=1)
+    return np.where(places < weights.shape[1] - first[:, None], weights, 0.0)
+
+
+def keep_min_p(weights: np.ndarray, p: float) -> np.ndarray:
+    """Weights of classes less probable than `p` times the most probable one at 0."""
+    return weights * (weights >= p * weights.max(1, keepdims=True))

@@ -1,0 +1,275 @@
+"""A batch of pieces, sampled an event at a time.
+
+Randomness of each stream comes from its own generator, seven numbers an event whatever the event is, so that a
+stream's draws do not depend on the others'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from melodygru.events import (
+    DURATION,
+    END,
+    PITCH,
+    PROGRAM,
+    SHIFT,
+    TIMES,
+    VELOCITY,
+    VELOCITY_WIDTH,
+    VOICE,
+    Context,
+    representable,
+)
+from melodygru.network import Network, Step
+from melodygru.notes import NoteSequence
+from melodygru.sampling.controls import Controls, below_best, weigh
+
+NEVER = 1 << 62  # steps
+PLAUSIBLE = 0.1  # probability at which an end that is due is taken
+HASTE = 20  # times that this halves until a piece is twice as long as it was due
+
+
+@dataclass(frozen=True)
+class Note:
+    """A sampled note of a stream."""
+
+    stream: int
+    onset: int  # steps
+    duration: int  # steps
+    program: int
+    pitch: int
+    velocity: int
+
+
+class Sampler:
+    """Pieces being composed, all streams one batch.
+
+    Parameters
+    ----------
+    network : Network
+    rngs : one generator for each stream
+    controls : Controls
+    style : piece condition; None is unknown
+    metres : for each stream its time signature; default: unknown
+    primer : NoteSequence on the vocabulary's grid, optional; heard before anything is composed, which begins at its
+        end or later
+
+    Attributes
+    ----------
+    rows : for each stream its events so far, the primer's included: (shift steps, program class, pitch, duration
+        steps, velocity class)
+    log_p : array, shape (streams,): log-probability, in nats, of what was sampled, under the model itself
+        (temperature 1, nothing filtered)
+    n_heard : notes of the primer, the first of each stream's rows
+    due : array, shape (streams,): the step from which on a stream ends as soon as the model gives an end PLAUSIBLE
+        probability; default: NEVER, the model's choice alone
+    done : list of bool: whether a stream is over
+    ends : list: the step at which the model ended a stream, or None
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        rngs: Sequence[np.random.Generator],
+        controls: Controls | None = None,
+        *,
+        style: str | None = None,
+        metres: Sequence[tuple[int, int]] | None = None,
+        primer: NoteSequence | None = None,
+    ) -> None:
+        self.network, self.vocabulary = network, network.vocabulary
+        controls = controls or Controls()
+        self.temperatures = {field: controls.temperature_of(field) for field in self.vocabulary.fields}
+        self.filters = {field: controls.filters(field) for field in self.vocabulary.fields}
+        n = len(rngs)
+        self.rngs = rngs
+        self.log_p = np.zeros(n)
+        self.due = np.full(n, NEVER)
+        self.done = [False] * n
+        self.ends: list[int | None] = [None] * n
+        self.rows: list[list[tuple[int, int, int, int, int]]] = [[] for _ in range(n)]
+        given = primer.metres if primer is not None else None
+        of_streams: Sequence[tuple[int, int] | None] = metres or [None] * n
+        self.contexts = [Context(self.vocabulary, style, metre, given) for metre in of_streams]
+        # Only programs that the model has heard, in pieces of the style or in the primer, are chosen.
+        self._programs = self.vocabulary.programs_of(style)
+        if primer is not None:
+            self._programs[self.vocabulary.program_class(primer.notes["program"])] = True
+        self._top = int(np.flatnonzero(self._programs)[-1])
+        self.n_heard = 0
+        self._earliest = 0  # step at which the composed part may begin
+        self._draws: Iterator[np.ndarray] = iter(())  # the numbers of each event to come, (streams, 7)
+        start = self.vocabulary.previous_ids(np.full((1, 5), -1, np.int32), np.zeros(1, np.int64))
+        self._previous = start.tolist() * n
+        self._context = np.array([context.start() for context in self.contexts], np.int32)
+        self._last: Step | None = None  # that of the last event, if it was told `_context`
+        self._streams = np.arange(n)
+        self._choices: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # of an event, see `_choose`
+        self._classes = np.arange(self.vocabulary.size("program"))
+        self._state = network.initial_state(n)
+        if primer is not None:
+            self._hear(primer)
+
+    def _hear(self, primer: NoteSequence) -> None:
+        """Let every stream hear the primer."""
+        piece, _ = representable(primer, self.vocabulary)
+        self.n_heard, self._earliest = len(piece), piece.length
+        shifts = np.diff(piece.notes["onset"], prepend=0).tolist()
+        bins = piece.notes["velocity"] // VELOCITY_WIDTH if self.vocabulary.models_velocity else None
+        programs = self.vocabulary.program_class(piece.notes["program"]).tolist()
+        for t, note in enumerate(piece.notes.tolist()):
+            _, duration, _, pitch, _ = note
+            self._state = self._step().state
+            row = (shifts[t], programs[t], pitch, duration, -1 if bins is None else int(bins[t]))
+            for context in self.contexts:
+                context.move(shifts[t])
+            self._context = np.array([context.row() for context in self.contexts], np.int32)
+            for stream in range(len(self.rngs)):
+                self._keep(stream, row)
+
+    def _step(self) -> Step:
+        """What the model expects next."""
+        before = np.array([context.before() for context in self.contexts], np.int32).reshape(len(self.rngs), -1)
+        return self.network.step(np.array(self._previous, np.int32), before, self._context, self._state, self._last)
+
+    def _keep(self, stream: int, row: tuple[int, int, int, int, int]) -> None:
+        """Add an event to a stream."""
+        self.contexts[stream].add(row[PROGRAM], row[PITCH], row[DURATION])
+        self.rows[stream].append(row)
+        self._previous[stream] = self.contexts[stream].previous(row[VELOCITY])
+
+    def _uniform(self) -> np.ndarray:
+        """The seven numbers of each stream's next event, shape (streams, 7)."""
+        numbers = next(self._draws, None)
+        if numbers is None:
+            self._draws = iter(np.stack([rng.random((64, 7)) for rng in self.rngs], 1))
+            numbers = next(self._draws)
+        return numbers
+
+    def _choose(
+        self, field: str, logits: np.ndarray, u: np.ndarray, live: np.ndarray, wanted: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Choose a class for each stream and count its log-probability where `live`.
+
+        `logits` are -inf where a class cannot follow; `wanted` (streams, classes) narrows the choice further, like the
+        filters, without changing the log-probability that is counted.
+        """
+        below = below_best(logits)
+        weights = np.exp(below)
+        total = np.add.reduce(weights, 1)
+        if wanted is not None:
+            weights = weigh(np.where(wanted, logits, -np.inf), self.temperatures[field])
+        elif self.temperatures[field] not in (0, 1):
+            weights = weigh(logits, self.temperatures[field])
+        for change in self.filters[field]:
+            weights = change(weights)
+        cumulative = np.cumsum(weights, 1)
+        chosen = (cumulative > (u * cumulative[:, -1])[:, None]).argmax(1)
+        self._choices.append((below[self._streams, chosen], total, live))
+        return chosen
+
+    def _count(self, *log_widths: np.ndarray) -> None:
+        """Count the log-probability of an event's choices, less `log_widths` of the first and the fourth."""
+        log_p, totals, live = (np.array(values) for values in zip(*self._choices, strict=True))
+        self._choices.clear()
+        log_p -= np.log(totals)
+        for field, log_width in zip((SHIFT, DURATION), log_widths, strict=True):
+            log_p[field] -= log_width
+        self.log_p += np.add.reduce(np.where(live, log_p, 0.0), 0)
+
+    def step(self, may_end: bool = True) -> list[Note | None]:
+        """Sample one event of every stream that goes on.
+
+        Parameters
+        ----------
+        may_end : whether the model may end a piece
+
+        Returns
+        -------
+        notes : for each stream its new note, or None where it is over
+        """
+        v, n = self.vocabulary, len(self.rngs)
+        live = ~np.array(self.done)
+        u = self._uniform()
+        step = self._step()
+        self._state, self._last = step.state, step
+
+        contexts = self.contexts
+        logits, wanted = step.logits("shift"), None
+        least = [max(0, self._earliest - context.onset) for context in contexts]
+        stacks = [context.stacks(self._top) for context in contexts]
+        if not all(stacks):
+            for stream, context in enumerate(contexts):
+                if not context.stacks():
+                    logits[stream, 0] = -np.inf
+        if any(least) or not all(stacks):
+            wanted = TIMES.low + TIMES.width > np.array(least)[:, None]
+            wanted[:, 0] &= stacks
+        shift = self._choose("shift", logits, u[:, 0], live, wanted)
+        shift_steps = [max(steps, low) for steps, low in zip(_steps(shift, u[:, 1]), least, strict=True)]
+        for stream, context in enumerate(contexts):
+            if not self.done[stream]:
+                context.move(shift_steps[stream])
+        self._context = np.array([context.row() for context in contexts], np.int32)
+        step.arrive(self._context, np.array([context.heard() for context in contexts]))
+        chosen = {"shift": shift}
+
+        possible = self._classes >= np.array([[context.program_floor()] for context in contexts])
+        possible[:, END] = [context.may_end() for context in contexts]
+        logits = step.logits("program", chosen)
+        np.copyto(logits, -np.inf, where=~possible)
+        wanted = possible & self._programs
+        if may_end:
+            wanted[:, END] = possible[:, END]
+        nothing = ~wanted.any(1)
+        if nothing.any():
+            wanted[nothing] = possible[nothing]
+        at = np.array([context.onset for context in contexts])
+        if may_end and (at >= self.due).any():
+            weights = weigh(logits)
+            p_end = weights[:, END] / weights.sum(1)
+            ends = (at >= self.due) & (p_end >= PLAUSIBLE * 0.5 ** (HASTE * (at / np.maximum(1, self.due) - 1)))
+            wanted[ends] = self._classes == END
+        program = self._choose("program", logits, u[:, 2], live, wanted)
+        chosen["program"] = program
+        goes_on = live & (program != END)
+
+        of_program = list(zip(contexts, program.tolist(), strict=True))
+        chosen |= dict(zip(VOICE, np.array([c.voice(p) for c, p in of_program]).T, strict=True))
+        logits = step.logits("pitch", chosen)
+        np.copyto(logits, -np.inf, where=np.array([c.taken(p) for c, p in of_program]))
+        pitch = chosen["pitch"] = self._choose("pitch", logits, u[:, 3], goes_on)
+        logits = step.logits("duration", chosen)
+        logits[:, 0] = -np.inf  # a step or more
+        duration = chosen["duration"] = self._choose("duration", logits, u[:, 4], goes_on)
+        duration_steps = _steps(duration, u[:, 5])
+        velocity = np.full(n, -1)
+        if v.models_velocity:
+            velocity = self._choose("velocity", step.logits("velocity", chosen), u[:, 6], goes_on)
+        self._count(TIMES.log_width[shift], TIMES.log_width[duration])
+
+        notes: list[Note | None] = [None] * n
+        choices = zip(shift_steps, program.tolist(), pitch.tolist(), duration_steps, velocity.tolist(), strict=True)
+        for stream, row in enumerate(choices):
+            if self.done[stream]:
+                continue
+            onset = contexts[stream].onset
+            if row[PROGRAM] == END:
+                self.done[stream], self.ends[stream] = True, onset
+                continue
+            self._keep(stream, row)
+            played = v.velocities[row[VELOCITY]] if v.models_velocity else v.velocities[0]
+            notes[stream] = Note(stream, onset, row[DURATION], v.program_of_class(row[PROGRAM]), row[PITCH], played)
+        return notes
+
+
+_LOW, _WIDTH = TIMES.low.tolist(), TIMES.width.tolist()
+
+
+def _steps(classes: np.ndarray, places: np.ndarray) -> list[int]:
+    """`TimeClasses.decode` of a few."""
+    return [_LOW[c] + int(place * _WIDTH[c]) for c, place in zip(classes.tolist(), places.tolist(), strict=True)]
