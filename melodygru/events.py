@@ -48,6 +48,7 @@ sounds on.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 from bisect import bisect_left, bisect_right
@@ -1182,6 +1183,15 @@ class Context:
         self._powers = [pow(_MIX, order, 1 << 64) for order in vocabulary.recall]
         self._seen: list[dict[int, int]] = [{} for _ in vocabulary.recall]
         self._recalled = [-1] * len(vocabulary.recall)
+
+    def copy(self) -> Context:
+        """Another context with the same past."""
+        other = copy.copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, (list, dict, deque)):
+                setattr(other, name, value.copy())
+        other._seen = [places.copy() for places in self._seen]
+        return other
 
     def start(self) -> list[int]:
         """Context ids before the first event: the conditions, and nothing else."""
