@@ -72,8 +72,8 @@ class Row:
 
 def thread_variables(threads: int) -> dict[str, str]:
     """Environment of a process in which every library computes on `threads` threads."""
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
-    return {**dict.fromkeys(names, str(threads)), "TF_NUM_INTEROP_THREADS": "1"}
+    blas = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    return dict.fromkeys((*blas, "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), str(threads))
 
 
 def in_turns(timed: dict[str, Callable[[], float]], repeats: int) -> dict[str, float]:

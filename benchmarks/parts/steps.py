@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from melodygru.notes import NoteSequence
 from melodygru.training import Settings, Trainer, stack
 
 BATCH, WINDOW = 64, 128
+WARM_UP, STEPS = 2, 3  # updates of a turn, as in `peers/training.py`
 STARTER = Path(__file__).parents[2] / "data" / "starter"
 RATE, DECAY = 1e-3, 0.9
 
@@ -54,12 +56,15 @@ class Step:
         self.state = model.initial_state(len(longest))
         self.step = 0
 
-    def seconds(self, repeats: int = 1) -> float:
-        """Mean time of an update; the first traces and is for warming up."""
+    def seconds(self) -> float:
+        """Median time of an update, as one follows another in a training run: the first ones are not counted."""
+        return statistics.median([self._update() for _ in range(WARM_UP + STEPS)][WARM_UP:])
+
+    def _update(self) -> float:
+        """Time of one update; the very first traces."""
         started = time.perf_counter()
-        for _ in range(repeats):
-            scalars = (tf.constant(self.step), tf.constant(RATE), tf.constant(DECAY))
-            nats, _ = self.trainer._step(self.inputs, self.state, *scalars)
-            float(nats)  # waits for the end
-            self.step += 1
-        return (time.perf_counter() - started) / repeats
+        scalars = (tf.constant(self.step), tf.constant(RATE), tf.constant(DECAY))
+        nats, _ = self.trainer._step(self.inputs, self.state, *scalars)
+        float(nats)  # waits for the end
+        self.step += 1
+        return time.perf_counter() - started

@@ -25,8 +25,6 @@ def measure(setting: Setting) -> list[Row]:
     for name, folder in folders.items():
         corpus = Corpus(folder)
         steps = {"ours": corpus.step(new_model), "flat": corpus.step(new_flat)}
-        for step in steps.values():
-            step.seconds(2)
         seconds = in_turns({kind: step.seconds for kind, step in steps.items()}, REPEATS)
         notes = steps["ours"].notes
         rows.append(

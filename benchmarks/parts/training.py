@@ -33,8 +33,6 @@ def measure(setting: Setting) -> list[Row]:
     corpus = Corpus(STARTER)
     ours, stock = corpus.step(new_model), corpus.step(stock_model)
     products = products_of_step(corpus.architecture, corpus.vocabulary, BATCH, WINDOW)
-    for step in (ours, stock):
-        step.seconds(2)
     timed: dict[str, Any] = {"ours": ours.seconds, "stock": stock.seconds, "products": lambda: best_seconds(products)}
     with tempfile.TemporaryDirectory() as folder:
         if setting.peers is None:

@@ -90,7 +90,7 @@ def start(threads: int | None = None, mixed_precision: bool | None = False) -> t
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if cluster() is None else "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if threads is not None:
-        for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
+        for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
             os.environ[name] = str(threads)
     if "tensorflow" not in sys.modules:
         screen.say("loading TensorFlow")
