@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from melodygru.errors import SettingError
 from melodygru.events import (
     DURATION,
     END,
@@ -31,6 +32,9 @@ from melodygru.sampling.controls import Controls, below_best, weigh
 NEVER = 1 << 62  # steps
 PLAUSIBLE = 0.1  # probability at which an end that is due is taken
 HASTE = 20  # times that this halves until a piece is twice as long as it was due
+PAST_BYTES = 1 << 26  # of states that `Sampler.rewind` finds at hand
+PAST_LEAST, PAST_MOST = 16, 1024  # events of them, whatever their size
+LANDMARK = 256  # one state of so many is kept for the whole piece
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,8 @@ class Sampler:
         self.rows: list[list[tuple[int, int, int, int, int]]] = [[] for _ in range(n)]
         given = primer.metres if primer is not None else None
         of_streams: Sequence[tuple[int, int] | None] = metres or [None] * n
-        self.contexts = [Context(self.vocabulary, style, metre, given) for metre in of_streams]
+        self._conditions = [(style, metre, given) for metre in of_streams]
+        self.contexts = [Context(self.vocabulary, *conditions) for conditions in self._conditions]
         # Only programs that the model has heard, in pieces of the style or in the primer, are chosen.
         self._programs = self.vocabulary.programs_of(style)
         if primer is not None:
@@ -111,6 +116,14 @@ class Sampler:
         self._choices: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # of an event, see `_choose`
         self._classes = np.arange(self.vocabulary.size("program"))
         self._state = network.initial_state(n)
+        self._avoided: dict[int, Sequence[int]] = {}  # pitches that a stream's next note isn't, see `rewind`
+        self._now = 0  # calls of `step` so far
+        self._begun: list[list[int]] = [[] for _ in range(n)]  # the call in which each stream sampled each event
+        # The state and `log_p` at the beginning of calls: references, for `rewind`.
+        self._past_state: dict[int, list[np.ndarray]] = {}
+        self._past_log_p: list[np.ndarray] = []
+        size = max(1, sum(array.nbytes for array in self._state))
+        self._n_past = min(max(PAST_BYTES // size, PAST_LEAST), PAST_MOST)
         if primer is not None:
             self._hear(primer)
 
@@ -179,7 +192,98 @@ class Sampler:
         log_p -= np.log(totals)
         for field, log_width in zip((SHIFT, DURATION), log_widths, strict=True):
             log_p[field] -= log_width
-        self.log_p += np.add.reduce(np.where(live, log_p, 0.0), 0)
+        self.log_p = self.log_p + np.add.reduce(np.where(live, log_p, 0.0), 0)  # the old one may be gone back to
+
+    def _remember(self) -> None:
+        """Keep what `rewind` needs of this moment, and let go of what lies too far back."""
+        now = self._now
+        self._past_state[now] = self._state
+        self._past_log_p.append(self.log_p)
+        if (now - self._n_past) % LANDMARK:
+            self._past_state.pop(now - self._n_past, None)
+        for begun, done in zip(self._begun, self.done, strict=True):
+            if not done:
+                begun.append(now)
+        self._now = now + 1
+
+    def _wanted(self, logits: np.ndarray) -> np.ndarray | None:
+        """Pitches that are not avoided, (streams, 128), or None for all; where no other is possible, none is avoided."""
+        if not self._avoided:
+            return None
+        wanted = np.ones(logits.shape, bool)
+        for stream, pitches in self._avoided.items():
+            wanted[stream, list(pitches)] = False
+            if not np.any(wanted[stream] & (logits[stream] > -np.inf)):
+                wanted[stream] = True
+        self._avoided.clear()
+        return wanted
+
+    def rewind(self, stream: int, n: int, avoid: Sequence[int] = ()) -> None:
+        """Take a stream back to its first `n` notes; it goes on from there with fresh numbers of its own generator.
+
+        It is as if the notes after them had never been: the network's state, the context, `log_p`, `done` and `ends`.
+        No other stream is touched.
+
+        Parameters
+        ----------
+        stream : its place in the batch
+        n : at least the primer's notes, at most those of the stream
+        avoid : pitches that the next note must not have, unless it can have no other
+
+        Raises
+        ------
+        SettingError
+            `n` is out of range.
+        """
+        rows, begun = self.rows[stream], self._begun[stream]
+        if not self.n_heard <= n <= len(rows):
+            raise SettingError(f"rewind to {n} notes: expected {self.n_heard}..{len(rows)}, those of stream {stream}")
+        known = n  # the last moment whose state is kept: from there on it is heard again
+        while (step := self._step_of(stream, known)) != self._now and step not in self._past_state:
+            known -= 1
+            if known == self.n_heard:
+                step = 0
+                break
+        states = self._state if step == self._now else self._past_state[step]
+        state = [array[stream : stream + 1] for array in states]
+        step = self._step_of(stream, n)
+        log_p = self.log_p if step == self._now else self._past_log_p[step]
+
+        context = Context(self.vocabulary, *self._conditions[stream])
+        previous = self.vocabulary.previous_ids(np.full((1, 5), -1, np.int32), np.zeros(1, np.int64))[0].tolist()
+        ids = context.start()
+        for t, row in enumerate(rows[:n]):
+            if t >= known:
+                heard = [np.array([of], np.int32) for of in (previous, context.before(), ids)]
+                state = self.network.step(*heard, state).state
+            if t >= known - 1:
+                context.before()  # finds where the echoes of the row are
+            context.move(row[SHIFT])
+            if t >= known - 1:
+                ids = context.row()
+            context.add(row[PROGRAM], row[PITCH], row[DURATION])
+            previous = context.previous(row[VELOCITY])
+
+        self.contexts[stream], self._previous[stream] = context, previous
+        del rows[n:], begun[n - self.n_heard :]
+        self._context = _with_row(self._context, stream, np.array(ids, np.int32))
+        if self._last is not None and self._last.context is not None:
+            self._last.context = _with_row(
+                self._last.context, stream, self.network.bag(self._context[stream : stream + 1])[0]
+            )
+        self._state = [_with_row(array, stream, row[0]) for array, row in zip(self._state, state, strict=True)]
+        self.log_p = _with_row(self.log_p, stream, log_p[stream])
+        self.done[stream], self.ends[stream] = False, None
+        self._avoided.pop(stream, None)
+        if avoid:
+            self._avoided[stream] = avoid
+
+    def _step_of(self, stream: int, n: int) -> int:
+        """The call of `step` at whose beginning a stream had `n` notes."""
+        begun, at = self._begun[stream], n - self.n_heard
+        if at < len(begun):
+            return begun[at]
+        return begun[-1] + 1 if begun else self._now
 
     def step(self, may_end: bool = True) -> list[Note | None]:
         """Sample one event of every stream that goes on.
@@ -194,6 +298,7 @@ class Sampler:
         """
         v, n = self.vocabulary, len(self.rngs)
         live = ~np.array(self.done)
+        self._remember()
         u = self._uniform()
         step = self._step()
         self._state, self._last = step.state, step
@@ -242,7 +347,7 @@ class Sampler:
         chosen |= dict(zip(VOICE, np.array([c.voice(p) for c, p in of_program]).T, strict=True))
         logits = step.logits("pitch", chosen)
         np.copyto(logits, -np.inf, where=np.array([c.taken(p) for c, p in of_program]))
-        pitch = chosen["pitch"] = self._choose("pitch", logits, u[:, 3], goes_on)
+        pitch = chosen["pitch"] = self._choose("pitch", logits, u[:, 3], goes_on, self._wanted(logits))
         logits = step.logits("duration", chosen)
         logits[:, 0] = -np.inf  # a step or more
         duration = chosen["duration"] = self._choose("duration", logits, u[:, 4], goes_on)
@@ -265,6 +370,13 @@ class Sampler:
             played = v.velocities[row[VELOCITY]] if v.models_velocity else v.velocities[0]
             notes[stream] = Note(stream, onset, row[DURATION], v.program_of_class(row[PROGRAM]), row[PITCH], played)
         return notes
+
+
+def _with_row(array: np.ndarray, at: int, row: np.ndarray) -> np.ndarray:
+    """A copy of an array with another row."""
+    changed = array.copy()
+    changed[at] = row
+    return changed
 
 
 _LOW, _WIDTH = TIMES.low.tolist(), TIMES.width.tolist()
