@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Callable, Iterable, Sequence
-from html import escape
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 
-from melodygru.cli import screen
+from melodygru.cli import page, screen
 from melodygru.cli.explain import (
     DRAWN_UNITS,
     PAGE,
@@ -31,24 +29,7 @@ from melodygru.wording import counted
 
 PICTURES = ("surprise.png", "gates.png", "memory.png", "following.png", "profiles.png")
 MARK = '<meta name="generator" content="melodygru explain">'  # a page with it may be replaced
-STYLE = """
-:root { color-scheme: light dark }
-body { font: 15px/1.5 system-ui, sans-serif; color: #22252b; background: #fff; max-width: 66rem; margin: 2rem auto;
-  padding: 0 1rem; overflow-wrap: anywhere }
-h1 { font-size: 1.4rem } h2 { font-size: 1.15rem; margin-top: 2.4rem }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .8rem 0; overflow-wrap: normal }
-.wide { overflow-x: auto }
-th, td { padding: .15rem .7rem .15rem 0; text-align: left; white-space: nowrap; vertical-align: top }
-td.number, th.number { text-align: right }
-thead th { border-bottom: 1px solid #8d95a1; font-weight: 600 }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem } dt { color: #6d7380 } dd { margin: 0 }
-img { display: block; width: 100%; min-width: 40rem; height: auto; background: #fff; border-radius: .4rem }
-p { max-width: 48rem }
-figure { margin: 1rem 0 } figcaption { color: #6d7380; max-width: 48rem }
-@media (prefers-color-scheme: dark) {
-  body { color: #dfe3e9; background: #17191d } dt, figcaption { color: #9aa2ae } thead th { border-color: #6d7380 }
-}
-"""
+STYLE = "img { min-width: 40rem }"  # moved sideways where the window is narrow
 FIELD_WORDS = {
     "shift": "shift (when)",
     "program": "program, and the end",
@@ -74,8 +55,8 @@ def claim(folder: Path) -> None:
     """Make the folder, or raise SettingError where it can't be, or where a file there is not ours to replace."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        page = folder / PAGE
-        ours = page.is_file() and MARK in page.read_text("utf-8", errors="replace")
+        file = folder / PAGE
+        ours = file.is_file() and MARK in file.read_text("utf-8", errors="replace")
         others = [] if ours else [name for name in (PAGE, *PICTURES) if (folder / name).exists()]
     except OSError as error:
         raise SettingError(
@@ -106,8 +87,7 @@ def write(folder: Path, told: Told, progress: Callable[[int, int], None]) -> lis
     for at, name in enumerate(PICTURES):
         drawn[name] = _png(name, told)
         progress(at + 1, len(PICTURES))
-    with written_aside(folder / PAGE, SettingError) as aside:
-        aside.write_text(page(told, drawn), "utf-8")
+    page.write(folder / PAGE, html(told, drawn))
     for name, content in drawn.items():
         with written_aside(folder / name, SettingError) as aside:
             aside.write_bytes(content)
@@ -176,29 +156,16 @@ def _profiles(told: Told) -> list[tuple[str, str, np.ndarray, np.ndarray, np.nda
 # ---- the page --------------------------------------------------------------------------------------------------
 
 
-def page(told: Told, drawn: dict[str, bytes]) -> str:
+def html(told: Told, drawn: dict[str, bytes]) -> str:
     """The page's HTML, with the pictures in it."""
-    name = escape(Path(told.names[0]).name)
-    facts = "".join(f"<dt>{escape(label)}</dt><dd>{escape(text)}</dd>" for label, text in _facts(told))
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-{MARK}
-<title>melodygru explain: {name}</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<h1>What the model does with {name}</h1>
-<dl>{facts}</dl>
+    name = Path(told.names[0]).name
+    body = f"""<h1>What the model does with {page.text(name)}</h1>
+{page.facts(_facts(told))}
 {_surprise(told, drawn)}
 {_gates(told, drawn)}
 {_memory(told, drawn)}
-{_following(told, drawn)}
-</body>
-</html>
-"""
+{_following(told, drawn)}"""
+    return page.document(f"melodygru explain: {name}", body, style=STYLE, head=MARK + "\n")
 
 
 def _facts(told: Told) -> Iterable[tuple[str, str]]:
@@ -244,10 +211,10 @@ def _surprise(told: Told, drawn: dict[str, bytes]) -> str:
 Each field is judged given those before it: when (shift), who (program), which pitch, how long, how loud. The sum is
 the likelihood that <code>melodygru evaluate</code> reports.</p>
 {picture}
-{_table(("field", "nats per note"), fields, numbers=(1,))}
+{page.table(("field", "nats per note"), fields, numbers=(1,))}
 <p>The most surprising notes of the drawn piece (its end cost {end:.1f}). Probabilities are given all before the note,
 and the fields of the note that come before the one named.</p>
-{_table(headings, rows, numbers=(0, 3))}"""
+{page.table(headings, rows, numbers=(0, 3))}"""
 
 
 def _gates(told: Told, drawn: dict[str, bytes]) -> str:
@@ -280,7 +247,7 @@ right stands each one's half-life in {told.time}.</p>
 {picture}
 <p>What a unit matters is what the music costs more, in nats per note, when the unit is silenced: held at its mean
 (tried on {counted(account.tried_on, "note")}, {candidates} of each layer). Gates are means over all notes.</p>
-{_table(headings, rows, numbers=range(1, len(headings) - 1))}"""
+{page.table(headings, rows, numbers=range(1, len(headings) - 1))}"""
 
 
 def _memory(told: Told, drawn: dict[str, bytes]) -> str:
@@ -310,7 +277,7 @@ def _memory(told: Told, drawn: dict[str, bytes]) -> str:
 also tell each other what they hold, so the whole remembers longer than its units: the curve at the right shows what
 the music costs more when the memory begins so many notes before the one that is judged. {whole}</p>
 {picture}
-{_table(headings, rows, numbers=range(2, len(headings)))}"""
+{page.table(headings, rows, numbers=range(2, len(headings)))}"""
 
 
 def _following(told: Told, drawn: dict[str, bytes]) -> str:
@@ -351,27 +318,11 @@ random places, and whose pitch classes are those of another moment: of {SHUFFLES
 A unit is said to follow if it is above the control and explains {LEAST_SCORE} or more, the dashed line: with much music
 far less is beyond chance, and means little. {" ".join(remarks)}</p>
 {scatter}
-{_table(("what", "control", "units that follow, by layer", "best"), rows, numbers=(1,))}
+{page.table(("what", "control", "units that follow, by layer", "best"), rows, numbers=(1,))}
 {profiles}"""
-
-
-def _table(headings: Sequence[str], rows: Iterable[Sequence[str]], numbers: Iterable[int] = ()) -> str:
-    """A table; the columns in `numbers` stand at the right."""
-    right = set(numbers)
-
-    def cells(row: Sequence[str], tag: str) -> str:
-        kinds = [' class="number"' if at in right else "" for at in range(len(row))]
-        return "".join(f"<{tag}{kind}>{escape(cell)}</{tag}>" for kind, cell in zip(kinds, row, strict=True))
-
-    head = f"<thead><tr>{cells(headings, 'th')}</tr></thead>"
-    body = "".join(f"<tr>{cells(row, 'td')}</tr>\n" for row in rows)
-    return f'<div class="wide"><table>{head}\n<tbody>{body}</tbody></table></div>'
 
 
 def _picture(drawn: dict[str, bytes], name: str, alt: str, caption: str) -> str:
     """A picture in the page, to be moved sideways where the window is narrow."""
-    content = base64.b64encode(drawn[name]).decode("ascii")
-    return (
-        f'<figure><div class="wide"><img alt="{escape(alt)}" src="data:image/png;base64,{content}"></div>'
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
-    )
+    shown = page.image(drawn[name], "png", alt)
+    return f'<figure><div class="wide">{shown}</div><figcaption>{page.text(caption)}</figcaption></figure>'

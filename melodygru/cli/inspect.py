@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from melodygru.cli import options, screen
+from melodygru.cli import options, page, screen
 from melodygru.cli.reading import read
 from melodygru.errors import SettingError
 from melodygru.wording import clock, counted
@@ -25,38 +25,61 @@ from melodygru.wording import clock, counted
     metavar="OUT.svg",
     help="Write a MIDI file's sheet music: .svg (needs the extra melodygru[score]) or .musicxml.",
 )
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path),
+    metavar="FILE.html",
+    help="Write a page about a folder with pictures and all that was skipped; it needs no network.",
+)
 @options.as_json
-def inspect(path: Path, score_file: Path | None, as_json: bool) -> None:
+def inspect(path: Path, score_file: Path | None, html: Path | None, as_json: bool) -> None:
     """Show what a MIDI file, a folder of them, or a checkpoint holds.
 
     \b
     melodygru inspect song.mid
     melodygru inspect song.mid --score song.svg
-    melodygru inspect midi_dir/
+    melodygru inspect midi_dir/ --html midi_dir.html
     melodygru inspect checkpoints/mine.keras
     """  # fmt: skip
     is_checkpoint = path.suffix == ".keras" or (path.is_file() and zipfile.is_zipfile(path))
     if score_file is not None and (path.is_dir() or is_checkpoint):
         kind = "folder" if path.is_dir() else "checkpoint"
         raise SettingError(f"--score {screen.name(score_file)}: {screen.name(path)} is a {kind}; expected a MIDI file")
+    page.require_name(html)
+    if html is not None and is_checkpoint:
+        raise SettingError(
+            f"--html {screen.name(html)}: {screen.name(path)} is a checkpoint; expected a folder of MIDI files"
+        )
     if path.is_dir():
-        report = _folder(path)
+        report = _folder(path, html)
         if as_json:
             screen.result_json({"kind": "folder", **report.as_dict()})
         else:
             screen.result(report.table())
+            if html is not None:
+                screen.result(f"{'page':<12}{screen.name(html)}")
         return
     about = _checkpoint(path) if is_checkpoint else _midi(path, score_file)
+    if html is not None:
+        _folder(path, html)
     if as_json:
         screen.result_json(about)
     else:
         for label, value in (_checkpoint_rows if about["kind"] == "checkpoint" else _midi_rows)(about):
             screen.result(f"{label:<14}{value}")
+        if html is not None:
+            screen.result(f"{'page':<14}{screen.name(html)}")
 
 
-def _folder(path: Path) -> Any:
-    """The intake report."""
-    return read(path, deduplicate=True, warnings=0).report  # its table says which files were skipped
+def _folder(path: Path, html: Path | None = None) -> Any:
+    """The intake report of a folder or file; its page is written where a place for it is given."""
+    corpus = read(path, deduplicate=True, warnings=0)  # the table says which files were skipped
+    if html is not None:
+        from melodygru.cli.inspect_page import write
+
+        with screen.ProgressLine() as line:
+            write(html, corpus, line.count("measuring"))
+    return corpus.report
 
 
 # -- a MIDI file

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from melodygru.cli import options, screen
+from melodygru.cli import options, page, screen
 from melodygru.cli.reading import read
-from melodygru.errors import SettingError
 from melodygru.wording import counted
 
 if TYPE_CHECKING:
@@ -69,8 +68,7 @@ def judge(
     from melodygru.corpus import require_pieces
     from melodygru.metrics import compare, measure
 
-    if html is not None and html.suffix.lower() not in (".html", ".htm"):
-        raise SettingError(f"--html {html}: expected a name that ends in .html")
+    page.require_name(html)
     real = read(against, deduplicate=True, warnings=SHOWN)  # duplicates are no news
     require_pieces(real, 2)
     generated = read(generated_dir, real.grid)

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from melodygru.cli import page
 from melodygru.cli.judge import ABSENT, HEADINGS, described, notes_on, rows
-from melodygru.errors import SettingError
-from melodygru.files import written_aside
 
 if TYPE_CHECKING:
     from melodygru.metrics import Comparison
     from melodygru.notes import Grid
 
 STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; color: #22252b; max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
-h1 { font-size: 1.4rem } h2 { font-size: 1.1rem; margin-top: 2rem }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums }
-.wide { overflow-x: auto }
-th, td { padding: .15rem .6rem; text-align: right; white-space: nowrap }
-th:first-child, td:first-child, td:nth-child(2) { text-align: left }
-thead th { border-bottom: 1px solid #a9b1bd; font-weight: 600 }
-tbody tr:nth-child(even) { background: #f4f6f8 }
-tbody tr:last-child td { border-top: 1px solid #a9b1bd }
-td:nth-child(5), td:nth-child(8), th.part { border-left: 1px solid #d5dae1 }
-dt { float: left; width: 6rem; color: #6d7380 } dd { margin: 0 0 0 6rem }
-img { display: block; width: 100%; height: auto; margin: .5rem 0 }
-p.note { color: #6d7380 }
+body { max-width: 62rem }
+td:not(:first-child, :nth-child(2)), th:not(:first-child, :nth-child(2)) { text-align: right }
+tbody tr:nth-child(even) { background: color-mix(in srgb, var(--muted) 9%, transparent) }
+tbody tr:last-child td { border-top: 1px solid var(--line) }
+th, td { padding-left: .6rem } td:nth-child(5), td:nth-child(8), th.part { border-left: 1px solid var(--faint) }
+img { margin: .5rem 0 } p.note { color: var(--muted) }
 """
 EXPLAINED = """
 OA is the overlapping area of two densities, that of the distances between real pieces and that of the distances from
@@ -65,23 +55,14 @@ def write(
     SettingError
         The file can't be written.
     """
-    facts = "".join(f"<dt>{escape(label)}</dt><dd>{escape(text)}</dd>" for label, text in described(sets, grid))
-    head = "".join(f"<th>{escape(text)}</th>" for text in HEADINGS)
+    head = "".join(f"<th>{page.text(heading)}</th>" for heading in HEADINGS)
     body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>\n" for row in rows(found, yardstick, grid)
+        "<tr>" + "".join(f"<td>{page.text(cell)}</td>" for cell in row) + "</tr>\n"
+        for row in rows(found, yardstick, grid)
     )
-    notes = "".join(f'<p class="note">{escape(text)}</p>' for text in notes_on(found, yardstick, grid))
-    page = f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>melodygru judge</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<h1>Generated against real music</h1>
-<dl>{facts}</dl>
+    notes = "".join(f'<p class="note">{page.text(note)}</p>' for note in notes_on(found, yardstick, grid))
+    content = f"""<h1>Generated against real music</h1>
+{page.facts(described(sets, grid))}
 <div class="wide"><table>
 <thead>
 <tr><th colspan="4"></th><th class="part" colspan="3">generated</th><th class="part" colspan="2">reference</th></tr>
@@ -94,12 +75,8 @@ def write(
 <p>{EXPLAINED}</p>
 <h2>Feature by feature</h2>
 <p>{PICTURES}</p>
-{_pictures(found, grid, progress)}
-</body>
-</html>
-"""
-    with written_aside(path, SettingError) as aside:
-        aside.write_text(page, "utf-8")
+{_pictures(found, grid, progress)}"""
+    page.write(path, page.document("melodygru judge", content, style=STYLE))
 
 
 def _pictures(found: dict[str, Comparison], grid: Grid, progress: Callable[[int, int], None]) -> str:
@@ -109,8 +86,7 @@ def _pictures(found: dict[str, Comparison], grid: Grid, progress: Callable[[int,
     shown = {name: c for name, c in found.items() if len(c.real) > 1 and len(c.generated) > 1}
     pictures = []
     for at, comparison in enumerate(shown.values()):
-        drawn = base64.b64encode(picture(style_figure(comparison, grid), ".svg")).decode("ascii")
-        label = escape(comparison.feature.label)
-        pictures.append(f'<img alt="{label}" src="data:image/svg+xml;base64,{drawn}">')
+        drawn = picture(style_figure(comparison, grid), ".svg")
+        pictures.append(page.image(drawn, "svg+xml", comparison.feature.label))
         progress(at + 1, len(shown))
     return "\n".join(pictures) or f"<p>{ABSENT}</p>"

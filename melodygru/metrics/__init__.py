@@ -17,6 +17,7 @@ from melodygru.metrics.comparison import (
     summary,
 )
 from melodygru.metrics.features import FEATURES, Feature, entropy_bits, measure, piece_features
+from melodygru.metrics.surveys import Survey, survey
 
 __all__ = [
     "FEATURES",
@@ -24,6 +25,7 @@ __all__ = [
     "Comparison",
     "Densities",
     "Feature",
+    "Survey",
     "compare",
     "distances_between",
     "distances_within",
@@ -34,4 +36,5 @@ __all__ = [
     "overlapping_area",
     "piece_features",
     "summary",
+    "survey",
 ]
