@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 STYLE = """
 body { max-width: 62rem }
-td:not(:first-child, :nth-child(2)), th:not(:first-child, :nth-child(2)) { text-align: right }
+td:not(:first-child, :nth-child(2)), th:not(:first-child) { text-align: right }
 tbody tr:nth-child(even) { background: color-mix(in srgb, var(--muted) 9%, transparent) }
 tbody tr:last-child td { border-top: 1px solid var(--line) }
 th, td { padding-left: .6rem } td:nth-child(5), td:nth-child(8), th.part { border-left: 1px solid var(--faint) }
