@@ -1,9 +1,12 @@
 """Sampling: temperature and filters, lengths, and the generation loop, an iterator of notes."""
 
+from melodygru.sampling.accompanying import accompany
 from melodygru.sampling.composing import MAX_NOTES, compose, notes
 from melodygru.sampling.controls import Controls, Filter, keep_min_p, keep_top_k, keep_top_p, weigh
 from melodygru.sampling.lengths import Length, Plan
+from melodygru.sampling.particles import Particles
 from melodygru.sampling.sampler import HASTE, NEVER, PLAUSIBLE, Note, Sampler
+from melodygru.sampling.varying import vary
 
 __all__ = [
     "HASTE",
@@ -14,12 +17,15 @@ __all__ = [
     "Filter",
     "Length",
     "Note",
+    "Particles",
     "Plan",
     "Sampler",
+    "accompany",
     "compose",
     "keep_min_p",
     "keep_top_k",
     "keep_top_p",
     "notes",
+    "vary",
     "weigh",
 ]

@@ -1,0 +1,178 @@
+"""Other voices around given ones: the given notes are certain, particles add the rest."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from melodygru.errors import SettingError
+from melodygru.events import DURATION, END, PROGRAM, VELOCITY_WIDTH, Context, Vocabulary, decode, representable
+from melodygru.network import Network
+from melodygru.notes import N_PITCHES, NoteSequence
+from melodygru.sampling.controls import Controls
+from melodygru.sampling.lengths import Plan
+from melodygru.sampling.particles import Particles, Row, Span, compose_given
+from melodygru.sampling.sampler import Note
+
+PARTICLES = 64
+_PLACE = ["onset", "program", "pitch"]
+
+
+@dataclass
+class Around:
+    """The guide of an accompaniment: nothing but the given note `at`, or what stands before it in canonical order.
+
+    Parameters
+    ----------
+    vocabulary : Vocabulary
+    given : NoteSequence as the vocabulary holds it; its end is given as well
+    style : whose programs are added
+
+    Attributes
+    ----------
+    at : the note that is due, `len(given)` for the end
+    """
+
+    vocabulary: Vocabulary
+    given: NoteSequence
+    style: str | None = None
+    at: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        v, notes = self.vocabulary, self.given.notes
+        programs = v.program_class(notes["program"])
+        bins = notes["velocity"] // VELOCITY_WIDTH if v.models_velocity else np.full(len(notes), -1)
+        self._notes = list(zip(notes["onset"].tolist(), programs.tolist(), notes["pitch"].tolist(),
+                               notes["duration"].tolist(), bins.tolist(), strict=True))  # fmt: skip
+        self._notes.append((self.given.length, END, -1, 0, -1))
+        self._free = v.programs_of(self.style)
+        self._free[programs] = False
+        # A given line stays alone, unless there is no other program to write for.
+        if not self._free.any():
+            self._free[programs] = True
+        self._top = int(np.flatnonzero(self._free)[-1])
+        self._onsets: dict[tuple[int, int], list[int]] = {}
+        for onset, program, pitch, _, _ in self._notes:
+            self._onsets.setdefault((program, pitch), []).append(onset)
+
+    def shift(self, context: Context) -> Span:
+        """Up to the note that is due."""
+        left = self._notes[self.at][0] - context.onset
+        return int(left > 0 and not context.stacks(self._top)), left
+
+    def programs(self, context: Context) -> np.ndarray:
+        """Those that are added, or the due note's own."""
+        onset, program, _, _, _ = self._notes[self.at]
+        if context.onset < onset:
+            return self._free
+        wanted = np.zeros(len(self._free), bool)
+        wanted[1:program] = self._free[1:program]
+        wanted[program] = True
+        return wanted
+
+    def pitches(self, context: Context, program: int) -> np.ndarray:
+        """The due note's, or, in a program that notes are added to, any that stands before it."""
+        onset, of_due, due, _, _ = self._notes[self.at]
+        wanted = np.ones(N_PITCHES, bool)
+        if context.onset == onset and program == of_due:
+            wanted[due + 1 :] = False
+            wanted[:due] = self._free[program]
+        return wanted
+
+    def is_due(self, context: Context, program: int, pitch: int) -> bool:
+        """Whether a note at the context's onset is the one that is due."""
+        return (context.onset, program, pitch) == self._notes[self.at][:3]
+
+    def duration(self, context: Context, program: int, pitch: int) -> Span:
+        """The due note's; an added one ends with the piece at the latest, and where its pitch is given again."""
+        if self.is_due(context, program, pitch):
+            return (self._notes[self.at][3],) * 2
+        onsets = self._onsets.get((program, pitch), [])
+        later = bisect_right(onsets, context.onset)
+        end = onsets[later] if later < len(onsets) else self.given.length
+        return 1, end - context.onset
+
+    def velocity(self, context: Context, program: int, pitch: int) -> int:
+        """The due note's, or any."""
+        return self._notes[self.at][4] if self.is_due(context, program, pitch) else -1
+
+
+def add_voices(particles: Particles, guide: Around) -> Iterator[None]:
+    """Extend particles to the end of the piece; yields whenever all have heard one more of the given notes."""
+    for at in range(len(guide.given) + 1):
+        guide.at = at
+        waiting = np.arange(len(particles))
+        while len(waiting):
+            programs = particles.extend(guide, waiting)
+            arrived = [
+                program == END or guide.is_due(particles.contexts[i], *particles.rows[i][-1][PROGRAM:DURATION])
+                for i, program in zip(waiting, programs, strict=True)
+            ]
+            waiting = waiting[~np.array(arrived)]
+        yield
+
+
+def accompany(
+    network: Network,
+    given: NoteSequence,
+    n: int = 1,
+    seed: int = 0,
+    *,
+    particles: int = PARTICLES,
+    controls: Controls | None = None,
+    style: str | None = None,
+    qpm: float | None = None,
+    on_start: Callable[[list[Plan]], None] | None = None,
+    on_note: Callable[[Note], None] | None = None,
+) -> list[NoteSequence]:
+    """Add voices to given ones; `n` pieces, the i-th piece's randomness is the i-th child of `seed`.
+
+    Every given note is in every piece. Programs that play in `given` play nothing else, unless they are all that the
+    model has: then notes are added to them.
+
+    Parameters
+    ----------
+    given : NoteSequence on the vocabulary's grid; the pieces have its length, metres and, without `qpm`, its tempos
+    particles : versions that go on side by side; see `particles.Particles`
+    style : one of the vocabulary's styles, or None for unknown; its programs are added
+    qpm : tempo to write
+    on_start, on_note : see `particles.compose_given`
+
+    Returns
+    -------
+    pieces : list of NoteSequence
+        Of each piece's particles the most probable one.
+
+    Raises
+    ------
+    SettingError
+        Nothing is given; a style that the model was not trained on; a value out of range.
+    """
+    v = network.vocabulary
+    if len(given) == 0:
+        raise SettingError("nothing to accompany: expected a piece with notes")
+    given, _ = representable(given, v)
+
+    def written(rows: list[Row]) -> NoteSequence:
+        piece = decode(rows, v, length=given.length)
+        is_given = np.isin(piece.notes[_PLACE], given.notes[_PLACE])
+        piece.notes["velocity"][is_given] = given.notes["velocity"]  # those that they came with
+        return piece
+
+    return compose_given(
+        network,
+        given,
+        n,
+        seed,
+        lambda cloud: add_voices(cloud, Around(v, given, style)),
+        written,
+        particles=particles,
+        controls=controls,
+        style=style,
+        qpm=qpm,
+        on_start=on_start,
+        on_note=on_note,
+    )
