@@ -10,6 +10,7 @@ digits.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import io
 import json
 import math
@@ -112,12 +113,18 @@ class Checkpoint:
         What is known of the training: history, corpus, seed, versions, `recorded` (ISO 8601, UTC).
     weights : dict of name -> array, float32
         Names as in `melodygru.model`: `bag`, `gru/0/kernel` (or `lstm/0/...`), `head/shift/output/bias`, ...
+    sha256 : str, optional
+        Hash of the file that it was read from, in hexadecimal.
+    path : Path, optional
+        The file.
     """
 
     vocabulary: Vocabulary
     architecture: Architecture
     card: dict[str, Any]
     weights: dict[str, np.ndarray]
+    sha256: str | None = None
+    path: Path | None = None
 
     @property
     def n_parameters(self) -> int:
@@ -157,9 +164,14 @@ def read(path: Path) -> Checkpoint:
     with _naming(path):
         vocabulary = Vocabulary.from_dict(settings["vocabulary"])
         architecture = Architecture(**settings["architecture"])
-        with zipfile.ZipFile(path) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r") as file:
+        content = Path(path).read_bytes()
+        with (
+            zipfile.ZipFile(io.BytesIO(content)) as archive,
+            h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r") as file,
+        ):
             weights = _weights(file, architecture, vocabulary)
-    return Checkpoint(vocabulary, architecture, settings.get("card") or {}, weights)
+    digest = hashlib.sha256(content).hexdigest()
+    return Checkpoint(vocabulary, architecture, settings.get("card") or {}, weights, digest, Path(path))
 
 
 def halve(path: Path) -> None:
@@ -228,6 +240,20 @@ def find(model: Path | None = None) -> Path:
     if shipped is None:
         raise CheckpointError("no checkpoint in ./checkpoints, and none came with melodygru: run melodygru train first")
     return shipped
+
+
+def find_by_hash(sha256: str) -> Path | None:
+    """The checkpoint with this hash among those in ./checkpoints and the shipped one, or None."""
+    paths = sorted(path for path in Path("checkpoints").glob("*.keras") if not path.name.startswith("."))
+    shipped = shipped_path()
+    for path in [*paths, *([shipped] if shipped is not None else [])]:
+        try:
+            content = path.read_bytes()
+        except OSError:
+            continue
+        if hashlib.sha256(content).hexdigest() == sha256:
+            return path
+    return None
 
 
 def shipped_path() -> Path | None:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import inspect
+import logging
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from melodygru import audio, checkpoint, midi, plots, sampling, score
+from melodygru import audio, checkpoint, midi, originality, plots, sampling, score
 from melodygru.checkpoint import Checkpoint
-from melodygru.errors import MidiError, SettingError
+from melodygru.errors import SettingError
 from melodygru.events import Vocabulary
 from melodygru.network import Network
 from melodygru.notes import NoteSequence, quantize
+from melodygru.primer import Source, check_bars
 from melodygru.sampling import Controls, Length
+from melodygru.stamp import Stamp, stamps
+
+logger = logging.getLogger("melodygru")
+
+KEEP = 0.7  # share of the notes of a piece that is varied
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,14 +33,22 @@ class Composition(NoteSequence):
     ----------
     seed : int
         The seed of the batch that this piece is one of.
+    stamp : Stamp, optional
+        How it was made, which its MIDI file says too: `melodygru.replay` makes it again.
     """
 
     seed: int = 0
+    stamp: Stamp | None = None
 
     @classmethod
-    def of(cls, sequence: NoteSequence, seed: int) -> Composition:
+    def of(cls, sequence: NoteSequence, seed: int, stamp: Stamp | None = None) -> Composition:
         """The same notes as a composition."""
-        return cls(**{f.name: getattr(sequence, f.name) for f in fields(sequence)}, seed=seed)
+        return cls(**{f.name: getattr(sequence, f.name) for f in fields(NoteSequence)}, seed=seed, stamp=stamp)
+
+    @property
+    def texts(self) -> list[str]:
+        """The text events of its MIDI file: the stamp."""
+        return [] if self.stamp is None else [self.stamp.text]
 
     def to_pretty_midi(self) -> Any:
         """As a `pretty_midi.PrettyMIDI`."""
@@ -53,7 +69,7 @@ class Composition(NoteSequence):
         path = Path(path)
         suffix = path.suffix.lower()
         if suffix in (".mid", ".midi"):
-            midi.write(self, path)
+            midi.write(self, path, self.texts)
         elif suffix == ".wav":
             audio.write_wav(audio.render(self), path)
         elif suffix in (".png", ".svg"):
@@ -80,10 +96,19 @@ def generate(
     notes: int | None = None,
     style: str | None = None,
     metre: tuple[int, int] | None = None,
-    primer: str | Path | NoteSequence | None = None,
+    primer: str | Path | NoteSequence | Source | None = None,
+    primer_bars: str | None = None,
+    no_primer: bool = False,
+    vary: str | Path | NoteSequence | Source | None = None,
+    keep: float | None = None,
+    accompany: str | Path | NoteSequence | Source | None = None,
+    particles: int | None = None,
     qpm: float | None = None,
+    guard: bool = True,
+    max_copy: int | None = None,
     on_start: Callable[[list[sampling.Plan]], None] | None = None,
     on_note: Callable[[sampling.Note], None] | None = None,
+    on_guard: Callable[[sampling.Action], None] | None = None,
 ) -> list[Composition]:
     """Compose new pieces with a trained model; TensorFlow is not needed.
 
@@ -98,10 +123,23 @@ def generate(
     style : a style that the model was trained on; default: unknown
     metre : time signature, (numerator, denominator); default: the primer's, else drawn for each piece, as frequent as
         among the training pieces of the style
-    primer : a MIDI file or note sequence that the pieces begin with
+    primer : a MIDI file or note sequence that the pieces begin with; what of it the model can't hear is logged
+    primer_bars : the bars of it that are heard, `A:B` counted from 1, both included, or `A:`, `:B`; default: all
+    no_primer : leave the primer out of the pieces: they begin at the bar line where the first note was composed after,
+        or with the first whole bar; a note that sounds on from the primer is the primer's
+    vary : a MIDI file or note sequence whose notes stay in their places while some get new pitches, see `sampling.vary`
+    keep : share of its notes that stay as they are, 0..1; default: 0.7
+    accompany : a MIDI file or note sequence that other voices are added to, see `sampling.accompany`
+    particles : versions of each piece that go on side by side where `vary` or `accompany` is given; the most probable
+        one is written; default: 16 or 64
     qpm : tempo, quarter notes per minute
+    guard : whether a piece that collapses (a loop of notes, one pitch, silence, a cluster without end) is taken back to
+        before it and goes on anew
+    max_copy : notes of the longest match with the training corpus that a piece may hold, 7 or more; needs the index
+        that training leaves in the checkpoint. What the primer itself matches stays
     on_start : called once with what is settled of each piece before the first note, see `sampling.Plan`
-    on_note : called with each note as it is composed
+    on_note : called with each note of a piece in order, when it is certain to stay
+    on_guard : called with each `sampling.Action` of guard and max_copy
 
     Returns
     -------
@@ -117,6 +155,7 @@ def generate(
     >>> piece, = melodygru.generate(bars=8, seed=1)  # doctest: +SKIP
     >>> piece.save("new.mid")  # doctest: +SKIP
     """
+    arguments = dict(locals())  # by name, for the stamp: all of them, and nothing else is here yet
     if not isinstance(model, Checkpoint):
         model = checkpoint.read(checkpoint.find(Path(model) if model is not None else None))
     network = Network(model)
@@ -124,7 +163,24 @@ def generate(
         seed = secrets.randbits(32)
     if seed < 0:
         raise SettingError(f"seed {seed}: expected 0 or more")
-    heard = None if primer is None else read_primer(primer, network.vocabulary)
+    if vary is not None or accompany is not None:
+        arguments, pieces = _from_piece(network, arguments, seed)
+        made = stamps(generate, arguments, model.sha256, seed, pieces)
+        return [Composition.of(piece, seed, stamp) for piece, stamp in zip(pieces, made, strict=True)]
+    for name, value, beside in (("keep", keep, "vary"), ("particles", particles, "vary or accompany")):
+        if value is not None:
+            raise SettingError(f"{name} {value}: expected {beside} with it")
+    if primer is None and (primer_bars is not None or no_primer):
+        raise SettingError(f"{'primer-bars' if primer_bars is not None else 'no-primer'}: expected a primer with it")
+    if primer_bars is not None:
+        check_bars(primer_bars)
+    arguments["primer"] = source = None if primer is None else Source.of(primer)
+    heard = None if source is None else source.primer(network.vocabulary, primer_bars)
+    if source is not None and heard is not None and heard.unlike:
+        logger.warning("%s: %s", source.name, "; ".join(heard.unlike))
+    index = None
+    if max_copy is not None and model.path is not None:
+        index = originality.read(model.path)
     pieces = sampling.compose(
         network,
         num_outputs,
@@ -133,12 +189,54 @@ def generate(
         length=Length(bars, seconds, notes),
         style=style,
         metre=metre,
-        primer=heard,
+        primer=None if heard is None else heard.sequence,
+        seam=None if heard is None else heard.seam,
+        no_primer=no_primer,
         qpm=qpm,
+        guard=guard,
+        max_copy=max_copy,
+        index=index,
         on_start=on_start,
         on_note=on_note,
+        on_guard=on_guard,
     )
-    return [Composition.of(piece, seed) for piece in pieces]
+    made = stamps(generate, arguments, model.sha256, seed, pieces)
+    return [Composition.of(piece, seed, stamp) for piece, stamp in zip(pieces, made, strict=True)]
+
+
+# What `vary` and `accompany` can have beside them; the guard acts on what is composed alone.
+_CONTROLS = ("temperature", "rhythm_temperature", "pitch_temperature", "top_k", "top_p", "min_p")
+_BESIDE = ("model", "num_outputs", "seed", "style", "qpm", "guard", "keep", "particles", *_CONTROLS)
+
+
+def _from_piece(network: Network, arguments: dict[str, Any], seed: int) -> tuple[dict[str, Any], list[NoteSequence]]:
+    """What `generate` makes of `vary` or `accompany`: the arguments, with the piece as it was read, and the pieces."""
+    how = "vary" if arguments["vary"] is not None else "accompany"
+    parameters = inspect.signature(generate).parameters
+    beside = [name for name in parameters if name not in (how, *_BESIDE) and not name.startswith("on_")]
+    if how == "accompany":
+        beside.append("keep")
+    beside = [name.replace("_", "-") for name in beside if arguments[name] != parameters[name].default]
+    if beside:
+        raise SettingError(f"{how} and {', '.join(beside)}: the piece that is given decides that, leave one out")
+    given = arguments[how]
+    source = Source("the piece that is given", given) if isinstance(given, NoteSequence) else Source.of(given)
+    if len(source.sequence) == 0:
+        raise SettingError(f"{source.name} holds no note: expected a piece to {how}")
+    heard = source.primer(network.vocabulary)
+    if heard.unlike:
+        logger.warning("%s: %s", source.name, "; ".join(heard.unlike))
+    settings = {name: arguments[name] for name in ("style", "qpm", "on_start", "on_note")}
+    if arguments["particles"] is not None:
+        settings["particles"] = arguments["particles"]
+    settings["controls"] = Controls(*(arguments[name] for name in _CONTROLS))
+    n = arguments["num_outputs"]
+    if how == "accompany":
+        pieces = sampling.accompany(network, heard.sequence, n, seed, **settings)
+    else:
+        keep = KEEP if arguments["keep"] is None else arguments["keep"]
+        pieces = sampling.vary(network, heard.sequence, keep, n, seed, **settings)
+    return {**arguments, how: source}, pieces
 
 
 def read_primer(primer: str | Path | NoteSequence, vocabulary: Vocabulary) -> NoteSequence:
@@ -151,17 +249,7 @@ def read_primer(primer: str | Path | NoteSequence, vocabulary: Vocabulary) -> No
     SettingError
         It holds no note.
     """
-    if isinstance(primer, NoteSequence):
-        name, sequence = "the primer", primer
-    else:
-        name = str(primer)
-        try:
-            sequence = midi.read(Path(primer)).sequence
-        except MidiError as error:
-            raise MidiError(f"{name}: {error}") from error
-    if len(sequence) == 0:
-        raise SettingError(f"{name} holds no note: expected a piece to go on from")
-    return quantize(sequence, vocabulary.grid)[0]
+    return quantize(Source.of(primer).sequence, vocabulary.grid)[0]
 
 
 __all__ = ["Composition", "generate", "read_primer"]

@@ -35,5 +35,9 @@ class AudioError(MelodyGruError):
     """No sound: a missing device, port, SoundFont or renderer."""
 
 
+class StampError(MelodyGruError):
+    """A file doesn't say how it was made, or says what can't be done here, so that it can't be made again."""
+
+
 class TrainingError(MelodyGruError):
     """A training run cannot start or go on."""

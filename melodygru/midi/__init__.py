@@ -53,7 +53,7 @@ nothing about time.
 
 from melodygru.midi.bulk import read
 from melodygru.midi.files import SUFFIXES, find_files
-from melodygru.midi.reading import MAX_BEATS, MAX_TICKS, Oddities, Reading, read_reference, tick_limit
+from melodygru.midi.reading import MAX_BEATS, MAX_TICKS, Oddities, Reading, load, read_reference, read_texts, tick_limit
 from melodygru.midi.writing import from_pretty_midi, to_bytes, to_pretty_midi, write
 
 __all__ = [
@@ -64,8 +64,10 @@ __all__ = [
     "Reading",
     "find_files",
     "from_pretty_midi",
+    "load",
     "read",
     "read_reference",
+    "read_texts",
     "tick_limit",
     "to_bytes",
     "to_pretty_midi",

@@ -35,7 +35,7 @@ DRUM_CHANNEL = 9
 PREAMBLE_BYTES = 4096  # how far into a file the header may begin (RIFF wrappers, MacBinary headers)
 
 SUSTAIN, ALL_SOUND_OFF, RESET_CONTROLLERS, ALL_NOTES_OFF = 64, 120, 121, 123
-TEMPO_META, METRE_META, END_OF_TRACK = 0x51, 0x58, 0x2F
+TEXT_META, TEMPO_META, METRE_META, END_OF_TRACK = 0x01, 0x51, 0x58, 0x2F
 MAX_DENOMINATOR_POWER = 7  # 2**7: metres up to x/128
 
 
@@ -156,6 +156,23 @@ def parse_chunks(data: bytes) -> Header:
     if not spans:
         raise MidiError("no track in the file: it is truncated or damaged")
     return Header(kind, grid, spans)
+
+
+def read_texts(source: Path | str | bytes) -> list[str]:
+    """The text events (meta type 1) of all tracks, in file order, as UTF-8; bytes that are none are replaced.
+
+    Raises
+    ------
+    MidiError
+        As for `read`.
+    """
+    data = load(source)
+    return [
+        event.data[1:].decode("utf-8", "replace")
+        for start, stop in parse_chunks(data).spans
+        for event in track_events(data[start:stop])
+        if event.status == 0xFF and event.data[0] == TEXT_META
+    ]
 
 
 def _division_grid(division: int) -> Grid:

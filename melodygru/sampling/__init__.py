@@ -1,8 +1,9 @@
 """Sampling: temperature and filters, lengths, and the generation loop, an iterator of notes."""
 
 from melodygru.sampling.accompanying import accompany
-from melodygru.sampling.composing import MAX_NOTES, compose, notes
+from melodygru.sampling.composing import MAX_NOTES, compose, first_step, notes
 from melodygru.sampling.controls import Controls, Filter, keep_min_p, keep_top_k, keep_top_p, weigh
+from melodygru.sampling.guards import Action, Guard
 from melodygru.sampling.lengths import Length, Plan
 from melodygru.sampling.particles import Particles
 from melodygru.sampling.sampler import HASTE, NEVER, PLAUSIBLE, Note, Sampler
@@ -13,8 +14,10 @@ __all__ = [
     "MAX_NOTES",
     "NEVER",
     "PLAUSIBLE",
+    "Action",
     "Controls",
     "Filter",
+    "Guard",
     "Length",
     "Note",
     "Particles",
@@ -22,6 +25,7 @@ __all__ = [
     "Sampler",
     "accompany",
     "compose",
+    "first_step",
     "keep_min_p",
     "keep_top_k",
     "keep_top_p",

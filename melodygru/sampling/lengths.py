@@ -64,7 +64,7 @@ class Plan:
     ----------
     metre : time signature of what is composed, (numerator, denominator)
     qpm : tempo, quarter notes per minute
-    start : step from which `length` counts: 0, or where the primer's last bar ends
+    start : step from which `length` counts: 0, or the first bar line at the seam with the primer or after it
     bar : steps of a bar; None without a metrical grid
     length : Length
     steps : the length asked for, in steps; None where it was given in notes or is left to the model
@@ -90,6 +90,7 @@ class Plan:
         style: str | None = None,
         metre: tuple[int, int] | None = None,
         primer: NoteSequence | None = None,
+        seam: int | None = None,
         qpm: float | None = None,
         draws: tuple[float, float] = (0.0, 0.5),
     ) -> Plan:
@@ -107,6 +108,7 @@ class Plan:
             raise SettingError("metre {}/{}: expected two numbers above 0".format(*metre))
         if primer is not None and v.grid.is_metrical and metre != primer.metre:
             raise SettingError("metre {}/{}: the primer's {}/{} goes on, leave metre out".format(*metre, *primer.metre))
+        going: float | None = qpm  # the tempo of what is composed
         if qpm is None:
             qpm = primer.qpm if primer is not None else v.tempo_of(style)
         if not 5 <= qpm <= 1000:
@@ -115,12 +117,14 @@ class Plan:
         start = 0
         if primer is not None:
             primer, _ = representable(primer, v)
-            start = primer.length
+            start = primer.length if seam is None else seam
             if bar is not None:
-                last = primer.metres[-1]
+                last, bars = primer.metres[-1], primer.bar_starts()
                 bar = steps_per_bar(v.grid, (int(last["numerator"]), int(last["denominator"])))
-                start = int(primer.bar_starts()[-1])
-        steps = length.steps(v, bar, qpm)
+                start = int(bars[np.searchsorted(bars, start)])
+            if going is None:
+                going = 60e6 / float(primer.tempos["tempo"][-1])
+        steps = length.steps(v, bar, going or qpm)
         at_most = steps
         if steps is None and length.notes is None and v.longest:
             at_most = -(-v.longest // (bar or 1)) * (bar or 1)

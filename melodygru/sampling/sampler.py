@@ -59,8 +59,8 @@ class Sampler:
     controls : Controls
     style : piece condition; None is unknown
     metres : for each stream its time signature; default: unknown
-    primer : NoteSequence on the vocabulary's grid, optional; heard before anything is composed, which begins at its
-        end or later
+    primer : NoteSequence on the vocabulary's grid, optional; heard before anything is composed
+    seam : step from which on is composed; default: the primer's end
 
     Attributes
     ----------
@@ -84,6 +84,7 @@ class Sampler:
         style: str | None = None,
         metres: Sequence[tuple[int, int]] | None = None,
         primer: NoteSequence | None = None,
+        seam: int | None = None,
     ) -> None:
         self.network, self.vocabulary = network, network.vocabulary
         controls = controls or Controls()
@@ -126,6 +127,8 @@ class Sampler:
         self._n_past = min(max(PAST_BYTES // size, PAST_LEAST), PAST_MOST)
         if primer is not None:
             self._hear(primer)
+        if seam is not None:
+            self._earliest = seam
 
     def _hear(self, primer: NoteSequence) -> None:
         """Let every stream hear the primer."""
@@ -207,7 +210,7 @@ class Sampler:
         self._now = now + 1
 
     def _wanted(self, logits: np.ndarray) -> np.ndarray | None:
-        """Pitches that are not avoided, (streams, 128), or None for all; where no other is possible, none is avoided."""
+        """Pitches that are not avoided, (streams, 128), or None for all; all, where no other is possible."""
         if not self._avoided:
             return None
         wanted = np.ones(logits.shape, bool)
@@ -240,10 +243,10 @@ class Sampler:
             raise SettingError(f"rewind to {n} notes: expected {self.n_heard}..{len(rows)}, those of stream {stream}")
         known = n  # the last moment whose state is kept: from there on it is heard again
         while (step := self._step_of(stream, known)) != self._now and step not in self._past_state:
-            known -= 1
             if known == self.n_heard:
                 step = 0
                 break
+            known -= 1
         states = self._state if step == self._now else self._past_state[step]
         state = [array[stream : stream + 1] for array in states]
         step = self._step_of(stream, n)
