@@ -133,6 +133,8 @@ class Reconnecting:
     def _reconnect(self, error: OSError) -> None:
         import mido
 
+        if self._cancelled.is_set():
+            return
         lost = time.perf_counter()
         self._say(f"MIDI port {self.name} is lost ({error}); waiting for it")
         with contextlib.suppress(OSError):
@@ -154,7 +156,7 @@ class Reconnecting:
         self.lost_s += time.perf_counter() - lost
 
     def cancel(self) -> None:
-        """Wait no longer for a lost port."""
+        """Wait no longer for a lost port: what it does not take is not sent."""
         self._cancelled.set()
 
     def close(self) -> None:
@@ -210,6 +212,8 @@ def _send(
             completed = True
         finally:
             with interrupts_ignored():
+                if not completed and isinstance(port, Reconnecting):
+                    port.cancel()
                 silence(port, sounding, channels, abruptly=not completed)
 
 
