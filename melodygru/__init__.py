@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from melodygru.again import Replay as Replay
+    from melodygru.again import replay as replay
     from melodygru.compose import Composition as Composition
     from melodygru.compose import generate as generate
     from melodygru.errors import MelodyGruError as MelodyGruError
@@ -32,6 +34,8 @@ _OFFERED = {
     "MelodyGRU": "model",
     "load_model": "model",
     "NoteSequence": "notes",
+    "Replay": "again",
+    "replay": "again",
 }
 
 __all__ = ["__version__", *_OFFERED]
