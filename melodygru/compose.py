@@ -218,11 +218,13 @@ def _from_piece(network: Network, arguments: dict[str, Any], seed: int) -> tuple
         beside.append("keep")
     beside = [name.replace("_", "-") for name in beside if arguments[name] != parameters[name].default]
     if beside:
-        raise SettingError(f"{how} and {', '.join(beside)}: the piece that is given decides that, leave one out")
+        raise SettingError(f"{how} goes without {', '.join(beside)}: leave one out")
     given = arguments[how]
-    source = Source("the piece that is given", given) if isinstance(given, NoteSequence) else Source.of(given)
-    if len(source.sequence) == 0:
-        raise SettingError(f"{source.name} holds no note: expected a piece to {how}")
+    try:
+        source = Source.of(given)
+    except SettingError as error:
+        name = "the piece that is given" if isinstance(given, NoteSequence) else str(given)
+        raise SettingError(f"{name} holds no note: expected a piece to {how}") from error
     heard = source.primer(network.vocabulary)
     if heard.unlike:
         logger.warning("%s: %s", source.name, "; ".join(heard.unlike))

@@ -6,13 +6,16 @@ import math
 import numpy as np
 import pytest
 import toys
+from click.testing import CliRunner
 from test_accompany import Chain
 from toys import BEAT, PERFORMANCE, VOCABULARIES, sequence_of
 
-from melodygru import checkpoint
-from melodygru.errors import SettingError
+from melodygru import checkpoint, generate, midi
+from melodygru.cli import main
+from melodygru.errors import MidiError, SettingError
 from melodygru.explain import Reader
-from melodygru.notes import TEMPO, NoteSequence
+from melodygru.network import Network
+from melodygru.notes import TEMPO, NoteSequence, quantize
 from melodygru.sampling import Controls, Particles, vary
 from melodygru.sampling.varying import STRETCH, Places, fill_places, kept
 
@@ -176,3 +179,97 @@ def test_a_share_out_of_range_is_refused(keep):
 def test_nothing_cannot_be_varied():
     with pytest.raises(SettingError, match="^nothing to vary: expected a piece with notes$"):
         vary(Chain(), sequence_of([], 16, BEAT), 0.5)
+
+
+# -- from Python and the command line
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A checkpoint of three programs, and a piece of two of them."""
+    from melodygru.model import save
+
+    path = tmp_path_factory.mktemp("model") / "toy.keras"
+    save(toys.model("many", end_bias=2.0), path)
+    return path
+
+
+PIECE = sequence_of([(2 * i, 2, 40 * (i % 2), 60 + i, 80) for i in range(16)], 32)
+
+
+def test_generate_varies_a_file_or_a_sequence(model, tmp_path):
+    midi.write(PIECE, tmp_path / "piece.mid")
+    made = [generate(model, vary=given, seed=3, keep=0.5) for given in (PIECE, tmp_path / "piece.mid")]
+    assert made[0] == made[1] == vary_by(model, PIECE, 0.5, 3)
+    (piece,) = made[0]
+    assert piece.notes[PLACE].tolist() == PIECE.notes[PLACE].tolist()
+    assert generate(model, vary=PIECE, seed=3) == vary_by(model, PIECE, 0.7, 3)
+    (whole,) = generate(model, vary=PIECE, keep=1)
+    assert whole.notes.tobytes() == PIECE.notes.tobytes()
+    assert generate(model, vary=PIECE, seed=3, keep=0.5, particles=1)[0] != piece
+
+
+def vary_by(model, piece, keep, seed):
+    """What `sampling.vary` makes with the defaults of `generate`."""
+    return vary(Network(checkpoint.read(model)), piece, keep, seed=seed, controls=Controls(top_p=0.95))
+
+
+def test_generate_accompanies(model, tmp_path):
+    line = dataclasses.replace(PIECE, notes=PIECE.notes[PIECE.notes["program"] == 40])
+    midi.write(line, tmp_path / "line.mid")
+    made = [generate(model, accompany=given, seed=3, particles=4) for given in (line, tmp_path / "line.mid")]
+    assert made[0] == made[1]
+    (piece,) = made[0]
+    assert piece.notes[piece.notes["program"] == 40].tolist() == line.notes.tolist()
+    assert len(piece) > len(line)
+
+
+EMPTY = sequence_of([], 16)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"vary": PIECE, "accompany": PIECE}, "^vary goes without accompany: leave one out$"),
+        ({"vary": PIECE, "primer": PIECE, "bars": 3}, "^vary goes without bars, primer: leave one out$"),
+        ({"accompany": PIECE, "keep": 0.5}, "^accompany goes without keep: leave one out$"),
+        ({"accompany": PIECE, "metre": (3, 4)}, "^accompany goes without metre: leave one out$"),
+        ({"keep": 0.5}, r"^keep 0\.5: expected vary with it$"),
+        ({"particles": 5}, "^particles 5: expected vary or accompany with it$"),
+        ({"vary": EMPTY}, "^the piece that is given holds no note: expected a piece to vary$"),
+        ({"accompany": EMPTY}, "^the piece that is given holds no note: expected a piece to accompany$"),
+        ({"vary": PIECE, "particles": 0}, r"^particles 0: expected 1\.\.4096$"),
+        ({"vary": PIECE, "keep": 1.5}, r"^keep 1\.5: expected 0\.\.1$"),
+    ],
+)
+def test_generate_refuses_what_does_not_go_together(model, values, message):
+    with pytest.raises(SettingError, match=message):
+        generate(model, **values)
+
+
+def test_a_file_without_notes_is_named(model, tmp_path):
+    midi.write(EMPTY, tmp_path / "empty.mid")
+    for how in ("vary", "accompany"):
+        with pytest.raises(SettingError, match=rf"^\S*empty\.mid holds no note: expected a piece to {how}$"):
+            generate(model, **{how: tmp_path / "empty.mid"})
+        with pytest.raises(MidiError, match=r"^\S*gone\.mid: "):
+            generate(model, **{how: tmp_path / "gone.mid"})
+
+
+@pytest.mark.parametrize("options", [("--vary", "--keep", "0.5"), ("--accompany", "--particles", "3")])
+def test_the_command_line_does_the_same(model, tmp_path, options):
+    line = dataclasses.replace(PIECE, notes=PIECE.notes[PIECE.notes["program"] == 0])
+    midi.write(line, tmp_path / "line.mid")
+    how, *others = options
+    arguments = ["generate", "--model", str(model), "--seed", "4", "-o", str(tmp_path), how, str(tmp_path / "line.mid")]
+    result = CliRunner().invoke(main, [*arguments, *others])
+    assert result.exit_code == 0, result.output
+    written = quantize(midi.read(tmp_path / "toy-4-1.mid").sequence, BEAT)[0]
+    settings = {others[0].strip("-"): float(others[1]) if others[0] == "--keep" else int(others[1])}
+    (piece,) = generate(model, seed=4, **{how.strip("-"): line}, **settings)
+    assert written.notes.tolist() == piece.notes.tolist()
+    result = CliRunner().invoke(main, [*arguments, "--bars", "2"])
+    assert (result.exit_code, result.output.splitlines()[-1]) == (
+        1,
+        f"melodygru: {how.strip('-')} goes without bars: leave one out",
+    )

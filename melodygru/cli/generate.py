@@ -93,6 +93,24 @@ class Metre(click.ParamType):
     help="Go on from this piece; it stands at the beginning.",
 )
 @click.option(
+    "--vary",
+    type=click.Path(path_type=Path),
+    metavar="FILE.mid",
+    help="Give some notes of this piece new pitches; all keep their places.",
+)
+@click.option("--keep", type=click.FloatRange(0, 1), help="Share of its notes that stay as they are.  [default: 0.7]")
+@click.option(
+    "--accompany",
+    type=click.Path(path_type=Path),
+    metavar="FILE.mid",
+    help="Add voices to the notes of this file, which all stay.",
+)
+@click.option(
+    "--particles",
+    type=click.IntRange(1, 4096),
+    help="Versions of each piece that --vary and --accompany try.  [default: 16 and 64]",
+)
+@click.option(
     "--style", metavar="NAME", help="A sub-folder of the training folder; inspect lists those that a model knows."
 )
 @click.option(
@@ -171,6 +189,8 @@ def generate(
     melodygru generate --bars 16 --wav --play
     melodygru generate --model checkpoints/mine.keras --style jigs -n 5 --temperature 0.9
     melodygru generate --primer opening.mid --seconds 60 --seed 1
+    melodygru generate --vary tune.mid --keep 0.5
+    melodygru generate --accompany melody.mid --temperature 0.7
     """  # fmt: skip
     from melodygru import checkpoint, compose, originality, score
 
@@ -385,7 +405,8 @@ def _stamp(
     """What every file says of how it was made: the hashes of what it follows from, not their names."""
     if settings["metre"] is not None:
         settings = {**settings, "metre": "{}/{}".format(*settings["metre"])}
-    made_with = [f"{name.replace('_', '-')} {value}" for name, value in settings.items() if value is not None]
+    plain = {name: value for name, value in settings.items() if value is not None and not isinstance(value, Path)}
+    made_with = [f"{name.replace('_', '-')} {value}" for name, value in plain.items()]
     if primer is not None:
         made_with.append(f"primer sha256 {primer}")
 
