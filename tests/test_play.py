@@ -618,19 +618,21 @@ class TestGenerate:
 
     def test_it_sounds_while_the_rest_is_composed(self, port, tmp_path, monkeypatch):
         from melodygru import sampling
+        from melodygru.sampling.guards import LOOKAHEAD
 
         composed = sampling.Sampler.step
+        certain = LOOKAHEAD + 8  # the guard keeps the last notes back
         seen = []
 
         def slow(self, may_end=True):
             if any(m.type == "note_on" for m in port.messages):
                 seen.append(len(self.rows[0]))
-            elif len(self.rows[0]) == 8:
+            elif len(self.rows[0]) == certain:
                 until(lambda: any(m.type == "note_on" for m in port.messages))
             return composed(self, may_end)
 
         monkeypatch.setattr(sampling.Sampler, "step", slow)
-        self.run("--notes", 12, "--seed", 3, "--qpm", 900, "--port", "x", "-o", tmp_path)
+        self.run("--notes", certain + 4, "--seed", 3, "--qpm", 900, "--port", "x", "-o", tmp_path)
         assert seen  # notes were composed after the first one had sounded
 
     def test_playing_changes_no_byte(self, port, tmp_path):
