@@ -362,9 +362,12 @@ def test_no_file_is_replaced_by_other_music(call: Callable[..., Result], trained
 
 def test_every_file_says_how_it_was_made(call: Callable[..., Result], trained: Trained, tmp_path: Path) -> None:
     call("generate", "--model", trained.path, "--bars", 2, "--seed", 1, "-n", 2, "--metre", "3/4", "-o", ".")
-    texts = [m.text for m in mido.MidiFile(tmp_path / "tunes-1-2.mid").tracks[0] if m.type == "text"]
-    assert texts[0].startswith(f"melodygru {__version__}, model sha256 ") and texts[0].endswith("seed 1, piece 2 of 2")
-    assert "temperature 1.0" in texts[1] and "bars 2" in texts[1] and "metre 3/4" in texts[1]
+    (text,) = [m.text for m in mido.MidiFile(tmp_path / "tunes-1-2.mid").tracks[0] if m.type == "text"]
+    said = json.loads(text.removeprefix("melodygru "))
+    assert said["versions"]["melodygru"] == __version__
+    assert (said["seed"], said["piece"], said["of"]) == (1, 2, 2)
+    assert (said["settings"]["temperature"], said["settings"]["bars"], said["settings"]["metre"]) == (1.0, 2, [3, 4])
+    assert str(tmp_path) not in text and trained.path.name not in text
 
 
 def test_a_file_names_the_model_and_primer_that_were_read(
@@ -372,7 +375,7 @@ def test_a_file_names_the_model_and_primer_that_were_read(
 ) -> None:
     path = tmp_path / "live.keras"
     path.write_bytes(trained.path.read_bytes())
-    digests = [hashlib.sha256(file.read_bytes()).hexdigest()[:16] for file in (path, song)]
+    digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in (path, song)]
     composed = compose.generate
 
     def replaced_meanwhile(*arguments: Any, **settings: Any) -> Any:
@@ -382,9 +385,9 @@ def test_a_file_names_the_model_and_primer_that_were_read(
 
     monkeypatch.setattr(compose, "generate", replaced_meanwhile)
     call("generate", "--model", path, "--primer", song, "--bars", 1, "--seed", 1, "-o", ".")
-    texts = [m.text for m in mido.MidiFile(tmp_path / "live-1-1.mid").tracks[0] if m.type == "text"]
-    assert f"model sha256 {digests[0]}, seed 1" in texts[0]
-    assert texts[1].endswith(f"primer sha256 {digests[1]}")
+    (text,) = [m.text for m in mido.MidiFile(tmp_path / "live-1-1.mid").tracks[0] if m.type == "text"]
+    said = json.loads(text.removeprefix("melodygru "))
+    assert (said["model"], said["inputs"]) == (digests[0], {"primer": {"file": digests[1]}})
 
 
 def test_metre_tempo_and_style(call: Callable[..., Result], trained: Trained, tmp_path: Path) -> None:

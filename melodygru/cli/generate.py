@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from melodygru import __version__
 from melodygru.cli import options, screen
 from melodygru.cli.originality import in_short
 from melodygru.cli.play import live, position
@@ -22,8 +20,8 @@ if TYPE_CHECKING:
     from melodygru.audio import Live
     from melodygru.compose import Composition
     from melodygru.events import Vocabulary
-    from melodygru.notes import NoteSequence
-    from melodygru.sampling import Note, Plan
+    from melodygru.primer import Primer
+    from melodygru.sampling import Action, Note, Plan
 
 MAX_OUTPUTS = 1000
 
@@ -93,6 +91,12 @@ class Metre(click.ParamType):
     help="Go on from this piece; it stands at the beginning.",
 )
 @click.option(
+    "--primer-bars",
+    metavar="A:B",
+    help="Hear only these bars of it, counted from 1, both included; A: and :B are possible.  [default: all]",
+)
+@click.option("--no-primer", is_flag=True, help="Write what follows the primer without it.")
+@click.option(
     "--vary",
     type=click.Path(path_type=Path),
     metavar="FILE.mid",
@@ -108,7 +112,7 @@ class Metre(click.ParamType):
 @click.option(
     "--particles",
     type=click.IntRange(1, 4096),
-    help="Versions of each piece that --vary and --accompany try.  [default: 16 and 64]",
+    help="Versions of each piece that --vary and --accompany try.  [default: 64]",
 )
 @click.option(
     "--style", metavar="NAME", help="A sub-folder of the training folder; inspect lists those that a model knows."
@@ -136,6 +140,18 @@ class Metre(click.ParamType):
     "--seed",
     type=click.IntRange(0),
     help="The same model, options and seed give the same bytes.  [default: a new one, which is said]",
+)
+@click.option(
+    "--guard/--no-guard",
+    default=True,
+    show_default=True,
+    help="Take a piece that collapses (a loop of notes, one pitch, silence, a cluster) back to before it and go on anew.",
+)
+@click.option(
+    "--max-copy",
+    type=click.IntRange(7),
+    metavar="N",
+    help="Take back the note that would make a match with the training corpus longer than N notes, 7 or more.",
 )
 @click.option(
     "-o",
@@ -193,13 +209,15 @@ def generate(
     melodygru generate --accompany melody.mid --temperature 0.7
     """  # fmt: skip
     from melodygru import checkpoint, compose, originality, score
+    from melodygru.primer import Source
+    from melodygru.sampling import guards
 
     if score_file is not None:
         score.check_path(score_file)
     path = checkpoint.find(model)
     if seed is None:
         seed = secrets.randbits(32)
-    loaded, index, model_digest = checkpoint.read(path), originality.read(path), _sha256(path)
+    loaded, index = checkpoint.read(path), originality.read(path)
     vocabulary = loaded.vocabulary
     if score_file is not None:
         score.check_grid(vocabulary.grid)
@@ -210,19 +228,19 @@ def generate(
                 screen.warn(f"{option} has no effect: this model's music is in seconds, without a beat")
     elif settings["metre"] is not None and settings["metre"] not in vocabulary.metres:
         screen.warn("{}/{} is a metre that this model was not trained on".format(*settings["metre"]))
-    heard = primer_digest = None
-    if primer is not None:
-        heard, primer_digest = compose.read_primer(primer, vocabulary), _sha256(primer)
+    source = None if primer is None else Source.of(primer)
     lengths: dict[str, Any] = {"bars": bars, "seconds": seconds, "notes": notes}
     playing = _Playing(port, soundfont) if play_it or port is not None else None
+    actions: list[Action] = []
     with playing or contextlib.nullcontext(), screen.ProgressLine() as line:
-        progress = _Progress(line, num_outputs)
+        progress = Progress(line, num_outputs)
 
         def start(plans: list[Plan]) -> None:
             _make_folder(output_dir)
             progress.start(plans)
             if playing is not None:
-                playing.start(plans[0], vocabulary, heard)
+                heard = None if source is None else source.primer(vocabulary, settings["primer_bars"])
+                playing.start(plans[0], vocabulary, heard, settings["no_primer"], qpm)
 
         def add(note: Note) -> None:
             progress.add(note)
@@ -233,19 +251,23 @@ def generate(
             loaded,
             num_outputs=num_outputs,
             seed=seed,
-            primer=heard,
+            primer=source,
             qpm=qpm,
             on_start=start,
             on_note=add,
+            on_guard=actions.append,
             **lengths,
             **settings,
         )
         line.clear()
+        for done in guards.in_short(actions):
+            screen.say(done)
         if playing is not None:
             playing.finish(pieces[0].seconds)
-        stamp = _stamp(model_digest, primer_digest, seed, num_outputs, {**settings, **lengths, "qpm": qpm})
-        paths = _write(pieces, output_dir, f"{path.stem}-{seed}", stamp)
+        paths = _write(pieces, output_dir, f"{path.stem}-{seed}")
         made = [_describe(piece, file) for piece, file in zip(pieces, paths, strict=True)]
+        for stream, about in enumerate(made):
+            about["guard"] = [action.as_dict() for action in actions if action.stream == stream]
         if index is not None:
             for piece, about in zip(pieces, made, strict=True):
                 found = index.examine(piece)
@@ -291,32 +313,41 @@ class _Playing:
         self.problems.append(screen.one_line(error))
         screen.say(f"melodygru: {self.problems[-1]}")
 
-    def start(self, plan: Plan, vocabulary: Vocabulary, primer: NoteSequence | None) -> None:
+    def start(
+        self, plan: Plan, vocabulary: Vocabulary, primer: Primer | None, no_primer: bool, qpm: float | None
+    ) -> None:
         """Begin with what the piece begins with."""
         import numpy as np
 
-        from melodygru.events import representable
         from melodygru.notes import NOTE, TEMPO, NoteSequence
 
         tempos = np.array([(0, round(60e6 / plan.qpm))], TEMPO)
-        if primer is not None and plan.qpm == primer.qpm:
-            tempos = primer.tempos
+        if primer is not None and qpm is None:
+            tempos = primer.sequence.tempos
         self._clock = NoteSequence(np.array([], NOTE), vocabulary.grid, 0, tempos)
-        if primer is not None:
-            for onset, duration, program, pitch, velocity in representable(primer, vocabulary)[0].notes.tolist():
+        self._start, self._left_out = plan.start, primer if no_primer else None
+        self._begins_s = 0.0
+        if primer is not None and not no_primer:
+            for onset, duration, program, pitch, velocity in primer.sequence.notes.tolist():
                 self._add(onset, duration, program, pitch, velocity)
 
     def add(self, note: Note) -> None:
         """A note more of any piece."""
-        if note.stream == 0:
-            self._add(note.onset, note.duration, note.program, note.pitch, note.velocity)
+        from melodygru.sampling import first_step
+
+        if note.stream != 0:
+            return
+        if self._left_out is not None:
+            begin = first_step(self._left_out.sequence, self._left_out.seam, self._start, note.onset)
+            self._begins_s, self._left_out = float(self._clock.step2second(begin)), None
+        self._add(note.onset, note.duration, note.program, note.pitch, note.velocity)
 
     def _add(self, onset: int, duration: int, program: int, pitch: int, velocity: int) -> None:
         from melodygru.audio import LiveNote, Stopped
 
         if self._live is None:
             return
-        start_s, end_s = (float(self._clock.step2second(step)) for step in (onset, onset + duration))
+        start_s, end_s = (float(self._clock.step2second(step)) - self._begins_s for step in (onset, onset + duration))
         with contextlib.suppress(Stopped):  # the device is gone, which `wait` says; the files are written all the same
             self._live.score.add(LiveNote(start_s, end_s - start_s, program, pitch, velocity))
 
@@ -356,7 +387,7 @@ class _Playing:
         return self.problems
 
 
-class _Progress:
+class Progress:
     """How far a batch of pieces is, from the notes composed so far."""
 
     def __init__(self, line: screen.ProgressLine, n: int) -> None:
@@ -399,34 +430,11 @@ def _make_folder(folder: Path) -> None:
         ) from error
 
 
-def _stamp(
-    model: str, primer: str | None, seed: int, n: int, settings: dict[str, Any]
-) -> Callable[[int], Sequence[str]]:
-    """What every file says of how it was made: the hashes of what it follows from, not their names."""
-    if settings["metre"] is not None:
-        settings = {**settings, "metre": "{}/{}".format(*settings["metre"])}
-    plain = {name: value for name, value in settings.items() if value is not None and not isinstance(value, Path)}
-    made_with = [f"{name.replace('_', '-')} {value}" for name, value in plain.items()]
-    if primer is not None:
-        made_with.append(f"primer sha256 {primer}")
-
-    def text(index: int) -> Sequence[str]:
-        of = f"melodygru {__version__}, model sha256 {model}, seed {seed}, piece {index + 1} of {n}"
-        return [of, ", ".join(made_with)]
-
-    return text
-
-
-def _sha256(path: Path) -> str:
-    """The first 16 digits of a file's hash."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-
-
-def _write(pieces: Sequence[Composition], folder: Path, stem: str, stamp: Callable[[int], Sequence[str]]) -> list[Path]:
+def _write(pieces: Sequence[Composition], folder: Path, stem: str) -> list[Path]:
     """Write the MIDI files under names that are free, or that hold the very same music already."""
     from melodygru import midi
 
-    contents = [midi.to_bytes(piece, stamp(index)) for index, piece in enumerate(pieces)]
+    contents = [midi.to_bytes(piece, piece.texts) for piece in pieces]
     take = 1
     while True:
         suffix = "" if take == 1 else f"-take{take}"
@@ -434,8 +442,8 @@ def _write(pieces: Sequence[Composition], folder: Path, stem: str, stamp: Callab
         if all(not path.exists() or path.read_bytes() == data for path, data in zip(paths, contents, strict=True)):
             break
         take += 1
-    for index, (piece, path) in enumerate(zip(pieces, paths, strict=True)):
-        midi.write(piece, path, stamp(index))
+    for piece, path in zip(pieces, paths, strict=True):
+        midi.write(piece, path, piece.texts)
     return paths
 
 
