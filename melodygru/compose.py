@@ -131,7 +131,7 @@ def generate(
     keep : share of its notes that stay as they are, 0..1; default: 0.7
     accompany : a MIDI file or note sequence that other voices are added to, see `sampling.accompany`
     particles : versions of each piece that go on side by side where `vary` or `accompany` is given; the most probable
-        one is written; default: 16 or 64
+        one is written; default: 64
     qpm : tempo, quarter notes per minute
     guard : whether a piece that collapses (a loop of notes, one pitch, silence, a cluster without end) is taken back to
         before it and goes on anew

@@ -236,7 +236,7 @@ def generate(
         progress = Progress(line, num_outputs)
 
         def start(plans: list[Plan]) -> None:
-            _make_folder(output_dir)
+            make_folder(output_dir)
             progress.start(plans)
             if playing is not None:
                 heard = None if source is None else source.primer(vocabulary, settings["primer_bars"])
@@ -420,7 +420,7 @@ class Progress:
         return text
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
     """Make the folder for the files, or refuse it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

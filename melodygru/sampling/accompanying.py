@@ -14,10 +14,9 @@ from melodygru.network import Network
 from melodygru.notes import N_PITCHES, NoteSequence
 from melodygru.sampling.controls import Controls
 from melodygru.sampling.lengths import Plan
-from melodygru.sampling.particles import Particles, Row, Span, compose_given
+from melodygru.sampling.particles import PARTICLES, Particles, Row, Span, compose_given
 from melodygru.sampling.sampler import Note
 
-PARTICLES = 64
 _PLACE = ["onset", "program", "pitch"]
 
 

@@ -25,7 +25,7 @@ from melodygru.sampling.sampler import Note
 
 Row = tuple[int, int, int, int, int]  # shift steps, program class, pitch, duration steps, velocity class
 Span = tuple[int, int]  # steps from and to, both included
-MAX_PARTICLES = 4096
+PARTICLES, MAX_PARTICLES = 64, 4096  # by default, at most
 
 
 class Guide(Protocol):

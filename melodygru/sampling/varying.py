@@ -12,10 +12,9 @@ from melodygru.network import Network
 from melodygru.notes import N_PITCHES, NoteSequence
 from melodygru.sampling.controls import Controls
 from melodygru.sampling.lengths import Plan
-from melodygru.sampling.particles import Particles, Row, Span, compose_given
+from melodygru.sampling.particles import PARTICLES, Particles, Row, Span, compose_given
 from melodygru.sampling.sampler import Note
 
-PARTICLES = 16
 STRETCH = 16  # notes that are chosen anew together, where there are no bars
 
 
