@@ -241,7 +241,7 @@ def _inputs(name: str, stamp: Stamp, given: dict[str, Any], vocabulary: Vocabula
                 f"{option}: {source.name} is not the one that {name} was made with: SHA-256 {_short(hashes[0])}, "
                 f"the stamp says {_short(wanted)}"
             )
-        inputs[argument] = source if argument == "primer" else piece
+        inputs[argument] = source
     return inputs
 
 
