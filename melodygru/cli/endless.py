@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from melodygru.sampling import Controls
 
 AHEAD_S = 3.0  # of music composed before it sounds: a change of temperature is heard after this
+LOOKAHEAD = 8  # and these notes, which the guard may still take back
 TEMPERATURE_STEP, TEMPERATURES = 0.05, (0.05, 3.0)
 SPEED_STEP = 2 ** (1 / 12)  # twelve presses double the tempo
 REST_BARS = 1  # between two pieces
@@ -36,6 +37,8 @@ class Composer:
     ----------
     controls : Controls
     style : name, or None for unknown
+    taken_back : list of str
+        What the guard did, in words, until somebody takes it.
     """
 
     def __init__(
@@ -49,6 +52,8 @@ class Composer:
     ) -> None:
         self._network, self._rng, self._qpm = network, rng, qpm
         self.controls, self.style = controls, style
+        self.taken_back: list[str] = []
+        self._n_pieces = 0
         self.styles: list[str | None] = [None, *network.vocabulary.styles]
         self._plan(style)  # a style that the model does not know is refused at once
 
@@ -84,13 +89,21 @@ class Composer:
         sampler.due = np.array([sampling.NEVER if plan.due is None else plan.due])
         end: int | None = None  # the bar line where another style takes over
         last = 0
-        for note in sampling.notes(sampler, [limit]):
+        number = self._n_pieces
+        self._n_pieces += 1
+
+        def say(action: sampling.Action) -> None:
+            self.taken_back.append(f"guard: {replace(action, stream=number)}")
+
+        guard = sampling.Guard(sampler, [plan.bar], may_shorten=True, lookahead=LOOKAHEAD, on_action=say)
+        for note in sampling.notes(sampler, [limit], guard=guard):
             if end is None and self.style != style:
                 end = -(-max(last, 1) // bar) * bar
             if end is not None and note.onset >= end:
                 return start_s + end * second_per_step
             if self.controls is not controls:
                 controls = self.controls
+                sampler.temperatures = {field: controls.temperature_of(field) for field in vocabulary.fields}
                 sampler.filters = {field: controls.filters(field) for field in vocabulary.fields}
             last = note.onset
             yield LiveNote(
@@ -165,6 +178,8 @@ def run(composer: Composer, live: Live, seconds: float | None = None) -> None:
             thread.start()
             try:
                 while not live.is_over and _obey(read, composer, live):
+                    while composer.taken_back:
+                        screen.say(composer.taken_back.pop(0))
                     if read is not None:
                         line.show(lambda: status(composer, live))
                     live.pause_for(0.05)

@@ -145,7 +145,7 @@ class Metre(click.ParamType):
     "--guard/--no-guard",
     default=True,
     show_default=True,
-    help="Take a piece that collapses (a loop of notes, one pitch, silence, a cluster) back to before it and go on anew.",
+    help="Take a piece that collapses (a loop, one pitch, silence, a cluster) back to before it and go on anew.",
 )
 @click.option(
     "--max-copy",

@@ -269,11 +269,11 @@ def in_short(actions: Iterable[Action], most: int = 12) -> list[str]:
             times, taken = copies.get(action.stream, (0, 0))
             copies[action.stream] = times + 1, taken + action.taken
         else:
-            lines.append(f"guard: {action}")
+            lines.append(f"{'max-copy' if action.of_copy else 'guard'}: {action}")
     for stream, (times, taken) in sorted(copies.items()):
         lines.append(f"max-copy: took back {counted(taken, 'note')} of piece {stream + 1} in {counted(times, 'place')}")
     if len(lines) > most:
-        lines[most:] = [f"guard: and {counted(len(lines) - most, 'time')} more"]
+        lines[most:] = [f"guard: and {len(lines) - most:,} more"]
     return lines
 
 
@@ -343,6 +343,7 @@ class Guard:
     watch : whether collapse is taken back
     index, max_copy : what is looked up, and the notes of the longest match that stays
     may_shorten : whether a piece whose collapse comes again and again is ended; else it is let be
+    lookahead : the last notes of a stream that are not given out yet, at least
     on_action : called with each action
 
     Attributes
@@ -359,10 +360,11 @@ class Guard:
         index: Index | None = None,
         max_copy: int | None = None,
         may_shorten: bool = False,
+        lookahead: int = LOOKAHEAD,
         on_action: Callable[[Action], None] | None = None,
     ) -> None:
         self._sampler, self._bars, self._watches, self._max_copy = sampler, bars, watch, max_copy
-        self._may_shorten, self._on_action = may_shorten, on_action
+        self._may_shorten, self._lookahead, self._on_action = may_shorten, lookahead, on_action
         self.actions: list[Action] = []
         limits = Limits.of(sampler.vocabulary)
         self._pieces = [_Piece(limits, index if max_copy is not None else None) for _ in sampler.rows]
@@ -394,7 +396,7 @@ class Guard:
             return []
         if sampler.done[stream]:
             return piece.release(len(piece.notes))
-        return piece.release(min(len(piece.notes) - LOOKAHEAD, piece.watch.suspect))
+        return piece.release(min(len(piece.notes) - self._lookahead, piece.watch.suspect))
 
     def _floor(self, piece: _Piece) -> int:
         """The first note that nobody was given yet."""
