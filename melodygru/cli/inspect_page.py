@@ -72,7 +72,7 @@ def document(corpus: Corpus, found: Survey) -> str:
     held_out = _held_out(corpus)
     sections = {
         "Grid": _grid(report),
-        "Keys, metres, tempos": _keys(corpus, found) + _times(corpus, found),
+        "Keys, metres, tempos": _side_by_side(_keys(corpus, found), _times(corpus, found)),
         "Voices": _voices(found),
         "Texture and rhythm": _texture(report, found),
         "Lengths": _lengths(corpus, found),
@@ -124,6 +124,11 @@ def _name(path: str) -> str:
 def _charts(*drawn: str) -> str:
     drawn = tuple(filter(None, drawn))
     return f'<div class="charts">{"".join(drawn)}</div>\n' if drawn else ""
+
+
+def _side_by_side(*parts: tuple[str, list[str]]) -> str:
+    """What is said in several parts, then all their pictures."""
+    return "".join(said for said, _ in parts) + _charts(*(one for _, drawn in parts for one in drawn))
 
 
 def _paragraph(*sentences: str) -> str:
@@ -232,12 +237,12 @@ def _grid(report: Report) -> str:
     return _paragraph(why, f"{fit}.", loss) + _charts(picture)
 
 
-def _keys(corpus: Corpus, found: Survey) -> str:
-    """Key signatures, by the notes."""
+def _keys(corpus: Corpus, found: Survey) -> tuple[str, list[str]]:
+    """Key signatures, by the notes: what is said, and pictures."""
     with_key = found.signatures >= 0
     n = int(with_key.sum())
     if n == 0:
-        return _paragraph("There are drums only: no keys.")
+        return _paragraph("There are drums only: no keys."), []
     counts = np.bincount(found.signatures[with_key], minlength=12)
     inside = f"{100 * float(np.nanmean(found.in_key)):.0f}%"
     top = int(counts.argmax())
@@ -249,22 +254,22 @@ def _keys(corpus: Corpus, found: Survey) -> str:
     )
     without = counted(len(corpus) - n, "piece") + " without pitches: no key." if n < len(corpus) else ""
     if len(corpus) == 1:
-        return _paragraph(text)
+        return _paragraph(text), []
     named = [(MAJOR[key], int(counts[key])) for key in FIFTHS]
     picture = charts.columns(
         "Key signatures", [label for label, _ in named], [("", [count for _, count in named])],
         "named by the major key, from flats to sharps", "pieces", f"Key signatures: {_most(named, 'pieces', 12)}",
     )  # fmt: skip
-    return _paragraph(text, without) + _charts(picture)
+    return _paragraph(text, without), [picture]
 
 
-def _times(corpus: Corpus, found: Survey) -> str:
-    """Metres and tempos, where there is a beat."""
+def _times(corpus: Corpus, found: Survey) -> tuple[str, list[str]]:
+    """Metres and tempos, where there is a beat: what is said, and pictures."""
     if not corpus.grid.is_metrical:
         return _paragraph(
             "Without a steady beat there are no bars: metres and tempos that the files name are not used, and times "
             "are those of the performance."
-        )
+        ), []
     metres = sorted(corpus.report.metres.items(), key=lambda item: (-item[1], item[0]))
     qpm = np.array([piece.qpm for piece in corpus.pieces])
     changes = [
@@ -284,7 +289,7 @@ def _times(corpus: Corpus, found: Survey) -> str:
         said.append(f"Tempos go from {slow:.1f} to {fast:.1f} quarter notes per minute, {middle:.1f} in the median.")
         drawn.append(_histogram("Tempos", qpm, (1, 2, 5, 10, 20, 50), "quarter notes per minute", "{:g}".format))
     assumed = "A file that names none counts as 4/4 at 120."
-    return _paragraph(*said, *changes, assumed) + _charts(*drawn)
+    return _paragraph(*said, *changes, assumed), drawn
 
 
 def _voices(found: Survey) -> str:
