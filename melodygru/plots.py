@@ -11,6 +11,7 @@ from __future__ import annotations
 import colorsys
 import contextlib
 import io
+import itertools
 import math
 import warnings
 from collections.abc import Iterator, Sequence
@@ -79,6 +80,9 @@ _DRUM_COLOUR = "#4a4e69"
 _INK, _MUTED = "#22252b", "#6d7380"  # text
 _BLACK_KEYS = (1, 3, 6, 8, 10)  # pitch classes
 
+_MAX_VOICES = 6  # of a program: where more sound at once there are no lines to tell apart
+_LEGATO = 1 / 16  # quarter notes by which a note may sound into the next one of its voice
+
 _MAX_SYSTEMS = 8  # rows of one page; longer pieces are compressed into as many
 _SYSTEM_BEATS = 40  # quarter notes in a system, about, where there is room
 _SYSTEM_S = 20.0  # likewise in seconds, on a grid of seconds
@@ -102,10 +106,82 @@ def note_name(pitch: int) -> str:
     return f"{'C C# D D# E F F# G G# A A# B'.split()[pitch % 12]}{pitch // 12 - 1}"
 
 
+def facts(sequence: NoteSequence) -> list[str]:
+    """What a piece is, in words: its program if it has one, metre and tempo at the start, length, number of notes."""
+    found = [program_name(sequence.programs[0])] if len(sequence.programs) == 1 else []
+    if sequence.grid.is_metrical:
+        found += [f"{sequence.metre[0]}/{sequence.metre[1]}", f"{sequence.qpm:.0f} qpm"]
+    return [*found, clock(round(sequence.seconds)), counted(len(sequence), "note")]
+
+
+def voices(sequence: NoteSequence) -> tuple[np.ndarray, list[str]]:
+    """Which voice each note belongs to.
+
+    Where several programs play, a voice is a program. Where one plays up to six notes at once on a metrical grid, its
+    voices are followed from the highest to the lowest: a chord's notes go, in order, to the voices that are free and
+    whose last notes were nearest.
+
+    Parameters
+    ----------
+    sequence : NoteSequence
+
+    Returns
+    -------
+    voice : array of int, shape (n_notes,)
+        Numbers into `names`.
+    names : list of str
+        General MIDI's names of the programs, or `voice 1` (the highest), `voice 2`, ...; none without notes.
+    """
+    notes, programs = sequence.notes, sequence.programs
+    if len(programs) == 1 and programs != [DRUMS] and sequence.grid.steps_per_beat is not None:
+        legato = int(_LEGATO * sequence.grid.steps_per_beat)
+        end = notes["onset"] + np.maximum(1, notes["duration"] - legato)
+        chords = _chords(notes["onset"], end)
+        n_voices = max(len(held) + last - first for held, first, last in chords)
+        if 1 < n_voices <= _MAX_VOICES:
+            return _followed(notes["pitch"].astype(int), chords, n_voices), [f"voice {1 + v}" for v in range(n_voices)]
+    return np.searchsorted(programs, notes["program"]), [program_name(program) for program in programs]
+
+
+def _chords(onset: np.ndarray, end: np.ndarray) -> list[tuple[list[int], int, int]]:
+    """For each onset the notes that sound on, and the first and the one past the last of those that begin."""
+    starts = np.flatnonzero(np.append(True, onset[1:] != onset[:-1])).tolist()
+    found: list[tuple[list[int], int, int]] = []
+    held: list[int] = []
+    for first, last in zip(starts, [*starts[1:], len(onset)], strict=True):
+        held = [note for note in held if end[note] > onset[first]]
+        found.append((held, first, last))
+        held = [*held, *range(first, last)]
+    return found
+
+
+def _followed(pitch: np.ndarray, chords: list[tuple[list[int], int, int]], n_voices: int) -> np.ndarray:
+    """The voice of each note, 0 the highest, of `_chords` of at most `n_voices` notes."""
+    full = [[*held, *range(first, last)] for held, first, last in chords if len(held) + last - first == n_voices]
+    at = np.mean([sorted(pitch[chord], reverse=True) for chord in full], axis=0).tolist()  # where each voice was last
+    voice = np.zeros(len(pitch), int)
+    for held, first, last in chords:
+        sounding = {int(voice[note]): int(pitch[note]) for note in held}
+        free = [v for v in range(n_voices) if v not in sounding]
+        struck = sorted(range(first, last), key=lambda note: -pitch[note])
+        choices = itertools.combinations(free, len(struck))
+        best = min(choices, key=lambda choice: _cost(choice, pitch[struck].tolist(), at, sounding))
+        for note, v in zip(struck, best, strict=True):
+            voice[note], at[v] = v, int(pitch[note])
+    return voice
+
+
+def _cost(choice: Sequence[int], struck: list[int], at: list[float], sounding: dict[int, int]) -> float:
+    """Semitones that the voices move which take the pitches struck, and an octave for each sounding one crossed."""
+    taken = list(zip(choice, struck, strict=True))
+    crossed = sum((other - pitch) * (v - beside) < 0 for v, pitch in taken for beside, other in sounding.items())
+    return sum(abs(pitch - at[v]) for v, pitch in taken) + 12 * crossed
+
+
 def piano_roll(sequence: NoteSequence, path: Path, *, title: str | None = None) -> None:
     """Draw a piece, pitch against time.
 
-    Bars and beats are lines on a metrical grid, seconds otherwise. A colour is a program, its strength the
+    Bars and beats are lines on a metrical grid, seconds otherwise. A colour is a voice (see `voices`), its strength the
     velocity. A long piece is broken into systems, eight at most; then more of it goes into each. Drums have lanes of
     their own beneath the pitches.
 
@@ -122,6 +198,19 @@ def piano_roll(sequence: NoteSequence, path: Path, *, title: str | None = None) 
         Another suffix, or the file can't be written.
     """
     _save(piano_roll_figure(sequence, title=title), path)
+
+
+def surprise(
+    sequence: NoteSequence, nats: np.ndarray, fields: Sequence[str], path: Path, *, title: str | None = None
+) -> None:
+    """Draw a piece with the surprise of each note; see `surprise_figure`.
+
+    Raises
+    ------
+    SettingError
+        Another suffix than .png or .svg, or the file can't be written.
+    """
+    _save(surprise_figure(sequence, nats, fields, title or ""), path)
 
 
 def training_curves(history: Sequence[dict[str, Any]], path: Path) -> None:
@@ -173,14 +262,14 @@ def piano_roll_figure(sequence: NoteSequence, *, title: str | None = None) -> Fi
     low, high = _pitch_range(sequence)
     bottom = low - 0.5 - _lane_height(lanes)
     row_height = float(np.clip(0.058 * (high - bottom), 1.3, max(_PAGE_HEIGHT / len(systems), 2.0)))
-    programs = sequence.programs
-    columns = max(1, min(len(programs), int((width - 0.4) / _LEGEND_COLUMN)))
-    legend_height = _LEGEND_LINE * math.ceil(len(programs) / columns) + 0.2 if len(programs) > 1 else 0.0
+    voice, names = voices(sequence)
+    columns = max(1, min(len(names), int((width - 0.4) / _LEGEND_COLUMN)))
+    legend_height = _LEGEND_LINE * math.ceil(len(names) / columns) + 0.2 if len(names) > 1 else 0.0
     head = _FACTS + (_TITLE if title else 0.0)
     height = head + len(systems) * row_height + (len(systems) - 1) * _SYSTEM_GAP + _FOOT + legend_height
     figure = Figure(figsize=(width, height), facecolor="white")
 
-    colours = _colours(programs)
+    colours = _voice_colours(sequence, len(names))
     span = max(end - start for start, end in systems)
     top = height - head
     for start, end in systems:
@@ -192,7 +281,7 @@ def piano_roll_figure(sequence: NoteSequence, *, title: str | None = None) -> Fi
         inches_per_step = (width - _LEFT - _RIGHT) / span
         _draw_keyboard(axes, low, high, lanes, row_height / (high + 0.5 - bottom), start, end)
         _draw_time(axes, sequence, start, end, inches_per_step)
-        _draw_notes(axes, sequence, start, end, low, lanes, colours, inches_per_step)
+        _draw_notes(axes, sequence, start, end, low, lanes, colours[voice], inches_per_step)
         top -= _SYSTEM_GAP
     figure.text(
         (width - _RIGHT) / width, (legend_height + 0.08) / height, _time_label(sequence),
@@ -200,7 +289,7 @@ def piano_roll_figure(sequence: NoteSequence, *, title: str | None = None) -> Fi
     )  # fmt: skip
     _draw_heading(figure, sequence, title, width, height)
     if legend_height:
-        _draw_legend(figure, colours, columns, width, height)
+        _draw_legend(figure, names, colours, columns, width, height)
     if len(sequence) == 0:
         figure.axes[0].text(
             0.5, 0.5, "no notes", transform=figure.axes[0].transAxes, ha="center", va="center", fontsize=14,
@@ -272,6 +361,15 @@ def _colours(programs: list[int]) -> dict[int, str]:
         wheel = [colorsys.hls_to_rgb(at / len(melodic), 0.40 if at % 2 else 0.60, 0.62) for at in range(len(melodic))]
         palette = [f"#{round(r * 255):02x}{round(g * 255):02x}{round(b * 255):02x}" for r, g, b in wheel]
     return {**dict(zip(melodic, palette, strict=False)), **({DRUMS: _DRUM_COLOUR} if DRUMS in programs else {})}
+
+
+def _voice_colours(sequence: NoteSequence, n_voices: int) -> np.ndarray:
+    """The colour of each voice, shape (n_voices, 3), 0..1."""
+    from matplotlib.colors import to_rgb
+
+    programs = sequence.programs
+    chosen = _colours(programs).values() if len(programs) == n_voices else _COLOURS[:n_voices]
+    return np.array([to_rgb(colour) for colour in chosen]).reshape(-1, 3)
 
 
 def _draw_keyboard(
@@ -366,20 +464,22 @@ def _draw_notes(
     end: int,
     low: int,
     lanes: list[int],
-    colours: dict[int, str],
+    colours: np.ndarray,
     inches_per_step: float,
 ) -> None:
-    """One collection of rectangles (gid `notes`) for what sounds in steps [start, end), in canonical order."""
+    """One collection of rectangles (gid `notes`) for what sounds in steps [start, end), in canonical order.
+
+    `colours`: of each note, shape (n_notes, 3).
+    """
     from matplotlib.collections import PolyCollection
-    from matplotlib.colors import to_rgb
 
     notes = sequence.notes
-    notes = notes[(notes["onset"] < end) & (notes["onset"] + notes["duration"] > start)]
+    here = (notes["onset"] < end) & (notes["onset"] + notes["duration"] > start)
+    notes = notes[here]
     if len(notes) == 0:
         return
     corners = _note_boxes(notes, start, end, low, lanes, inches_per_step)
-    rgba = np.array([(*to_rgb(colours[program]), 1.0) for program in notes["program"].tolist()])
-    rgba[:, 3] = 0.4 + 0.6 * notes["velocity"] / 127
+    rgba = np.column_stack([colours[here], 0.4 + 0.6 * notes["velocity"] / 127])
     axes.add_collection(PolyCollection(list(corners), facecolors=rgba, linewidths=0, zorder=3, gid="notes"))
 
 
@@ -404,10 +504,6 @@ def _time_label(sequence: NoteSequence) -> str:
 
 def _draw_heading(figure: Figure, sequence: NoteSequence, title: str | None, width: float, height: float) -> None:
     """The title, and beneath it what the piece is."""
-    facts = [program_name(sequence.programs[0])] if len(sequence.programs) == 1 else []
-    if sequence.grid.is_metrical:
-        facts += [f"{sequence.metre[0]}/{sequence.metre[1]}", f"{sequence.qpm:.0f} qpm"]
-    facts += [clock(round(sequence.seconds)), counted(len(sequence), "note")]
     x = _LEFT / width
     y = (height - 0.25 - (_TITLE if title else 0.0)) / height
     if title:
@@ -417,7 +513,7 @@ def _draw_heading(figure: Figure, sequence: NoteSequence, title: str | None, wid
             va="baseline",
         )  # fmt: skip
         _shorten(text, (width - _LEFT - _RIGHT) * figure.dpi)
-    figure.text(x, y, "  ·  ".join(facts), fontsize=8, color=_MUTED, va="baseline")
+    figure.text(x, y, "  ·  ".join(facts(sequence)), fontsize=8, color=_MUTED, va="baseline")
 
 
 def _shorten(text: Text, room: float) -> None:
@@ -443,23 +539,23 @@ def _missing_glyphs_allowed() -> Iterator[None]:
         yield
 
 
-def _draw_legend(figure: Figure, colours: dict[int, str], columns: int, width: float, height: float) -> None:
-    """A square and a name for each program, in rows at the foot of the page."""
+def _draw_legend(
+    figure: Figure, names: Sequence[str], colours: np.ndarray, columns: int, width: float, height: float
+) -> None:
+    """A square and a name for each voice, in rows at the foot of the page."""
     from matplotlib.patches import Rectangle
 
-    rows = math.ceil(len(colours) / columns)
+    rows = math.ceil(len(names) / columns)
     column = (width - _LEFT - _RIGHT) / columns if columns > 1 else width
     column = min(column, _LEGEND_COLUMN + 0.6)
-    for at, (program, colour) in enumerate(colours.items()):
+    for at, (name, colour) in enumerate(zip(names, colours, strict=True)):
         x = _LEFT + (at % columns) * column
         y = 0.12 + (rows - 1 - at // columns) * _LEGEND_LINE
         figure.add_artist(
             Rectangle((x / width, y / height), 0.13 / width, 0.11 / height, facecolor=colour, linewidth=0,
                       transform=figure.transFigure)
         )  # fmt: skip
-        figure.text(
-            (x + 0.19) / width, y / height, program_name(program), fontsize=8, color=_INK, va="baseline", gid="legend"
-        )
+        figure.text((x + 0.19) / width, y / height, name, fontsize=8, color=_INK, va="baseline", gid="legend")
 
 
 # ---- training curves ------------------------------------------------------------------------------------------
@@ -908,10 +1004,12 @@ def gates_figure(
     figure, systems = _strip_page(sequence, [tall] * len(gates), title)
     lanes, (low, _) = _drum_lanes(sequence), _pitch_range(sequence)
     onset = sequence.notes["onset"]
+    voice, names = voices(sequence)
+    colours = _voice_colours(sequence, len(names))[voice]
     for roll, strips, start, end in systems:
         span = roll.get_xlim()[1] - start
         inches_per_step = (_STRIP_WIDTH - _LEFT - _STRIP_RIGHT) / span
-        _draw_notes(roll, sequence, start, end, low, lanes, _colours(sequence.programs), inches_per_step)
+        _draw_notes(roll, sequence, start, end, low, lanes, colours, inches_per_step)
         first, last = np.searchsorted(onset, [start, end])
         columns = _columns(onset[first:last].astype(float), float(end))
         for axes, (name, values) in zip(strips, gates, strict=True):

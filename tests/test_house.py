@@ -38,6 +38,7 @@ ROOMS = (
     "metrics",
     "audio",
     "plots",
+    "roll",
     "score",
     "primer",
     "stamp",

@@ -13,6 +13,7 @@ import click
 from melodygru.cli import options, screen
 from melodygru.cli.originality import in_short
 from melodygru.cli.play import live, position
+from melodygru.cli.show import terminal
 from melodygru.errors import AudioError, SettingError
 from melodygru.wording import clock, counted
 
@@ -165,6 +166,8 @@ class Metre(click.ParamType):
 @click.option("--wav", is_flag=True, help="Also write the sound of each piece.")
 @click.option("--flac", is_flag=True, help="Likewise, compressed without loss.")
 @click.option("--png", is_flag=True, help="Also draw each piece as a piano roll.")
+@click.option("--svg", is_flag=True, help="Likewise, a picture that can be enlarged.")
+@click.option("--show", "show_it", is_flag=True, help="Also show each piece as a piano roll in the terminal.")
 @options.score
 @click.option(
     "--play", "play_it", is_flag=True, help="Play each piece through the speakers, the first while it is composed."
@@ -192,6 +195,8 @@ def generate(
     wav: bool,
     flac: bool,
     png: bool,
+    svg: bool,
+    show_it: bool,
     score_file: Path | None,
     play_it: bool,
     port: str | None,
@@ -212,6 +217,8 @@ def generate(
     from melodygru.primer import Source
     from melodygru.sampling import guards
 
+    if show_it and as_json:
+        raise click.UsageError("--show and --json: expected one of the two.")
     if score_file is not None:
         score.check_path(score_file)
     path = checkpoint.find(model)
@@ -275,7 +282,17 @@ def generate(
                 about["originality"] = {**found.as_dict(), "held_out": index.yardstick, "summary": summary}
         scores = _score_paths(score_file, num_outputs)
         problems = _accompany(
-            pieces, paths, made, wav=wav, flac=flac, png=png, scores=scores, soundfont=soundfont, as_json=as_json
+            pieces,
+            paths,
+            made,
+            wav=wav,
+            flac=flac,
+            png=png,
+            svg=svg,
+            show_it=show_it,
+            scores=scores,
+            soundfont=soundfont,
+            as_json=as_json,
         )
         if playing is not None:
             problems += playing.problems + playing.wait(pieces, paths)
@@ -462,6 +479,7 @@ def _describe(piece: Composition, path: Path) -> dict[str, Any]:
         "wav": None,
         "flac": None,
         "png": None,
+        "svg": None,
         "score": None,
         "originality": None,
         "notes": len(piece),
@@ -479,6 +497,8 @@ def _accompany(
     *,
     wav: bool,
     png: bool,
+    svg: bool,
+    show_it: bool,
     flac: bool,
     scores: Sequence[Path | None],
     soundfont: Path | None,
@@ -506,10 +526,11 @@ def _accompany(
                             about[kind] = str(path.with_suffix(f".{kind}"))
                 except AudioError as error:
                     note(error)
-            if png:
-                picture = path.with_suffix(".png")
-                plots.piano_roll(piece, picture, title=path.stem)
-                about["png"] = str(picture)
+            for wanted, kind in ((png, "png"), (svg, "svg")):
+                if wanted:
+                    picture = path.with_suffix(f".{kind}")
+                    plots.piano_roll(piece, picture, title=path.stem)
+                    about[kind] = str(picture)
             if sheet is not None:
                 try:
                     score.write(piece, sheet, title=path.stem)
@@ -518,6 +539,10 @@ def _accompany(
                     note(error)
             if not as_json:
                 _print(about)
+                if show_it:
+                    screen.result("")
+                    terminal(piece, path.stem)
+                    screen.result("")
     return problems
 
 
@@ -526,6 +551,6 @@ def _print(about: dict[str, Any]) -> None:
     screen.result(f"{screen.name(about['midi'])}  {counted(about['notes'], 'note')}, {bars}{clock(about['seconds'])}")
     if about["originality"] is not None:
         screen.result(f"  {about['originality']['summary']}")
-    for kind in ("wav", "flac", "png", "score"):
+    for kind in ("wav", "flac", "png", "svg", "score"):
         if about[kind] is not None:
             screen.result(screen.name(about[kind]))

@@ -20,6 +20,8 @@ from melodygru.cli.inspect import inspect
 from melodygru.cli.judge import judge
 from melodygru.cli.originality import originality
 from melodygru.cli.play import play
+from melodygru.cli.replay import replay
+from melodygru.cli.show import show
 from melodygru.cli.train import train
 from melodygru.errors import MelodyGruError
 
@@ -97,5 +99,5 @@ def main() -> None:
     """
 
 
-for _command in (train, generate, evaluate, judge, originality, play, inspect, explain, compare):
+for _command in (train, generate, replay, evaluate, judge, originality, play, show, inspect, explain, compare):
     main.add_command(_command)

@@ -1,0 +1,164 @@
+"""`melodygru show`: a MIDI file as a piano roll, in the terminal or as a picture."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from melodygru.cli import options, screen
+from melodygru.errors import SettingError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from melodygru.explain import Heard
+    from melodygru.notes import NoteSequence
+
+
+@click.command(
+    epilog="Colours are voices: programs, or the lines of a single program. NO_COLOR=1 shows none, and a file or pipe "
+    "gets none. A surprise is -ln p of a note by the model, all before it known; 0 nats is certain, 0.7 a half."
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--png", type=click.Path(path_type=Path), metavar="OUT.png", help="Draw a picture instead of characters.")
+@click.option("--svg", type=click.Path(path_type=Path), metavar="OUT.svg", help="Likewise, one that can be enlarged.")
+@click.option("--surprise", is_flag=True, help="Show how many nats each note cost a model.")
+@options.model
+def show(file: Path, png: Path | None, svg: Path | None, surprise: bool, model: Path | None) -> None:
+    """Show a MIDI file as a piano roll.
+
+    \b
+    melodygru show song.mid
+    melodygru show song.mid --png song.png
+    melodygru show song.mid --surprise --model checkpoints/mine.keras --svg song.svg
+    """  # fmt: skip
+    from melodygru import midi, plots
+    from melodygru.corpus import choose_grid
+    from melodygru.notes import quantize
+
+    pictures = [(path, kind) for path, kind in ((png, "png"), (svg, "svg")) if path is not None]
+    for path, kind in pictures:
+        if path.suffix.lower() != f".{kind}":
+            raise SettingError(f"--{kind} {screen.name(path)}: expected a name that ends in .{kind}")
+    if model is not None and not surprise:
+        raise click.UsageError("--model is for --surprise.")
+    with options.naming(file):
+        piece = midi.read(file).sequence
+    grid, _ = choose_grid([piece])
+    if not grid.is_metrical:  # a performance, whose bars are none
+        piece = quantize(piece, grid)[0]
+    title = screen.name(file.stem)
+    heard, fields = _hear(piece, model) if surprise else (None, ())
+    if heard is not None:
+        piece = heard.sequence
+        if len(piece):
+            title += f": {heard.nats.sum() / len(piece):.2f} nats per note"
+    for path, _ in pictures:
+        if heard is None:
+            plots.piano_roll(piece, path, title=title)
+        else:
+            plots.surprise(piece, _by_field(heard, fields), fields, path, title=title)
+        screen.result(screen.name(path))
+    if not pictures:
+        terminal(piece, title, None if heard is None else heard.nats[:-1].sum(1), pager=True)
+
+
+def _hear(piece: NoteSequence, model: Path | None) -> tuple[Heard, tuple[str, ...]]:
+    """A piece as a model hears it, and the fields that the model has."""
+    from melodygru import checkpoint
+    from melodygru.explain import Reader
+    from melodygru.notes import quantize
+
+    path = checkpoint.find(model)
+    screen.say(f"model {screen.name(path)}")
+    reader = Reader(checkpoint.read(path))
+    grid = reader.vocabulary.grid
+    if piece.grid.is_metrical != grid.is_metrical:
+        kinds = "without a beat", "with a beat"
+        screen.warn(
+            f"the model knows music {kinds[grid.is_metrical]}, and this is music {kinds[piece.grid.is_metrical]}: "
+            f"its notes are moved to {grid.describe()}"
+        )
+    return reader.hear(quantize(piece, grid)[0]), reader.vocabulary.fields
+
+
+def _by_field(heard: Heard, fields: tuple[str, ...]) -> np.ndarray:
+    """Nats of each note (the end left out) in each of the fields, shape (n_notes, n_fields)."""
+    from melodygru.events import FIELDS
+
+    return heard.nats[:-1, [FIELDS.index(field) for field in fields]]
+
+
+def terminal(piece: NoteSequence, title: str, nats: np.ndarray | None = None, *, pager: bool = False) -> None:
+    """Print a piano roll that fits the terminal; with `pager`, page by page where it is longer than the window."""
+    from melodygru import roll
+
+    size = shutil.get_terminal_size()
+    colour, blocks = has_colour(sys.stdout), has_blocks(sys.stdout)
+    # A line as wide as the window would be followed by an empty one in some terminals.
+    lines = roll.lines(piece, size.columns - 1, title=title, colour=colour, blocks=blocks, nats=nats)
+    if not (pager and _is_terminal(sys.stdin) and _is_terminal(sys.stdout)):
+        _print(lines, colour)
+        return
+    first = []
+    for line in lines:
+        first.append(line)
+        if len(first) >= size.lines:
+            break
+    if len(first) < size.lines:
+        _print(iter(first), colour)
+        return
+
+    def rest() -> Iterator[str]:
+        yield from (f"{line}\n" for line in first)
+        yield from (f"{line}\n" for line in lines)
+
+    click.echo_via_pager(rest(), color=colour)
+
+
+def _print(lines: Iterator[str], colour: bool) -> None:
+    for line in lines:
+        click.echo(line, color=colour)
+
+
+def _is_terminal(stream: IO[Any] | None) -> bool:
+    return stream is not None and not stream.closed and stream.isatty()
+
+
+def has_colour(stream: IO[Any] | None) -> bool:
+    """Whether colours can be shown and are wanted (https://no-color.org)."""
+    if not _is_terminal(stream) or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return _windows_understands() if sys.platform == "win32" else True
+
+
+def has_blocks(stream: IO[Any] | None) -> bool:
+    """Whether the stream's encoding has half blocks."""
+    from melodygru.roll import CHARACTERS
+
+    try:
+        CHARACTERS.encode(getattr(stream, "encoding", None) or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def _windows_understands() -> bool:
+    """Whether the console of Windows takes escape sequences; older ones have to be told, the oldest can't."""
+    if sys.platform == "win32":
+        import ctypes
+
+        kernel32 = ctypes.windll.kernel32
+        output, mode = kernel32.GetStdHandle(-11), ctypes.c_ulong()
+        enable_virtual_terminal_processing = 0x0004
+        return bool(
+            kernel32.GetConsoleMode(output, ctypes.byref(mode))
+            and kernel32.SetConsoleMode(output, mode.value | enable_virtual_terminal_processing)
+        )
+    return False
