@@ -17,12 +17,17 @@ from melodygru.sampling.lengths import Plan
 from melodygru.sampling.particles import PARTICLES, Particles, Row, Span, compose_given
 from melodygru.sampling.sampler import Note
 
+MIDDLE_C = 60
 _PLACE = ["onset", "program", "pitch"]
+_PITCHES = np.arange(N_PITCHES)
 
 
 @dataclass
 class Around:
     """The guide of an accompaniment: nothing but the given note `at`, or what stands before it in canonical order.
+
+    A given program plays nothing else, unless there is no other to write for. Where the model has one program only, no
+    added note crosses the given line: what lies at middle C or higher, on average, stays the highest, else the lowest.
 
     Parameters
     ----------
@@ -53,14 +58,37 @@ class Around:
         if not self._free.any():
             self._free[programs] = True
         self._top = int(np.flatnonzero(self._free)[-1])
+        self._edge: np.ndarray | None = None if v.models_program else self._outline()
         self._onsets: dict[tuple[int, int], list[int]] = {}
         for onset, program, pitch, _, _ in self._notes:
             self._onsets.setdefault((program, pitch), []).append(onset)
 
+    def _outline(self) -> np.ndarray:
+        """For each step the highest given pitch that sounds, or the lowest; where none does, what crosses nothing."""
+        notes = self.given.notes
+        self._is_top = bool(notes["pitch"].mean() >= MIDDLE_C)
+        edge = np.full(self.given.length + 1, -1 if self._is_top else N_PITCHES)
+        for onset, duration, _, pitch, _ in notes.tolist():
+            of_note = edge[onset : onset + duration]
+            (np.maximum if self._is_top else np.minimum)(of_note, pitch, out=of_note)
+        return np.where(edge < 0, N_PITCHES, edge) if self._is_top else np.where(edge == N_PITCHES, -1, edge)
+
+    def _inside(self, at: int) -> np.ndarray:
+        """Pitches at a step that do not cross the given line."""
+        if self._edge is None:
+            return np.ones(N_PITCHES, bool)
+        return (_PITCHES < self._edge[at]) if self._is_top else (_PITCHES > self._edge[at])
+
     def shift(self, context: Context) -> Span:
         """Up to the note that is due."""
         left = self._notes[self.at][0] - context.onset
-        return int(left > 0 and not context.stacks(self._top)), left
+        if left == 0:
+            return 0, 0
+        stacks = context.stacks(self._top)
+        if stacks and self._edge is not None:
+            last = context.voice(1)[0]  # plus 1; 0 is none
+            stacks = bool((self._inside(context.onset) & ~context.taken(1))[last:].any())
+        return int(not stacks), left
 
     def programs(self, context: Context) -> np.ndarray:
         """Those that are added, or the due note's own."""
@@ -75,10 +103,13 @@ class Around:
     def pitches(self, context: Context, program: int) -> np.ndarray:
         """The due note's, or, in a program that notes are added to, any that stands before it."""
         onset, of_due, due, _, _ = self._notes[self.at]
-        wanted = np.ones(N_PITCHES, bool)
+        wanted = self._inside(context.onset)
+        if not (wanted & ~context.taken(program)).any():  # a line so low that nothing is left below it
+            wanted = np.ones(N_PITCHES, bool)
         if context.onset == onset and program == of_due:
+            wanted[:due] &= self._free[program]
+            wanted[due] = True
             wanted[due + 1 :] = False
-            wanted[:due] = self._free[program]
         return wanted
 
     def is_due(self, context: Context, program: int, pitch: int) -> bool:
@@ -92,6 +123,10 @@ class Around:
         onsets = self._onsets.get((program, pitch), [])
         later = bisect_right(onsets, context.onset)
         end = onsets[later] if later < len(onsets) else self.given.length
+        if self._edge is not None:
+            edge = self._edge[context.onset + 1 : end]
+            crossed = np.flatnonzero((edge < pitch) if self._is_top else (edge > pitch))
+            end = context.onset + 1 + int(crossed[0]) if len(crossed) else end
         return 1, end - context.onset
 
     def velocity(self, context: Context, program: int, pitch: int) -> int:
@@ -129,8 +164,7 @@ def accompany(
 ) -> list[NoteSequence]:
     """Add voices to given ones; `n` pieces, the i-th piece's randomness is the i-th child of `seed`.
 
-    Every given note is in every piece. Programs that play in `given` play nothing else, unless they are all that the
-    model has: then notes are added to them.
+    Every given note is in every piece; what may be added to them, see `Around`.
 
     Parameters
     ----------
