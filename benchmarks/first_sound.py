@@ -6,6 +6,7 @@ Each command runs as a process of its own, in turns with the others, and is ende
 stand-ins for the sound device and the MIDI port take what they are given in real time and note when it came. A real
 device opens more slowly, and sounds up to its buffer of 0.3 s after it was given the samples. The first sample counts
 that is above -60 dBFS, so silence before the music counts as waiting. `python -c pass` is what Python itself takes.
+Beside the wall time stands the time of the process alone, since other programs slow the first one down.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class PlaybackDevice:
                     return
                 if not heard and len(chunk) and abs(chunk).max() > 1e-3:
                     heard = True
-                    print(time.monotonic(), file=open(os.environ["HEARD"], "w"), flush=True)
+                    print(time.monotonic(), time.process_time(), file=open(os.environ["HEARD"], "w"), flush=True)
                 due += 0.01
                 time.sleep(max(0.0, due - time.monotonic()))
         threading.Thread(target=take, daemon=True).start()
@@ -75,7 +76,7 @@ class Output:
     def send(self, message):
         if message.type == "note_on" and not self.heard:
             self.heard = True
-            print(time.monotonic(), file=open(os.environ["HEARD"], "w"), flush=True)
+            print(time.monotonic(), time.process_time(), file=open(os.environ["HEARD"], "w"), flush=True)
 
     def close(self):
         pass
@@ -83,8 +84,8 @@ class Output:
 PATIENCE_S = 60.0
 
 
-def first_sound(arguments: list[str], folder: Path) -> float:
-    """Seconds from the start of the process until it sounds."""
+def first_sound(arguments: list[str], folder: Path) -> tuple[float, float]:
+    """Seconds from the start of the process until it sounds, and those of them that it had a core."""
     heard = folder / "heard"
     heard.unlink(missing_ok=True)
     environment = {
@@ -108,14 +109,15 @@ def first_sound(arguments: list[str], folder: Path) -> float:
         if process.poll() is None:
             process.send_signal(signal.SIGINT if os.name != "nt" else signal.SIGTERM)
             process.communicate()
-    return float(text) - started
+    heard_at, own = map(float, text.split())
+    return heard_at - started, own
 
 
-def bare() -> float:
-    """Seconds that Python takes to start and end."""
+def bare() -> tuple[float, float]:
+    """Seconds that Python takes to start and end, twice."""
     started = time.monotonic()
     subprocess.run([sys.executable, "-c", "pass"], check=True)
-    return time.monotonic() - started
+    return (time.monotonic() - started,) * 2
 
 
 @click.command(help=__doc__)
@@ -139,15 +141,19 @@ def main(repeats: int, model: Path | None, seconds: float, seed: int) -> None:
             "play --endless": ["play", "--endless", *chosen],
             "play --endless --port": ["play", "--endless", "--port", "Stand-in", *chosen],
         }
-        took: dict[str, list[float]] = {command: [] for command in (*commands, "python -c pass")}
+        took: dict[str, list[tuple[float, float]]] = {command: [] for command in (*commands, "python -c pass")}
         for repeat in range(repeats):
             for command, arguments in commands.items():
                 took[command].append(first_sound([*arguments, "--seed", str(seed + repeat)], folder))
             took["python -c pass"].append(bare())
     figures = {
         "first_sound_s": {
-            command: {"median": round(statistics.median(each), 3), "most": round(max(each), 3)}
-            for command, each in took.items()
+            command: {
+                "median": round(statistics.median(wall), 3),
+                "most": round(max(wall), 3),
+                "median_own_cpu": round(statistics.median(own), 3),
+            }
+            for command, (wall, own) in ((command, zip(*each, strict=True)) for command, each in took.items())
         },
         "repeats": repeats,
         "load": [round(load, 2) for load in os.getloadavg()] if hasattr(os, "getloadavg") else None,
