@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from melodygru.originality import Index
     from melodygru.sampling.sampler import Note, Sampler
 
-LONGEST_LOOP = 64  # notes of a figure
+LONGEST_LOOP = 48  # notes of a figure
+PHRASE = 16  # notes of a figure, the longer ones being phrases
 ORDER = 6  # notes that recall where they stood before
 LOOKAHEAD = 32  # notes of a stream that are not given out yet
 SHORTEST = 16  # notes of a piece that is ended
@@ -45,16 +46,16 @@ class Limits:
 
     Parameters
     ----------
-    repeats : times that a figure comes again; in drums four times as many
+    repeats : times that a figure comes again, for short ones see `repeated_by`; in drums four times as many
     repeated : notes that they are, at least
-    alike : likewise, where program and pitch alone agree; and notes in a row on one pitch, or on two
+    alike : likewise, where program and pitch alone agree; and notes in a row on two pitches, twice as many as on one
     silence : steps in which nothing sounds
     onset : notes that begin together
     sounding : notes that sound together
     duration : steps of a note
     """
 
-    repeats: int = 6
+    repeats: int = 4
     repeated: int = 16
     alike: int = 48
     silence: int = 1 << 62
@@ -69,11 +70,15 @@ class Limits:
         sounding, onset = max(16, 5 * vocabulary.slots), max(16, 2 * vocabulary.slots)
         if rate is not None:
             longest = max(32 * rate, vocabulary.longest // 3)
-            return cls(6, 16, 48, round(16 * rate), onset, sounding, round(longest))
+            return cls(4, 16, 48, round(16 * rate), onset, sounding, round(longest))
         rate = vocabulary.grid.steps_per_second
         assert rate is not None
         # A player never repeats to the hundredth of a second, and trills.
-        return cls(6, 16, 128, round(24 * rate), onset, sounding, round(90 * rate))
+        return cls(4, 16, 128, round(24 * rate), onset, sounding, round(90 * rate))
+
+    def repeated_by(self, lag: int) -> int:
+        """Notes that a figure of `lag` notes comes again with; short figures, and whole phrases, come more often."""
+        return max(self.repeated, min(6 * lag, 24), (self.repeats + (lag > PHRASE)) * lag)
 
 
 class Collapse(NamedTuple):
@@ -182,7 +187,7 @@ class Watch:
             first = self.n - (self._on_one if alone else self._on_two)
             return Collapse("one pitch over and over" if alone else "two pitches over and over", first + 2)
         for loop, least in ((self._exact, limits.repeated), (self._alike, limits.alike)):
-            if loop.lag and loop.run >= max(least, limits.repeats * loop.lag) * self._drums(loop):
+            if loop.lag and loop.run >= max(least, limits.repeated_by(loop.lag)) * self._drums(loop):
                 return Collapse(f"a loop of {counted(loop.lag, 'note')}", self.n - loop.run, loop.lag)
         return None
 
