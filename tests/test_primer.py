@@ -14,7 +14,7 @@ from melodygru.compose import generate
 from melodygru.errors import MidiError, SettingError
 from melodygru.notes import DRUMS, METRE, NOTE, TEMPO, Grid, NoteSequence, canonical, quantize
 from melodygru.primer import Primer, Source, check_bars
-from melodygru.sampling import Length, Plan, compose, first_step
+from melodygru.sampling import Controls, Length, Plan, compose, first_step
 
 MANY, SECONDS = VOCABULARIES["many"], VOCABULARIES["performance"]
 TICKS = Grid.beats(12)  # three of them are a step of BEAT
@@ -243,7 +243,7 @@ HELD = sequence_of([(0, 12, 0, 60, 80), (40, 100, 40, 61, 3), (46, 4, DRUMS, 60,
 @example(piece=HELD, name="performance", first=1, span=0, whole=False, seed=0)
 @example(piece=HELD, name="many", first=1, span=0, whole=True, seed=1)
 def test_no_note_is_lost_at_the_seam_and_no_step_off(piece, name, first, span, whole, seed):
-    network = toys.network(name)
+    network = toys.network(name, 1, -3.0)
     v = network.vocabulary
     on_grid, changes, _ = quantize(piece, v.grid)
     lines = bar_lines(on_grid if v.grid.is_metrical else piece)
@@ -276,7 +276,8 @@ def test_no_note_is_lost_at_the_seam_and_no_step_off(piece, name, first, span, w
     assert (ours.notes["onset"] <= seam).all()
 
     length = Length(notes=4)
-    given = {"length": length, "primer": ours, "seam": seam}
+    # Short steps, so that notes are composed in the primer's last bar and while its notes sound.
+    given = {"length": length, "primer": ours, "seam": seam, "controls": Controls(rhythm_temperature=0.2)}
     (full,) = compose(network, 1, seed, **given)
     (alone,) = compose(network, 1, seed, **given, no_primer=True)
     n = len(ours)
@@ -307,6 +308,18 @@ def test_no_note_is_lost_at_the_seam_and_no_step_off(piece, name, first, span, w
         in_force = marks[marks["step"] <= begin][-1].tolist()
         assert getattr(alone, what)[0].tolist()[1:] == in_force[1:]
     assert [line + begin for line in bar_lines(alone)] == [line for line in whole_lines if line >= begin]
+
+
+def test_notes_are_composed_from_the_seam_on_while_the_primers_last_note_sounds():
+    primer = heard(sequence_of([(0, 4, 0, 60, 80), (12, 300, 40, 62, 81)], 312), "1:1")
+    assert (primer.seam, primer.sequence.length) == (16, 312)
+    (piece,) = compose(
+        toys.network("many", 1, -3.0), 1, 1, length=Length(bars=2), primer=primer.sequence, seam=primer.seam
+    )
+    composed = piece.notes[2:]
+    assert len(composed) and (composed["onset"] >= 16).all()
+    assert piece.length == 48  # two bars from the seam on, where the long note is cut
+    assert piece.notes[1].tolist() == (12, 36, 40, 62, 81)
 
 
 def test_the_step_at_which_a_continuation_begins():
