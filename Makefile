@@ -3,7 +3,7 @@
 #   make test    everything but the slow tests
 # PYTHON=/path/to/python3 chooses the interpreter for .venv.
 
-.PHONY: help demo test slow check format bench clean
+.PHONY: help demo test slow check format bench picture clean
 .DELETE_ON_ERROR:
 
 help:
@@ -11,6 +11,7 @@ help:
 	@echo "make test    run the tests (make slow: those that train)"
 	@echo "make check   ruff and mypy (make format: let ruff format)"
 	@echo "make bench   measure speed against peers and the machine's limits (PART=training: one part; DATA=FOLDER)"
+	@echo "make picture draws docs/piece.png, the piece at the head of the README, anew"
 	@echo "make clean   delete everything that these made, .venv and .venv-peers too"
 
 CANDIDATES := $(or $(PYTHON),python3.11 python3.12 python3.13 python3.10 python3)
@@ -70,6 +71,13 @@ format: .venv/.installed-dev
 
 bench: .venv/.installed .venv-peers/.installed
 	.venv/bin/python benchmarks/bench.py $(PART) $(if $(DATA),--data $(DATA))
+
+# One seed, and the model that comes along: the piece changes when that model does.
+picture: .venv/.installed
+	rm -rf build/picture
+	.venv/bin/melodygru generate --model checkpoints/starter.keras --style chorales --bars 16 --seed 1 -o build/picture
+	mv build/picture/starter-1-1.mid build/picture/chorale.mid
+	.venv/bin/melodygru show build/picture/chorale.mid --png docs/piece.png
 
 clean:
 	rm -rf .venv .venv-peers build dist generated checkpoints/demo.* melodygru.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache

@@ -566,7 +566,7 @@ def training_figure(history: Sequence[dict[str, Any]]) -> Figure:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4.5), facecolor="white")
-    axes = figure.add_axes((0.09, 0.13, 0.88, 0.77))
+    axes = figure.add_axes((0.1, 0.13, 0.87, 0.73))
     train = _curve(history, "train_nats_per_note")
     validation = _curve(history, "validation_nats_per_note")
     for curve, label, colour, style in (
@@ -587,16 +587,24 @@ def training_figure(history: Sequence[dict[str, Any]]) -> Figure:
             [minutes], [best], "o", color="#d1495b", markersize=7, zorder=5, gid="best",
             label=f"best: {best:.3f} at {minutes:.1f} min (step {step:,.0f})",
         )  # fmt: skip
-    if axes.lines:
-        axes.legend(loc="upper right", frameon=False, fontsize=9)
+    _curves_heading(axes)
     axes.set_xlabel("minutes of training", color=_INK)
     axes.set_ylabel("nats per note", color=_INK)
-    axes.set_title("Likelihood while training (lower is better)", loc="left", fontsize=11, color=_INK)
     axes.grid(axis="y", color="#e3e6eb", linewidth=0.6)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     return figure
+
+
+def _curves_heading(axes: Axes) -> None:
+    """What the curves are, above them, where none of them runs: a title and a row of labels."""
+    axes.set_title("Likelihood while training (lower is better)", loc="left", fontsize=11, color=_INK, pad=24)
+    if axes.lines:
+        axes.legend(
+            loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize=9, borderpad=0.2,
+            borderaxespad=0.3, handlelength=1.6, columnspacing=1.6, labelcolor=_INK,
+        )  # fmt: skip
 
 
 def _curve(history: Sequence[dict[str, Any]], key: str) -> np.ndarray:
@@ -623,7 +631,7 @@ def comparison_figure(models: Sequence[dict[str, Any]]) -> Figure:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4.5), facecolor="white")
-    axes = figure.add_axes((0.07, 0.13, 0.5, 0.77))
+    axes = figure.add_axes((0.07, 0.13, 0.5, 0.73))
     curves = []
     for model, colour in zip(models, _COLOURS, strict=False):
         curve = np.array(model["history"], float).reshape(-1, 2)
@@ -633,10 +641,9 @@ def comparison_figure(models: Sequence[dict[str, Any]]) -> Figure:
     if curves:
         axes.set_ylim(*_nats_range(*curves))
         axes.set_xlim(left=0)
-        axes.legend(loc="upper right", frameon=False, fontsize=9)
+    _curves_heading(axes)
     axes.set_xlabel("minutes of training", color=_INK)
     axes.set_ylabel("nats per note, held out", color=_INK)
-    axes.set_title("Likelihood while training (lower is better)", loc="left", fontsize=11, color=_INK)
     axes.grid(axis="y", color="#e3e6eb", linewidth=0.6)
     axes.set_axisbelow(True)
     for side in ("top", "right"):

@@ -446,6 +446,18 @@ class TestTrainingCurves:
         image = pixels(tmp_path / "a.png")
         assert image.shape == (675, 1200, 3) and image.std() > 0.01
 
+    def test_the_labels_stand_above_the_curves_and_nothing_is_cut(self):
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+        history = [row(10**6 * i, 1e5 * i, 12345.678 / i, 1000.0 + 111 * i) for i in range(1, 9)]  # worse and worse
+        figure = plots.training_figure(history)
+        FigureCanvasAgg(figure).draw()
+        (axes,) = figure.axes
+        legend, title = axes.get_legend().get_window_extent(), axes._left_title.get_window_extent()
+        assert axes.bbox.y1 <= legend.y0 and legend.y1 <= title.y0 and title.y1 <= figure.bbox.y1
+        assert figure.bbox.x0 <= legend.x0 and legend.x1 <= figure.bbox.x1
+        assert axes.yaxis.get_tightbbox().x0 >= 0 and axes.xaxis.get_tightbbox().y0 >= 0
+
     def test_nothing_trained_is_said_in_words(self):
         axes = plots.training_figure([]).axes[0]
         assert [text.get_text() for text in axes.texts] == ["nothing trained yet"]

@@ -1,6 +1,7 @@
 import io
 import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,11 +9,13 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from melodygru import midi, roll
+from melodygru import checkpoint, midi, roll
 from melodygru.cli import main
 from melodygru.cli import show as show_room
-from melodygru.notes import DRUMS, METRE, NOTE, Grid, NoteSequence, canonical
+from melodygru.explain import Reader
+from melodygru.notes import DRUMS, METRE, NOTE, Grid, NoteSequence, canonical, quantize
 
+STARTER = Path(__file__).resolve().parents[1] / "checkpoints" / "starter.keras"
 ESCAPE = re.compile("\x1b\\[[0-9;]*m")
 
 
@@ -252,6 +255,39 @@ class TestShow:
     def test_a_file_that_is_none_is_named(self, tmp_path):
         run = CliRunner().invoke(main, ["show", str(tmp_path / "none.mid")])
         assert run.exit_code == 1 and "none.mid" in run.stderr and len(run.stderr.splitlines()) == 1
+
+    def test_surprise_is_what_the_model_was_surprised_by(self, file, tmp_path):
+        reader = Reader(checkpoint.read(STARTER))
+        heard = reader.hear(quantize(midi.read(file).sequence, reader.vocabulary.grid)[0])
+        options = ["show", str(file), "--surprise", "--model", str(STARTER)]
+        run = CliRunner().invoke(main, options)
+        assert run.exit_code == 0, run.output
+        lines = run.stdout.splitlines()
+        assert lines[0] == f"song: {heard.nats.sum() / 3:.2f} nats per note"
+        expected = rows(heard.sequence, nats=heard.nats[:-1].sum(1))["nats"]
+        assert next(line for line in lines if line.startswith("nats│")) == f"nats│{expected}"
+        run = CliRunner().invoke(main, [*options, "--png", str(tmp_path / "a.png")])
+        assert run.stdout.splitlines() == [str(tmp_path / "a.png")] and (tmp_path / "a.png").exists()
+
+    def test_a_model_of_other_music_is_warned_about(self, tmp_path):
+        rng = np.random.default_rng(0)
+        onset = np.cumsum(rng.integers(20, 300, 60))
+        performance = piece([(int(at), 70, 0, int(rng.integers(40, 80)), 90) for at in onset], grid=Grid.seconds(1000))
+        midi.write(performance, tmp_path / "a.mid")
+        run = CliRunner().invoke(main, ["show", str(tmp_path / "a.mid"), "--surprise", "--model", str(STARTER)])
+        assert run.exit_code == 0, run.output
+        assert "warning: the model knows music with a beat, and this is music without a beat" in run.stderr
+
+    def test_generate_shows_and_draws_too(self, tmp_path):
+        options = ["generate", "--model", str(STARTER), "--bars", "2", "--seed", "1", "-o", str(tmp_path), "--svg"]
+        run = CliRunner().invoke(main, [*options, "--show"])
+        assert run.exit_code == 0, run.output
+        (file,) = tmp_path.glob("*.mid")
+        assert file.with_suffix(".svg").exists() and str(file.with_suffix(".svg")) in run.stdout.splitlines()
+        shown = CliRunner().invoke(main, ["show", str(file)]).stdout
+        assert shown.splitlines()[2] in run.stdout and "│" in run.stdout
+        run = CliRunner().invoke(main, [*options, "--show", "--json"])
+        assert run.exit_code == 2 and "--show and --json: expected one of the two." in run.stderr
 
     def test_a_longer_piece_goes_through_the_pager_and_loses_nothing(self, monkeypatch, capsys):
         import os
