@@ -290,12 +290,14 @@ def piano_roll_figure(sequence: NoteSequence, *, title: str | None = None) -> Fi
     _draw_heading(figure, sequence, title, width, height)
     if legend_height:
         _draw_legend(figure, names, colours, columns, width, height)
-    if len(sequence) == 0:
-        figure.axes[0].text(
-            0.5, 0.5, "no notes", transform=figure.axes[0].transAxes, ha="center", va="center", fontsize=14,
-            color=_MUTED,
-        )  # fmt: skip
+    _say_if_empty(figure.axes[0], sequence)
     return figure
+
+
+def _say_if_empty(axes: Axes, sequence: NoteSequence) -> None:
+    """A piece without notes is no picture that failed."""
+    if len(sequence) == 0:
+        axes.text(0.5, 0.5, "no notes", transform=axes.transAxes, ha="center", va="center", fontsize=14, color=_MUTED)
 
 
 def _systems(sequence: NoteSequence) -> tuple[list[tuple[int, int]], float]:
@@ -940,6 +942,7 @@ def surprise_figure(sequence: NoteSequence, nats: np.ndarray, fields: Sequence[s
     from matplotlib.cm import ScalarMappable
     from matplotlib.collections import PolyCollection
     from matplotlib.colors import LinearSegmentedColormap, Normalize
+    from matplotlib.patches import Patch
 
     figure, systems = _strip_page(sequence, [0.9], title)
     lanes, (low, _) = _drum_lanes(sequence), _pitch_range(sequence)
@@ -966,7 +969,7 @@ def surprise_figure(sequence: NoteSequence, nats: np.ndarray, fields: Sequence[s
         for column, field in enumerate(fields):
             strip.bar(
                 onsets[inside], heights[inside, column], wide, base, align="edge", color=_FIELD_COLOURS[field],
-                linewidth=0, label=field,
+                linewidth=0,
             )  # fmt: skip
             base = base + heights[inside, column]
         strip.set_ylim(0, highest)
@@ -977,10 +980,11 @@ def surprise_figure(sequence: NoteSequence, nats: np.ndarray, fields: Sequence[s
         strip.set_ylabel("nats", fontsize=7.5, color=_MUTED)
         strip.vlines(roll.get_xticks(), 0, highest, colors="#d5dae1", linewidth=0.5, zorder=0)
     _scale(figure, ScalarMappable(norm, colours), "nats of a note")
+    _say_if_empty(systems[0][0], sequence)
     width, height = figure.get_size_inches()
-    handles, labels = systems[0][1][0].get_legend_handles_labels()
     figure.legend(
-        handles, labels, loc="lower left", bbox_to_anchor=(_LEFT / width, (height - 0.66) / height), ncols=len(fields),
+        [Patch(color=_FIELD_COLOURS[field]) for field in fields], list(fields), loc="lower left",
+        bbox_to_anchor=(_LEFT / width, (height - 0.66) / height), ncols=len(fields),
         frameon=False, fontsize=7.5, borderpad=0, borderaxespad=0, handlelength=1, columnspacing=1.2, labelcolor=_INK,
     )  # fmt: skip
     return figure

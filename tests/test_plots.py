@@ -410,6 +410,13 @@ class TestSurprise:
         with pytest.raises(SettingError, match="picture a.gif"):
             plots.surprise(sequence, nats, ("pitch", "duration"), tmp_path / "a.gif")
 
+    def test_without_notes_the_fields_have_their_colours_still(self):
+        figure = plots.surprise_figure(piece([]), np.zeros((0, 2)), ("shift", "pitch"), "A")
+        assert [text.get_text() for text in figure.axes[0].texts] == ["no notes"]
+        (legend,) = figure.legends
+        assert [text.get_text() for text in legend.get_texts()] == ["shift", "pitch"]
+        assert len({patch.get_facecolor() for patch in legend.get_patches()}) == 2
+
 
 class TestTrainingCurves:
     history = [row(0, 0, 9.0), row(10, 1, 4.0, 5.0), row(20, 2, 3.0, 3.5), row(30, 3, 2.5), row(40, 4, 2.0, 3.75)]

@@ -263,7 +263,7 @@ class TestShow:
         run = CliRunner().invoke(main, options)
         assert run.exit_code == 0, run.output
         lines = run.stdout.splitlines()
-        assert lines[0] == f"song: {heard.nats.sum() / 3:.2f} nats per note"
+        assert lines[0] == f"{heard.nats.sum() / 3:.2f} nats per note: song"
         expected = rows(heard.sequence, nats=heard.nats[:-1].sum(1))["nats"]
         assert next(line for line in lines if line.startswith("nats│")) == f"nats│{expected}"
         run = CliRunner().invoke(main, [*options, "--png", str(tmp_path / "a.png")])

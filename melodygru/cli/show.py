@@ -58,7 +58,7 @@ def show(file: Path, png: Path | None, svg: Path | None, surprise: bool, model: 
     if heard is not None:
         piece = heard.sequence
         if len(piece):
-            title += f": {heard.nats.sum() / len(piece):.2f} nats per note"
+            title = f"{heard.nats.sum() / len(piece):.2f} nats per note: {title}"  # what is too long is cut at its end
     for path, _ in pictures:
         if heard is None:
             plots.piano_roll(piece, path, title=title)
