@@ -1312,6 +1312,15 @@ class Context:
             taken[: self._last[1] + 1] = True
         return taken
 
+    @property
+    def last(self) -> tuple[int, int, int] | None:
+        """Program class, pitch and onset of the last note, if there is one."""
+        return self._last
+
+    def sounding(self, step: int) -> list[tuple[int, int, int]]:
+        """Program class, pitch and end of the notes that sound on at a step, the onset or later."""
+        return [(active[0], active[1], active[3]) for active in self._active if active[3] > step]
+
     def voice(self, program_class: int) -> tuple[int, ...]:
         """What a program played (see `Events.voice`)."""
         return self._voices.get(program_class, (0,) * len(VOICE))

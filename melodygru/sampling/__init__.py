@@ -2,6 +2,17 @@
 
 from melodygru.sampling.accompanying import accompany
 from melodygru.sampling.composing import MAX_NOTES, compose, first_step, notes
+from melodygru.sampling.constraints import (
+    Chords,
+    Constraint,
+    Density,
+    MaxPolyphony,
+    Moment,
+    PitchClasses,
+    Programs,
+    Range,
+    Steering,
+)
 from melodygru.sampling.controls import Controls, Filter, keep_min_p, keep_top_k, keep_top_p, weigh
 from melodygru.sampling.guards import Action, Guard
 from melodygru.sampling.lengths import Length, Plan
@@ -15,14 +26,23 @@ __all__ = [
     "NEVER",
     "PLAUSIBLE",
     "Action",
+    "Chords",
+    "Constraint",
     "Controls",
+    "Density",
     "Filter",
     "Guard",
     "Length",
+    "MaxPolyphony",
+    "Moment",
     "Note",
     "Particles",
+    "PitchClasses",
     "Plan",
+    "Programs",
+    "Range",
     "Sampler",
+    "Steering",
     "accompany",
     "compose",
     "first_step",

@@ -12,6 +12,7 @@ from melodygru.errors import SettingError
 from melodygru.events import decode, representable
 from melodygru.network import Network
 from melodygru.notes import NoteSequence
+from melodygru.sampling.constraints import Constraint, Steering
 from melodygru.sampling.controls import Controls
 from melodygru.sampling.guards import Action, Guard, guarded
 from melodygru.sampling.lengths import Length, Plan
@@ -79,6 +80,7 @@ def compose(
     guard: bool = False,
     max_copy: int | None = None,
     index: Index | None = None,
+    constraints: Sequence[Constraint] = (),
     on_start: Callable[[list[Plan]], None] | None = None,
     on_note: Callable[[Note], None] | None = None,
     on_guard: Callable[[Action], None] | None = None,
@@ -98,6 +100,7 @@ def compose(
     guard : whether a piece that collapses is taken back and goes on anew, see `guards`
     max_copy, index : notes of the longest match with what was indexed that a piece may hold, N_GRAM - 1 or more; what
         the primer itself matches stays
+    constraints : what is wished for of the notes that are composed, see `constraints`
     on_start : called once with each piece's plan, when all is settled and nothing is composed
     on_note : called with each note of a piece in order, when it is certain to stay
     on_guard : called with each action of the guard
@@ -111,8 +114,8 @@ def compose(
     Raises
     ------
     SettingError
-        A style that the model was not trained on; bars without a metrical grid; another metre than the primer's; a
-        value out of range.
+        A style that the model was not trained on; bars without a metrical grid; another metre than the primer's;
+        constraints that leave nothing; a value out of range.
     """
     v = network.vocabulary
     if n < 1:
@@ -126,11 +129,12 @@ def compose(
     if primer is not None:
         primer, _ = representable(primer, v)
         seam = primer.length if seam is None else seam
+    steering = Steering(constraints, v, plans, style=style, primer=primer, begin=seam or 0) if constraints else None
     if on_start is not None:
         on_start(plans)
 
     metres = [plan.metre for plan in plans]
-    sampler = Sampler(network, rngs, controls, style=style, metres=metres, primer=primer, seam=seam)
+    sampler = Sampler(network, rngs, controls, style=style, metres=metres, primer=primer, seam=seam, steering=steering)
     sampler.due = np.array([NEVER if plan.due is None else plan.due for plan in plans])
     limits = [NEVER if length.notes is not None else plan.limit for plan in plans]
     watching = guarded(

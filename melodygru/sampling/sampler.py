@@ -27,6 +27,7 @@ from melodygru.events import (
 )
 from melodygru.network import Network, Step
 from melodygru.notes import NoteSequence
+from melodygru.sampling.constraints import Steering
 from melodygru.sampling.controls import Controls, below_best, weigh
 
 NEVER = 1 << 62  # steps
@@ -61,6 +62,7 @@ class Sampler:
     metres : for each stream its time signature; default: unknown
     primer : NoteSequence on the vocabulary's grid, optional; heard before anything is composed
     seam : step from which on is composed; default: the primer's end
+    steering : constraints on what is chosen, put together for these streams
 
     Attributes
     ----------
@@ -85,8 +87,9 @@ class Sampler:
         metres: Sequence[tuple[int, int]] | None = None,
         primer: NoteSequence | None = None,
         seam: int | None = None,
+        steering: Steering | None = None,
     ) -> None:
-        self.network, self.vocabulary = network, network.vocabulary
+        self.network, self.vocabulary, self.steering = network, network.vocabulary, steering
         controls = controls or Controls()
         self.temperatures = {field: controls.temperature_of(field) for field in self.vocabulary.fields}
         self.filters = {field: controls.filters(field) for field in self.vocabulary.fields}
@@ -167,17 +170,33 @@ class Sampler:
         return numbers
 
     def _choose(
-        self, field: str, logits: np.ndarray, u: np.ndarray, live: np.ndarray, wanted: np.ndarray | None = None
+        self,
+        field: str,
+        logits: np.ndarray,
+        u: np.ndarray,
+        live: np.ndarray,
+        wanted: np.ndarray | None = None,
+        added: np.ndarray | None = None,
     ) -> np.ndarray:
         """Choose a class for each stream and count its log-probability where `live`.
 
         `logits` are -inf where a class cannot follow; `wanted` (streams, classes) narrows the choice further, like the
-        filters, without changing the log-probability that is counted.
+        filters, without changing the log-probability that is counted; `added` are log-weights of the constraints, which
+        don't either.
         """
         below = below_best(logits)
         weights = np.exp(below)
         total = np.add.reduce(weights, 1)
-        if wanted is not None:
+        if added is not None:
+            wished = logits + added if wanted is None else np.where(wanted, logits + added, -np.inf)
+            nothing = np.maximum.reduce(wished, 1) == -np.inf
+            if np.any(nothing & live):
+                raise SettingError(
+                    f"{self.steering}: no {field} is left; a constraint must leave one where nothing sounds"
+                )
+            wished[nothing] = 0.0  # of streams that are over
+            weights = weigh(wished, self.temperatures[field])
+        elif wanted is not None:
             weights = weigh(np.where(wanted, logits, -np.inf), self.temperatures[field])
         elif self.temperatures[field] not in (0, 1):
             weights = weigh(logits, self.temperatures[field])
@@ -317,8 +336,14 @@ class Sampler:
         if any(least) or not all(stacks):
             wanted = TIMES.low + TIMES.width > np.array(least)[:, None]
             wanted[:, 0] &= stacks
-        shift = self._choose("shift", logits, u[:, 0], live, wanted)
+        steering, added = self.steering, None
+        if steering is not None:
+            counts = [len(rows) - self.n_heard for rows in self.rows]
+            added = steering.shift(contexts, counts, live, least)
+        shift = self._choose("shift", logits, u[:, 0], live, wanted, added)
         shift_steps = [max(steps, low) for steps, low in zip(_steps(shift, u[:, 1]), least, strict=True)]
+        if steering is not None:
+            shift_steps = [steering.steps(i, *at) for i, at in enumerate(zip(shift.tolist(), u[:, 1], strict=True))]
         for stream, context in enumerate(contexts):
             if not self.done[stream]:
                 context.move(shift_steps[stream])
@@ -333,6 +358,7 @@ class Sampler:
         wanted = possible & self._programs
         if may_end:
             wanted[:, END] = possible[:, END]
+        added = None if steering is None else steering.program(contexts, counts, live)
         nothing = ~wanted.any(1)
         if nothing.any():
             wanted[nothing] = possible[nothing]
@@ -341,8 +367,10 @@ class Sampler:
             weights = weigh(logits)
             p_end = weights[:, END] / weights.sum(1)
             ends = (at >= self.due) & (p_end >= PLAUSIBLE * 0.5 ** (HASTE * (at / np.maximum(1, self.due) - 1)))
+            if added is not None:
+                ends &= added[:, END] > -np.inf
             wanted[ends] = self._classes == END
-        program = self._choose("program", logits, u[:, 2], live, wanted)
+        program = self._choose("program", logits, u[:, 2], live, wanted, added)
         chosen["program"] = program
         goes_on = live & (program != END)
 
@@ -350,14 +378,22 @@ class Sampler:
         chosen |= dict(zip(VOICE, np.array([c.voice(p) for c, p in of_program]).T, strict=True))
         logits = step.logits("pitch", chosen)
         np.copyto(logits, -np.inf, where=np.array([c.taken(p) for c, p in of_program]))
-        pitch = chosen["pitch"] = self._choose("pitch", logits, u[:, 3], goes_on, self._wanted(logits))
+        added = None
+        if steering is not None:
+            of = (contexts, counts, program.tolist())
+            added = steering.field("pitch", *of)
+        wanted = self._wanted(logits if added is None else logits + added)
+        pitch = chosen["pitch"] = self._choose("pitch", logits, u[:, 3], goes_on, wanted, added)
         logits = step.logits("duration", chosen)
         logits[:, 0] = -np.inf  # a step or more
-        duration = chosen["duration"] = self._choose("duration", logits, u[:, 4], goes_on)
+        added = None if steering is None else steering.field("duration", *of, pitch.tolist())
+        duration = chosen["duration"] = self._choose("duration", logits, u[:, 4], goes_on, None, added)
         duration_steps = _steps(duration, u[:, 5])
         velocity = np.full(n, -1)
         if v.models_velocity:
-            velocity = self._choose("velocity", step.logits("velocity", chosen), u[:, 6], goes_on)
+            added = None if steering is None else steering.field("velocity", *of, pitch.tolist())
+            logits = step.logits("velocity", chosen)
+            velocity = self._choose("velocity", logits, u[:, 6], goes_on, None, added)
         self._count(TIMES.log_width[shift], TIMES.log_width[duration])
 
         notes: list[Note | None] = [None] * n
