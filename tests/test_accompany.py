@@ -13,9 +13,9 @@ from melodygru import checkpoint
 from melodygru.errors import SettingError
 from melodygru.events import END, Context, Vocabulary, decode
 from melodygru.explain import Reader
-from melodygru.notes import TEMPO, NoteSequence
+from melodygru.notes import DRUMS, TEMPO, NoteSequence
 from melodygru.sampling import Controls, Particles, accompany
-from melodygru.sampling.accompanying import Around, add_voices
+from melodygru.sampling.accompanying import Around, add_voices, heard_as
 
 PROGRAM_40 = 41  # its class
 
@@ -360,6 +360,42 @@ def test_after_the_highest_program_nothing_is_added_at_its_onset():
     context.add(41, 60, 1)
     guide.at = 1
     assert guide.shift(context) == (1, 4)
+
+
+def test_a_strange_line_is_heard_as_the_program_in_which_it_is_most_probable():
+    v = Vocabulary(BEAT, (40, 41, 42), (80,), ("a", "b"), style_programs=((40, 41), (42,)))
+
+    class High(Chain):
+        """Program 41 plays high, the others low."""
+
+        def __init__(self):
+            self.vocabulary = v
+
+        def step(self, *arguments):
+            return HighStep(self, arguments[0])
+
+    class HighStep(ChainStep):
+        def logits(self, field, chosen=None):
+            logits = np.zeros((len(self.last), v.size(field)), np.float32)
+            if field in ("shift", "duration"):
+                logits[:, 1] = 20.0
+            if field == "pitch":
+                logits[:, 64:] = np.where(chosen["program"] == 42, 5.0, -5.0)[:, None]
+            return logits
+
+    high = sequence_of([(0, 2, 7, 70, 80), (2, 1, 7, 72, 80), (2, 1, DRUMS, 40, 80)], 4)
+    low = sequence_of([(0, 2, 7, 50, 80), (2, 1, 9, 72, 80)], 4)
+    assert heard_as(High(), high) == heard_as(High(), high, "a") == {7: 41}
+    assert heard_as(High(), high, "b") == {7: 42}
+    assert heard_as(High(), low) == {7: 40, 9: 41}
+    assert heard_as(High(), low, "b") == {7: 42}
+    assert heard_as(High(), sequence_of([(0, 1, 41, 30, 80)], 4), "a") == {}
+    told = []
+    (piece,) = accompany(High(), high, seed=2, particles=4, style="a", on_note=told.append)
+    line = piece.notes[np.isin(piece.notes["program"], high.programs)]
+    assert line.tolist() == high.notes.tolist()
+    assert set(piece.programs) == {7, 40, DRUMS}
+    assert {note.program for note in told} == {7, 40, DRUMS}
 
 
 def test_notes_are_told_once_they_cannot_change():

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from melodygru.errors import SettingError
 from melodygru.events import DURATION, END, PROGRAM, VELOCITY_WIDTH, Context, Vocabulary, decode, representable
 from melodygru.network import Network
-from melodygru.notes import N_PITCHES, NoteSequence
+from melodygru.notes import DRUMS, N_PITCHES, N_PROGRAMS, NoteSequence, canonical
 from melodygru.sampling.controls import Controls
 from melodygru.sampling.lengths import Plan
 from melodygru.sampling.particles import PARTICLES, Particles, Row, Span, compose_given
 from melodygru.sampling.sampler import Note
+from melodygru.sampling.varying import Places, fill_places
 
 MIDDLE_C = 60
 _PLACE = ["onset", "program", "pitch"]
@@ -149,6 +150,45 @@ def add_voices(particles: Particles, guide: Around) -> Iterator[None]:
         yield
 
 
+def heard_as(network: Network, given: NoteSequence, style: str | None = None) -> dict[int, int]:
+    """Programs of a given piece that the style's pieces lack, and the one of theirs that each is heard as.
+
+    It is the one in which the line by itself is most probable, and which plays nothing else; drums stay drums.
+    """
+    v = network.vocabulary
+    if not v.models_program:
+        return {}
+    known = [v.program_of_class(int(program)) for program in np.flatnonzero(v.programs_of(style))]
+    free = [program for program in known if program not in (*given.programs, DRUMS)]
+    strange = [program for program in given.programs if program not in known and program != DRUMS]
+    found: dict[int, int] = {}
+    for program in strange:
+        line = given.notes[given.notes["program"] == program]
+
+        def log_p(candidate: int, line: np.ndarray = line) -> float:
+            notes = line.copy()
+            notes["program"] = candidate
+            piece = replace(given, notes=notes)
+            alone = Particles(network, 1, np.random.default_rng(0), style=style, piece=piece)
+            for _ in fill_places(alone, Places(v, piece, np.ones(len(notes), bool))):
+                pass
+            return float(alone.log_p[0])
+
+        if free:
+            found[program] = max(free, key=log_p)
+            free.remove(found[program])
+    return found
+
+
+def _renamed(notes: np.ndarray, programs: dict[int, int]) -> np.ndarray:
+    """Notes in other programs, in canonical order."""
+    table = np.arange(N_PROGRAMS)
+    table[list(programs)] = list(programs.values())
+    notes = notes.copy()
+    notes["program"] = table[notes["program"]]
+    return canonical(notes)[0]
+
+
 def accompany(
     network: Network,
     given: NoteSequence,
@@ -164,7 +204,8 @@ def accompany(
 ) -> list[NoteSequence]:
     """Add voices to given ones; `n` pieces, the i-th piece's randomness is the i-th child of `seed`.
 
-    Every given note is in every piece; what may be added to them, see `Around`.
+    Every given note is in every piece; what may be added to them, see `Around`. A program that the style's pieces lack
+    is heard as one of theirs (see `heard_as`), and stays what it is in the pieces.
 
     Parameters
     ----------
@@ -188,12 +229,19 @@ def accompany(
     if len(given) == 0:
         raise SettingError("nothing to accompany: expected a piece with notes")
     given, _ = representable(given, v)
+    names = heard_as(network, given, style)
+    back = {heard: own for own, heard in names.items()}
+    given = replace(given, notes=_renamed(given.notes, names))
+
+    def tell(note: Note) -> None:
+        if on_note is not None:
+            on_note(replace(note, program=back.get(note.program, note.program)))
 
     def written(rows: list[Row]) -> NoteSequence:
         piece = decode(rows, v, length=given.length)
         is_given = np.isin(piece.notes[_PLACE], given.notes[_PLACE])
         piece.notes["velocity"][is_given] = given.notes["velocity"]  # those that they came with
-        return piece
+        return replace(piece, notes=_renamed(piece.notes, back))
 
     return compose_given(
         network,
@@ -207,5 +255,5 @@ def accompany(
         style=style,
         qpm=qpm,
         on_start=on_start,
-        on_note=on_note,
+        on_note=tell,
     )
