@@ -1,8 +1,10 @@
 import io
+import os
 import re
 import sys
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -290,10 +292,6 @@ class TestShow:
         assert run.exit_code == 2 and "--show and --json: expected one of the two." in run.stderr
 
     def test_a_longer_piece_goes_through_the_pager_and_loses_nothing(self, monkeypatch, capsys):
-        import os
-
-        import click
-
         shown = []
         monkeypatch.setattr(show_room, "_is_terminal", lambda stream: True)
         monkeypatch.setattr(show_room.shutil, "get_terminal_size", lambda: os.terminal_size((60, 10)))
@@ -305,3 +303,12 @@ class TestShow:
         assert shown == [] and "short" in capsys.readouterr().out
         show_room.terminal(long, "long", pager=True)
         assert shown[0].splitlines() == list(roll.lines(long, 59, title="long"))
+
+    @pytest.mark.parametrize(("before", "within"), [(None, "-R"), ("FX", "FX -R")])
+    def test_the_pager_less_is_told_of_colours(self, monkeypatch, before, within):
+        monkeypatch.delenv("LESS", raising=False)
+        if before is not None:
+            monkeypatch.setenv("LESS", before)
+        with show_room._less_shows_colours():
+            assert os.environ["LESS"] == within
+        assert os.environ.get("LESS") == before

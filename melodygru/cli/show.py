@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -119,7 +120,22 @@ def terminal(piece: NoteSequence, title: str, nats: np.ndarray | None = None, *,
         yield from (f"{line}\n" for line in first)
         yield from (f"{line}\n" for line in lines)
 
-    click.echo_via_pager(rest(), color=colour)
+    with _less_shows_colours() if colour else contextlib.nullcontext():
+        click.echo_via_pager(rest(), color=colour)
+
+
+@contextlib.contextmanager
+def _less_shows_colours() -> Iterator[None]:
+    """Within, `less` passes colours on, which it otherwise writes as `ESC[36m`; its user's other options stay."""
+    before = os.environ.get("LESS")
+    os.environ["LESS"] = f"{before or ''} -R".strip()
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["LESS"]
+        else:
+            os.environ["LESS"] = before
 
 
 def _print(lines: Iterator[str], colour: bool) -> None:
