@@ -19,6 +19,7 @@ from melodygru.notes import NoteSequence, quantize
 from melodygru.primer import Source, check_bars
 from melodygru.sampling import Controls, Length
 from melodygru.stamp import Stamp, stamps
+from melodygru.wording import counted
 
 logger = logging.getLogger("melodygru")
 
@@ -220,14 +221,14 @@ def _from_piece(network: Network, arguments: dict[str, Any], seed: int) -> tuple
     if beside:
         raise SettingError(f"{how} goes without {', '.join(beside)}: leave one out")
     given = arguments[how]
+    name = "the piece that is given" if isinstance(given, NoteSequence) else str(given)
     try:
         source = Source.of(given)
     except SettingError as error:
-        name = "the piece that is given" if isinstance(given, NoteSequence) else str(given)
         raise SettingError(f"{name} holds no note: expected a piece to {how}") from error
     heard = source.primer(network.vocabulary)
     if heard.unlike:
-        logger.warning("%s: %s", source.name, "; ".join(heard.unlike))
+        logger.warning("%s: %s", name, "; ".join(heard.unlike))
     settings = {name: arguments[name] for name in ("style", "qpm", "on_start", "on_note")}
     if arguments["particles"] is not None:
         settings["particles"] = arguments["particles"]
@@ -235,6 +236,14 @@ def _from_piece(network: Network, arguments: dict[str, Any], seed: int) -> tuple
     n = arguments["num_outputs"]
     if how == "accompany":
         pieces = sampling.accompany(network, heard.sequence, n, seed, **settings)
+        alone = sum(len(piece) == len(heard.sequence) for piece in pieces)
+        if alone:
+            logger.warning(
+                "%s: nothing was added in %s; if the model knows these programs from music in which they play alone, "
+                "name a style with more voices",
+                name,
+                counted(alone, "piece"),
+            )
     else:
         keep = KEEP if arguments["keep"] is None else arguments["keep"]
         pieces = sampling.vary(network, heard.sequence, keep, n, seed, **settings)

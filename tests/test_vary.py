@@ -224,6 +224,17 @@ def test_generate_accompanies(model, tmp_path):
     assert len(piece) > len(line)
 
 
+def test_it_is_said_when_nothing_was_added(model, caplog):
+    one = sequence_of([(0, 1, 40, 60, 80)], 1)
+    lonely = [piece for seed in range(8) for piece in generate(model, accompany=one, seed=seed, particles=1)]
+    said = [record.message for record in caplog.records]
+    assert len(said) == sum(len(piece) == 1 for piece in lonely)
+    assert 0 < len(said) < 8
+    assert said[0].startswith(
+        "the piece that is given: nothing was added in 1 piece; if the model knows these programs"
+    )
+
+
 EMPTY = sequence_of([], 16)
 
 
