@@ -276,7 +276,7 @@ def in_short(actions: Iterable[Action], most: int = 12) -> list[str]:
         else:
             lines.append(f"{'max-copy' if action.of_copy else 'guard'}: {action}")
     for stream, (times, taken) in sorted(copies.items()):
-        lines.append(f"max-copy: took back {counted(taken, 'note')} of piece {stream + 1} in {counted(times, 'place')}")
+        lines.append(f"max-copy: took back {counted(taken, 'note')} of piece {stream + 1}, {counted(times, 'time')}")
     if len(lines) > most:
         lines[most:] = [f"guard: and {len(lines) - most:,} more"]
     return lines
@@ -401,7 +401,9 @@ class Guard:
             return []
         if sampler.done[stream]:
             return piece.release(len(piece.notes))
-        return piece.release(min(len(piece.notes) - self._lookahead, piece.watch.suspect))
+        # Before what may turn out a loop some room is left, to take back more than the loop.
+        suspect = piece.watch.suspect - self._lookahead // 2
+        return piece.release(min(len(piece.notes) - self._lookahead, suspect))
 
     def _floor(self, piece: _Piece) -> int:
         """The first note that nobody was given yet."""
