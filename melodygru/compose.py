@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -107,6 +107,16 @@ def generate(
     qpm: float | None = None,
     guard: bool = True,
     max_copy: int | None = None,
+    key: str | None = None,
+    scale: str | None = None,
+    range: str | None = None,
+    programs: str | None = None,
+    max_polyphony: int | None = None,
+    density: float | None = None,
+    chords: str | None = None,
+    chord_bias: float | None = None,
+    chords_only: bool = False,
+    constraints: Sequence[sampling.Constraint] | None = None,
     on_start: Callable[[list[sampling.Plan]], None] | None = None,
     on_note: Callable[[sampling.Note], None] | None = None,
     on_guard: Callable[[sampling.Action], None] | None = None,
@@ -138,6 +148,15 @@ def generate(
         before it and goes on anew
     max_copy : notes of the longest match with the training corpus that a piece may hold, 7 or more; needs the index
         that training leaves in the checkpoint. What the primer itself matches stays
+    key, scale : only pitches of a key such as `C:maj`, or of a list such as `C D E G A`; drums are free of both
+    range : only pitches from `LOW:HIGH`, both included, names (C4 is 60) or numbers; drums are free
+    programs : only these of the model's programs, numbers 0..127, General MIDI's names or drums, such as `0,violin`
+    max_polyphony : notes that sound together, at most
+    density : notes a beat, on the average; a second, where the music has no beat
+    chords : bars of chords such as `C | Am | F G | C`, which come again and again; each favours its tones
+    chord_bias : by how many nats; default: `sampling.CHORD_BIAS`
+    chords_only : nothing but the chords' tones
+    constraints : your own, beside these, see `sampling.Constraint`
     on_start : called once with what is settled of each piece before the first note, see `sampling.Plan`
     on_note : called with each note of a piece in order, when it is certain to stay
     on_guard : called with each `sampling.Action` of guard and max_copy
@@ -179,6 +198,18 @@ def generate(
     heard = None if source is None else source.primer(network.vocabulary, primer_bars)
     if source is not None and heard is not None and heard.unlike:
         logger.warning("%s: %s", source.name, "; ".join(heard.unlike))
+    wishes = sampling.of_settings(
+        key=key,
+        scale=scale,
+        range=range,
+        programs=programs,
+        max_polyphony=max_polyphony,
+        density=density,
+        chords=chords,
+        chord_bias=chord_bias,
+        chords_only=chords_only,
+        names=plots.PROGRAM_NAMES,
+    )
     index = None
     if max_copy is not None and model.path is not None:
         index = originality.read(model.path)
@@ -197,6 +228,7 @@ def generate(
         guard=guard,
         max_copy=max_copy,
         index=index,
+        constraints=[*wishes, *(constraints or ())],
         on_start=on_start,
         on_note=on_note,
         on_guard=on_guard,

@@ -1,6 +1,8 @@
 """Constraints: names read, wishes kept whatever the model wants, what can't be met refused, and own ones."""
 
+import inspect
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toys import BEAT, PERFORMANCE, VOCABULARIES
 
+from melodygru.cli.generate import generate as command
+from melodygru.compose import generate
 from melodygru.errors import SettingError
 from melodygru.events import TIMES, Context, Vocabulary
 from melodygru.notes import DRUMS
@@ -530,3 +534,36 @@ def test_chords_need_bars_and_density_a_grid_only():
 def test_programs_by_name():
     names = ["Acoustic Grand Piano", "Violin"]
     assert Programs.parse("violin, 0 ,Drums,1", names).programs == (1, 0, DRUMS)
+
+
+# -- the options
+
+STARTER = Path(__file__).parent.parent / "checkpoints" / "starter.keras"
+NAMES = {name for name in inspect.signature(of_settings).parameters if name != "names"}
+
+
+def test_the_options_have_one_name_everywhere():
+    options = {parameter.name: parameter for parameter in command.params}
+    assert set(options) >= NAMES
+    assert set(inspect.signature(generate).parameters) >= NAMES
+    for name in NAMES:
+        assert options[name].opts == ["--" + name.replace("_", "-")]
+    assert options["metre"].opts == ["--metre", "--meter"]
+
+
+def test_pieces_are_steered_by_options_as_by_constraints():
+    wishes = {"key": "D:dorian", "range": "C3:C5", "max_polyphony": 2, "programs": "violin,41"}
+    (piece,) = generate(STARTER, bars=4, seed=1, **wishes)
+    assert set((piece.notes["pitch"] % 12).tolist()) <= WHITE
+    assert 48 <= piece.notes["pitch"].min() and piece.notes["pitch"].max() <= 72
+    assert polyphony(piece.notes) <= 2 and set(piece.programs) <= {40, 41}
+    assert piece.stamp.settings["key"] == "D:dorian" and "density" not in piece.stamp.settings
+    own = [PitchClasses.key("D:dorian"), Range(48, 72), MaxPolyphony(2), Programs((40, 41))]
+    assert generate(STARTER, bars=4, seed=1, constraints=own)[0].notes.tolist() == piece.notes.tolist()
+
+
+def test_what_is_wrong_is_said_by_generate():
+    with pytest.raises(SettingError, match="^key 'H:maj': expected a tonic"):
+        generate(STARTER, key="H:maj")
+    with pytest.raises(SettingError, match="^programs 72: expected some that this model was trained on, of 40, 41"):
+        generate(STARTER, programs="piccolo")

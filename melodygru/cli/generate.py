@@ -14,6 +14,7 @@ from melodygru.cli import options, screen
 from melodygru.cli.originality import in_short
 from melodygru.cli.play import live, position
 from melodygru.cli.show import terminal
+from melodygru.cli.steering import steering
 from melodygru.errors import AudioError, SettingError
 from melodygru.wording import clock, counted
 
@@ -120,10 +121,12 @@ class Metre(click.ParamType):
 )
 @click.option(
     "--metre",
+    "--meter",
     type=Metre(),
     metavar="N/D",
     help="Time signature, 3/4 for instance.  [default: the primer's, else drawn from the corpus's]",
 )
+@steering
 @click.option(
     "-n", "--num-outputs", type=click.IntRange(1, MAX_OUTPUTS), default=1, show_default=True, help="Number of pieces."
 )

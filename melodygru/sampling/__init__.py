@@ -3,6 +3,7 @@
 from melodygru.sampling.accompanying import accompany
 from melodygru.sampling.composing import MAX_NOTES, compose, first_step, notes
 from melodygru.sampling.constraints import (
+    CHORD_BIAS,
     Chords,
     Constraint,
     Density,
@@ -12,6 +13,7 @@ from melodygru.sampling.constraints import (
     Programs,
     Range,
     Steering,
+    of_settings,
 )
 from melodygru.sampling.controls import Controls, Filter, keep_min_p, keep_top_k, keep_top_p, weigh
 from melodygru.sampling.guards import Action, Guard
@@ -21,6 +23,7 @@ from melodygru.sampling.sampler import HASTE, NEVER, PLAUSIBLE, Note, Sampler
 from melodygru.sampling.varying import vary
 
 __all__ = [
+    "CHORD_BIAS",
     "HASTE",
     "MAX_NOTES",
     "NEVER",
@@ -50,6 +53,7 @@ __all__ = [
     "keep_top_k",
     "keep_top_p",
     "notes",
+    "of_settings",
     "vary",
     "weigh",
 ]

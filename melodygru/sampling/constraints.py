@@ -477,8 +477,8 @@ class Steering:
 
     def _open(self, stream: int, context: Context, n: int, least: int) -> Spans:
         """Shifts of `least` or more after which a note is possible."""
-        now, spans = context.onset, []
-        last = context.last
+        now, last = context.onset, context.last
+        spans: Spans = []
 
         def possible(step: int) -> bool:
             return self._possible(self._moment(stream, context, n, step))
