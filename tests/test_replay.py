@@ -459,3 +459,29 @@ def test_every_input_is_a_known_argument():
 
     assert set(stamp.INPUTS) <= set(signature(generate).parameters)
     assert Stamp.__dataclass_fields__.keys() == stamp._KINDS.keys()
+
+
+def test_what_a_model_cannot_hear_of_a_primer_is_one_line(home):
+    odd = toys.sequence_of([(0, 14, 77, 60, 80)], 14, metres=[(0, 7, 8)])
+    midi.write(odd, "odd.mid")
+    options = ("--primer", "odd.mid", "--bars", 1, "--seed", 1, "-o", ".")
+    lines = run("generate", *options).stderr.splitlines()
+    assert (
+        lines.count(
+            "warning: odd.mid: 1 note of programs that the model was not trained on (77); "
+            "1 metre that the model was not trained on (7/8)"
+        )
+        == sum(line.startswith("warning: odd.mid") for line in lines)
+        == 1
+    )
+    assert run("replay", "many-1-1.mid", "--primer", "odd.mid").stdout.endswith("the same, byte for byte\n")
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    (("--primer-bars", "1:9"), "primer-bars 1:9: primer.mid has 2 bars, expected A:B in 1..2"),
+    (("--primer-bars", "x"), "primer-bars 'x': expected A:B, bars counted from 1 such as 5:8, 5: or :8"),
+])  # fmt: skip
+def test_bars_that_a_primer_does_not_have(home, options, message):
+    result = run("generate", "--primer", "primer.mid", *options, "--seed", 1, code=1)
+    assert result.stderr.splitlines()[-1] == f"melodygru: {message}"
+    assert not list(home.glob("generated/*"))
