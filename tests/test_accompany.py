@@ -187,6 +187,15 @@ def test_the_most_probable_piece_is_among_the_particles():
     assert particles.log_p[at] == pytest.approx(math.log(p), abs=1e-5)
 
 
+@pytest.mark.parametrize("temperature", [0, 5e-324, 1e-30, 1e-3, 10])
+def test_any_temperature_gives_numbers(temperature):
+    with np.errstate(all="raise", under="ignore"):
+        particles = filtered(Chain(), GIVEN, 3, 20, 1, temperature=temperature)
+    assert np.isfinite(particles.log_weights).all()
+    assert 1 <= particles.effective() <= 20 + 1e-9
+    assert np.isfinite(particles.evidence)
+
+
 # -- resampling
 
 

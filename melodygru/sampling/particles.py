@@ -26,6 +26,7 @@ from melodygru.sampling.sampler import Note
 Row = tuple[int, int, int, int, int]  # shift steps, program class, pitch, duration steps, velocity class
 Span = tuple[int, int]  # steps from and to, both included
 PARTICLES, MAX_PARTICLES = 64, 4096  # by default, at most
+COLDEST = 1e-6  # temperature: below, weights would leave the range of numbers
 
 
 class Guide(Protocol):
@@ -170,7 +171,8 @@ class Particles:
         log_p = below_best(logits)
         log_p -= np.log(np.exp(log_p).sum(1, keepdims=True))
         temperature = self.temperatures[field]
-        scaled = np.where(share > 0, log_p if temperature in (0, 1) else log_p / temperature, -np.inf)
+        sharp = log_p if temperature in (0, 1) else log_p / max(temperature, COLDEST)
+        scaled = np.where(share > 0, sharp, -np.inf)
         best = scaled.max(1, keepdims=True)
         assert np.isfinite(best).all(), f"{field}: the guide allows what cannot follow"
         weights = np.exp(scaled - best) * share
