@@ -69,8 +69,8 @@ class Limits:
         rate = vocabulary.grid.steps_per_beat
         sounding, onset = max(16, 5 * vocabulary.slots), max(16, 2 * vocabulary.slots)
         if rate is not None:
-            longest = max(32 * rate, vocabulary.longest // 3)
-            return cls(4, 16, 48, round(16 * rate), onset, sounding, round(longest))
+            longest = max(round(32 * rate), vocabulary.longest // 3)
+            return cls(4, 16, 48, round(16 * rate), onset, sounding, longest)
         rate = vocabulary.grid.steps_per_second
         assert rate is not None
         # A player never repeats to the hundredth of a second, and trills.
@@ -268,7 +268,8 @@ class Action:
 
 def in_short(actions: Iterable[Action], most: int = 12) -> list[str]:
     """Actions as lines for people: each collapse, the copies of a piece together; at most `most` and a line more."""
-    lines, copies = [], {}
+    lines: list[str] = []
+    copies: dict[int, tuple[int, int]] = {}  # of each stream: times, and notes taken back
     for action in actions:
         if action.of_copy and action.outcome == "resampled":
             times, taken = copies.get(action.stream, (0, 0))

@@ -276,8 +276,9 @@ class Sampler:
         ids = context.start()
         for t, row in enumerate(rows[:n]):
             if t >= known:
-                heard = [np.array([of], np.int32) for of in (previous, context.before(), ids)]
-                state = self.network.step(*heard, state).state
+                known_before = np.array([context.before()], np.int32)
+                heard, at_onset = np.array([previous], np.int32), np.array([ids], np.int32)
+                state = self.network.step(heard, known_before, at_onset, state).state
             if t >= known - 1:
                 context.before()  # finds where the echoes of the row are
             context.move(row[SHIFT])
