@@ -243,7 +243,7 @@ def generate(
     playing = _Playing(port, soundfont) if play_it or port is not None else None
     actions: list[Action] = []
     with playing or contextlib.nullcontext(), screen.ProgressLine() as line:
-        progress = Progress(line, num_outputs)
+        progress = _Progress(line, num_outputs)
 
         def start(plans: list[Plan]) -> None:
             make_folder(output_dir)
@@ -407,7 +407,7 @@ class _Playing:
         return self.problems
 
 
-class Progress:
+class _Progress:
     """How far a batch of pieces is, from the notes composed so far."""
 
     def __init__(self, line: screen.ProgressLine, n: int) -> None:
