@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,8 +35,7 @@ MOST_CHANGES = 4096  # of the constraints that are looked at beforehand
 _CLASSES = np.arange(N_PITCHES) % 12
 
 
-@dataclass(frozen=True)
-class Moment:
+class Moment(NamedTuple):
     """Where a choice is made, and what is known by then.
 
     Parameters
@@ -385,9 +385,11 @@ class Steering:
         if primer is not None:
             self._programs[vocabulary.program_class(primer.notes["program"])] = True
         self._programs[END] = False
+        self._classes = np.flatnonzero(self._programs).tolist()
         self._remembers = all(constraint.steady for constraint in self.constraints)
+        self._changing = [one for one in self.constraints if type(one).change is not Constraint.change]
         self._nothing = {name: np.zeros(vocabulary.size(name)) for name in vocabulary.fields}
-        self._remembered: dict[tuple[int, int, int], tuple[np.ndarray, bool]] = {}
+        self._remembered: dict[tuple[int, int, int], tuple[np.ndarray, int]] = {}
         self._spans: list[Spans] = [[(0, NEVER)]] * len(plans)
         self._kinds = {id(plan): plans.index(plan) for plan in plans}  # equal plans wish the same
         for plan in dict.fromkeys(plans):
@@ -410,6 +412,7 @@ class Steering:
         everything = self.constraints
         for constraint in everything:
             self.constraints = tuple(other for other in needed if other is not constraint)
+            self._changing = [one for one in self.constraints if type(one).change is not Constraint.change]
             self._remembered.clear()
             if not self._possible(self._moment(stream, Context(self.vocabulary), 0, step)):
                 needed.remove(constraint)
@@ -425,7 +428,9 @@ class Steering:
 
     def _change(self, stream: int, step: int) -> int:
         """The next step at which a constraint wishes something else."""
-        return min((constraint.change(step, self.plans[stream]) for constraint in self.constraints), default=NEVER)
+        if not self._changing:
+            return NEVER
+        return min(constraint.change(step, self.plans[stream]) for constraint in self._changing)
 
     def _sum(self, name: str, at: Moment) -> np.ndarray:
         """What the constraints add to a field; `_nothing` itself if that is nothing."""
@@ -436,14 +441,14 @@ class Steering:
                 total = total + bias
         return total
 
-    def _pitches(self, at: Moment, program: int) -> tuple[np.ndarray, bool]:
-        """What is added to the pitches of a program class, and whether any is left."""
+    def _pitches(self, at: Moment, program: int) -> tuple[np.ndarray, int]:
+        """What is added to the pitches of a program class, and how many are left."""
         kind = self._kinds[id(at.plan)]
         key = (kind, program, self._change(kind, at.onset))
         found = self._remembered.get(key) if self._remembers else None
         if found is None:
             added = self._sum("pitch", _with(at, self.vocabulary.program_of_class(program)))
-            found = added, bool(np.any(added > -np.inf))
+            found = added, int(np.count_nonzero(added > -np.inf))
             if len(self._remembered) >= MOST_CHANGES:
                 self._remembered.clear()
             if self._remembers:
@@ -456,11 +461,14 @@ class Steering:
         last = at.context.last
         stacked = last is not None and last[2] == at.onset
         sounding = at.context.sounding(at.onset)
-        for program in np.flatnonzero(self._programs & (added > -np.inf)).tolist():
-            if stacked and last is not None and program < last[0]:
+        for program in self._classes:
+            if added[program] == -np.inf or (stacked and last is not None and program < last[0]):
                 continue
-            pitches, is_any = self._pitches(at, program)
-            if not is_any:
+            pitches, n_left = self._pitches(at, program)
+            if not n_left:
+                continue
+            if n_left > len(sounding) and not stacked:
+                yield program, float(added[program])
                 continue
             here = [pitch for of, pitch, _ in sounding if of == program]
             above = last[1] if stacked and last is not None and program == last[0] else -1
@@ -540,20 +548,24 @@ class Steering:
             at -= max(0, after - first)
         return low
 
-    def program(self, contexts: Sequence[Context], counts: Sequence[int], live: np.ndarray) -> np.ndarray:
-        """What is added to the program, (streams, classes)."""
+    def program(self, contexts: Sequence[Context], counts: Sequence[int], live: np.ndarray) -> np.ndarray | None:
+        """What is added to the program, (streams, classes), or None."""
         rows = []
         for stream, (context, n) in enumerate(zip(contexts, counts, strict=True)):
             at = self._moment(stream, context, n, context.onset)
             if not live[stream]:
                 rows.append(self._nothing["program"])
                 continue
-            added = np.full(self.vocabulary.size("program"), -np.inf)
-            added[END] = self._sum("program", at)[END]
-            for program, bias in self._playable(at):
-                added[program] = bias
+            wished, playable = self._sum("program", at), dict(self._playable(at))
+            floor = context.program_floor()
+            if wished is self._nothing["program"] and all(of in playable for of in self._classes if of >= floor):
+                rows.append(wished)
+                continue
+            added = np.full(len(wished), -np.inf)
+            added[END] = wished[END]
+            added[list(playable)] = list(playable.values())
             rows.append(added)
-        return np.array(rows)
+        return self._joined("program", rows)
 
     def field(
         self,
