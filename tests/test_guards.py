@@ -2,6 +2,9 @@
 
 import dataclasses
 import functools
+import json
+import re
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +12,7 @@ import pytest
 import toys
 
 from melodygru import checkpoint, midi, originality
+from melodygru.cli.endless import Composer
 from melodygru.errors import SettingError
 from melodygru.network import Network
 from melodygru.notes import DRUMS, quantize, steps_per_bar
@@ -501,3 +505,55 @@ def test_max_copy_is_refused():
         _composed(1, max_copy=6, index=index)
     with pytest.raises(SettingError, match="max-copy: this model has no index of the music that it was trained on"):
         _composed(1, max_copy=12)
+
+
+# -- on the command line
+
+
+def test_generate_says_what_it_took_back(melodygru, tmp_path):
+    options = ("--model", SHIPPED, "--temperature", 0.5, "--bars", 24, "-n", 6, "--seed", 0, "--json")
+    process = melodygru("generate", *options, cwd=tmp_path)
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0, stderr
+    said = [line for line in stderr.splitlines() if line.startswith("guard: ")]
+    listed = [action for output in json.loads(stdout)["outputs"] for action in output["guard"]]
+    assert said
+    assert len(said) == len(listed)
+    assert {action["outcome"] for action in listed} == {"resampled"}
+    process = melodygru("generate", *options, "--no-guard", cwd=tmp_path)
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0, stderr
+    assert "guard: " not in stderr
+    assert [output["guard"] for output in json.loads(stdout)["outputs"]] == [[]] * 6
+
+
+def test_max_copy_needs_the_index(melodygru, tmp_path):
+    with zipfile.ZipFile(SHIPPED) as shipped, zipfile.ZipFile(tmp_path / "bare.keras", "w") as bare:
+        for name in shipped.namelist():
+            if name != originality.MEMBER:
+                bare.writestr(name, shipped.read(name))
+    process = melodygru("generate", "--model", "bare.keras", "--max-copy", 12, cwd=tmp_path)
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert stderr.splitlines()[-1] == (
+        "melodygru: max-copy: this model has no index of the music that it was trained on; train it again to have one"
+    )
+
+
+def test_endless_music_is_guarded():
+    composer = Composer(_shipped(), np.random.default_rng(3), COLD)
+    music = composer.notes()
+    while not composer.taken_back:
+        heard = next(music)
+    assert re.match(r"guard: (took back [\d,]+ notes? of|ended) piece \d+ at bar \d+ \(", composer.taken_back[0])
+    assert heard.onset_s < 3600
+
+
+def test_a_new_temperature_holds_from_the_next_notes_on():
+    composer = Composer(_shipped(), np.random.default_rng(3), Controls())
+    music = composer.notes()
+    next(music)
+    composer.controls = Controls(temperature=0)
+    next(music)
+    sampler = music.gi_yieldfrom.gi_frame.f_locals["sampler"]  # that of the piece being composed
+    assert set(sampler.temperatures.values()) == {0}
