@@ -408,16 +408,14 @@ class Steering:
                 return
         else:
             return
+        bar = f" in bar {(step - plan.start) // plan.bar + 1}" if plan.bar and self._change(stream, 0) < NEVER else ""
         needed = list(self.constraints)
-        everything = self.constraints
-        for constraint in everything:
+        for constraint in self.constraints:
             self.constraints = tuple(other for other in needed if other is not constraint)
             self._changing = [one for one in self.constraints if type(one).change is not Constraint.change]
             self._remembered.clear()
             if not self._possible(self._moment(stream, Context(self.vocabulary), 0, step)):
                 needed.remove(constraint)
-        self.constraints = everything
-        bar = f" in bar {(step - plan.start) // plan.bar + 1}" if plan.bar and self._change(stream, 0) < NEVER else ""
         what = " with ".join(str(constraint) for constraint in needed)
         raise SettingError(f"{what}: no program has a pitch left{bar}; widen or leave out one of them")
 
