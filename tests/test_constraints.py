@@ -14,7 +14,7 @@ from toys import BEAT, PERFORMANCE, VOCABULARIES
 from melodygru.cli.generate import generate as command
 from melodygru.compose import generate
 from melodygru.errors import SettingError
-from melodygru.events import TIMES, Context, Vocabulary
+from melodygru.events import TIMES, Context, Vocabulary, decode
 from melodygru.notes import DRUMS
 from melodygru.sampling import (
     Chords,
@@ -31,7 +31,7 @@ from melodygru.sampling import (
     Steering,
     compose,
 )
-from melodygru.sampling.constraints import NEVER, of_settings
+from melodygru.sampling.constraints import CHORD_BIAS, NEVER, of_settings
 from melodygru.sampling.harmony import (
     CHORDS,
     SCALES,
@@ -434,6 +434,33 @@ def test_a_primer_stays_and_what_follows_is_steered():
     assert polyphony(composed) == 1
 
 
+def test_a_progression_begins_with_the_first_whole_bar_after_a_primer():
+    plan = Plan.of(ONE, primer=toys.sequence_of([(0, 20, 0, 60, 80)]))
+    assert plan.start == 32
+    chords = Chords.parse("C | F | G")
+    assert [chords.chord_at(step, plan).name for step in (31, 32, 47, 48, 64, 80)] == ["G", "C", "C", "F", "G", "C"]
+
+
+def test_a_stream_that_is_taken_back_is_steered_on():
+    """What a constraint wishes follows from what stands: nothing is left over of what was taken back."""
+    plans = [Plan.of(ONE, metre=(4, 4))] * 2
+    steering = Steering([PitchClasses.key("C"), Range(60, 67), MaxPolyphony(2), Density(1.0)], ONE, plans)
+    rngs = [np.random.default_rng([1, stream]) for stream in range(2)]
+    sampler = Sampler(Wild(ONE, 1, 1.0), rngs, metres=[(4, 4)] * 2, steering=steering)
+    for n in (30, 12, 5):
+        for _ in range(40):
+            sampler.step(may_end=False)
+        sampler.rewind(1, n, avoid=(60, 62, 64))
+    for _ in range(100):
+        sampler.step(may_end=False)
+    for rows in sampler.rows:
+        notes = decode(rows, ONE).notes
+        assert set((notes["pitch"] % 12).tolist()) <= WHITE and 60 <= notes["pitch"].min() <= notes["pitch"].max() <= 67
+        assert polyphony(notes) <= 2
+        assert len(notes) / notes["onset"][-1] * 4 == pytest.approx(1.0, rel=0.05)
+    assert sampler.rows[1][5][2] in (65, 67)
+
+
 class Leap(Constraint):
     """One's own: no interval wider than `most` semitones between a program's notes."""
 
@@ -549,6 +576,7 @@ def test_the_options_have_one_name_everywhere():
     for name in NAMES:
         assert options[name].opts == ["--" + name.replace("_", "-")]
     assert options["metre"].opts == ["--metre", "--meter"]
+    assert f"[default: {CHORD_BIAS:g}]" in options["chord_bias"].help
 
 
 def test_pieces_are_steered_by_options_as_by_constraints():
