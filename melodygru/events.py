@@ -23,7 +23,8 @@ the events so far alone (and from the piece conditions, style and metre):
 
     previous[t] the fields of event t-1, or the start of the piece
     before[t]   known before event t: what followed the last time that the preceding 3, 6 or 12 events occurred
-                in this piece (recall), and what came next a few fixed lags ago (echo), both seen as a shift
+                in this piece (recall), and what came next a few fixed lags ago (echo), both seen as a shift; and how
+                well the last notes agreed with those a lag before them
     context[t]  known once event t's onset is: conditions, place in the bar, the beat, the phrase and the chord,
                 the notes that sound or have just ended (who, since when, until when), the recalled event's program,
                 pitch and duration where the shift agrees with it, and the note that stood at this place those lags
@@ -98,8 +99,11 @@ RECALL_ORDERS = (3, 6, 12)  # events that must agree before what followed them i
 N_ECHOES = 6  # lags at which the model is told what stood there, at most
 ECHO_BEATS = 64  # the longest lag
 ECHO_BARS = 16  # the longest lag that is counted in bars
-ECHO_GAIN = 0.03  # share of the notes that a lag must explain beyond the lags before it, and beyond any odd lag
+# Share of the notes that a lag must explain beyond the lags before it, and beyond any odd lag; a bar is no odd one.
+ECHO_GAIN, ECHO_BAR_GAIN = 0.03, 0.02
 ECHO_NOTES = 10_000  # of the corpus that lags are chosen by, about
+RUNS = (0, 1, 2, 3, 4, 6, 9, 16, 32)  # notes in a row that agree with those a lag before: the least of each class
+LATELY, N_LATELY = 16, 5  # the last notes among which those that agree are counted, and classes of their number
 N_INTERVALS = 127  # -63..63 semitones, wider ones count as these
 N_HEARD = 24  # notes that the pitch classes heard last are counted over
 OFTEN = 3  # times that a pitch class is heard often
@@ -245,6 +249,8 @@ class Vocabulary:
     echo_bars : tuple of int
         Lags in bars of the piece's first metre, told where the metre is known: those that say more than `echo` does, in
         a corpus of several metres.
+    echo_runs : bool
+        Whether the model is told how well the last notes agreed with those a lag before them.
     """
 
     grid: Grid
@@ -264,6 +270,7 @@ class Vocabulary:
     key: bool = True
     echo: tuple[int, ...] = ()
     echo_bars: tuple[int, ...] = ()
+    echo_runs: bool = False
 
     # -- plain values, for the checkpoint
 
@@ -384,6 +391,7 @@ class Vocabulary:
             "echo_note": self.n_echoes * self.n_places * N_PITCHES,
             "echo_motion": self.n_echoes * N_INTERVALS,
             "echo_duration": self.n_echoes * N_SPANS,
+            "echo_run": self.n_runs * len(RUNS) * N_LATELY,
         }
         first, blocks = 1, {}
         for name, size in sizes.items():
@@ -404,12 +412,17 @@ class Vocabulary:
     @property
     def n_before(self) -> int:
         """Ids in one row of `before`."""
-        return len(self.recall) + self.n_echoes
+        return len(self.recall) + self.n_echoes + self.n_runs
 
     @property
     def n_echoes(self) -> int:
         """Lags at which the model is told what stood there."""
         return len(self.echo) + len(self.echo_bars)
+
+    @property
+    def n_runs(self) -> int:
+        """Lags at which the model is told how well the last notes agreed."""
+        return self.n_echoes if self.echo_runs else 0
 
     def lags(self, metre: tuple[int, int] | None) -> list[int]:
         """The lags of a piece in `metre`, in steps; 0 where the model is told nothing, its metre being unknown."""
@@ -598,6 +611,7 @@ class Vocabulary:
             key=bool(commonest_share(signatures) <= ONE_KEY),
             echo=echo,
             echo_bars=echo_bars,
+            echo_runs=bool(echo_bars),
         )
 
 
@@ -635,28 +649,29 @@ class _Repeats:
     def lags(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The lags that explain most notes, each beyond those before it and beyond chance: in steps, and in bars.
 
-        Chance is what one lag in ten reaches. Without several metres bars say nothing that steps don't.
+        Chance is what one lag in ten reaches. Without several metres bars say nothing that steps don't; with them,
+        steps still serve where the metre is unknown.
         """
         if not self._repeated:
             return (), ()
         repeated = np.concatenate(self._repeated, 1)
         n = len(self._lags)
-        steps = _most_telling(repeated[:n], repeated[:n])
-        bars = _most_telling(repeated[n:], repeated[:n]) if self._several else []
+        steps = _most_telling(repeated[:n], repeated[:n], ECHO_GAIN)
+        bars = _most_telling(repeated[n:], repeated[:n], ECHO_BAR_GAIN) if self._several else []
         return tuple(self._lags[sorted(steps)].tolist()), tuple(self._bars[sorted(bars)].tolist())
 
 
-def _most_telling(repeated: np.ndarray, any_lag: np.ndarray) -> list[int]:
+def _most_telling(repeated: np.ndarray, any_lag: np.ndarray, least: float) -> list[int]:
     """At most N_ECHOES rows of `repeated`, shape (lags, notes), each true beyond those before it and beyond chance.
 
-    Chance is what one in ten of `any_lag` reaches.
+    Chance is what one in ten of `any_lag` reaches; beyond both by `least`, a share of the notes.
     """
     chosen: list[int] = []
     open_notes = np.ones(repeated.shape[1], bool)
     while len(chosen) < N_ECHOES:
         gain = (repeated & open_notes).mean(1) - np.quantile((any_lag & open_notes).mean(1), 0.9)
         best = int(gain.argmax())
-        if gain[best] < ECHO_GAIN:
+        if gain[best] < least:
             break
         chosen.append(best)
         open_notes &= ~repeated[best]
@@ -909,6 +924,12 @@ def encode(
         motion = motion_class(pitch[source], voice[source, 0])
         context[has, column + 1] = np.where(motion > 0, blocks["echo_motion"] + level * N_INTERVALS + motion - 1, 0)
         context[has, column + 2] = blocks["echo_duration"] + level * N_SPANS + span_class(notes["duration"][source])
+        if vocabulary.echo_runs:
+            wanted = place_key - lag * _PLACES_AT_ONSET
+            source = np.minimum(np.searchsorted(place_key, wanted), n - 1)
+            run = _run_class((place_key[source] == wanted) & (pitch[source] == pitch))
+            first = blocks["echo_run"] + level * len(RUNS) * N_LATELY
+            before[1:, len(vocabulary.recall) + vocabulary.n_echoes + level] = first + run
 
     # What may follow.
     in_chord = np.append(False, shift[1:] == 0)
@@ -1073,6 +1094,20 @@ def _place_keys(onset: np.ndarray, program: np.ndarray) -> np.ndarray:
     return key + index - np.maximum.accumulate(np.where(begins, index, 0))
 
 
+def _run_class(agrees: np.ndarray) -> np.ndarray:
+    """After each note, how many in a row agreed, and how many of the last LATELY, as one class; shape (n,)."""
+    index = np.arange(1, len(agrees) + 1)
+    run = index - np.maximum.accumulate(np.where(agrees, 0, index))
+    total = np.append(0, np.cumsum(agrees))
+    lately = total[1:] - total[np.maximum(index - LATELY, 0)]
+    return (np.searchsorted(RUNS, run, side="right") - 1) * N_LATELY + _lately_class(lately)
+
+
+def _lately_class(count: Any) -> Any:
+    """Class of how many of the last LATELY notes agree."""
+    return (count * (N_LATELY - 1) + LATELY - 1) // LATELY
+
+
 def _voice(program: np.ndarray, pitch: np.ndarray, span: np.ndarray) -> np.ndarray:
     """For each event what its program played (see `Events.voice`); zeros for END. Shape (n + 1, 6)."""
     n = len(program)
@@ -1161,6 +1196,7 @@ class Context:
              blocks["echo_motion"] - 1 + level * N_INTERVALS, blocks["echo_duration"] + level * N_SPANS)
             for level, lag in enumerate(vocabulary.lags(first if self._metre_known else None))
         ]  # fmt: skip
+        self._runs = [[0, 0] for _ in self._echoes]  # notes in a row that agreed; bits of the last notes, 1 is agreed
         self._sources = [0] * len(self._echoes)  # the first event that an echo of the event being made may be of
         self.onset = 0  # of the event being made
         self._shift = 0
@@ -1212,6 +1248,14 @@ class Context:
             else:
                 ids.append(0)
             self._sources[level] = source
+        if self.vocabulary.echo_runs:
+            first, n = self.vocabulary.blocks["echo_run"], len(RUNS) * N_LATELY
+            for level, (run, lately) in enumerate(self._runs):
+                if keys and self._echoes[level][0]:
+                    run_class = (bisect_right(RUNS, run) - 1) * N_LATELY + _lately_class(lately.bit_count())
+                    ids.append(first + level * n + run_class)
+                else:
+                    ids.append(0)
         return ids
 
     def _full(self) -> bool:
@@ -1365,7 +1409,10 @@ class Context:
         )  # fmt: skip
         key = at * _PLACES_AT_ONSET + program_class * (N_PITCHES + 1)
         stands = self._last is not None and self._last[0] == program_class and self._last[2] == at
-        self._place_keys.append(self._place_keys[-1] + 1 if stands else key)
+        key = self._place_keys[-1] + 1 if stands else key
+        self._place_keys.append(key)
+        if self.vocabulary.echo_runs:
+            self._follow(key, note)
         self._last = (program_class, pitch, at)
         motion = _MOTION[pitch - (last[0] - 1)] if last[0] else 0
         self._events.append((shift, _span(shift), note, span, motion))
@@ -1380,6 +1427,17 @@ class Context:
             code = (code * TIMES.size + shift_class) * TIMES.size + duration_class
         code = ((code + 1) * _MIX) & _MASK
         self._remember(code ^ (code >> 29))
+
+    def _follow(self, key: int, note: int) -> None:
+        """Count for each lag whether the note at a place agrees with the one that stood there."""
+        keys = self._place_keys
+        for level, (lag, *_) in enumerate(self._echoes):
+            wanted = key - lag * _PLACES_AT_ONSET
+            source = bisect_left(keys, wanted, self._sources[level]) if lag else len(keys)
+            # Of the note being added, `_events` has no row yet: it lies at the end of the keys.
+            agrees = source < len(self._events) and keys[source] == wanted and self._events[source][2] == note
+            run, lately = self._runs[level]
+            self._runs[level] = [run + 1 if agrees else 0, (lately << 1 | agrees) & ((1 << LATELY) - 1)]
 
     def _remember(self, code: int) -> None:
         """Find what the last events recall, the newest of them being `code`, and remember their place."""

@@ -247,6 +247,7 @@ def test_a_piece_and_its_duplicate_are_one_piece(call: Callable[..., Result], tm
         ["--epochs", "-1"],
         ["--preset", "huge"],
         ["--transpose", "25"],
+        ["--transpose-until", "1.1"],
         ["--seed", "-1"],
         ["--threads", "0"],
     ],

@@ -145,11 +145,13 @@ def test_events_and_notes_determine_each_other(piece):
     st.sampled_from([(), (1, 3, 8)]),
     st.sampled_from([(), (1, 2)]),
     st.booleans(),
+    st.booleans(),
 )
-def test_both_forms_of_the_context_agree(piece, style, metre_known, programs, metres, slots, echo, bars, key):
+def test_both_forms_of_the_context_agree(piece, style, metre_known, programs, metres, slots, echo, bars, key, runs):
     vocabulary = Vocabulary(
-        GRID, programs, (80, 90), ("a", "b"), metres, slots=slots, echo=echo, echo_bars=bars, key=key
-    )
+        GRID, programs, (80, 90), ("a", "b"), metres,
+        slots=slots, echo=echo, echo_bars=bars, key=key, echo_runs=runs,
+    )  # fmt: skip
     check_context(piece, vocabulary, style, metre_known)
 
 
@@ -253,6 +255,19 @@ def test_echo_tells_what_stood_a_lag_before():
     middle = vocabulary.blocks["echo_motion"] + events.N_INTERVALS // 2
     assert motion.tolist() == [0, 0, 0, 0, middle + 4, middle + 1, 0, middle - 5]  # the first note had none before it
     assert duration[3:6].tolist() == [vocabulary.blocks["echo_duration"] + steps for steps in (2, 2, 6)]
+
+
+def test_runs_tell_how_well_the_last_notes_agreed_with_those_a_lag_before():
+    pitches = [60, 62, 64, 65] * 6
+    pitches[18] = 71  # the 19th note is another
+    piece = sequence_of([(2 * at, 1, 0, pitch, 80) for at, pitch in enumerate(pitches)])
+    vocabulary = Vocabulary(GRID, (0,), (80,), recall=(), echo=(8,), echo_runs=True)
+    told = encode(piece, vocabulary).before[:, 1]
+    assert told[0] == 0
+    run, lately = np.divmod(told[1:] - vocabulary.blocks["echo_run"], events.N_LATELY)
+    in_a_row = [0, 0, 0, 0, *range(1, 15), 0, 1, 2, 3, 0, 1]  # what follows the other note by a lag differs, too
+    assert np.array(events.RUNS)[run].tolist() == [max(r for r in events.RUNS if r <= n) for n in in_a_row]
+    assert lately.tolist() == [0] * 4 + [1] * 4 + [2] * 4 + [3] * 4 + [4] * 3 + [4] * 3 + [4, 4]
 
 
 def test_the_lags_of_a_corpus_are_those_at_which_it_repeats_itself():

@@ -25,7 +25,8 @@ SHOWN = 5  # skipped validation files, or pieces that are in both folders
 YARDSTICK = 100  # held-out pieces that show what any music of the kind has in common with the training pieces
 # What `training.Settings` has, for the help: importing it would load TensorFlow.
 DEFAULTS = {
-    "transpose": "5, and a corpus in one key ends in that key",
+    "transpose": "5",
+    "transpose_until": "1, and 0.6 for a corpus in one key without --transpose",
     "stretch": 0.05,
     "batch": 16,
     "learning_rate": 3e-3,
@@ -93,6 +94,11 @@ def _setting(name: str, **attributes: Any) -> Any:
     help="Steps per beat, or milliseconds per step; auto finds it in the corpus.",
 )
 @_setting("--transpose", type=click.IntRange(0, 24), help="Move pieces at random by up to so many semitones.")
+@_setting(
+    "--transpose-until",
+    type=click.FloatRange(0, 1),
+    help="From this share of the run on, pieces are heard in their own keys, and composing keeps to those.",
+)
 @_setting(
     "--stretch",
     type=click.FloatRange(0, 0.5),
@@ -222,7 +228,7 @@ def _trainer(
     preset, cell = sizes
     model = _model(training, training_part, preset or "small", cell or "gru", start_from, seed)
     given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
-    if "transpose" not in given:
+    if "transpose" not in given and "transpose_until" not in given:
         given["transpose_until"] = training.default_transpose_until(model.vocabulary)
         if given["transpose_until"] < 1:
             screen.say(
