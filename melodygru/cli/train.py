@@ -26,7 +26,7 @@ YARDSTICK = 100  # held-out pieces that show what any music of the kind has in c
 # What `training.Settings` has, for the help: importing it would load TensorFlow.
 DEFAULTS = {
     "transpose": "5",
-    "transpose_until": "1, and 0.6 for a corpus in one key without --transpose",
+    "transpose_until": "1.0, and 0.6 for a corpus in one key without --transpose",
     "stretch": 0.05,
     "batch": 16,
     "learning_rate": 3e-3,
