@@ -246,7 +246,7 @@ def _expected_to_fail(vocabulary, found, plan):
 
 
 @pytest.mark.parametrize("name", ["one", "many", "performance"])
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_there_is_always_something_to_choose_and_it_is_what_was_wished_for(name, data):
     vocabulary = VOCABULARIES[name]
