@@ -19,7 +19,7 @@ class TransformerNetwork(Network):
     """The weights of a Transformer, arranged for stepping.
 
     Its state is a `Cache` for each layer. Unlike a recurrent network's state a cache is advanced in place: copying it
-    at every step would cost more than the step.
+    at every step would cost more than the step. So a sampler of it steps forwards only, `rewind` is not for it.
 
     Parameters
     ----------
@@ -79,6 +79,7 @@ class Cache:
     Attributes
     ----------
     heard : events so far, those that left the cache included
+    nbytes : what it holds, as an array's
     """
 
     def __init__(self, streams: int, heads: int, width: int, span: int) -> None:
@@ -86,6 +87,7 @@ class Cache:
         self._keys, self._values = np.empty((2, streams, heads, 2 * span, width), np.float32)
         self._span = span
         self._stop = self.heard = 0
+        self.nbytes = self._keys.nbytes + self._values.nbytes
 
     def add(self, key: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Add an event's, (streams, heads, width) each; returns those of the last `span` events, it included."""
