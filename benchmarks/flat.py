@@ -427,7 +427,8 @@ def main(
     corpus = intake(train_dir, workers=1)
     validation = intake(validation_dir, grid=corpus.grid, workers=1, deduplicate=False)
     styles = [piece.style for piece in corpus.pieces]
-    vocabulary = Vocabulary.fit(zip(corpus, styles, strict=True), corpus.grid)
+    # The flat model has no pointers, so the other does without them, too.
+    vocabulary = dataclasses.replace(Vocabulary.fit(zip(corpus, styles, strict=True), corpus.grid), pointers=False)
     sizes = Architecture.preset(preset).for_corpus(sum(piece.n_notes for piece in corpus.pieces))
     given = {"transpose_until": default_transpose_until(vocabulary), **json.loads(settings)}
     run = Settings(epochs=epochs, minutes=minutes, **given)

@@ -35,7 +35,8 @@ the events so far alone (and from the piece conditions, style and metre):
 
 A program's last pitch is a point of view: the pitch head sees what sounds and what was heard as intervals from it
 as well, and gives logits to intervals beside pitches, so that a transposed phrase looks alike. The duration head sees
-the same from the chosen pitch: dissonance is short.
+the same from the chosen pitch: dissonance is short. Each recalled note and each echo is a pointer to its pitch: it has
+a logit of its own, added to that pitch's, as in See et al. (2017), but before the softmax.
 
 Two forms give the same ids, held together by a property test: `encode`, vectorised over a piece (training), and
 `Context`, advanced note by note (sampling).
@@ -251,6 +252,8 @@ class Vocabulary:
         a corpus of several metres.
     echo_runs : bool
         Whether the model is told how well the last notes agreed with those a lag before them.
+    pointers : bool
+        Whether recalled notes and echoes have a logit each, which is added to that of their pitch.
     """
 
     grid: Grid
@@ -271,6 +274,7 @@ class Vocabulary:
     echo: tuple[int, ...] = ()
     echo_bars: tuple[int, ...] = ()
     echo_runs: bool = False
+    pointers: bool = False
 
     # -- plain values, for the checkpoint
 
@@ -332,8 +336,8 @@ class Vocabulary:
         }[field]
 
     def n_outputs(self, field: str) -> int:
-        """Outputs of a field's head: one a class; for the pitch also one for each interval, -127..127 semitones."""
-        return self.size(field) + (2 * N_PITCHES - 1 if field == "pitch" else 0)
+        """Outputs of a field's head: one a class; for the pitch also one an interval, -127..127, and one a pointer."""
+        return self.size(field) + (2 * N_PITCHES - 1 + self.n_pointers if field == "pitch" else 0)
 
     def program_class(self, programs: np.ndarray) -> np.ndarray:
         """Class of each program; 1 for every program when the field is unmodelled."""
@@ -423,6 +427,32 @@ class Vocabulary:
     def n_runs(self) -> int:
         """Lags at which the model is told how well the last notes agreed."""
         return self.n_echoes if self.echo_runs else 0
+
+    @property
+    def n_pointers(self) -> int:
+        """Recalled notes and echoes that have a logit."""
+        return len(self.pointer_columns)
+
+    @cached_property
+    def pointer_columns(self) -> list[int]:
+        """Columns of `context` that hold the notes pointed to."""
+        if not self.pointers:
+            return []
+        recalled = N_PLACES_IN_TIME + 3 * self.slots
+        echoed = recalled + 2 * len(self.recall)
+        return [*range(recalled, echoed, 2), *range(echoed, self.n_context, 3)]
+
+    @cached_property
+    def pointer_origins(self) -> np.ndarray:
+        """Id of pitch 0 in each pointer's block, shape (n_pointers,), modulo 128: each place in it has 128 ids."""
+        recalled = np.full(len(self.recall), self.blocks["recall_note"])
+        echoed = np.full(self.n_echoes, self.blocks["echo_note"])
+        return np.concatenate([recalled, echoed])[: self.n_pointers] % N_PITCHES
+
+    def pointed(self, context: np.ndarray) -> np.ndarray:
+        """The pitch that each pointer points to, -1 for none: (..., n_pointers), of `context` (..., n_context)."""
+        ids = context[..., self.pointer_columns]
+        return np.where(ids > 0, (ids - self.pointer_origins) % N_PITCHES, -1)
 
     def lags(self, metre: tuple[int, int] | None) -> list[int]:
         """The lags of a piece in `metre`, in steps; 0 where the model is told nothing, its metre being unknown."""
@@ -612,6 +642,7 @@ class Vocabulary:
             echo=echo,
             echo_bars=echo_bars,
             echo_runs=bool(echo_bars),
+            pointers=True,
         )
 
 

@@ -7,8 +7,8 @@
                                  p(duration | ..., pitch) p(velocity | ..., duration)
 
 What `previous`, `before` and `context` hold is specified in `melodygru.events`. Each head is a hidden layer, or two.
-The logit of a pitch is the sum of two views: of the pitch, and of the interval from its program's last pitch. Events
-that cannot follow have no probability.
+The logit of a pitch is the sum of two views, of the pitch and of the interval from its program's last pitch, and of the
+pointers to it: notes recalled and echoed. Events that cannot follow have no probability.
 """
 
 from __future__ import annotations
@@ -442,7 +442,7 @@ class EventModel(keras.Model):
             ids = self._head_ids(field, inputs, chosen)
             head = getattr(self, f"head_{field}")
             logits[field] = head(features, ids, training=training)
-        logits["pitch"] = self._both_views(logits["pitch"], chosen["voice_1"])
+        logits["pitch"] = self._pitch_logits(logits["pitch"], chosen["voice_1"], inputs["context"])
         for field, impossible in self._impossible(inputs).items():
             logits[field] = tf.where(impossible, IMPOSSIBLE, logits[field])
         return logits, end_state
@@ -471,12 +471,18 @@ class EventModel(keras.Model):
         degrees = tf.concat([blocks["scale"] + degree * 2, blocks["key"] + degree * 3], -1)
         return [intervals, tf.where((heard > 0) & (origin > 0), degrees + heard - 1, 0)]
 
-    def _both_views(self, logits: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
-        """Pitch logits from those of pitches and those of intervals from the program's `last` pitch (plus 1, or -1)."""
-        absolute, relative = tf.split(logits, [N_PITCHES, 2 * N_PITCHES - 1], -1)
+    def _pitch_logits(self, outputs: tf.Tensor, last: tf.Tensor, context: tf.Tensor) -> tf.Tensor:
+        """Sums of the logits of pitches, intervals from the program's `last` pitch (plus 1, or -1) and pointers."""
+        v = self.vocabulary
+        absolute, relative, pointers = tf.split(outputs, [N_PITCHES, 2 * N_PITCHES - 1, v.n_pointers], -1)
         place = tf.range(N_PITCHES) - (last[..., None] - 1) + N_PITCHES - 1
         relative = tf.gather(relative, tf.clip_by_value(place, 0, 2 * N_PITCHES - 2), batch_dims=2)
-        return absolute + tf.where(last[..., None] > 0, relative, 0.0)
+        logits = absolute + tf.where(last[..., None] > 0, relative, 0.0)
+        if not v.n_pointers:
+            return logits
+        ids = tf.gather(tf.cast(context, tf.int32)[:, 1:], v.pointer_columns, axis=-1)
+        pitches = tf.where(ids > 0, (ids - tf.constant(v.pointer_origins, tf.int32)) % N_PITCHES, -1)
+        return logits + tf.einsum("btk,btkp->btp", pointers, tf.one_hot(pitches, N_PITCHES))
 
     def _chosen(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """What the heads are told of earlier choices, by block name: (B, T) classes, -1 for none."""

@@ -186,6 +186,8 @@ class Step:
     def __init__(self, network: Network, x: np.ndarray, h: np.ndarray, before: np.ndarray, state: list[Any]) -> None:
         self.state = state
         self.context: np.ndarray | None = None  # (streams, embedding): the sum of what `arrive` is told
+        # Of each pointer that points somewhere: stream, pitch and output of the pitch head.
+        self._pointers: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
         self._network = network
         self._before = before
         self._hidden = h @ network.from_state
@@ -204,6 +206,10 @@ class Step:
         sounding = network.sounding[context[:, network.vocabulary.sounding_columns]]
         self._seen = np.concatenate([sounding, heard + _HEARD], 1)  # columns of `Network.seen`
         self.context = network.bag(context)
+        if network.vocabulary.pointers:
+            pitches = network.vocabulary.pointed(context)
+            streams, pointers = (pitches >= 0).nonzero()
+            self._pointers = streams, pitches[streams, pointers], pointers + 3 * N_PITCHES - 1
         self._hidden[:, network.architecture.head :] += (self._before + self.context) @ network.from_context
 
     def logits(self, field: str, chosen: dict[str, np.ndarray] | None = None) -> np.ndarray:
@@ -236,7 +242,10 @@ class Step:
         logits = hidden @ kernel
         logits += bias
         if field == "pitch" and chosen is not None:
-            return _both_views(logits, chosen["voice_1"])
+            pitches = _both_views(logits, chosen["voice_1"])
+            if self._pointers is not None:
+                np.add.at(pitches, self._pointers[:2], logits[self._pointers[0], self._pointers[2]])
+            return pitches
         return logits
 
 

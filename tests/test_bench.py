@@ -126,14 +126,15 @@ def test_the_peer_is_given_what_the_heads_are_told_and_what_cannot_follow():
     from parts.training import peer_inputs
     from toys import VOCABULARIES, new_model, piece
 
-    vocabulary = VOCABULARIES["many"]
+    vocabulary = VOCABULARIES["echoing"]
     model = new_model(vocabulary)
     pieces = [piece(vocabulary, seed) for seed in range(3)]
     corpus = SimpleNamespace(pieces=pieces, styles=[None] * 3, vocabulary=vocabulary, architecture=model.architecture)
     arrays = peer_inputs(Step(corpus, model), corpus)
     about = json.loads(str(arrays["about"]))
     places = arrays["target_pitch"].shape
-    assert list(about["heads"]) == ["shift", "program", "pitch", "duration", "velocity"]
+    assert list(about["heads"]) == ["shift", "program", "pitch", "duration"]
+    assert arrays["pointed"].shape == (*places, 6) and -1 <= arrays["pointed"].min() and arrays["pointed"].max() < 128
     assert {arrays[f"target_{field}"].shape for field in about["heads"]} == {places}
     for field, head in about["heads"].items():
         told = arrays.get(f"ids_{field}")

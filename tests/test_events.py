@@ -1,5 +1,7 @@
 """Events: classes, round trips, the two forms of the context, and what may follow what."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -268,6 +270,24 @@ def test_runs_tell_how_well_the_last_notes_agreed_with_those_a_lag_before():
     in_a_row = [0, 0, 0, 0, *range(1, 15), 0, 1, 2, 3, 0, 1]  # what follows the other note by a lag differs, too
     assert np.array(events.RUNS)[run].tolist() == [max(r for r in events.RUNS if r <= n) for n in in_a_row]
     assert lately.tolist() == [0] * 4 + [1] * 4 + [2] * 4 + [3] * 4 + [4] * 3 + [4] * 3 + [4, 4]
+
+
+def test_pointers_point_to_what_is_recalled_and_echoed():
+    notes = [(0, 1, 0, 60, 80), (2, 1, 40, 60, 80), (4, 1, 0, 64, 80), (8, 1, 0, 60, 80), (10, 1, 40, 60, 80)]
+    vocabulary = Vocabulary(GRID, (0, 40), (80,), recall=(1,), echo=(4, 8), pointers=True)
+    told = encode(sequence_of(notes, 12), vocabulary).context
+    # The last note is as that at 2: 60 of program 40, two steps later. Then 64 came after two steps, now the end does.
+    assert vocabulary.pointed(told).tolist() == [
+        [-1, -1, -1],
+        [-1, -1, -1],
+        [-1, 60, -1],
+        [-1, 64, 60],
+        [-1, -1, 60],
+        [64, 60, 64],
+    ]
+    assert vocabulary.n_outputs("pitch") == 128 + 255 + 3
+    without = dataclasses.replace(vocabulary, pointers=False)
+    assert without.n_outputs("pitch") == 128 + 255 and without.pointed(told).shape == (6, 0)
 
 
 def test_the_lags_of_a_corpus_are_those_at_which_it_repeats_itself():

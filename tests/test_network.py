@@ -41,7 +41,16 @@ def _pieces(name):
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 @pytest.mark.parametrize(
     ("name", "layers"),
-    [("one", 1), ("one_loud", 2), ("many", 3), ("many", 1), ("styles", 2), ("performance", 2), ("ensemble", 3)],
+    [
+        ("one", 1),
+        ("one_loud", 2),
+        ("many", 3),
+        ("many", 1),
+        ("styles", 2),
+        ("echoing", 2),
+        ("performance", 2),
+        ("ensemble", 3),
+    ],
 )
 def test_logits_are_those_of_the_keras_model_over_whole_pieces(name, layers, cell):
     model, network = toys.model(name, layers, cell=cell), toys.network(name, layers, cell=cell)
@@ -58,7 +67,9 @@ def test_logits_are_those_of_the_keras_model_over_whole_pieces(name, layers, cel
             assert right[possible].std() > 0.05  # so that equality says something
 
 
-@pytest.mark.parametrize(("name", "cell"), [("many", "gru"), ("performance", "gru"), ("many", "lstm")])
+@pytest.mark.parametrize(
+    ("name", "cell"), [("many", "gru"), ("echoing", "gru"), ("performance", "gru"), ("many", "lstm")]
+)
 def test_several_streams_at_once_are_each_alone(name, cell):
     network, pieces = toys.network(name, 2, cell=cell), _pieces(name)
     together = _logits(network, pieces)
@@ -66,6 +77,27 @@ def test_several_streams_at_once_are_each_alone(name, cell):
         alone = _logits(network, [events])
         for field, values in alone.items():
             np.testing.assert_allclose(together[field][row, : len(events)], values[0], atol=1e-5)
+
+
+def test_a_pointer_adds_to_the_pitch_that_it_points_to_and_to_no_other():
+    network = toys.network("echoing")
+    vocabulary, events = network.vocabulary, _pieces("echoing")[0]
+    kernel, bias = network.outputs["pitch"]
+    plain = _logits(network, [events])["pitch"][0]
+    try:
+        raised = bias.copy()
+        raised[-vocabulary.n_pointers :] += [1, 2, 4, 8, 16, 32]
+        network.outputs["pitch"] = kernel, raised
+        added = _logits(network, [events])["pitch"][0] - plain
+    finally:
+        network.outputs["pitch"] = kernel, bias
+    expected = np.zeros_like(added)
+    for at, row in enumerate(vocabulary.pointed(events.context).tolist()):
+        for pointer, pitch in enumerate(row):
+            if pitch >= 0:
+                expected[at, pitch] += 2**pointer
+    np.testing.assert_allclose(added, expected, atol=1e-4)
+    assert (expected > 0).any(0).sum() > 5 and expected.max() > 32  # some pitches have several
 
 
 @pytest.mark.parametrize(("cell", "arrays_of_state"), [("gru", 2), ("lstm", 4)])

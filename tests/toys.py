@@ -22,7 +22,10 @@ VOCABULARIES = {
     "one_loud": Vocabulary(BEAT, (5,), BINS, metres=((3, 4),)),
     "many": Vocabulary(BEAT, (0, 40, DRUMS), BINS, metres=((4, 4), (3, 4)), slots=4),
     "styles": Vocabulary(BEAT, (40, 43), (64,), ("airs", "reels"), ((4, 4), (6, 8)), 100.0, (80.0, 120.0)),
-    "performance": Vocabulary(PERFORMANCE, (0,), BINS),
+    "echoing": Vocabulary(
+        BEAT, (0, 40), (64,), metres=((4, 4), (3, 4)), echo=(2, 8), echo_bars=(1,), echo_runs=True, pointers=True
+    ),
+    "performance": Vocabulary(PERFORMANCE, (0,), BINS, pointers=True),
     "ensemble": Vocabulary(PERFORMANCE, (0, 40), (80,), ("a", "b")),
 }
 

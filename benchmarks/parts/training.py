@@ -144,6 +144,7 @@ def peer_inputs(step: Step, corpus: Corpus) -> dict[str, Any]:
                 impossible[field].numpy(), (*inputs["fields"].shape[:2], corpus.vocabulary.size(field))
             )
     arrays["last"] = chosen["voice_1"].numpy().astype(np.int64)
+    arrays["pointed"] = corpus.vocabulary.pointed(inputs["context"][:, 1:]).astype(np.int64)
     settings = step.trainer.settings
     about = {
         "rows": model.bag.rows,

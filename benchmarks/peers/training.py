@@ -74,7 +74,7 @@ class Model(nn.Module):
         for field, head in self.heads.items():
             logits = head(torch.cat([h, x], -1) if field == "shift" else at_onset, batch.get(f"ids_{field}"))
             if field == "pitch":
-                logits = both_views(logits, batch["last"])
+                logits = both_views(logits, batch["last"]) + pointers(logits, batch["pointed"])
             if f"impossible_{field}" in batch:
                 logits = logits.masked_fill(batch[f"impossible_{field}"], -1e9)
             target = batch[f"target_{field}"].flatten()
@@ -93,6 +93,13 @@ def both_views(logits, last):
     place = torch.arange(N_PITCHES) - last[..., None] + N_PITCHES
     relative = logits[..., N_PITCHES:].gather(-1, place.clamp(0, 2 * N_PITCHES - 2))
     return logits[..., :N_PITCHES] + relative * (last[..., None] > 0)
+
+
+def pointers(logits, pointed):
+    """What the last outputs, one a pointer, add to the pitches that they point to; -1 is none."""
+    added = logits.new_zeros(*logits.shape[:2], N_PITCHES + 1)
+    outputs = logits[..., logits.shape[-1] - pointed.shape[-1] :]
+    return added.scatter_add(-1, torch.where(pointed >= 0, pointed, N_PITCHES), outputs)[..., :N_PITCHES]
 
 
 def main(path, threads):

@@ -235,7 +235,8 @@ class Reader:
                 hidden = hidden + np.maximum(hidden @ kernel + bias, 0.0)
             logits = hidden @ weights[f"head/{field}/output/kernel"] + weights[f"head/{field}/output/bias"]
             if field == "pitch":
-                logits = _both_views(logits, events.voice[rows, 0])
+                pointed = self.vocabulary.pointed(events.context[rows])
+                logits = _pitch_logits(logits, events.voice[rows, 0], pointed)
             if field in possible:
                 logits = np.where(possible[field][rows], logits, -np.inf)
             logits = logits - logits.max(-1, keepdims=True)
@@ -270,12 +271,16 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
     return 1.0 / (1.0 + np.exp(-np.maximum(x, -80.0)))
 
 
-def _both_views(logits: np.ndarray, last: np.ndarray) -> np.ndarray:
-    """Pitch logits, (T, S, 128), from those of pitches and those of intervals from the program's `last` pitch + 1."""
+def _pitch_logits(outputs: np.ndarray, last: np.ndarray, pointed: np.ndarray) -> np.ndarray:
+    """Pitch logits, (T, S, 128): those of pitches, of intervals from the program's `last` pitch + 1 and of pointers."""
     place = np.arange(N_PITCHES) - (last[..., None] - 1) + N_PITCHES - 1
-    place = np.broadcast_to(np.clip(place, 0, 2 * N_PITCHES - 2), (*logits.shape[:2], N_PITCHES))
-    relative = np.take_along_axis(logits[..., N_PITCHES:], place, 2)
-    return logits[..., :N_PITCHES] + np.where(last[..., None] > 0, relative, 0.0)
+    place = np.broadcast_to(np.clip(place, 0, 2 * N_PITCHES - 2), (*outputs.shape[:2], N_PITCHES))
+    relative = np.take_along_axis(outputs[..., N_PITCHES:], place, 2)
+    logits = outputs[..., :N_PITCHES] + np.where(last[..., None] > 0, relative, 0.0)
+    for pointer in range(pointed.shape[-1]):
+        here = np.arange(N_PITCHES) == pointed[..., pointer, None]
+        logits += np.where(here, outputs[..., 3 * N_PITCHES - 1 + pointer, None], 0.0)
+    return logits
 
 
 def _possible(events: Events, n_programs: int) -> dict[str, np.ndarray]:
