@@ -99,7 +99,7 @@ def keep_top_p(weights: np.ndarray, p: float) -> np.ndarray:
     The lower class wins a tie.
     """
     ranked = np.sort(weights, 1)  # many times faster than to sort the classes themselves
-    up_to = np.cumsum(ranked, 1)
+    up_to = np.add.accumulate(ranked, 1)
     beyond = (1 - p) * up_to[:, -1:]
     up_to[:, -1] = np.inf  # the most probable one is kept, however small `p`
     first = (up_to > beyond).argmax(1)  # kept from here on

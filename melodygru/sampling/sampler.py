@@ -202,7 +202,7 @@ class Sampler:
             weights = weigh(logits, self.temperatures[field])
         for change in self.filters[field]:
             weights = change(weights)
-        cumulative = np.cumsum(weights, 1)
+        cumulative = np.add.accumulate(weights, 1)
         chosen = (cumulative > (u * cumulative[:, -1])[:, None]).argmax(1)
         self._choices.append((below[self._streams, chosen], total, live))
         return chosen
