@@ -37,9 +37,9 @@ class Rates:
     files: int = 10_000_000
     notes_per_file: int = 3_000
     bytes_per_file: int = 25_000
-    intake_notes_per_s: float = 500_000
-    cache_bytes_per_note: float = 40
-    table_bytes_per_file: float = 1_000
+    intake_notes_per_s: float = 420_000
+    cache_bytes_per_note: float = 30
+    table_bytes_per_file: float = 2_800
     cores: int = 128
     training_notes_per_s: float = 200_000
     gpus: int = 100
