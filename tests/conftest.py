@@ -16,6 +16,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 import hypothesis
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 
 from melodygru import midi
 from melodygru.notes import NOTE, Grid, NoteSequence
@@ -43,6 +44,24 @@ def tune(key: int, bars: int = 4) -> NoteSequence:
     notes["pitch"] = [key + scale[(at + at // 8) % 8] for at in range(8 * bars)]
     notes["velocity"] = 80
     return NoteSequence(notes, Grid.beats(2), 8 * bars)
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Run `melodygru` with arguments in an empty folder, in this process; it ends with exit code `code`."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MELODYGRU_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("MELODYGRU_DEBUG", raising=False)
+
+    def run(*arguments: object, code: int = 0) -> Result:
+        from melodygru.cli import main
+
+        result = CliRunner().invoke(main, [*map(str, arguments)], prog_name="melodygru")
+        assert result.exit_code == code, result.output
+        assert "Traceback" not in result.output
+        return result
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -5,18 +5,18 @@ import os
 import re
 import sys
 from dataclasses import replace
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from conftest import tune
 from hypothesis import given
 from hypothesis import strategies as st
 
 from melodygru import midi
-from melodygru.cli import charts, inspect_page, main, page
+from melodygru.cli import charts, inspect_page, page
 from melodygru.corpus import FileRecord, intake
 from melodygru.metrics import survey
 from melodygru.metrics.surveys import polyphony
@@ -64,19 +64,9 @@ class Reader(HTMLParser):
 
 
 @pytest.fixture
-def call(tmp_path, monkeypatch):
+def call(command):
     """Run `melodygru inspect` in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MELODYGRU_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("MELODYGRU_DEBUG", raising=False)
-
-    def run(*arguments, code=0):
-        result = CliRunner().invoke(main, ["inspect", *map(str, arguments)], prog_name="melodygru")
-        assert result.exit_code == code, result.output
-        assert "Traceback" not in result.output
-        return result
-
-    return run
+    return partial(command, "inspect")
 
 
 @pytest.fixture

@@ -7,15 +7,14 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from conftest import tune
 
 from melodygru import midi, plots
-from melodygru.cli import main
 from melodygru.corpus import intake
 from melodygru.metrics import FEATURES, Densities, compare, measure
 from melodygru.notes import NOTE, Grid, NoteSequence, canonical
@@ -25,19 +24,9 @@ BARS = {name for name, feature in FEATURES.items() if feature.needs_bars}
 
 
 @pytest.fixture
-def call(tmp_path, monkeypatch):
+def call(command):
     """Run `melodygru judge` in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MELODYGRU_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("MELODYGRU_DEBUG", raising=False)
-
-    def run(*arguments, code=0):
-        result = CliRunner().invoke(main, ["judge", *map(str, arguments)], prog_name="melodygru")
-        assert result.exit_code == code, result.output
-        assert "Traceback" not in result.output
-        return result
-
-    return run
+    return partial(command, "judge")
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ import json
 import sys
 import zipfile
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from conftest import tune
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +17,6 @@ from toys import BEAT, VOCABULARIES, sequence_of
 from toys import model as toy_model
 
 from melodygru import midi
-from melodygru.cli import main
 from melodygru.errors import CheckpointError, CorpusError, NoteError
 from melodygru.notes import DRUMS, Grid
 from melodygru.originality import MEMBER, N_GRAM, Index, Watch, attach, read, spread
@@ -579,19 +578,9 @@ class TestCheckpoint:
 
 
 @pytest.fixture
-def call(tmp_path, monkeypatch):
+def call(command):
     """Run `melodygru originality` in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MELODYGRU_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("MELODYGRU_DEBUG", raising=False)
-
-    def run(*arguments, code=0):
-        result = CliRunner().invoke(main, ["originality", *map(str, arguments)], prog_name="melodygru")
-        assert result.exit_code == code, result.output
-        assert "Traceback" not in result.output
-        return result
-
-    return run
+    return partial(command, "originality")
 
 
 class TestCommand:
