@@ -253,14 +253,10 @@ def _from_piece(network: Network, arguments: dict[str, Any], seed: int) -> tuple
     if beside:
         raise SettingError(f"{how} goes without {', '.join(beside)}: leave one out")
     given = arguments[how]
-    name = "the piece that is given" if isinstance(given, NoteSequence) else str(given)
-    try:
-        source = Source.of(given)
-    except SettingError as error:
-        raise SettingError(f"{name} holds no note: expected a piece to {how}") from error
+    source = Source.of(given, "the piece that is given", how)
     heard = source.primer(network.vocabulary)
     if heard.unlike:
-        logger.warning("%s: %s", name, "; ".join(heard.unlike))
+        logger.warning("%s: %s", source.name, "; ".join(heard.unlike))
     settings = {name: arguments[name] for name in ("style", "qpm", "on_start", "on_note")}
     if arguments["particles"] is not None:
         settings["particles"] = arguments["particles"]
@@ -273,7 +269,7 @@ def _from_piece(network: Network, arguments: dict[str, Any], seed: int) -> tuple
             logger.warning(
                 "%s: nothing was added in %s; if the model knows these programs from music in which they play alone, "
                 "name a style with more voices",
-                name,
+                source.name,
                 counted(alone, "piece"),
             )
     else:

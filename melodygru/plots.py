@@ -300,22 +300,27 @@ def _say_if_empty(axes: Axes, sequence: NoteSequence) -> None:
         axes.text(0.5, 0.5, "no notes", transform=axes.transAxes, ha="center", va="center", fontsize=14, color=_MUTED)
 
 
+def page_units(sequence: NoteSequence) -> np.ndarray:
+    """Steps at which what a system holds whole begins, bars or seconds, and the end of the last; one at least."""
+    if sequence.grid.steps_per_beat is not None:
+        bars = sequence.bar_starts()
+        # An empty piece still has a bar to show.
+        return bars if len(bars) > 1 else np.array([0, max(1, round(float(sequence.grid.steps_per_beat) * 4))])
+    assert sequence.grid.steps_per_second is not None
+    seconds = np.arange(max(1, math.ceil(sequence.seconds)) + 1)
+    return np.unique(np.ceil(seconds * float(sequence.grid.steps_per_second)).astype(np.int64))
+
+
 def _systems(sequence: NoteSequence) -> tuple[list[tuple[int, int]], float]:
     """The systems as (first step, end step), and the page's width in inches.
 
     A system holds whole bars on a metrical grid, whole seconds otherwise, and all hold about as many.
     """
+    marks = page_units(sequence)
     if sequence.grid.steps_per_beat is not None:
-        marks = sequence.bar_starts()
-        if len(marks) < 2:  # an empty piece still has a bar to show
-            marks = np.array([0, max(1, round(float(sequence.grid.steps_per_beat) * 4))])
         size = (marks[-1] - marks[0]) / float(sequence.grid.steps_per_beat) / _SYSTEM_BEATS
     else:
-        assert sequence.grid.steps_per_second is not None
-        rate = float(sequence.grid.steps_per_second)
-        n_seconds = max(1, math.ceil(sequence.seconds))
-        marks = np.unique(np.ceil(np.arange(n_seconds + 1) * rate).astype(np.int64))
-        size = n_seconds / _SYSTEM_S
+        size = max(1, math.ceil(sequence.seconds)) / _SYSTEM_S
     n_units = len(marks) - 1
     n_systems = min(_MAX_SYSTEMS, n_units, max(1, math.ceil(size - 0.25)))  # a little more than one page stays one
     per_system = math.ceil(n_units / n_systems)

@@ -62,8 +62,10 @@ class Source:
     sha256: str | None = None
 
     @classmethod
-    def of(cls, given: str | Path | NoteSequence | Source) -> Source:
-        """A file or sequence.
+    def of(
+        cls, given: str | Path | NoteSequence | Source, name: str = "the primer", purpose: str = "go on from"
+    ) -> Source:
+        """A file or sequence; `name` is a sequence's, and `purpose` is said where it holds no note.
 
         Raises
         ------
@@ -75,7 +77,7 @@ class Source:
         if isinstance(given, Source):
             return given
         if isinstance(given, NoteSequence):
-            source = cls("the primer", given)
+            source = cls(name, given)
         else:
             name = str(given)
             try:
@@ -85,7 +87,7 @@ class Source:
                 raise MidiError(f"{name}: {error}") from error
             source = cls(name, reading.sequence, reading.lost, hashlib.sha256(content).hexdigest())
         if len(source.sequence) == 0:
-            raise SettingError(f"{source.name} holds no note: expected a piece to go on from")
+            raise SettingError(f"{source.name} holds no note: expected a piece to {purpose}")
         return source
 
     def primer(self, vocabulary: Vocabulary, bars: str | None = None) -> Primer:

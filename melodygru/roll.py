@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from melodygru.notes import DRUMS, NoteSequence
-from melodygru.plots import DRUM_NAMES, facts, note_name, voices
+from melodygru.plots import DRUM_NAMES, facts, note_name, page_units, voices
 from melodygru.wording import clock
 
 LEAST_WIDTH = 24  # columns; where there are fewer, lines are longer than the terminal
@@ -159,19 +159,15 @@ def _codes(sequence: NoteSequence, n_voices: int) -> np.ndarray:
 
 def _page(sequence: NoteSequence, room: int) -> _Page:
     """Lay out the time of a piece in systems of `room` columns."""
+    edges = page_units(sequence)
     if sequence.grid.steps_per_beat is not None:
         beat = float(sequence.grid.steps_per_beat)
-        edges = sequence.bar_starts()
-        if len(edges) < 2:  # an empty piece still has a bar to show
-            edges = np.array([0, max(1, round(4 * beat))])
         at = sequence.notes["onset"] / beat
         rate = next((n for n in _BEAT_COLUMNS if _apart(at * n) >= _TOLD_APART), _BEAT_COLUMNS[0]) / beat
         names = [str(1 + bar) for bar in range(len(edges) - 1)]
     else:
         assert sequence.grid.steps_per_second is not None
         second = float(sequence.grid.steps_per_second)
-        n_seconds = max(1, math.ceil(sequence.seconds))
-        edges = np.unique(np.ceil(np.arange(n_seconds + 1) * second).astype(np.int64))
         rate = _SECOND_COLUMNS / second
         names = [clock(math.floor(edge / second)) for edge in edges[:-1]]
     lengths = np.diff(edges)
