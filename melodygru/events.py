@@ -77,6 +77,7 @@ from melodygru.notes import (
     canonical,
     steps_per_bar,
 )
+from melodygru.variety import least_variety
 
 FIELDS = ("shift", "program", "pitch", "duration", "velocity")
 SHIFT, PROGRAM, PITCH, DURATION, VELOCITY = range(5)
@@ -88,6 +89,7 @@ INPUTS = ("fields", "previous", "before", "context", "voice", "heard", "taken", 
 N_VELOCITIES = 32
 VELOCITY_WIDTH = 128 // N_VELOCITIES
 
+N_SIGNATURES = 12
 N_POSITIONS = 192  # places in a bar that the context tells apart
 N_BARS = 8  # bars are counted modulo a phrase of eight
 PHRASE, N_PHRASES = 4, 32  # and in phrases of four bars since the beginning; what is later counts as the last
@@ -109,6 +111,7 @@ N_INTERVALS = 127  # -63..63 semitones, wider ones count as these
 N_HEARD = 24  # notes that the pitch classes heard last are counted over
 OFTEN = 3  # times that a pitch class is heard often
 ONE_KEY = 0.45  # share of the pieces in one key signature above which a corpus is taken to be in one key
+RARE_VARIETY = 0.001  # share of the pieces
 KEY_SHARES = (24, 8)  # a pitch class with this part of a piece's notes, or more, belongs to its key; is at its centre
 N_LENGTHS = 32  # of the pieces of a style that are remembered
 MAX_PLACES = 24  # programs with a place of their own in the context
@@ -254,6 +257,11 @@ class Vocabulary:
         Whether the model is told how well the last notes agreed with those a lag before them.
     pointers : bool
         Whether recalled notes and echoes have a logit each, which is added to that of their pitch.
+    signatures : tuple of int, for each style and then for the whole corpus
+        How many of its pieces stand in each of the twelve key signatures (`keys.key_signature`); empty: unknown.
+    variety : int
+        The fewest different figures that the corpus' pieces keep to, RARE_VARIETY of them left out, see `variety`; 0 is
+        unknown.
     """
 
     grid: Grid
@@ -275,13 +283,15 @@ class Vocabulary:
     echo_bars: tuple[int, ...] = ()
     echo_runs: bool = False
     pointers: bool = False
+    signatures: tuple[tuple[int, ...], ...] = ()
+    variety: int = 0
 
     # -- plain values, for the checkpoint
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values from which `from_dict` makes an equal vocabulary."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        for name in ("metres", "style_metres", "style_programs"):
+        for name in ("metres", "style_metres", "style_programs", "signatures"):
             values[name] = [list(row) for row in values[name]]
         return {**values, "grid": str(self.grid)}
 
@@ -291,8 +301,8 @@ class Vocabulary:
         values = dict(values)
         for name in ("programs", "velocities", "styles", "metre_pieces", "style_qpm", "recall", "echo", "echo_bars"):
             values[name] = tuple(values.get(name, ()))
-        for name in ("metres", "style_metres", "style_programs"):
-            values[name] = tuple(tuple(int(value) for value in row) for row in values[name])
+        for name in ("metres", "style_metres", "style_programs", "signatures"):
+            values[name] = tuple(tuple(int(value) for value in row) for row in values.get(name, ()))
         values["lengths"] = tuple(tuple(tuple(row) for row in metres) for metres in values.get("lengths", ()))
         return cls(
             **{
@@ -553,6 +563,13 @@ class Vocabulary:
         order = np.argsort(-pieces, kind="stable")
         return self.metres[order[np.searchsorted(np.cumsum(pieces[order]), draw * pieces.sum(), side="right")]]
 
+    def signature_of(self, style: str | None, draw: float) -> int | None:
+        """A key signature, as frequent as among a style's pieces over draws in [0, 1); None: unknown."""
+        if not self.signatures:
+            return None
+        pieces = np.cumsum(self.signatures[self.styles.index(style) if style in self.styles else -1])
+        return int(np.searchsorted(pieces, draw * pieces[-1], side="right")) if pieces[-1] else None
+
     def length_of(self, style: str | None, metre: tuple[int, int], draw: float) -> int | None:
         """Steps of a piece of `style` in `metre`, as frequent as among them over draws in [0, 1); None: unknown."""
         if not self.lengths or metre not in self.metres:
@@ -596,7 +613,8 @@ class Vocabulary:
         tempos: list[float] = []
         slots = 4.0
         lengths: dict[tuple[str | None, tuple[int, int]], list[int]] = {}
-        signatures: list[int | None] = []
+        signatures: list[tuple[str | None, int | None]] = []
+        varieties: list[int] = []
         repeats = _Repeats(grid)
         for sequence, style in pieces:
             notes = sequence.notes
@@ -614,7 +632,9 @@ class Vocabulary:
                 style_programs.setdefault(style, set()).update(np.unique(notes["program"]).tolist())
             counts = _active_counts(notes["onset"] + notes["duration"], notes["onset"])
             slots = max(slots, float(np.quantile(counts, 0.98)))
-            signatures.append(key_signature(sequence))
+            signatures.append((style, key_signature(sequence)))
+            if (variety := least_variety(notes)) is not None:
+                varieties.append(variety)
             repeats.add(notes, sequence.metre)
         if not program_count.any():
             raise NoteError("no note in the corpus: nothing to make a vocabulary of")
@@ -638,11 +658,13 @@ class Vocabulary:
             ),
             longest=max(max(of_metre) for of_metre in lengths.values()),
             slots=min(MAX_SLOTS, int(math.ceil(slots))),
-            key=bool(commonest_share(signatures) <= ONE_KEY),
+            key=bool(commonest_share(signature for _, signature in signatures) <= ONE_KEY),
             echo=echo,
             echo_bars=echo_bars,
             echo_runs=bool(echo_bars),
             pointers=True,
+            signatures=tuple(_signature_counts(signatures, style) for style in (*styles, None)),
+            variety=int(np.quantile(varieties, RARE_VARIETY, method="lower")) if varieties else 0,
         )
 
 
@@ -719,6 +741,12 @@ def _quantiles(lengths: Sequence[int]) -> tuple[int, ...]:
 def _by_frequency(count: Counter[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
     """Time signatures, the most frequent first."""
     return tuple(sorted(count, key=lambda metre: (-count[metre], metre)))
+
+
+def _signature_counts(signatures: Sequence[tuple[str | None, int | None]], style: str | None) -> tuple[int, ...]:
+    """Pieces in each key signature, of a style or, for None, of the corpus."""
+    found = [signature for of, signature in signatures if signature is not None and style in (of, None)]
+    return tuple(np.bincount(found, minlength=N_SIGNATURES).tolist())
 
 
 def _velocity_of_bin(count: np.ndarray) -> tuple[int, ...]:

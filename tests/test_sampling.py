@@ -100,7 +100,7 @@ def test_weights_hold_far_out():
 
 def _filtered(controls, field="velocity", logits=LOGITS):
     """Probabilities under the controls."""
-    weights = weigh(logits, controls.temperature_of(field))
+    weights = weigh(logits, controls.temperature_of(field) or None)
     for change in controls.filters(field):
         weights = change(weights)
     return weights / weights.sum(1, keepdims=True)

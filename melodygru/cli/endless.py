@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -66,7 +66,7 @@ class Composer:
     def _plan(self, style: str | None) -> object:
         from melodygru.sampling import Plan
 
-        draws = tuple(self._rng.random(2).tolist())
+        draws = tuple(self._rng.random(3).tolist())
         return Plan.of(self._network.vocabulary, style=style, qpm=self._qpm, draws=draws)  # type: ignore[arg-type]
 
     def _piece(self, start_s: float) -> Generator[LiveNote, None, float]:
@@ -85,7 +85,8 @@ class Composer:
             second_per_step = 1 / float(grid.steps_per_second or 1)
         bar = plan.bar or max(1, round(REST_S / second_per_step))
         limit = plan.limit if plan.limit is not None else max(bar, round(LONGEST_S / second_per_step))
-        sampler = sampling.Sampler(self._network, [self._rng], controls, style=style, metres=[plan.metre])
+        told: dict[str, Any] = {"style": style, "metres": [plan.metre], "signatures": [plan.signature]}
+        sampler = sampling.Sampler(self._network, [self._rng], controls, **told)
         sampler.due = np.array([sampling.NEVER if plan.due is None else plan.due])
         end: int | None = None  # the bar line where another style takes over
         last = 0

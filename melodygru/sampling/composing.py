@@ -122,7 +122,7 @@ def compose(
         raise SettingError(f"num-outputs {n}: expected 1 or more")
     rngs = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(n)]
     plans = [
-        Plan.of(v, length, style=style, metre=metre, primer=primer, seam=seam, qpm=qpm, draws=tuple(rng.random(2)))
+        Plan.of(v, length, style=style, metre=metre, primer=primer, seam=seam, qpm=qpm, draws=tuple(rng.random(3)))
         for rng in rngs
     ]
     length = plans[0].length
@@ -133,8 +133,17 @@ def compose(
     if on_start is not None:
         on_start(plans)
 
-    metres = [plan.metre for plan in plans]
-    sampler = Sampler(network, rngs, controls, style=style, metres=metres, primer=primer, seam=seam, steering=steering)
+    sampler = Sampler(
+        network,
+        rngs,
+        controls,
+        style=style,
+        metres=[plan.metre for plan in plans],
+        signatures=[plan.signature for plan in plans],
+        primer=primer,
+        seam=seam,
+        steering=steering,
+    )
     sampler.due = np.array([NEVER if plan.due is None else plan.due for plan in plans])
     limits = [NEVER if length.notes is not None else plan.limit for plan in plans]
     watching = guarded(

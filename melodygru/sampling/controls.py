@@ -69,10 +69,10 @@ class Controls:
         return chain
 
 
-def weigh(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
-    """Weights, float64, in proportion to probability: 1 for the most probable class of each row; 0 acts like 1."""
+def weigh(logits: np.ndarray, temperature: float | np.ndarray | None = None) -> np.ndarray:
+    """Weights, float64, in proportion to probability: 1 for the most probable class of each row."""
     below = below_best(logits)
-    if temperature not in (0, 1):
+    if temperature is not None:
         with np.errstate(over="ignore"):  # to -inf: no probability
             below /= temperature
     return np.exp(below, below)

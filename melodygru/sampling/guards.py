@@ -4,6 +4,7 @@ A piece has **collapsed** where it does what no music does that was measured (se
 
 loop      the same notes come again and again: shift, program, pitch and duration alike, or program and pitch alone
 one pitch, or two of them, and no other
+circles   fewer different figures of notes than the corpus ever has, though no two rounds need be alike
 silence   longer than any rest
 cluster   more notes begin together or sound together than the corpus ever has, or one sounds on and on
 
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from melodygru.errors import SettingError
 from melodygru.events import DRUMS, DURATION, PITCH, PROGRAM, SHIFT, Vocabulary
 from melodygru.notes import NoteSequence
+from melodygru.variety import VARIED, Variety
 from melodygru.wording import clock, counted
 
 if TYPE_CHECKING:
@@ -31,9 +33,12 @@ PHRASE = 16  # notes of a figure, the longer ones being phrases
 ORDER = 6  # notes that recall where they stood before
 LOOKAHEAD = 32  # notes of a stream that are not given out yet
 SHORTEST = 16  # notes of a piece that is ended
+LET_BE = 64  # notes without a collapse, after which one that was let be is over
 TRIES = 6  # times that a stream is taken back from one place
 COPY_TRIES = 8  # other notes that are tried at one place, before more than one note is taken back
 COPY_TRIES_IN_ALL = 200  # at one place
+NEAR = 1.2  # times the least variety: what comes so near to it may turn out a collapse
+LEAST_VARIETY = 12  # of a corpus that is not known; Nottingham has 21, a trill of a MAESTRO performance 16
 STEP_BACK = 4  # notes more, at least, that the second try takes back; the third twice as many more, and so on
 
 
@@ -53,6 +58,7 @@ class Limits:
     onset : notes that begin together
     sounding : notes that sound together
     duration : steps of a note
+    variety : different figures among VARIED notes, at least, see `variety`
     """
 
     repeats: int = 4
@@ -62,19 +68,20 @@ class Limits:
     onset: int = 16
     sounding: int = 32
     duration: int = 1 << 62
+    variety: int = LEAST_VARIETY
 
     @classmethod
     def of(cls, vocabulary: Vocabulary) -> Limits:
         """Those of a vocabulary's music: its grid, how many notes sound together, how long its pieces are."""
-        rate = vocabulary.grid.steps_per_beat
+        rate, variety = vocabulary.grid.steps_per_beat, vocabulary.variety or LEAST_VARIETY
         sounding, onset = max(16, 5 * vocabulary.slots), max(16, 2 * vocabulary.slots)
         if rate is not None:
             longest = max(round(32 * rate), vocabulary.longest // 3)
-            return cls(4, 16, 48, round(16 * rate), onset, sounding, longest)
+            return cls(4, 16, 48, round(16 * rate), onset, sounding, longest, variety)
         rate = vocabulary.grid.steps_per_second
         assert rate is not None
         # A player never repeats to the hundredth of a second, and trills.
-        return cls(4, 16, 128, round(24 * rate), onset, sounding, round(90 * rate))
+        return cls(4, 16, 128, round(24 * rate), onset, sounding, round(90 * rate), variety)
 
     def repeated_by(self, lag: int) -> int:
         """Notes that a figure of `lag` notes comes again with; short figures, and whole phrases, come more often."""
@@ -147,7 +154,7 @@ class Watch:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.n = self.suspect = self.end = 0
-        self._exact, self._alike = _Loop(), _Loop()
+        self._exact, self._alike, self._variety = _Loop(), _Loop(), Variety()
         self._onset = 0
         self._together = 0  # notes at the onset
         self._ends: list[int] = []  # of the notes that sound, and of some that no longer do
@@ -161,6 +168,7 @@ class Watch:
         voice = program * 128 + pitch
         self._exact.add((((onset - self._onset) << 40 | duration) << 15) | voice)
         self._alike.add(voice)
+        self._variety.add(voice)
         if program != DRUMS:
             self._pitched = at
             self._count_pitches(voice)
@@ -189,6 +197,8 @@ class Watch:
         for loop, least in ((self._exact, limits.repeated), (self._alike, limits.alike)):
             if loop.lag and loop.run >= max(least, limits.repeated_by(loop.lag)) * self._drums(loop):
                 return Collapse(f"a loop of {counted(loop.lag, 'note')}", self.n - loop.run, loop.lag)
+        if self._variety.full and self._variety.figures < limits.variety:
+            return Collapse("the same few figures", self.n - VARIED // 2, VARIED // 8)
         return None
 
     def finish(self, end: int) -> Collapse | None:
@@ -214,6 +224,8 @@ class Watch:
         for loop in (self._exact, self._alike):
             if loop.run >= 2 * loop.lag:
                 run = max(run, loop.run)
+        if self._variety.full and self._variety.figures < NEAR * self.limits.variety:
+            run = max(run, VARIED // 2)
         return self.n - run
 
 
@@ -290,7 +302,7 @@ class _Piece:
         self._limits, self._index = limits, index
         self.notes: list[tuple[int, int, int, int]] = []  # all that were heard and stay so far
         self.waiting: list[Note] = []  # the last of them, which nobody was given yet
-        self.let_be = False  # a collapse goes on that could not be helped
+        self.let_be = 0  # before this note collapse is let be: it goes on, and could not be helped
         self.tries, self.trouble = 0, -1  # times in a row that the stream was taken back, and the farthest note of it
         self.avoided: set[int] = set()  # pitches tried at the note `copied`
         self.copied, self.copy_tries = -1, 0
@@ -395,8 +407,11 @@ class Guard:
             found = piece.watch.finish(end)
         if self._watches:
             if found is None:
-                piece.let_be = False
-            elif not piece.let_be and self._take_back(stream, found):
+                if len(piece.notes) > piece.trouble:
+                    sampler.warmth[stream] = 0.0
+            elif len(piece.notes) < piece.let_be:
+                piece.let_be = len(piece.notes) + LET_BE
+            elif self._take_back(stream, found):
                 return piece.release(len(piece.notes)) if sampler.done[stream] else []
         if self._max_copy is not None and matched > self._max_copy and self._take_copy_back(stream, matched):
             return []
@@ -419,7 +434,8 @@ class Guard:
         if piece.tries > TRIES:
             piece.tries, piece.trouble = 0, -1
             if not self._may_shorten or found.first < self._sampler.n_heard + SHORTEST:
-                piece.let_be = True
+                piece.let_be = len(piece.notes) + LET_BE
+                self._sampler.warmth[stream] = 0.0
                 self._say(stream, found.first, 0, found.why, "let be")
                 return False
         back = max(STEP_BACK, found.span) * ((1 << max(0, piece.tries - 1)) - 1)
@@ -427,6 +443,8 @@ class Guard:
         avoid = [piece.notes[n][3]] if n < len(piece.notes) else []
         self._say(stream, n, len(piece.notes) - n, found.why, "resampled" if piece.tries else "ended")
         self._go_back(stream, n, avoid)
+        # What comes again at this temperature may not at a higher one.
+        self._sampler.warmth[stream] = max(0, piece.tries - 1) / (TRIES - 1)
         if not piece.tries:
             self._sampler.done[stream], self._sampler.ends[stream] = True, piece.watch.end
         return True

@@ -70,6 +70,7 @@ class Plan:
     steps : the length asked for, in steps; None where it was given in notes or is left to the model
     due : step from which on the piece ends where the model finds an end plausible; None where its length is given
     limit : step at which the piece is cut; None where notes are counted
+    signature : key signature that the model is told, 0..11 semitones above C; None: unknown
     """
 
     metre: tuple[int, int]
@@ -80,6 +81,7 @@ class Plan:
     steps: int | None
     due: int | None
     limit: int | None
+    signature: int | None = None
 
     @classmethod
     def of(
@@ -92,11 +94,12 @@ class Plan:
         primer: NoteSequence | None = None,
         seam: int | None = None,
         qpm: float | None = None,
-        draws: tuple[float, float] = (0.0, 0.5),
+        signature: int | None = None,
+        draws: tuple[float, float, float] = (0.0, 0.5, 0.0),
     ) -> Plan:
         """The plan of these settings, which mean and raise what they do in `compose`.
 
-        The `draws`, in [0, 1), are for `Vocabulary.metre_of` and `Vocabulary.length_of`.
+        The `draws`, in [0, 1), are for `metre_of`, `length_of` and `signature_of` of the vocabulary.
         """
         v, length = vocabulary, length or Length()
         if style is not None and style not in v.styles:
@@ -130,4 +133,6 @@ class Plan:
             at_most = -(-v.longest // (bar or 1)) * (bar or 1)
         typical = v.length_of(style, metre, draws[1]) if length == Length() else None
         due = None if typical is None else start + typical
-        return cls(metre, qpm, start, bar, length, steps, due, None if at_most is None else start + at_most)
+        if signature is None and primer is None:
+            signature = v.signature_of(style, draws[2])
+        return cls(metre, qpm, start, bar, length, steps, due, None if at_most is None else start + at_most, signature)

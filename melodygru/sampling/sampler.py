@@ -25,12 +25,14 @@ from melodygru.events import (
     Context,
     representable,
 )
+from melodygru.keys import DIATONIC
 from melodygru.network import Network, Step
-from melodygru.notes import NoteSequence
+from melodygru.notes import DRUMS, N_PITCHES, NoteSequence
 from melodygru.sampling.constraints import Steering
 from melodygru.sampling.controls import Controls, below_best, weigh
 
 NEVER = 1 << 62  # steps
+OPENING = 16  # notes of a piece that keep to its key signature: then the model goes on in it by itself
 PLAUSIBLE = 0.1  # probability at which an end that is due is taken
 HASTE = 20  # times that this halves until a piece is twice as long as it was due
 PAST_BYTES = 1 << 26  # of states that `Sampler.rewind` finds at hand
@@ -60,6 +62,7 @@ class Sampler:
     controls : Controls
     style : piece condition; None is unknown
     metres : for each stream its time signature; default: unknown
+    signatures : for each stream the key signature that its first OPENING notes keep to, or None
     primer : NoteSequence on the vocabulary's grid, optional; heard before anything is composed
     seam : step from which on is composed; default: the primer's end
     steering : constraints on what is chosen, put together for these streams
@@ -73,6 +76,7 @@ class Sampler:
     n_heard : notes of the primer, the first of each stream's rows
     due : array, shape (streams,): the step from which on a stream ends as soon as the model gives an end PLAUSIBLE
         probability; default: NEVER, the model's choice alone
+    warmth : array, shape (streams,): how far, 0..1, a stream's temperatures below 1 are raised towards 1
     done : list of bool: whether a stream is over
     ends : list: the step at which the model ended a stream, or None
     """
@@ -85,6 +89,7 @@ class Sampler:
         *,
         style: str | None = None,
         metres: Sequence[tuple[int, int]] | None = None,
+        signatures: Sequence[int | None] | None = None,
         primer: NoteSequence | None = None,
         seam: int | None = None,
         steering: Steering | None = None,
@@ -97,6 +102,7 @@ class Sampler:
         self.rngs = rngs
         self.log_p = np.zeros(n)
         self.due = np.full(n, NEVER)
+        self.warmth = np.zeros(n)
         self.done = [False] * n
         self.ends: list[int | None] = [None] * n
         self.rows: list[list[tuple[int, int, int, int, int]]] = [[] for _ in range(n)]
@@ -106,6 +112,11 @@ class Sampler:
         self.contexts = [Context(self.vocabulary, *conditions) for conditions in self._conditions]
         # Only programs that the model has heard, in pieces of the style or in the primer, are chosen.
         self._programs = self.vocabulary.programs_of(style)
+        self._openings = {
+            stream: np.isin(np.arange(N_PITCHES) % 12, (DIATONIC + signature) % 12)
+            for stream, signature in enumerate(signatures or [])
+            if signature is not None
+        }
         if primer is not None:
             self._programs[self.vocabulary.program_class(primer.notes["program"])] = True
         self._top = int(np.flatnonzero(self._programs)[-1])
@@ -184,6 +195,7 @@ class Sampler:
         filters, without changing the log-probability that is counted; `added` are log-weights of the constraints, which
         don't either.
         """
+        temperature = self._temperature(field)
         below = below_best(logits)
         weights = np.exp(below)
         total = np.add.reduce(weights, 1)
@@ -195,17 +207,26 @@ class Sampler:
                     f"{self.steering}: no {field} is left; a constraint must leave one where nothing sounds"
                 )
             wished[nothing] = 0.0  # of streams that are over
-            weights = weigh(wished, self.temperatures[field])
+            weights = weigh(wished, temperature)
         elif wanted is not None:
-            weights = weigh(np.where(wanted, logits, -np.inf), self.temperatures[field])
-        elif self.temperatures[field] not in (0, 1):
-            weights = weigh(logits, self.temperatures[field])
+            weights = weigh(np.where(wanted, logits, -np.inf), temperature)
+        elif temperature is not None:
+            weights = weigh(logits, temperature)
         for change in self.filters[field]:
             weights = change(weights)
         cumulative = np.add.accumulate(weights, 1)
         chosen = (cumulative > (u * cumulative[:, -1])[:, None]).argmax(1)
         self._choices.append((below[self._streams, chosen], total, live))
         return chosen
+
+    def _temperature(self, field: str) -> float | np.ndarray | None:
+        """That of a field, for all streams or, shape (streams, 1), for each; None: the model's own distribution."""
+        temperature = self.temperatures[field]
+        if temperature in (0, 1):
+            return None
+        if temperature > 1 or not self.warmth.any():
+            return temperature
+        return (temperature + (1 - temperature) * self.warmth)[:, None]
 
     def _count(self, *log_widths: np.ndarray) -> None:
         """Count the log-probability of an event's choices, less `log_widths` of the first and the fourth."""
@@ -228,15 +249,25 @@ class Sampler:
                 begun.append(now)
         self._now = now + 1
 
-    def _wanted(self, logits: np.ndarray) -> np.ndarray | None:
-        """Pitches that are not avoided, (streams, 128), or None for all; all, where no other is possible."""
-        if not self._avoided:
+    def _wanted(self, logits: np.ndarray, programs: Sequence[int]) -> np.ndarray | None:
+        """Pitches that are not avoided and, in an opening, in its key, (streams, 128); None for all.
+
+        All of a stream's, where no other is possible.
+        """
+        openings = [
+            stream
+            for stream in self._openings
+            if len(self.rows[stream]) - self.n_heard < OPENING
+            and self.vocabulary.program_of_class(programs[stream]) != DRUMS
+        ]
+        if not self._avoided and not openings:
             return None
         wanted = np.ones(logits.shape, bool)
+        for stream in openings:
+            wanted[stream] = self._openings[stream]
         for stream, pitches in self._avoided.items():
             wanted[stream, list(pitches)] = False
-            if not np.any(wanted[stream] & (logits[stream] > -np.inf)):
-                wanted[stream] = True
+        wanted[~np.any(wanted & (logits > -np.inf), 1)] = True
         self._avoided.clear()
         return wanted
 
@@ -383,7 +414,7 @@ class Sampler:
         if steering is not None:
             of = (contexts, counts, program.tolist())
             added = steering.field("pitch", *of)
-        wanted = self._wanted(logits if added is None else logits + added)
+        wanted = self._wanted(logits if added is None else logits + added, program.tolist())
         pitch = chosen["pitch"] = self._choose("pitch", logits, u[:, 3], goes_on, wanted, added)
         logits = step.logits("duration", chosen)
         logits[:, 0] = -np.inf  # a step or more
