@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import json
 import re
 import zipfile
@@ -193,6 +194,17 @@ def test_a_figure_in_other_times_may_come_oftener():
     assert _first(played(8 + 48)) == (8 + 47, Collapse("a loop of 8 notes", 8, 8))
 
 
+def test_few_figures_are_a_collapse_though_no_two_rounds_are_alike():
+    rng = np.random.default_rng(0)
+    phrases = [[60, 62, 64], [60, 62, 65]]
+    notes = _in_other_times([pitch for at in rng.integers(0, 2, 60) for pitch in phrases[at]])
+    found = _first(notes)
+    assert found == (127, Collapse("the same few figures", 64, 16))
+    assert _first(notes, dataclasses.replace(LIMITS, variety=6)) is None
+    assert Limits.of(dataclasses.replace(toys.VOCABULARIES["many"], variety=60)).variety == 60
+    assert Limits.of(toys.VOCABULARIES["many"]).variety == LIMITS.variety
+
+
 def test_a_repeated_strain_is_no_loop():
     strain = NEVER_ALIKE[:40]
     assert _first(_line((strain + strain + NEVER_ALIKE[50:80]) * 2)) is None
@@ -303,7 +315,7 @@ def _as_heard(piece):
     return [tuple(note)[:4] for note in piece.notes.tolist()]
 
 
-COLD = Controls(temperature=0.4)
+COLD = Controls(temperature=0.5)
 
 
 def test_a_stream_that_loops_is_taken_back_before_anybody_hears():
@@ -321,7 +333,7 @@ def test_a_stream_that_loops_is_taken_back_before_anybody_hears():
 
 def test_the_most_probable_notes_go_on_anew_too():
     greedy = Controls(temperature=0)
-    settings = {"n": 1, "controls": greedy, "length": Length(bars=40), "style": "hornpipes"}
+    settings = {"n": 1, "controls": greedy, "length": Length(bars=40), "style": "reels"}
     (bare,), _, _ = _composed(**settings)
     (piece,), (heard,), actions = _composed(**settings, guard=True)
     assert collapse(bare, Limits.of(_shipped().vocabulary)) is not None
@@ -330,9 +342,42 @@ def test_the_most_probable_notes_go_on_anew_too():
     assert collapse(piece, Limits.of(_shipped().vocabulary)) is None
 
 
+def test_what_is_taken_back_again_and_again_gets_warmer_until_it_is_past():
+    network, warmths = toys.network("one"), []
+
+    class Falling(Sampler):
+        """Repeats one pitch, whatever is drawn, until it is warm."""
+
+        def step(self, may_end=True):
+            warmths.append(float(self.warmth[0]))
+            notes = super().step(may_end)
+            if self.warmth[0] < 0.5 and notes[0] is not None:
+                notes[0] = dataclasses.replace(notes[0], pitch=60)
+            return notes
+
+    sampler = Falling(network, [np.random.default_rng(0)], Controls(temperature=0.5))
+    guard = Guard(sampler, [16])
+    for _ in range(400):
+        guard.hear(0, sampler.step(may_end=False)[0])
+    rises = [after for before, after in itertools.pairwise(warmths) if after > before]
+    assert rises[:3] == [0.2, 0.4, 0.6]
+    assert warmths[-1] < 1 and 0.0 in warmths[warmths.index(0.6) :]
+
+
+def test_warmth_raises_low_temperatures_of_its_stream_alone():
+    cold, warm = _sampler("one", n=2), _sampler("one", n=2)
+    for sampler in (cold, warm):
+        sampler.temperatures = dict.fromkeys(sampler.temperatures, 0.1)
+    warm.warmth[0] = 1.0
+    _steps(cold, 30)
+    _steps(warm, 30)
+    assert warm.rows[1] == cold.rows[1]
+    assert warm.rows[0] != cold.rows[0]
+
+
 def test_what_does_not_collapse_stays_as_it_was():
-    bare, heard_bare, _ = _composed(controls=Controls(temperature=0.7), seed=5)
-    guarded, heard, actions = _composed(controls=Controls(temperature=0.7), seed=5, guard=True)
+    bare, heard_bare, _ = _composed(controls=Controls(temperature=0.7), seed=6)
+    guarded, heard, actions = _composed(controls=Controls(temperature=0.7), seed=6, guard=True)
     acted = {action.stream for action in actions}
     assert 0 < len(acted) < 6
     for stream in set(range(6)) - acted:
@@ -361,7 +406,7 @@ class _Scripted:
     def __init__(self, notes, steps_per_beat=4):
         self.vocabulary = dataclasses.replace(toys.VOCABULARIES["one"], slots=4)
         self.script, self.rows, self.n_heard = notes, [[]], 0
-        self.done, self.ends, self.rewound = [False], [None], []
+        self.done, self.ends, self.rewound, self.warmth = [False], [None], [], [0.0]
 
     def rewind(self, stream, n, avoid=()):
         del self.rows[stream][n:]

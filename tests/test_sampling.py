@@ -473,7 +473,7 @@ def test_a_piece_ends_at_a_plausible_place_once_it_is_as_long_as_those_of_the_co
     vocabulary = dataclasses.replace(ONE, styles=("airs",), lengths=lengths)
     assert [vocabulary.length_of("airs", (4, 4), draw) for draw in (0.0, 0.49, 0.5, 0.99)] == [64, 64, 128, 128]
     assert vocabulary.length_of(None, (3, 4), 0.5) is None
-    assert Plan.of(vocabulary, draws=(0.0, 0.4)).due == 64
+    assert Plan.of(vocabulary, draws=(0.0, 0.4, 0.0)).due == 64
     wishes = {"shift": {4: 1.0}, "pitch": {60: 1.0}, "duration": {4: 1.0}}
     # What is plausible halves 20 times until the piece is twice as long: to 0.042 in 4 steps of 64, to 1e-7 in 64.
     for p_end, lengths in ((0.11, {64, 128}), (0.09, {68, 132}), (1e-7, {128, 256}), (1e-15, {216, 428})):
@@ -674,3 +674,58 @@ def test_an_empty_piece_has_a_likelihood_too():
     found = evaluate(toys.model("one", 1), [NoteSequence(np.zeros(0, NOTE), BEAT, 8)])
     assert (found.notes, found.events, found.steps) == (0, 1, 8)
     assert found.nats > 0
+
+
+# -- the key that a piece opens in
+
+
+def _in_several_keys():
+    """A vocabulary of two styles: one in D, one in F or C."""
+    none = [0] * 12
+    d, mixed = [*none], [*none]
+    d[2], mixed[5], mixed[0] = 3, 2, 2
+    return dataclasses.replace(
+        ONE, styles=("a", "b"), signatures=(tuple(d), tuple(mixed), (2, 0, 3, 0, 0, 2, *none[:6]))
+    )
+
+
+def test_a_key_signature_is_as_frequent_as_in_the_corpus():
+    v = _in_several_keys()
+    draws = np.arange(70) / 70
+    assert {v.signature_of("a", draw) for draw in draws} == {2}
+    assert Counter(v.signature_of("b", draw) for draw in draws) == {0: 35, 5: 35}
+    assert Counter(v.signature_of(None, draw) for draw in draws) == {0: 20, 2: 30, 5: 20}
+    assert ONE.signature_of(None, 0.5) is None
+    assert dataclasses.replace(ONE, signatures=((0,) * 12,)).signature_of(None, 0.5) is None
+    assert Plan.of(v, style="b", draws=(0.0, 0.5, 0.9)).signature == 5
+    primer = toys.sequence_of([(0, 4, 0, 61, 80)], 16)
+    assert Plan.of(v, style="b", primer=primer).signature is None
+
+
+def test_the_opening_keeps_to_the_key_and_what_follows_need_not():
+    network = toys.network("one")
+    rngs = [np.random.default_rng(seed) for seed in range(4)]
+    sampler = Sampler(network, rngs, signatures=[2, None, 6, 2])
+    for _ in range(60):
+        sampler.step(may_end=False)
+    scales = {2: {2, 4, 6, 7, 9, 11, 1}, 6: {6, 8, 10, 11, 1, 3, 5}}
+    for stream, signature in enumerate([2, None, 6, 2]):
+        classes = [row[2] % 12 for row in sampler.rows[stream]]
+        if signature is None:
+            assert len(set(classes[:16])) > 7
+        else:
+            assert set(classes[:16]) <= scales[signature]
+            assert not set(classes[16:]) <= scales[signature]
+
+
+def test_a_wish_for_pitch_classes_is_stronger_than_the_key_of_the_corpus():
+    from melodygru.sampling import constraints
+
+    network = copy.copy(toys.network("one"))
+    network.vocabulary = dataclasses.replace(network.vocabulary, signatures=((0, 0, 3, *[0] * 9),))
+    free = compose(network, 3, 1, length=Length(notes=16))
+    assert all(set(piece.notes["pitch"] % 12) <= {2, 4, 6, 7, 9, 11, 1} for piece in free)
+    wished = constraints.PitchClasses.key("Ab:maj")
+    for piece in compose(network, 3, 1, length=Length(notes=16), constraints=[wished]):
+        assert set(piece.notes["pitch"] % 12) <= {8, 10, 0, 1, 3, 5, 7}
+        assert not set(piece.notes["pitch"] % 12) <= {0, 1, 7}

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
+from toys import BEAT as GRID
 
-from melodygru.notes import NOTE
+from melodygru.events import Vocabulary
+from melodygru.notes import NOTE, NoteSequence
 from melodygru.variety import FIGURES, VARIED, Variety, least_variety
 
 
@@ -52,3 +56,21 @@ def test_where_it_gets_worse_and_better_again_the_worst_counts():
     rng = np.random.default_rng(0)
     pitches = np.concatenate([rng.integers(30, 100, 200), 60 + np.arange(130) % 4, rng.integers(30, 100, 200)])
     assert least_variety(notes_of(pitches)) == 4
+
+
+def test_a_vocabulary_knows_the_least_variety_and_the_keys_of_its_corpus():
+    rng = np.random.default_rng(1)
+    white = np.array([60, 62, 64, 65, 67, 69, 71])
+
+    def piece(semitones: int, n: int = 200) -> NoteSequence:
+        return NoteSequence(notes_of(rng.choice(white, n) + semitones), n, GRID)
+
+    round_and_round = NoteSequence(notes_of(60 + np.arange(200) % 20), 200, GRID)
+    short = NoteSequence(notes_of(np.full(20, 62)), 20, GRID)
+    pieces = [(piece(2), "a"), (piece(2), "a"), (piece(0), "b"), (round_and_round, "b"), (short, None)]
+    vocabulary = Vocabulary.fit(pieces, GRID)
+    assert vocabulary.variety == 20
+    of_a, of_b, of_all = vocabulary.signatures
+    assert (of_a[2], sum(of_a), of_b[0], sum(of_b), sum(of_all)) == (2, 2, 1, 2, 5)
+    assert Vocabulary.from_dict(json.loads(json.dumps(vocabulary.as_dict()))) == vocabulary
+    assert Vocabulary.fit([(short, None)], GRID).variety == 0

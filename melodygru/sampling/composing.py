@@ -12,7 +12,7 @@ from melodygru.errors import SettingError
 from melodygru.events import decode, representable
 from melodygru.network import Network
 from melodygru.notes import NoteSequence
-from melodygru.sampling.constraints import Constraint, Steering
+from melodygru.sampling.constraints import Chords, Constraint, PitchClasses, Steering
 from melodygru.sampling.controls import Controls
 from melodygru.sampling.guards import Action, Guard, guarded
 from melodygru.sampling.lengths import Length, Plan
@@ -87,6 +87,9 @@ def compose(
 ) -> list[NoteSequence]:
     """Compose `n` pieces as one batch; the i-th piece's randomness is the i-th child of `seed`.
 
+    A piece without a primer, and without constraints on its pitch classes, opens in a key signature that is drawn, as
+    frequent as among the training pieces of the style: the model has heard most of them transposed.
+
     Parameters
     ----------
     style : one of the vocabulary's styles, or None for unknown
@@ -133,13 +136,14 @@ def compose(
     if on_start is not None:
         on_start(plans)
 
+    free = not any(isinstance(constraint, (PitchClasses, Chords)) for constraint in constraints)
     sampler = Sampler(
         network,
         rngs,
         controls,
         style=style,
         metres=[plan.metre for plan in plans],
-        signatures=[plan.signature for plan in plans],
+        signatures=[plan.signature if free else None for plan in plans],
         primer=primer,
         seam=seam,
         steering=steering,

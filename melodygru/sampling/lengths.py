@@ -70,7 +70,7 @@ class Plan:
     steps : the length asked for, in steps; None where it was given in notes or is left to the model
     due : step from which on the piece ends where the model finds an end plausible; None where its length is given
     limit : step at which the piece is cut; None where notes are counted
-    signature : key signature that the model is told, 0..11 semitones above C; None: unknown
+    signature : key signature that the piece opens in, 0..11 semitones above C; None: the model's choice
     """
 
     metre: tuple[int, int]
@@ -94,7 +94,6 @@ class Plan:
         primer: NoteSequence | None = None,
         seam: int | None = None,
         qpm: float | None = None,
-        signature: int | None = None,
         draws: tuple[float, float, float] = (0.0, 0.5, 0.0),
     ) -> Plan:
         """The plan of these settings, which mean and raise what they do in `compose`.
@@ -133,6 +132,5 @@ class Plan:
             at_most = -(-v.longest // (bar or 1)) * (bar or 1)
         typical = v.length_of(style, metre, draws[1]) if length == Length() else None
         due = None if typical is None else start + typical
-        if signature is None and primer is None:
-            signature = v.signature_of(style, draws[2])
+        signature = v.signature_of(style, draws[2]) if primer is None else None
         return cls(metre, qpm, start, bar, length, steps, due, None if at_most is None else start + at_most, signature)

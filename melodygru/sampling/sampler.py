@@ -212,8 +212,11 @@ class Sampler:
             weights = weigh(np.where(wanted, logits, -np.inf), temperature)
         elif temperature is not None:
             weights = weigh(logits, temperature)
+        unfiltered = weights
         for change in self.filters[field]:
             weights = change(weights)
+        if self.temperatures[field] == 0 and self.warmth.any():
+            weights = np.where(self.warmth[:, None] > 0, unfiltered, weights)
         cumulative = np.add.accumulate(weights, 1)
         chosen = (cumulative > (u * cumulative[:, -1])[:, None]).argmax(1)
         self._choices.append((below[self._streams, chosen], total, live))
@@ -222,11 +225,10 @@ class Sampler:
     def _temperature(self, field: str) -> float | np.ndarray | None:
         """That of a field, for all streams or, shape (streams, 1), for each; None: the model's own distribution."""
         temperature = self.temperatures[field]
-        if temperature in (0, 1):
-            return None
-        if temperature > 1 or not self.warmth.any():
-            return temperature
-        return (temperature + (1 - temperature) * self.warmth)[:, None]
+        if temperature >= 1 or not self.warmth.any():
+            return None if temperature in (0, 1) else temperature
+        raised = temperature + (1 - temperature) * self.warmth
+        return np.where(raised > 0, raised, 1.0)[:, None]
 
     def _count(self, *log_widths: np.ndarray) -> None:
         """Count the log-probability of an event's choices, less `log_widths` of the first and the fourth."""
