@@ -15,10 +15,14 @@ from melodygru.variety import FIGURES, VARIED, Variety, least_variety
 
 def notes_of(pitches: np.ndarray, programs: np.ndarray | None = None) -> np.ndarray:
     notes = np.zeros(len(pitches), NOTE)
-    notes["onset"], notes["pitch"], notes["duration"] = np.arange(len(pitches)), pitches, 1
+    notes["onset"], notes["pitch"], notes["duration"], notes["velocity"] = np.arange(len(pitches)), pitches, 1, 80
     if programs is not None:
         notes["program"] = programs
     return notes
+
+
+def sequence_of(notes: np.ndarray) -> NoteSequence:
+    return NoteSequence(notes, GRID, len(notes))
 
 
 def note_by_note(notes: np.ndarray) -> list[int]:
@@ -63,14 +67,14 @@ def test_a_vocabulary_knows_the_least_variety_and_the_keys_of_its_corpus():
     white = np.array([60, 62, 64, 65, 67, 69, 71])
 
     def piece(semitones: int, n: int = 200) -> NoteSequence:
-        return NoteSequence(notes_of(rng.choice(white, n) + semitones), n, GRID)
+        return sequence_of(notes_of(rng.choice(white, n) + semitones))
 
-    round_and_round = NoteSequence(notes_of(60 + np.arange(200) % 20), 200, GRID)
-    short = NoteSequence(notes_of(np.full(20, 62)), 20, GRID)
+    round_and_round = sequence_of(notes_of(60 + np.arange(200) % 20))
+    short = sequence_of(notes_of(np.full(20, 62)))
     pieces = [(piece(2), "a"), (piece(2), "a"), (piece(0), "b"), (round_and_round, "b"), (short, None)]
     vocabulary = Vocabulary.fit(pieces, GRID)
     assert vocabulary.variety == 20
     of_a, of_b, of_all = vocabulary.signatures
-    assert (of_a[2], sum(of_a), of_b[0], sum(of_b), sum(of_all)) == (2, 2, 1, 2, 5)
+    assert (of_a[2], sum(of_a), of_b[0], sum(of_b), sum(of_all)) == (2, 2, 2, 2, 5)
     assert Vocabulary.from_dict(json.loads(json.dumps(vocabulary.as_dict()))) == vocabulary
     assert Vocabulary.fit([(short, None)], GRID).variety == 0
