@@ -506,7 +506,7 @@ def test_an_interruption_while_writing_leaves_nothing_half_made(folder, store, m
     assert len(intake(folder, cache=store)) == 6
 
 
-@pytest.mark.parametrize("name", ["notes.npy", "tempos.npy", "corpus.json"])
+@pytest.mark.parametrize("name", ["notes.npy", "tempos.npy", "pieces.jsonl", "files.jsonl", "corpus.json"])
 @pytest.mark.parametrize("damage", ["flip", "truncate", "delete", "empty"])
 def test_a_damaged_corpus_is_made_again(folder, store, name, damage, caplog):
     first = intake(folder, cache=store)

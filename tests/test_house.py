@@ -27,6 +27,7 @@ ROOMS = (
     "stderr",
     "notes",
     "keys",
+    "variety",
     "midi",
     "events",
     "corpus",

@@ -2,7 +2,8 @@
 
     <cache>/<version>/parsed.sqlite             content of a MIDI file (its hash) -> its notes in ticks, or why not
     <cache>/<version>/folders/<folder>.json     path, size, time and hash of each file when last seen
-    <cache>/<version>/corpora/<key>/            notes.npy, tempos.npy, metres.npy and corpus.json
+    <cache>/<version>/corpora/<key>/            notes.npy, tempos.npy, metres.npy, pieces.jsonl,
+                                                files.jsonl and corpus.json
 
 Everything is keyed by content, so a copied or renamed folder is recognised. A file appears whole or not at all: SQLite
 commits, the others are written aside and renamed. Whatever is damaged is thrown away and made again. The version
@@ -22,7 +23,7 @@ import sys
 import tempfile
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -336,6 +337,10 @@ def _sweep(folder: Path) -> None:
                 shutil.rmtree(candidate, ignore_errors=True)
 
 
+ARRAYS = {"notes": NOTE, "tempos": TEMPO, "metres": METRE}
+ROWS = ("pieces", "files")
+
+
 class ArrayWriter:
     """Appends to a one-axis .npy file whose final size is not known at the start.
 
@@ -345,25 +350,55 @@ class ArrayWriter:
     HEADER = 256
 
     def __init__(self, path: Path, dtype: np.dtype) -> None:
-        self._file = path.open("wb")
+        self.file = path.open("wb")
         self._dtype = dtype
-        self._file.write(bytes(self.HEADER))
+        self.file.write(bytes(self.HEADER))
         self.size = 0
         self.checksum = 0
 
     def append(self, array: np.ndarray) -> None:
         """Add elements."""
         data = np.ascontiguousarray(array, self._dtype).tobytes()
-        self._file.write(data)
+        self.file.write(data)
         self.checksum = zlib.crc32(data, self.checksum)
         self.size += len(array)
 
     def close(self) -> None:
         about = {"descr": np.lib.format.dtype_to_descr(self._dtype), "fortran_order": False, "shape": (self.size,)}
         text = repr(about).ljust(self.HEADER - 11).encode("latin-1") + b"\n"
-        self._file.seek(0)
-        self._file.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text)
-        self._file.close()
+        self.file.seek(0)
+        self.file.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text)
+        self.file.close()
+
+
+class RowWriter:
+    """Appends rows of plain values to a file, a line of JSON each: however many, none is kept in memory."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = path.open("wb")
+        self.size = 0
+        self.checksum = 0
+
+    def append(self, row: list[Any]) -> None:
+        """Add a row."""
+        line = json.dumps(row).encode() + b"\n"
+        self.file.write(line)
+        self.checksum = zlib.crc32(line, self.checksum)
+        self.size += 1
+
+    def close(self) -> None:
+        self.file.close()
+
+
+def _read_rows(path: Path, size: int, checksum: int) -> Iterator[list[Any]]:
+    """The rows of a file, which is as long as it was written; ValueError at its end if it is not what was written."""
+    n = found = 0
+    with path.open("rb") as file:
+        for line in file:
+            n, found = n + 1, zlib.crc32(line, found)
+            yield json.loads(line)
+    if (n, found) != (size, checksum):
+        raise ValueError(f"{path.name} does not agree with its checksum")
 
 
 class CorpusWriter:
@@ -373,27 +408,41 @@ class CorpusWriter:
         self._target = cache.corpus_folder(key)
         with _guarded(str(cache.root)):
             self._folder = Path(tempfile.mkdtemp(dir=self._target.parent, prefix=".new-"))
-        self._writers: dict[str, ArrayWriter] = {}
+        self._arrays: dict[str, ArrayWriter] = {}
+        self._rows: dict[str, RowWriter] = {}
 
     def __enter__(self) -> CorpusWriter:
         with _guarded(str(self._folder)):
-            for name, dtype in (("notes", NOTE), ("tempos", TEMPO), ("metres", METRE)):
-                self._writers[name] = ArrayWriter(self._folder / f"{name}.npy", dtype)
+            for name, dtype in ARRAYS.items():
+                self._arrays[name] = ArrayWriter(self._folder / f"{name}.npy", dtype)
+            for name in ROWS:
+                self._rows[name] = RowWriter(self._folder / f"{name}.jsonl")
         return self
 
-    def append(self, sequence: NoteSequence) -> None:
-        """Add a piece."""
+    def append(self, sequence: NoteSequence, row: list[Any]) -> None:
+        """Add a piece, and the row of what is known of it."""
         with _guarded(str(self._folder)):
-            for writer, array in zip(self._writers.values(), _arrays(sequence), strict=True):
+            for writer, array in zip(self._arrays.values(), _arrays(sequence), strict=True):
                 writer.append(array)
+            self._rows["pieces"].append(row)
 
-    def finish(self, about: dict[str, Any]) -> None:
-        """Name the corpus. One that another process has finished meanwhile is replaced: it is the same."""
+    def finish(self, files: Iterable[list[Any]], about: dict[str, Any]) -> None:
+        """Name the corpus. One that another process has finished meanwhile is replaced: it is the same.
+
+        Parameters
+        ----------
+        files : a row for each file of the folder
+        about : all else
+        """
         with _guarded(str(self._folder)):
-            for writer in self._writers.values():
+            for row in files:
+                self._rows["files"].append(row)
+            checks = {}
+            writers: dict[str, ArrayWriter | RowWriter] = {**self._arrays, **self._rows}
+            for name, writer in writers.items():
                 writer.close()
-            checks = {name: [writer.size, writer.checksum] for name, writer in self._writers.items()}
-            body = json.dumps(about | {"arrays": checks}).encode()
+                checks[name] = [writer.size, writer.checksum]
+            body = json.dumps(about | {"checks": checks}).encode()
             (self._folder / "corpus.json").write_bytes(b"%08x\n" % zlib.crc32(body) + body)
             try:
                 os.replace(self._folder, self._target)
@@ -403,8 +452,8 @@ class CorpusWriter:
                     raise
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        for writer in self._writers.values():
-            writer._file.close()
+        for file in [writer.file for writer in self._arrays.values()] + [writer.file for writer in self._rows.values()]:
+            file.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
@@ -418,8 +467,10 @@ def _checksum(path: Path) -> int:
     return checksum
 
 
-def open_corpus(cache: Cache, key: str) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
-    """The memory-mapped arrays and the description of a finished corpus; None when there is none.
+def open_corpus(
+    cache: Cache, key: str, rows: dict[str, Callable[[list[Any]], Any]]
+) -> tuple[dict[str, np.ndarray], dict[str, list[Any]], dict[str, Any]] | None:
+    """The memory-mapped arrays, what `rows` makes of each row, and all else of a finished corpus; None for none.
 
     A damaged one is removed, with a warning.
     """
@@ -432,17 +483,22 @@ def open_corpus(cache: Cache, key: str) -> tuple[dict[str, np.ndarray], dict[str
         if int(check, 16) != zlib.crc32(body):
             raise ValueError("corpus.json does not agree with its checksum")
         about = json.loads(body)
+        checks = about["checks"]
+        made = {
+            name: [make(row) for row in _read_rows(folder / f"{name}.jsonl", *checks[name])]
+            for name, make in rows.items()
+        }
         arrays = {}
-        for name, dtype in (("notes", NOTE), ("tempos", TEMPO), ("metres", METRE)):
+        for name, dtype in ARRAYS.items():
             array = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-            size, checksum = about["arrays"][name]
+            size, checksum = checks[name]
             if array.dtype != dtype or array.shape != (size,):
                 raise ValueError(f"{name}.npy holds {array.shape} of {array.dtype}, expected {size} of {dtype}")
             # numpy.memmap costs microseconds on every slice; a plain array over the same map does not
             arrays[name] = np.asarray(array)
             if array.nbytes <= CHECKED_BYTES and _checksum(folder / f"{name}.npy") != checksum:
                 raise ValueError(f"{name}.npy does not agree with its checksum")
-        return arrays, about
+        return arrays, made, about
     except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
         logger.warning("the cached corpus %s is damaged (%s); making it again", folder, str(error))
         aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".old-"))

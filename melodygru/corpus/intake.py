@@ -152,9 +152,30 @@ def _intake(
         *(part for path, digest in digests.items() for part in (path, digest)),
         *(part for item in failures.items() for part in item),
     )
-    if (opened := open_corpus(cache, key)) is not None:
-        return _corpus(cache, folder, *opened)
+    if (corpus := _open(cache, key, folder)) is None:
+        # In a call of its own: what it holds of each file is let go before the corpus is opened.
+        _write(cache, key, folder, files, digests, failures, grid, workers, executor, progress, deduplicate)
+        del digests, failures
+        corpus = _open(cache, key, folder)
+    if corpus is None:
+        raise CacheDamaged(f"{cache.corpus_folder(key)} was removed while it was opened")
+    return corpus
 
+
+def _write(
+    cache: Cache,
+    key: str,
+    folder: Path,
+    files: dict[str, str],
+    digests: dict[str, str],
+    failures: dict[str, str],
+    grid: Grid | None,
+    workers: int | None,
+    executor: Executor | None,
+    progress: Progress | None,
+    deduplicate: bool,
+) -> None:
+    """Read what the cache does not know, and write the corpus into it."""
     paths = {digest: files[path] for path, digest in digests.items()}
     known = cache.known(list(paths))
     missing = [digest for digest in paths if digest not in known]
@@ -181,7 +202,7 @@ def _intake(
     if grid is None:
         grid, evidence = choose_grid(cache.sequence(digests[kept[at]]) for at in sample(len(kept)))
 
-    tally, pieces = Tally(), []
+    tally = Tally()
     with CorpusWriter(cache, key) as writer:
         for path in kept:
             about = known[digests[path]]
@@ -191,28 +212,32 @@ def _intake(
             lost = (changes.merged, changes.cut, changes.clipped)
             tally.add(source, piece, lost, error_s, style, about.lost, about.oddities or {})
             record = Piece(path, style, len(piece), piece.length, piece.metre, piece.qpm, about.content)
-            writer.append(piece)
-            pieces.append([*record.as_row(), len(piece.tempos), len(piece.metres)])
+            writer.append(piece, [*record.as_row(), len(piece.tempos), len(piece.metres)])
             done += 1
             if progress:
                 progress(done, total)
-        report = tally.report(str(folder), tuple(records), grid, evidence)
-        writer.finish({"pieces": pieces, "report": report.as_dict()})
-    opened = open_corpus(cache, key)
+        report = tally.report(str(folder), (), grid, evidence)
+        writer.finish((record.as_row() for record in records), {"report": report.as_dict()})
+
+
+def _open(cache: Cache, key: str, folder: Path) -> Corpus | None:
+    """A corpus from what the cache holds, None where there is none; its report names the folder that was asked for."""
+    sizes: list[tuple[int, int, int]] = []  # notes, tempos and metres of each piece, which lie one after another
+
+    def piece(row: list[Any]) -> Piece:
+        made = Piece.from_row(row[:-2])
+        sizes.append((made.n_notes, row[-2], row[-1]))
+        return made
+
+    opened = open_corpus(cache, key, {"pieces": piece, "files": FileRecord.from_row})
     if opened is None:
-        raise CacheDamaged(f"{cache.corpus_folder(key)} was removed while it was opened")
-    return _corpus(cache, folder, *opened)
-
-
-def _corpus(cache: Cache, folder: Path, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> Corpus:
-    """A corpus from what the cache holds; the report names the folder that was asked for."""
-    pieces = [Piece.from_row(row[:-2]) for row in about["pieces"]]
-    # how many notes, tempos and metres each piece has; they lie one piece after another
-    sizes = np.array([(piece.n_notes, *row[-2:]) for piece, row in zip(pieces, about["pieces"], strict=True)], np.int64)
-    stops = np.cumsum(sizes.reshape(-1, 3), axis=0)
-    spans = np.stack([stops - sizes.reshape(-1, 3), stops], axis=2)
-    report = replace(Report.from_dict(about["report"]), folder=str(folder))
-    return Corpus(pieces, spans, arrays, Grid.parse(report.grid), report, cache.keep)
+        return None
+    arrays, rows, about = opened
+    of_pieces = np.array(sizes, np.int64).reshape(-1, 3)
+    stops = np.cumsum(of_pieces, axis=0)
+    spans = np.stack([stops - of_pieces, stops], axis=2)
+    report = replace(Report.from_dict(about["report"]), folder=str(folder), files=tuple(rows["files"]))
+    return Corpus(rows["pieces"], spans, arrays, Grid.parse(report.grid), report, cache.keep)
 
 
 def _digests(cache: Cache, folder: Path, files: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:

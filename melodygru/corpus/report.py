@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
@@ -24,6 +24,13 @@ class FileRecord:
     kept: bool
     reason: str | None = None  # why it was skipped
     n_notes: int = 0  # as read, before the grid
+
+    def as_row(self) -> list[Any]:
+        return [self.path, self.kept, self.reason, self.n_notes]
+
+    @classmethod
+    def from_row(cls, row: Sequence[Any]) -> FileRecord:
+        return cls(*row)
 
 
 @dataclass(frozen=True)
