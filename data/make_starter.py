@@ -28,13 +28,13 @@ import numpy as np
 from melodygru import midi
 from melodygru.notes import METRE, NOTE, TEMPO, Grid, NoteSequence, canonical
 
-STEPS_PER_BEAT = 4  # a sixteenth; pieces that need a finer grid are left out
+STEPS_PER_BEAT = 12  # sixteenths and triplets of eighths; pieces that need a finer grid are left out
 VOICES = (40, 41, 42, 43)  # General MIDI programs of soprano, alto, tenor, bass
 FIDDLE = 110
 VELOCITY = 80  # the sources carry no dynamics
 MIN_NOTES, MAX_NOTES = 16, 600
 MIN_PITCH, MAX_PITCH = 34, 103  # a bass's low B flat to a fiddle's high G
-MAX_PIECES = {"chorales": 340, "reels": 150, "jigs": 150, "hornpipes": 150, "airs": 150}
+STYLES = ("chorales", "reels", "jigs", "hornpipes", "airs")
 SHARED_NOTES = 0.9  # two pieces that share this much, at one transposition, are one piece
 
 # A reel or hornpipe in 2/4 is written in sixteenths, one in 2/2 in eighths: one dance in two notations, of which the
@@ -471,12 +471,6 @@ def without_duplicates(pieces: list[Piece]) -> tuple[list[Piece], int]:
     return kept, len(pieces) - len(kept)
 
 
-def select(pieces: list[Piece], most: int) -> list[Piece]:
-    """At most `most` pieces, spread evenly over the sources."""
-    count = min(most, len(pieces))
-    return [pieces[at * len(pieces) // count] for at in range(count)]
-
-
 def text_of(candidate: Candidate) -> tuple[str, str]:
     """What a file says about itself."""
     return candidate.title, candidate.source
@@ -535,7 +529,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     candidates = [*chorales(corpus), *tunes(corpus)]
     found = Counter(candidate.style for candidate in candidates)
-    dropped: dict[str, Counter[str]] = {style: Counter() for style in MAX_PIECES}
+    dropped: dict[str, Counter[str]] = {style: Counter() for style in STYLES}
     pieces: list[Piece] = []
     keys: set[str] = set()
     for at, candidate in enumerate(candidates, 1):
@@ -552,13 +546,11 @@ def main(arguments: list[str] | None = None) -> None:
             dropped[candidate.style][f"music21 cannot read it ({type(error).__name__})"] += 1
     unique, _ = without_duplicates(pieces)
     kept: list[Piece] = []
-    for style, most in MAX_PIECES.items():
-        usable = [piece for piece in unique if piece.candidate.style == style]
-        chosen = select(usable, most)
+    for style in STYLES:
+        chosen = [piece for piece in unique if piece.candidate.style == style]
         dropped[style][f"shares {SHARED_NOTES:.0%} of its notes with another"] = sum(
             piece.candidate.style == style for piece in pieces
-        ) - len(usable)
-        dropped[style][f"over {most} pieces"] = len(usable) - len(chosen)
+        ) - len(chosen)
         kept += chosen
         notes = sum(len(piece.sequence) for piece in chosen)
         minutes = sum(piece.sequence.seconds for piece in chosen) / 60

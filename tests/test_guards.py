@@ -315,7 +315,7 @@ def _as_heard(piece):
     return [tuple(note)[:4] for note in piece.notes.tolist()]
 
 
-COLD = Controls(temperature=0.5)
+COLD = Controls(temperature=0.4)
 
 
 def test_a_stream_that_loops_is_taken_back_before_anybody_hears():
@@ -333,7 +333,7 @@ def test_a_stream_that_loops_is_taken_back_before_anybody_hears():
 
 def test_the_most_probable_notes_go_on_anew_too():
     greedy = Controls(temperature=0)
-    settings = {"n": 1, "controls": greedy, "length": Length(bars=40), "style": "reels"}
+    settings = {"n": 1, "controls": greedy, "length": Length(bars=40), "style": "jigs"}
     (bare,), _, _ = _composed(**settings)
     (piece,), (heard,), actions = _composed(**settings, guard=True)
     assert collapse(bare, Limits.of(_shipped().vocabulary)) is not None
@@ -376,8 +376,8 @@ def test_warmth_raises_low_temperatures_of_its_stream_alone():
 
 
 def test_what_does_not_collapse_stays_as_it_was():
-    bare, heard_bare, _ = _composed(controls=Controls(temperature=0.7), seed=6)
-    guarded, heard, actions = _composed(controls=Controls(temperature=0.7), seed=6, guard=True)
+    bare, heard_bare, _ = _composed(controls=Controls(temperature=0.7), seed=5)
+    guarded, heard, actions = _composed(controls=Controls(temperature=0.7), seed=5, guard=True)
     acted = {action.stream for action in actions}
     assert 0 < len(acted) < 6
     for stream in set(range(6)) - acted:
