@@ -1227,7 +1227,8 @@ def profiles_figure(profiles: Sequence[tuple[str, str, np.ndarray, np.ndarray, n
             axes.set_xticks(at, "C C# D D# E F F# G G# A A# B".split())
         else:
             axes.hlines(mean, at - 0.4 * gap, at + 0.4 * gap, colors=_COLOURS[0], linewidth=2, zorder=2)
-            ticks = at if len(at) <= 9 else np.arange(int(at.max()) + 1)
+            apart = len(at) <= 9 and gap > 0.1 * np.ptp(at)  # room for each label
+            ticks = at if apart else np.arange(0, at.max() + 0.01, 1 if at.max() >= 2 else 0.5)
             axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.use_sticky_edges = False
         axes.margins(x=0.02, y=0.08)

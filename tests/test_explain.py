@@ -375,12 +375,14 @@ class TestPictures:
         scores = {aspect: (rng.random((layers, 50)) * 0.4, 0.05) for aspect in aspects}
         assert_nothing_cut_or_overlapping(plots.following_figure(half_life, "beats", scores))
         assert_nothing_cut_or_overlapping(plots.following_figure(half_life, "seconds", {"key": scores["key"]}))
-        at = (np.arange(4) / 4, np.arange(16) / 4, np.arange(1, 5), np.arange(12))
-        profiles = [
-            (aspect, f"{aspect}: unit 1/23, score 0.12", places, rng.normal(size=len(places)), np.ones(len(places)))
-            for aspect, places in zip(aspects, at, strict=True)
-        ]
-        assert_nothing_cut_or_overlapping(plots.profiles_figure(profiles))
+        crowded = np.array([0, 3, 6, 9, 12, 14, 15, 16]) / 12  # of a jig's beat
+        for beat in (np.arange(4) / 4, crowded):
+            at = (beat, np.arange(16) / 4, np.arange(1, 5), np.arange(12))
+            profiles = [
+                (aspect, f"{aspect}: unit 1/23, score 0.12", places, rng.normal(size=len(places)), np.ones(len(places)))
+                for aspect, places in zip(aspects, at, strict=True)
+            ]
+            assert_nothing_cut_or_overlapping(plots.profiles_figure(profiles))
         nothing = [(aspect, aspect, *[np.zeros(0)] * 3) for aspect in aspects]
         assert_nothing_cut_or_overlapping(plots.profiles_figure(nothing))
 
