@@ -39,7 +39,7 @@ class Rates:
     bytes_per_file: int = 25_000
     intake_notes_per_s: float = 420_000
     cache_bytes_per_note: float = 30
-    table_bytes_per_file: float = 2_000
+    table_bytes_per_file: float = 1_200
     cores: int = 128
     training_notes_per_s: float = 200_000
     gpus: int = 100
