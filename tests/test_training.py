@@ -640,7 +640,7 @@ def test_the_device_is_named():
     ("pieces", "notes", "epochs"),
     [
         (300, 150, 40),  # 45,000 notes
-        (1000, 500, 40 * 0.1**0.35),  # ten times 50,000
+        (8000, 500, 40 * 0.1**0.35),  # ten times 400,000
         (16, 64, 200),  # one update an epoch: 200 of them
     ],
 )

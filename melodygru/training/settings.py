@@ -12,8 +12,8 @@ from melodygru.errors import SettingError
 from melodygru.events import Vocabulary
 from melodygru.notes import NoteSequence
 
-EPOCHS = 40  # that a small corpus is heard; from SMALL notes on it falls with their number to the power of SATED
-SMALL, SATED = 50_000, 0.35
+EPOCHS = 40  # that a corpus is heard; from LARGE notes on it falls with their number to the power of SATED
+LARGE, SATED = 400_000, 0.35
 ONE_KEY_FROM = 0.6  # share of the run after which a corpus in one key stands in it
 FEWEST_STEPS = 200  # of a run whose length follows from the corpus
 
@@ -78,7 +78,7 @@ def default_epochs(corpus: Sequence[NoteSequence]) -> float:
     """Times that a corpus is heard when no length is asked for: fewer the larger it is, more if it is tiny."""
     notes = np.array([len(corpus[i].notes) for i in range(len(corpus))])
     steps = -(-len(notes) // Settings.batch) * max(1.0, float(notes.mean()) / Settings.window)  # of an epoch, about
-    return round(max(EPOCHS * min(1.0, (SMALL / max(1, notes.sum())) ** SATED), FEWEST_STEPS / steps), 1)
+    return round(max(EPOCHS * min(1.0, (LARGE / max(1, notes.sum())) ** SATED), FEWEST_STEPS / steps), 1)
 
 
 def learning_rate(settings: Settings, step: int, steps: int | None) -> float:
