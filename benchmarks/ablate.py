@@ -31,8 +31,8 @@ def ablate(
     vocabulary: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Train on a corpus with some values replaced, and judge by another; both as `corpus.intake` gives them."""
-    from melodygru.checkpoint import Architecture
     from melodygru.events import Vocabulary
+    from melodygru.model.checkpoint import Architecture
     from melodygru.training import (
         Settings,
         Trainer,

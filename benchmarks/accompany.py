@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 if TYPE_CHECKING:
-    from melodygru.notes import NoteSequence
+    from melodygru.music.notes import NoteSequence
 
 
 @click.command(help=__doc__)
@@ -34,11 +34,12 @@ if TYPE_CHECKING:
 @click.option("--particles", default=64, show_default=True, help="Of the particle filter.")
 @click.option("--seed", default=0, show_default=True, help="Of the added voices.")
 def main(model: Path, data: Path, pieces: int, particles: int, seed: int) -> None:
-    from melodygru import checkpoint, midi
-    from melodygru.explain import Reader
-    from melodygru.network import Network
-    from melodygru.notes import quantize
-    from melodygru.sampling import Controls, accompany
+    from melodygru import midi
+    from melodygru.analysis.explain import Reader
+    from melodygru.compose import Controls, accompany
+    from melodygru.model import checkpoint
+    from melodygru.model.numpy_model import Network
+    from melodygru.music.notes import quantize
 
     loaded = checkpoint.read(model)
     network, reader = Network(loaded), Reader(loaded)

@@ -24,7 +24,7 @@ from typing import Any
 import click
 from parts.row import Row, Setting, thread_variables
 
-from melodygru.files import written_aside
+from melodygru.util.atomic import written_aside
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"

@@ -26,8 +26,8 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 if TYPE_CHECKING:
-    from melodygru.notes import NoteSequence
-    from melodygru.sampling.guards import Limits
+    from melodygru.compose.guards import Limits
+    from melodygru.music.notes import NoteSequence
 
 BATCH = 64
 WINDOW, HOP = 128, 16  # notes
@@ -56,11 +56,11 @@ def main(
     valid: Path | None,
     seed: int,
 ) -> None:
-    from melodygru import checkpoint
+    from melodygru.analysis.style import compare, mean_overlapping_area, measure
+    from melodygru.compose import Controls, Length, compose, guards
     from melodygru.corpus import intake, split
-    from melodygru.metrics import compare, mean_overlapping_area, measure
-    from melodygru.network import Network
-    from melodygru.sampling import Controls, Length, compose, guards
+    from melodygru.model import checkpoint
+    from melodygru.model.numpy_model import Network
 
     network = Network(checkpoint.read(checkpoint.find(model)))
     grid = network.vocabulary.grid
@@ -118,7 +118,7 @@ def row(
 
 def kind(piece: NoteSequence, limits: Limits) -> str | None:
     """What a piece collapsed into by the detectors, numbers left out."""
-    from melodygru.sampling.guards import collapse
+    from melodygru.compose.guards import collapse
 
     found = collapse(piece, limits)
     return None if found is None else " ".join(word for word in found.why.split() if not word.isdecimal())

@@ -29,7 +29,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from melodygru.checkpoint import Architecture, as_settings
 from melodygru.events import (
     DURATION,
     END,
@@ -44,8 +43,9 @@ from melodygru.events import (
     encode,
     span_class,
 )
-from melodygru.model import GRU, IMPOSSIBLE, Bag
-from melodygru.notes import N_PITCHES, NoteSequence
+from melodygru.model.checkpoint import Architecture, as_settings
+from melodygru.model.keras_model import GRU, IMPOSSIBLE, Bag
+from melodygru.music.notes import N_PITCHES, NoteSequence
 from melodygru.training import SAMPLED_EVENTS, Progress, Settings, Trainer, default_transpose_until, evaluate, new_model
 
 N_VIEW = 2 * N_PITCHES - 1  # intervals that have a logit, -127..127 semitones

@@ -17,11 +17,11 @@ from typing import Any
 import click
 import numpy as np
 
-from melodygru import checkpoint
-from melodygru.audio import LivePort
 from melodygru.cli import endless
-from melodygru.network import Network
-from melodygru.sampling import Controls
+from melodygru.compose import Controls
+from melodygru.model import checkpoint
+from melodygru.model.numpy_model import Network
+from melodygru.render.audio import LivePort
 
 
 class Port:

@@ -17,10 +17,10 @@ import numpy as np
 @click.option("--number", default=50, show_default=True, help="Pieces to compose in each style.")
 @click.option("--seed", default=0, show_default=True, help="Of the composed pieces.")
 def main(midi_dir: Path, model: Path, number: int, seed: int) -> None:
-    from melodygru.checkpoint import read
+    from melodygru.compose import compose
     from melodygru.corpus import intake
-    from melodygru.network import Network
-    from melodygru.sampling import compose
+    from melodygru.model.checkpoint import read
+    from melodygru.model.numpy_model import Network
 
     network = Network(read(model))
     corpus = intake(midi_dir, grid=network.vocabulary.grid)

@@ -56,7 +56,7 @@ def train(data: Path, corpus: str, seed: int, options: list[str]) -> Path:
 
 def measure(data: Path, corpus: str, model: Path) -> dict[str, Any]:
     """The exact figures of a model on the validation pieces, and what its training was."""
-    from melodygru import checkpoint
+    from melodygru.model import checkpoint
 
     _, unit, name, divisor = CORPORA[corpus]
     found = melodygru("evaluate", data / corpus / "valid", "--model", model)

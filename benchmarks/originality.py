@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 if TYPE_CHECKING:
-    from melodygru.notes import NoteSequence
+    from melodygru.music.notes import NoteSequence
 
 LOOKED_UP = 40  # pieces
 
@@ -32,8 +32,8 @@ LOOKED_UP = 40  # pieces
 @click.option("--model", type=click.Path(exists=True, path_type=Path), help="Checkpoint to time sampling with.")
 @click.option("--seed", default=0, show_default=True, help="Of the resampling.")
 def main(midi_dir: Path, notes: tuple[float, ...], model: Path | None, seed: int) -> None:
+    from melodygru.analysis.originality import Index, Watch
     from melodygru.corpus import intake
-    from melodygru.originality import Index, Watch
 
     corpus = list(intake(midi_dir))
     rng = np.random.default_rng(seed)
@@ -73,7 +73,7 @@ def edited(piece: NoteSequence, share: float, rng: np.random.Generator) -> NoteS
     """A piece transposed by at most a fourth, and a share of its notes changed in pitch or duration."""
     from dataclasses import replace
 
-    from melodygru.notes import DRUMS, canonical
+    from melodygru.music.notes import DRUMS, canonical
 
     notes = piece.notes.copy()
     pitched = notes["program"] != DRUMS
@@ -88,8 +88,8 @@ def edited(piece: NoteSequence, share: float, rng: np.random.Generator) -> NoteS
 
 def time_of_sampling_us(model: Path | None) -> float:
     """Microseconds to sample a note of one piece: that of a long piece less that of a short one."""
-    from melodygru.checkpoint import find, read
-    from melodygru.compose import generate
+    from melodygru.compose.composition import generate
+    from melodygru.model.checkpoint import find, read
 
     loaded = read(find(model))
     times = {}

@@ -13,9 +13,9 @@ import click
 @click.command(help=__doc__)
 @click.argument("midi_dir", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def main(midi_dir: Path) -> None:
-    from melodygru.checkpoint import PRESETS
     from melodygru.corpus import intake
     from melodygru.events import Vocabulary
+    from melodygru.model.checkpoint import PRESETS
     from melodygru.training import new_model
 
     corpus = intake(midi_dir)

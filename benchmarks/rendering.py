@@ -18,11 +18,12 @@ from pathlib import Path
 import click
 import numpy as np
 
-from melodygru import audio, checkpoint
 from melodygru.cli import endless
-from melodygru.network import Network
-from melodygru.notes import NOTE, Grid, NoteSequence, canonical
-from melodygru.sampling import Controls
+from melodygru.compose import Controls
+from melodygru.model import checkpoint
+from melodygru.model.numpy_model import Network
+from melodygru.music.notes import NOTE, Grid, NoteSequence, canonical
+from melodygru.render import audio
 
 
 def composed(model: Path | None, seconds: float, seed: int) -> NoteSequence:

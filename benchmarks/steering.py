@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from melodygru import checkpoint
-from melodygru.network import Network
-from melodygru.notes import DRUMS, NoteSequence
-from melodygru.sampling import Chords, Constraint, Controls, Length, Plan, compose, of_settings
+from melodygru.compose import Chords, Constraint, Controls, Length, Plan, compose, of_settings
+from melodygru.model import checkpoint
+from melodygru.model.numpy_model import Network
+from melodygru.music.notes import DRUMS, NoteSequence
 
 CHORDS = "C | Am | F G | C"
 CONTROLS = Controls(top_p=0.95)

@@ -166,9 +166,10 @@ def main(
     without: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    from melodygru import checkpoint, generate
+    from melodygru import generate
+    from melodygru.analysis.style import FEATURES, compare, mean_overlapping_area, measure
     from melodygru.corpus import intake
-    from melodygru.metrics import FEATURES, compare, mean_overlapping_area, measure
+    from melodygru.model import checkpoint
 
     held = checkpoint.read(model)
     styles = list(held.vocabulary.styles)

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 if TYPE_CHECKING:
-    from melodygru.notes import NoteSequence
+    from melodygru.music.notes import NoteSequence
 
 PARTICLES = (1, 16, 64)
 KEEP = (0.7, 0.3)
@@ -35,13 +35,14 @@ KEEP = (0.7, 0.3)
 @click.option("--pieces", default=8, show_default=True, help="How many of them, drawn at random.")
 @click.option("--seed", default=1, show_default=True, help="Of the variations.")
 def main(model: Path, data: Path, pieces: int, seed: int) -> None:
-    from melodygru import checkpoint, midi
+    from melodygru import midi
+    from melodygru.analysis.explain import Reader
+    from melodygru.compose import Controls, Particles
+    from melodygru.compose.varying import Places, fill_places, kept
     from melodygru.events import PITCH, representable
-    from melodygru.explain import Reader
-    from melodygru.network import Network
-    from melodygru.notes import quantize
-    from melodygru.sampling import Controls, Particles
-    from melodygru.sampling.varying import Places, fill_places, kept
+    from melodygru.model import checkpoint
+    from melodygru.model.numpy_model import Network
+    from melodygru.music.notes import quantize
 
     loaded = checkpoint.read(model)
     network, reader = Network(loaded), Reader(loaded)

@@ -85,8 +85,8 @@ def sampling_shares() -> tuple[dict[str, float], float]:
 
     from parts.sampling import composing, untrained
 
-    from melodygru.checkpoint import Architecture
-    from melodygru.network import Network
+    from melodygru.model.checkpoint import Architecture
+    from melodygru.model.numpy_model import Network
 
     notes = composing(Network(untrained(Architecture.preset("base"))), 1)
 

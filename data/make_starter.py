@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from melodygru import midi
-from melodygru.notes import METRE, NOTE, TEMPO, Grid, NoteSequence, canonical
+from melodygru.music.notes import METRE, NOTE, TEMPO, Grid, NoteSequence, canonical
 
 STEPS_PER_BEAT = 12  # sixteenths and triplets of eighths; pieces that need a finer grid are left out
 VOICES = (40, 41, 42, 43)  # General MIDI programs of soprano, alto, tenor, bass

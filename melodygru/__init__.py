@@ -16,26 +16,26 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from melodygru.again import Replay as Replay
-    from melodygru.again import replay as replay
-    from melodygru.compose import Composition as Composition
-    from melodygru.compose import generate as generate
+    from melodygru.compose.composition import Composition as Composition
+    from melodygru.compose.composition import generate as generate
+    from melodygru.compose.replay import Replay as Replay
+    from melodygru.compose.replay import replay as replay
     from melodygru.errors import MelodyGruError as MelodyGruError
-    from melodygru.model import MelodyGRU as MelodyGRU
-    from melodygru.model import load_model as load_model
-    from melodygru.notes import NoteSequence as NoteSequence
+    from melodygru.model.keras_model import MelodyGRU as MelodyGRU
+    from melodygru.model.keras_model import load_model as load_model
+    from melodygru.music.notes import NoteSequence as NoteSequence
 
 # What the package offers, and the room that it lives in: imported when first asked for, so that
 # `import melodygru` is light and TensorFlow is loaded by those alone who train or want the Keras model.
 _OFFERED = {
-    "Composition": "compose",
-    "generate": "compose",
+    "Composition": "compose.composition",
+    "generate": "compose.composition",
     "MelodyGruError": "errors",
-    "MelodyGRU": "model",
-    "load_model": "model",
-    "NoteSequence": "notes",
-    "Replay": "again",
-    "replay": "again",
+    "MelodyGRU": "model.keras_model",
+    "load_model": "model.keras_model",
+    "NoteSequence": "music.notes",
+    "Replay": "compose.replay",
+    "replay": "compose.replay",
 }
 
 __all__ = ["__version__", *_OFFERED]
@@ -52,9 +52,9 @@ def __dir__() -> list[str]:
 
 
 class _RegisterWithKeras:
-    """Import hook: when Keras is imported, `melodygru.model` is too, so that Keras knows its classes by name.
+    """Import hook: when Keras is imported, `melodygru.model.keras_model` is too, so that Keras knows its classes by name.
 
-    `keras.models.load_model` finds a class only if it is registered, and importing `melodygru.model` here outright
+    `keras.models.load_model` finds a class only if it is registered, and importing `melodygru.model.keras_model` here outright
     would load TensorFlow for everyone. Keras and TensorFlow import each other: the hook waits for both to be whole.
     """
 
@@ -83,13 +83,13 @@ class _RegisterWithKeras:
             finally:
                 self._loading.discard(name)
             if "keras" in sys.modules and not self._loading:
-                importlib.import_module("melodygru.model")
+                importlib.import_module("melodygru.model.keras_model")
 
         spec.loader.exec_module = execute_and_register  # type: ignore[method-assign]
         return spec
 
 
 if "keras" in sys.modules:
-    importlib.import_module("melodygru.model")
+    importlib.import_module("melodygru.model.keras_model")
 else:
     sys.meta_path.insert(0, _RegisterWithKeras())

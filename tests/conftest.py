@@ -19,7 +19,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from melodygru import midi
-from melodygru.notes import NOTE, Grid, NoteSequence
+from melodygru.music.notes import NOTE, Grid, NoteSequence
 
 # A shell that starts the tests in the background has them, and every process they start, ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)

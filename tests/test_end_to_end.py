@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 from conftest import TRAIN, Trained, tune
 
-from melodygru import checkpoint, midi, originality
-from melodygru.notes import quantize
+from melodygru import midi
+from melodygru.analysis import originality
+from melodygru.model import checkpoint
+from melodygru.music.notes import quantize
 
 Start = Callable[..., subprocess.Popen]
 

@@ -138,7 +138,7 @@ def modules(request: pytest.FixtureRequest) -> tuple[str, list[Path]]:
 @pytest.mark.parametrize(
     ("room", "source", "complaint"),
     [
-        ("midi", "from melodygru.notes import Grid", None),
+        ("midi", "from melodygru.music.notes import Grid", None),
         ("midi", "from melodygru import notes, errors", None),
         ("midi", "from . import notes", None),
         ("midi", "from melodygru import __version__", None),

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from melodygru import midi
-from melodygru.notes import NOTE, Grid, NoteSequence, quantize
+from melodygru.music.notes import NOTE, Grid, NoteSequence, quantize
 
 DATA = Path(__file__).parent.parent / "data"
 STARTER = DATA / "starter"

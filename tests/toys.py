@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from melodygru import checkpoint
-from melodygru.checkpoint import Architecture
 from melodygru.errors import NoteError
 from melodygru.events import END, TIMES, Vocabulary
-from melodygru.network import Network
-from melodygru.notes import DRUMS, METRE, NOTE, Grid, NoteSequence, canonical
+from melodygru.model import checkpoint
+from melodygru.model.checkpoint import Architecture
+from melodygru.model.numpy_model import Network
+from melodygru.music.notes import DRUMS, METRE, NOTE, Grid, NoteSequence, canonical
 
 BEAT = Grid.beats(4)
 PERFORMANCE = Grid.seconds(100)
@@ -85,7 +85,7 @@ def model(name, layers=1, end_bias=None, cell="gru"):
 
 def network_of(keras_model):
     """The NumPy network of a Keras model, by way of a checkpoint."""
-    from melodygru.model import save
+    from melodygru.model.keras_model import save
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "toy.keras"

@@ -18,13 +18,13 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from melodygru import checkpoint
-from melodygru.checkpoint import DEEP, Architecture, Checkpoint
+from melodygru.compose import NEVER, Controls, Note, Sampler, notes
 from melodygru.corpus import intake
 from melodygru.events import Vocabulary
-from melodygru.model import save
-from melodygru.network import Network
-from melodygru.sampling import NEVER, Controls, Note, Sampler, notes
+from melodygru.model import checkpoint
+from melodygru.model.checkpoint import DEEP, Architecture, Checkpoint
+from melodygru.model.keras_model import save
+from melodygru.model.numpy_model import Network
 from melodygru.training import new_model
 from parts.row import Row, Setting, in_turns
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from melodygru.checkpoint import Architecture
 from melodygru.events import PITCH, Vocabulary
-from melodygru.notes import NoteSequence
+from melodygru.model.checkpoint import Architecture
+from melodygru.music.notes import NoteSequence
 from melodygru.training import Settings, Trainer, stack
 
 BATCH, WINDOW = 64, 128

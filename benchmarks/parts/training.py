@@ -16,9 +16,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-import melodygru.model
-from melodygru.checkpoint import DEEP, Architecture
+import melodygru.model.keras_model
 from melodygru.events import FIELDS, Vocabulary
+from melodygru.model.checkpoint import DEEP, Architecture
 from melodygru.training import new_model
 from parts.row import Row, Setting, in_turns
 from parts.steps import BATCH, STARTER, WINDOW, Corpus, Step

@@ -15,11 +15,11 @@ import click
 from melodygru.cli import options, screen
 from melodygru.cli.train import MAX_SEED, describe, read_corpora
 from melodygru.errors import SettingError, TrainingError
-from melodygru.wording import counted
+from melodygru.util.wording import counted
 
 if TYPE_CHECKING:
-    from melodygru.comparison import Failed, Result
     from melodygru.corpus import Corpus
+    from melodygru.training.rivals import Failed, Result
 
 MODELS = ("gru", "lstm", "transformer")
 TERMINATED = 143  # exit code of SIGTERM
@@ -102,9 +102,9 @@ def compare(
     melodygru compare midi_dir/
     melodygru compare midi_dir/ --validation other_dir/ --minutes 10 --png compare.png
     """  # fmt: skip
-    from melodygru import comparison
-    from melodygru.checkpoint import Architecture
     from melodygru.events import Vocabulary
+    from melodygru.model.checkpoint import Architecture
+    from melodygru.training import rivals
 
     if png is not None and png.suffix.lower() not in (".png", ".svg"):
         raise SettingError(f"--png {png}: expected a name that ends in .png or .svg")
@@ -113,24 +113,24 @@ def compare(
     vocabulary = Vocabulary.fit(zip(train, styles, strict=True), train.grid)
     gru = Architecture.preset(preset).for_corpus(sum(piece.n_notes for piece in train.pieces))
     names = [name for name in MODELS if name in only or not only]
-    job = comparison.Job(vocabulary, comparison.equal_sizes(vocabulary, gru, names), styles, minutes, seed)
+    job = rivals.Job(vocabulary, rivals.equal_sizes(vocabulary, gru, names), styles, minutes, seed)
     notes = sum(piece.n_notes for piece in held_out.pieces)
     screen.say(
         f"{counted(len(train), 'piece')} to learn, {len(held_out):,} held out ({held_out_from}); "
-        f"{counted(len(names), 'model')} of {comparison.count(vocabulary, gru):,} parameters, "
+        f"{counted(len(names), 'model')} of {rivals.count(vocabulary, gru):,} parameters, "
         f"{minutes:g} minutes each"
     )
     results = _measure(job, train, held_out, threads)
-    done = [result for result in results if isinstance(result, comparison.Result)]
-    failed = [result for result in results if isinstance(result, comparison.Failed)]
+    done = [result for result in results if isinstance(result, rivals.Result)]
+    failed = [result for result in results if isinstance(result, rivals.Failed)]
     for failure in failed:
-        screen.warn(f"{comparison.NAMES[failure.name]}: {failure.error}")
+        screen.warn(f"{rivals.NAMES[failure.name]}: {failure.error}")
     if not done:
         raise TrainingError(f"no model could be measured; {failed[0].name}: {failed[0].error}")
     if png is not None:
-        from melodygru import plots
+        from melodygru.render import pictures
 
-        plots.comparison([{**result.as_dict(), "label": comparison.NAMES[result.name]} for result in done], png)
+        pictures.comparison([{**result.as_dict(), "label": rivals.NAMES[result.name]} for result in done], png)
     if as_json:
         screen.result_json(
             {
@@ -156,8 +156,8 @@ def compare(
 
 def _measure(job: Any, train: Corpus, held_out: Corpus, threads: int | None) -> list[Result | Failed]:
     """Train and measure each model, with a line that says how it goes."""
-    from melodygru.comparison import NAMES, Result
-    from melodygru.comparison import compare as measured
+    from melodygru.training.rivals import NAMES, Result
+    from melodygru.training.rivals import compare as measured
 
     results: list[Result | Failed] = []
     screen.say("loading TensorFlow, anew for each model")
@@ -196,7 +196,7 @@ def _terminated_as_interrupted() -> Iterator[None]:
 
 def _table(results: list[Result]) -> Iterator[str]:
     """The figures for the screen, and what must be known to read them."""
-    from melodygru.comparison import NAMES
+    from melodygru.training.rivals import NAMES
 
     rows = [COLUMNS]
     for r in results:

@@ -11,14 +11,14 @@ import click
 
 from melodygru.cli import screen
 from melodygru.cli.keyboard import keys
-from melodygru.wording import clock
+from melodygru.util.wording import clock
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from melodygru.audio import Live, LiveNote
-    from melodygru.network import Network
-    from melodygru.sampling import Controls
+    from melodygru.compose import Controls
+    from melodygru.model.numpy_model import Network
+    from melodygru.render.audio import Live, LiveNote
 
 AHEAD_S = 3.0  # of music composed before it sounds: a change of temperature is heard after this
 LOOKAHEAD = 8  # and these notes, which the guard may still take back
@@ -64,7 +64,7 @@ class Composer:
             start_s = yield from self._piece(start_s)
 
     def _plan(self, style: str | None) -> object:
-        from melodygru.sampling import Plan
+        from melodygru.compose import Plan
 
         draws = tuple(self._rng.random(3).tolist())
         return Plan.of(self._network.vocabulary, style=style, qpm=self._qpm, draws=draws)  # type: ignore[arg-type]
@@ -73,11 +73,11 @@ class Composer:
         """A piece that begins at `start_s`; returns when the next one begins."""
         import numpy as np
 
-        from melodygru import sampling
-        from melodygru.audio import LiveNote
+        from melodygru import compose
+        from melodygru.render.audio import LiveNote
 
         style, controls, vocabulary = self.style, self.controls, self._network.vocabulary
-        plan: sampling.Plan = self._plan(style)  # type: ignore[assignment]
+        plan: compose.Plan = self._plan(style)  # type: ignore[assignment]
         grid = vocabulary.grid
         if grid.steps_per_beat is not None:
             second_per_step = 60 / plan.qpm / float(grid.steps_per_beat)
@@ -86,18 +86,18 @@ class Composer:
         bar = plan.bar or max(1, round(REST_S / second_per_step))
         limit = plan.limit if plan.limit is not None else max(bar, round(LONGEST_S / second_per_step))
         told: dict[str, Any] = {"style": style, "metres": [plan.metre], "signatures": [plan.signature]}
-        sampler = sampling.Sampler(self._network, [self._rng], controls, **told)
-        sampler.due = np.array([sampling.NEVER if plan.due is None else plan.due])
+        sampler = compose.Sampler(self._network, [self._rng], controls, **told)
+        sampler.due = np.array([compose.NEVER if plan.due is None else plan.due])
         end: int | None = None  # the bar line where another style takes over
         last = 0
         number = self._n_pieces
         self._n_pieces += 1
 
-        def say(action: sampling.Action) -> None:
+        def say(action: compose.Action) -> None:
             self.taken_back.append(f"guard: {replace(action, stream=number)}")
 
-        guard = sampling.Guard(sampler, [plan.bar], may_shorten=True, lookahead=LOOKAHEAD, on_action=say)
-        for note in sampling.notes(sampler, [limit], guard=guard):
+        guard = compose.Guard(sampler, [plan.bar], may_shorten=True, lookahead=LOOKAHEAD, on_action=say)
+        for note in compose.notes(sampler, [limit], guard=guard):
             if end is None and self.style != style:
                 end = -(-max(last, 1) // bar) * bar
             if end is not None and note.onset >= end:
@@ -122,7 +122,7 @@ class Composer:
 
 def press(key: str, composer: Composer, live: Live) -> bool:
     """What a key does; whether the music goes on."""
-    from melodygru.audio import SPEEDS
+    from melodygru.render.audio import SPEEDS
 
     if key in ("+", "=", "-"):
         low, high = TEMPERATURES
@@ -153,7 +153,7 @@ def status(composer: Composer, live: Live) -> str:
 
 def run(composer: Composer, live: Live, seconds: float | None = None) -> None:
     """Compose and play until `q`, a signal, or `seconds` of music."""
-    from melodygru.audio import Stopped
+    from melodygru.render.audio import Stopped
 
     failed: list[BaseException] = []
 

@@ -12,7 +12,7 @@ import click
 
 from melodygru.cli import options, screen, tensorflow
 from melodygru.cli.reading import read
-from melodygru.files import written_aside
+from melodygru.util.atomic import written_aside
 
 if TYPE_CHECKING:
     from melodygru.corpus import Corpus
@@ -46,7 +46,7 @@ def evaluate(midi_dir: Path, model: Path | None, per_note: Path | None, schedule
     melodygru evaluate other_dir/ --model checkpoints/mine.keras
     melodygru evaluate other_dir/ --model checkpoints/mine.keras --json --per-note notes.csv
     """  # fmt: skip
-    from melodygru import checkpoint
+    from melodygru.model import checkpoint
 
     path = checkpoint.find(model)
     screen.say(f"model {screen.name(path)}")

@@ -12,12 +12,12 @@ import numpy as np
 
 from melodygru.cli import options, screen
 from melodygru.cli.reading import read
-from melodygru.wording import counted
+from melodygru.util.wording import counted
 
 if TYPE_CHECKING:
-    from melodygru.checkpoint import Checkpoint
-    from melodygru.explain import Account, Heard, Surprise, Unit
-    from melodygru.notes import Grid, NoteSequence
+    from melodygru.analysis.explain import Account, Heard, Surprise, Unit
+    from melodygru.model.checkpoint import Checkpoint
+    from melodygru.music.notes import Grid, NoteSequence
 
 MAX_NOTES = 20_000  # heard; later pieces are left out
 DRAWN_BEATS, DRAWN_S = 160, 80  # of the first piece, in pictures
@@ -105,8 +105,8 @@ def explain(files: tuple[Path, ...], model: Path | None, output_dir: Path, seed:
     melodygru explain song.mid -o explained
     melodygru explain song.mid midi_dir/ --model checkpoints/mine.keras -o explained
     """
-    from melodygru import checkpoint
     from melodygru.cli.explain_page import claim, write
+    from melodygru.model import checkpoint
 
     path = checkpoint.find(model)
     screen.say(f"model {screen.name(path)}")
@@ -124,8 +124,8 @@ def explain(files: tuple[Path, ...], model: Path | None, output_dir: Path, seed:
 
 def _tell(contents: Checkpoint, model: str, files: tuple[Path, ...], seed: int) -> Told:
     """Hear the pieces and find out about the model."""
-    from melodygru.explain import Reader, most_surprising
-    from melodygru.explain import explain as find_out
+    from melodygru.analysis.explain import Reader, most_surprising
+    from melodygru.analysis.explain import explain as find_out
 
     reader, v = Reader(contents), contents.vocabulary
     pieces: dict[Path, tuple[Path, NoteSequence]] = {}  # a file that is given twice counts once
@@ -258,7 +258,7 @@ def half_paid(told: Told) -> int | None:
 
 def where(told: Told, note: int) -> str:
     """Where a note of the first piece stands: bar and beat, or seconds."""
-    from melodygru.explain.following import places
+    from melodygru.analysis.explain.following import places
 
     sequence = told.heard[0].sequence
     if note == len(sequence):
@@ -273,7 +273,7 @@ def where(told: Told, note: int) -> str:
 def named(told: Told, field: str, value: int) -> str:
     """A class of a field as people say it."""
     from melodygru.events import END, TIMES, VELOCITY_WIDTH
-    from melodygru.plots import note_name, program_name
+    from melodygru.render.pictures import note_name, program_name
 
     if field == "pitch":
         return note_name(value)
@@ -292,7 +292,7 @@ def named(told: Told, field: str, value: int) -> str:
 
 def came(told: Told, note: int) -> str:
     """A note of the first piece in words."""
-    from melodygru.plots import note_name, program_name
+    from melodygru.render.pictures import note_name, program_name
 
     sequence = told.heard[0].sequence
     if note == len(sequence):
@@ -313,7 +313,7 @@ def share(probability: float) -> str:
 
 def figures(told: Told) -> dict[str, Any]:
     """All figures, ready for JSON."""
-    from melodygru.explain import PERCENTILES
+    from melodygru.analysis.explain import PERCENTILES
 
     account = told.account
 

@@ -24,8 +24,8 @@ from melodygru.cli.explain import (
     where,
 )
 from melodygru.errors import SettingError
-from melodygru.files import written_aside
-from melodygru.wording import counted
+from melodygru.util.atomic import written_aside
+from melodygru.util.wording import counted
 
 PICTURES = ("surprise.png", "gates.png", "memory.png", "following.png", "profiles.png")
 MARK = '<meta name="generator" content="melodygru explain">'  # a page with it may be replaced
@@ -99,15 +99,15 @@ def write(folder: Path, told: Told, progress: Callable[[int, int], None]) -> lis
 
 def _png(name: str, told: Told) -> bytes:
     """One of PICTURES, drawn."""
-    from melodygru import plots
     from melodygru.events import FIELDS
+    from melodygru.render import pictures
 
     account, heard, n = told.account, told.heard[0], len(told.drawn)
     title = Path(told.names[0]).name
     if name == "surprise.png":
         columns = [FIELDS.index(field) for field in told.fields]
         nats = np.maximum(heard.nats[:n, columns], 0.0)
-        figure = plots.surprise_figure(told.drawn, nats, told.fields, title)
+        figure = pictures.surprise_figure(told.drawn, nats, told.fields, title)
     elif name == "gates.png":
         units = told.shown_units
         at = np.array([(unit.layer, unit.unit) for unit in units])
@@ -117,15 +117,15 @@ def _png(name: str, told: Told) -> bytes:
         ]
         short = "b" if told.grid.is_metrical else "s"
         rows = [(unit.name, f"{length(account.half_life[unit.layer, unit.unit])} {short}") for unit in units]
-        figure = plots.gates_figure(told.drawn, gates, rows, title)
+        figure = pictures.gates_figure(told.drawn, gates, rows, title)
     elif name == "memory.png":
-        figure = plots.memory_figure(account.half_life, told.time, _marks(told), account.forgetting)
+        figure = pictures.memory_figure(account.half_life, told.time, _marks(told), account.forgetting)
     elif name == "following.png":
         following = {aspect: (one.scores, one.needed) for aspect, one in account.following.items()}
-        figure = plots.following_figure(account.half_life, told.time, following)
+        figure = pictures.following_figure(account.half_life, told.time, following)
     else:
-        figure = plots.profiles_figure(_profiles(told))
-    return plots.picture(figure, ".png")
+        figure = pictures.profiles_figure(_profiles(told))
+    return pictures.picture(figure, ".png")
 
 
 def _marks(told: Told) -> list[tuple[float, str]]:
@@ -139,7 +139,7 @@ def _marks(told: Told) -> list[tuple[float, str]]:
 
 def _profiles(told: Told) -> list[tuple[str, str, np.ndarray, np.ndarray, np.ndarray]]:
     """For each aspect what its best unit does."""
-    from melodygru.explain import profile
+    from melodygru.analysis.explain import profile
 
     found = []
     for aspect, (_, best) in followers(told).items():
@@ -252,7 +252,7 @@ right stands each one's half-life in {told.time}.</p>
 
 def _memory(told: Told, drawn: dict[str, bytes]) -> str:
     """The section on half-lives, and on the memory of the whole."""
-    from melodygru.explain import PERCENTILES
+    from melodygru.analysis.explain import PERCENTILES
 
     account = told.account
     rows = [
@@ -282,7 +282,7 @@ the music costs more when the memory begins so many notes before the one that is
 
 def _following(told: Told, drawn: dict[str, bytes]) -> str:
     """The section on what units follow."""
-    from melodygru.explain.following import LEAST_SCORE, SHUFFLES
+    from melodygru.analysis.explain.following import LEAST_SCORE, SHUFFLES
 
     rows = []
     for aspect, (one, best) in followers(told).items():

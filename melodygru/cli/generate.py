@@ -16,14 +16,14 @@ from melodygru.cli.play import live, position
 from melodygru.cli.show import terminal
 from melodygru.cli.steering import steering
 from melodygru.errors import AudioError, SettingError
-from melodygru.wording import clock, counted
+from melodygru.util.wording import clock, counted
 
 if TYPE_CHECKING:
-    from melodygru.audio import Live
-    from melodygru.compose import Composition
+    from melodygru.compose import Action, Note, Plan
+    from melodygru.compose.composition import Composition
+    from melodygru.compose.primer import Primer
     from melodygru.events import Vocabulary
-    from melodygru.primer import Primer
-    from melodygru.sampling import Action, Note, Plan
+    from melodygru.render.audio import Live
 
 MAX_OUTPUTS = 1000
 
@@ -216,9 +216,11 @@ def generate(
     melodygru generate --vary tune.mid --keep 0.5
     melodygru generate --accompany melody.mid --temperature 0.7
     """  # fmt: skip
-    from melodygru import checkpoint, compose, originality, score
-    from melodygru.primer import Source
-    from melodygru.sampling import guards
+    from melodygru.analysis import originality
+    from melodygru.compose import composition, guards
+    from melodygru.compose.primer import Source
+    from melodygru.model import checkpoint
+    from melodygru.render import score
 
     if show_it and as_json:
         raise click.UsageError("--show and --json: expected one of the two.")
@@ -257,7 +259,7 @@ def generate(
             if playing is not None:
                 playing.add(note)
 
-        pieces = compose.generate(
+        pieces = composition.generate(
             loaded,
             num_outputs=num_outputs,
             seed=seed,
@@ -339,7 +341,7 @@ class _Playing:
         """Begin with what the piece begins with."""
         import numpy as np
 
-        from melodygru.notes import NOTE, TEMPO, NoteSequence
+        from melodygru.music.notes import NOTE, TEMPO, NoteSequence
 
         tempos = np.array([(0, round(60e6 / plan.qpm))], TEMPO)
         if primer is not None and qpm is None:
@@ -353,7 +355,7 @@ class _Playing:
 
     def add(self, note: Note) -> None:
         """A note more of any piece."""
-        from melodygru.sampling import first_step
+        from melodygru.compose import first_step
 
         if note.stream != 0:
             return
@@ -363,7 +365,7 @@ class _Playing:
         self._add(note.onset, note.duration, note.program, note.pitch, note.velocity)
 
     def _add(self, onset: int, duration: int, program: int, pitch: int, velocity: int) -> None:
-        from melodygru.audio import LiveNote, Stopped
+        from melodygru.render.audio import LiveNote, Stopped
 
         if self._live is None:
             return
@@ -378,7 +380,7 @@ class _Playing:
 
     def wait(self, pieces: Sequence[Composition], paths: Sequence[Path]) -> list[str]:
         """Wait for the first piece, then play the others; what was not possible, in a line each."""
-        from melodygru.audio import LiveNote
+        from melodygru.render.audio import LiveNote
 
         self.problems = []
         where = "playing" if self._port is None else f"sending to {self._port}:"
@@ -508,7 +510,7 @@ def _accompany(
     as_json: bool,
 ) -> list[str]:
     """Sound and picture of every piece; gives back what was not possible, in a line each."""
-    from melodygru import audio, plots, score
+    from melodygru.render import audio, pictures, score
 
     problems: list[str] = []
 
@@ -532,7 +534,7 @@ def _accompany(
             for wanted, kind in ((png, "png"), (svg, "svg")):
                 if wanted:
                     picture = path.with_suffix(f".{kind}")
-                    plots.piano_roll(piece, picture, title=path.stem)
+                    pictures.piano_roll(piece, picture, title=path.stem)
                     about[kind] = str(picture)
             if sheet is not None:
                 try:

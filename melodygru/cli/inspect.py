@@ -13,7 +13,7 @@ import click
 from melodygru.cli import options, page, screen
 from melodygru.cli.reading import read
 from melodygru.errors import SettingError
-from melodygru.wording import clock, counted
+from melodygru.util.wording import clock, counted
 
 
 @click.command()
@@ -87,11 +87,12 @@ def _folder(path: Path, html: Path | None = None) -> Any:
 
 def _midi(path: Path, score_file: Path | None) -> dict[str, Any]:
     """What a MIDI file holds, ready for JSON; its score is written where a place for it is given."""
-    from melodygru import midi, score
+    from melodygru import midi
     from melodygru.corpus import choose_grid
     from melodygru.midi.reading import load, parse_chunks
-    from melodygru.notes import quantize
-    from melodygru.plots import program_name
+    from melodygru.music.notes import quantize
+    from melodygru.render import score
+    from melodygru.render.pictures import program_name
 
     with options.naming(path):
         data = load(path)
@@ -130,8 +131,8 @@ def _midi(path: Path, score_file: Path | None) -> dict[str, Any]:
 
 
 def _midi_rows(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    from melodygru.notes import Grid
-    from melodygru.plots import note_name
+    from melodygru.music.notes import Grid
+    from melodygru.render.pictures import note_name
 
     tracks = counted(about["tracks"], "track")
     yield "MIDI file", f"{screen.name(about['path'])}, type {about['type']}, {tracks}, {about['division']}"
@@ -162,7 +163,7 @@ def _changes(marks: int) -> str:
 
 def _checkpoint(path: Path) -> dict[str, Any]:
     """What a checkpoint holds, ready for JSON."""
-    from melodygru import checkpoint
+    from melodygru.model import checkpoint
 
     held = checkpoint.read(path)
     v = held.vocabulary
@@ -179,8 +180,8 @@ def _checkpoint(path: Path) -> dict[str, Any]:
 
 
 def _checkpoint_rows(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    from melodygru.notes import Grid
-    from melodygru.plots import program_name
+    from melodygru.music.notes import Grid
+    from melodygru.render.pictures import program_name
 
     size, v, card = about["architecture"], about["vocabulary"], about["card"]
     yield "checkpoint", screen.name(about["path"])

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from melodygru.cli import charts, page
-from melodygru.notes import DRUMS
-from melodygru.plots import DRUM_NAMES, note_name, program_name
-from melodygru.wording import clock, counted
+from melodygru.music.notes import DRUMS
+from melodygru.render.pictures import DRUM_NAMES, note_name, program_name
+from melodygru.util.wording import clock, counted
 
 if TYPE_CHECKING:
+    from melodygru.analysis.style import Survey
     from melodygru.corpus import Corpus, FileRecord, Report
-    from melodygru.metrics import Survey
 
 STYLE = (
     charts.STYLE
@@ -55,7 +55,7 @@ def write(path: Path, corpus: Corpus, progress: Callable[[int, int], None]) -> N
     SettingError
         The file can't be written.
     """
-    from melodygru.metrics import survey
+    from melodygru.analysis.style import survey
 
     def pieces() -> Iterator[Any]:
         for at, piece in enumerate(corpus):
@@ -186,7 +186,7 @@ def _facts(corpus: Corpus, found: Survey) -> Iterator[tuple[str, str]]:
 
 def _grid(report: Report) -> str:
     """The grid that was found, and what it costs."""
-    from melodygru.notes import Grid
+    from melodygru.music.notes import Grid
 
     evidence, grid = report.grid_evidence, Grid.parse(report.grid)
     looked, metrical = evidence.get("pieces", 0), evidence.get("metrical_pieces", 0)

@@ -10,12 +10,12 @@ import click
 
 from melodygru.cli import options, page, screen
 from melodygru.cli.reading import read
-from melodygru.wording import counted
+from melodygru.util.wording import counted
 
 if TYPE_CHECKING:
+    from melodygru.analysis.style import Comparison
     from melodygru.corpus import Corpus
-    from melodygru.metrics import Comparison
-    from melodygru.notes import Grid
+    from melodygru.music.notes import Grid
 
 SHOWN = 5  # real files that are skipped, or pieces that two folders have in common
 ABSENT = "n/a"
@@ -65,8 +65,8 @@ def judge(
     melodygru judge generated/ --against midi_dir/
     melodygru judge generated/ --against midi_dir/ --reference valid_dir/ --html judge.html
     """  # fmt: skip
+    from melodygru.analysis.style import compare, measure
     from melodygru.corpus import require_pieces
-    from melodygru.metrics import compare, measure
 
     page.require_name(html)
     real = read(against, deduplicate=True, warnings=SHOWN)  # duplicates are no news
@@ -126,8 +126,8 @@ def _reference(
     real: Corpus, features: Mapping[str, Any], other: Corpus | None, seed: int
 ) -> tuple[dict[str, Comparison], dict[str, Any]]:
     """Real music against real music, and what it was."""
+    from melodygru.analysis.style import compare, measure
     from melodygru.corpus import split
-    from melodygru.metrics import compare, measure
 
     if other is not None:
         found = compare(measure(other), features, seed)
@@ -139,7 +139,7 @@ def _reference(
 
 def _figures(found: dict[str, Comparison], yardstick: dict[str, Comparison], grid: Grid) -> dict[str, Any]:
     """All figures, ready for JSON."""
-    from melodygru.metrics import mean_overlapping_area
+    from melodygru.analysis.style import mean_overlapping_area
 
     features = {}
     for name, comparison in found.items():
@@ -168,7 +168,7 @@ def _figures(found: dict[str, Comparison], yardstick: dict[str, Comparison], gri
 
 def _set_figures(comparison: Comparison, which: str) -> dict[str, Any]:
     """A feature of one set: pieces that have it, mean and deviation of the value or the entropy, mean shares."""
-    from melodygru.metrics import summary
+    from melodygru.analysis.style import summary
 
     values = getattr(comparison, which)
     mean, deviation = summary(comparison, which) or (None, None)
@@ -183,7 +183,7 @@ HEADINGS = ("", "", "generated", "real", "OA", "KL", "spread", "OA", "KL")
 
 def rows(found: dict[str, Comparison], yardstick: dict[str, Comparison], grid: Grid) -> Iterator[tuple[str, ...]]:
     """The table's rows as text, in the columns of HEADINGS; the last two are the reference."""
-    from melodygru.metrics import mean_overlapping_area, summary
+    from melodygru.analysis.style import mean_overlapping_area, summary
 
     for name, comparison in found.items():
         feature = comparison.feature

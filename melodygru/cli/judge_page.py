@@ -10,8 +10,8 @@ from melodygru.cli import page
 from melodygru.cli.judge import ABSENT, HEADINGS, described, notes_on, rows
 
 if TYPE_CHECKING:
-    from melodygru.metrics import Comparison
-    from melodygru.notes import Grid
+    from melodygru.analysis.style import Comparison
+    from melodygru.music.notes import Grid
 
 STYLE = """
 body { max-width: 62rem }
@@ -81,7 +81,7 @@ def write(
 
 def _pictures(found: dict[str, Comparison], grid: Grid, progress: Callable[[int, int], None]) -> str:
     """The pictures of all features that both sets have."""
-    from melodygru.plots import picture, style_figure
+    from melodygru.render.pictures import picture, style_figure
 
     shown = {name: c for name, c in found.items() if len(c.real) > 1 and len(c.generated) > 1}
     pictures = []

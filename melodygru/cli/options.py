@@ -48,6 +48,6 @@ def naming(path: Path) -> Iterator[None]:
 
 def parse_grid(text: str) -> Any:
     """None for `auto`, else the grid that the text names."""
-    from melodygru.notes import Grid
+    from melodygru.music.notes import Grid
 
     return None if text == "auto" else Grid.parse(text)

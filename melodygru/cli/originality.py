@@ -11,11 +11,11 @@ import click
 from melodygru.cli import options, screen
 from melodygru.cli.reading import read
 from melodygru.errors import CheckpointError, SettingError
-from melodygru.wording import counted
+from melodygru.util.wording import counted
 
 if TYPE_CHECKING:
+    from melodygru.analysis.originality import Index, Match, Originality, Part
     from melodygru.corpus import Corpus
-    from melodygru.originality import Index, Match, Originality, Part
 
 SHOWN = 5  # files of the corpus that are skipped
 
@@ -55,8 +55,8 @@ def originality(file: Path, against: Path | None, model: Path | None, as_json: b
 
 def _of_model(model: Path | None) -> Index:
     """The index that travels with a checkpoint."""
-    from melodygru import checkpoint
-    from melodygru.originality import read as read_index
+    from melodygru.analysis.originality import read as read_index
+    from melodygru.model import checkpoint
 
     path = checkpoint.find(model)
     screen.say(f"model {screen.name(path)}")
@@ -76,7 +76,7 @@ def _of_folder(folder: Path) -> Index:
 
 def index_of(corpus: Corpus) -> Index:
     """The index of a corpus, with a line that says how far it is."""
-    from melodygru.originality import Index
+    from melodygru.analysis.originality import Index
 
     with screen.ProgressLine() as line:
         progress = line.count_notes("indexing notes", corpus)
@@ -102,7 +102,7 @@ def _examine(index: Index, corpus: Corpus) -> list[tuple[str, Originality]]:
 
 def _figures(index: Index, found: list[tuple[str, Originality]]) -> dict[str, Any]:
     """All figures, ready for JSON."""
-    from melodygru.originality import N_GRAM, spread
+    from melodygru.analysis.originality import N_GRAM, spread
 
     return {
         "corpus": {"pieces": len(index.files), "notes": index.n_notes, "grid": str(index.grid)},
@@ -115,7 +115,7 @@ def _figures(index: Index, found: list[tuple[str, Originality]]) -> dict[str, An
 
 def _table(index: Index, found: list[tuple[str, Originality]], one_file: bool) -> Iterator[str]:
     """The result for the screen."""
-    from melodygru.originality import N_GRAM, spread
+    from melodygru.analysis.originality import N_GRAM, spread
 
     if one_file:
         one = found[0][1]
@@ -140,7 +140,7 @@ def _table(index: Index, found: list[tuple[str, Originality]], one_file: bool) -
 
 def where(match: Match | None) -> str:
     """A match in words: how long it is, and where it stands."""
-    from melodygru.originality import N_GRAM
+    from melodygru.analysis.originality import N_GRAM
 
     if match is None:
         return f"none of {N_GRAM} notes or more"
@@ -153,7 +153,7 @@ def where(match: Match | None) -> str:
 
 def in_short(one: Originality, yardstick: dict[str, Any] | None) -> str:
     """What was found of a composed piece, in a line."""
-    from melodygru.originality import N_GRAM
+    from melodygru.analysis.originality import N_GRAM
 
     if one.longest is None:
         text = f"new: no {N_GRAM} notes in a row as in the training music"

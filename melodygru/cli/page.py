@@ -14,7 +14,7 @@ from pathlib import Path
 
 from melodygru.cli import screen
 from melodygru.errors import SettingError
-from melodygru.files import written_aside
+from melodygru.util.atomic import written_aside
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #22252b; --muted: #6d7380; --line: #8d95a1; --faint: #d5dae1; --paper: #fff }

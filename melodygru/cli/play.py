@@ -17,8 +17,8 @@ from melodygru.cli import options, screen
 if TYPE_CHECKING:
     import numpy as np
 
-    from melodygru.audio import Live
-    from melodygru.notes import NoteSequence
+    from melodygru.music.notes import NoteSequence
+    from melodygru.render.audio import Live
 
 
 @click.command(epilog="Ctrl-C, SIGTERM and SIGHUP stop; on a MIDI port every sounding note is silenced first.")
@@ -69,8 +69,9 @@ def play(
     melodygru play song.mid --port FLUID
     melodygru play --endless --model checkpoints/mine.keras
     """  # fmt: skip
-    from melodygru import audio, midi
+    from melodygru import midi
     from melodygru.cli.endless import refuse_with
+    from melodygru.render import audio
 
     if list_ports:
         ports = audio.list_ports()
@@ -120,10 +121,10 @@ def without_end(
 
     import numpy as np
 
-    from melodygru import checkpoint
     from melodygru.cli import endless
-    from melodygru.network import Network
-    from melodygru.sampling import Controls
+    from melodygru.compose import Controls
+    from melodygru.model import checkpoint
+    from melodygru.model.numpy_model import Network
 
     path = checkpoint.find(model)
     if seed is None:
@@ -137,7 +138,7 @@ def without_end(
 
 def live(port: str | None, soundfont: Path | None, ahead_s: float = math.inf) -> Live:
     """What plays notes as they come, into the port if one is named."""
-    from melodygru import audio
+    from melodygru.render import audio
 
     if port is not None:
         return audio.LivePort(port, ahead_s, on_change=screen.say)
@@ -146,7 +147,7 @@ def live(port: str | None, soundfont: Path | None, ahead_s: float = math.inf) ->
 
 def sound(samples: np.ndarray, title: str) -> None:
     """Play samples through the speakers with a moving position line."""
-    from melodygru import audio
+    from melodygru.render import audio
 
     screen.say(f"playing {screen.name(title)}; Ctrl-C stops")
     with position(len(samples) / audio.SAMPLE_RATE) as on_position:
@@ -155,7 +156,7 @@ def sound(samples: np.ndarray, title: str) -> None:
 
 def to_port(sequence: NoteSequence, port: str, title: str) -> None:
     """Send a piece to a MIDI port with a moving position line."""
-    from melodygru import audio
+    from melodygru.render import audio
 
     screen.say(f"sending {screen.name(title)} to {port}; Ctrl-C stops")
     with position(sequence.seconds) as on_position:
@@ -165,7 +166,7 @@ def to_port(sequence: NoteSequence, port: str, title: str) -> None:
 @contextmanager
 def position(total_s: float) -> Iterator[Callable[[float], None] | None]:
     """A line that moves with the music; none where there is no terminal to rewrite it on."""
-    from melodygru import audio
+    from melodygru.render import audio
 
     if sys.stderr is None or not sys.stderr.isatty():
         yield None

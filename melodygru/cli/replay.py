@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from melodygru.cli import options, screen
-from melodygru.wording import counted
+from melodygru.util.wording import counted
 
 if TYPE_CHECKING:
-    from melodygru.again import Replay
-    from melodygru.sampling import Note, Plan
+    from melodygru.compose import Note, Plan
+    from melodygru.compose.replay import Replay
 
 DIFFERS = 1  # exit code where the file isn't made again byte for byte
 
@@ -61,7 +61,7 @@ def replay(
     melodygru replay generated/starter-5-7.mid
     melodygru replay generated/mine-1-1.mid --primer opening.mid -o again
     """  # fmt: skip
-    from melodygru.again import replay as make_again
+    from melodygru.compose.replay import replay as make_again
 
     with screen.ProgressLine() as line:
         n_notes = 0

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from melodygru.wording import clock
+from melodygru.util.wording import clock
 
 if TYPE_CHECKING:
     from melodygru.corpus import Corpus
-    from melodygru.notes import NoteSequence
+    from melodygru.music.notes import NoteSequence
 
 SHOWN_AFTER_S = 2.0  # what takes less needs no progress
 REWRITTEN_EVERY_S = 0.1  # on a terminal

@@ -18,8 +18,8 @@ from melodygru.errors import SettingError
 if TYPE_CHECKING:
     import numpy as np
 
-    from melodygru.explain import Heard
-    from melodygru.notes import NoteSequence
+    from melodygru.analysis.explain import Heard
+    from melodygru.music.notes import NoteSequence
 
 
 @click.command(
@@ -39,9 +39,10 @@ def show(file: Path, png: Path | None, svg: Path | None, surprise: bool, model: 
     melodygru show song.mid --png song.png
     melodygru show song.mid --surprise --model checkpoints/mine.keras --svg song.svg
     """  # fmt: skip
-    from melodygru import midi, plots
+    from melodygru import midi
     from melodygru.corpus import choose_grid
-    from melodygru.notes import quantize
+    from melodygru.music.notes import quantize
+    from melodygru.render import pictures
 
     pictures = [(path, kind) for path, kind in ((png, "png"), (svg, "svg")) if path is not None]
     for path, kind in pictures:
@@ -62,9 +63,9 @@ def show(file: Path, png: Path | None, svg: Path | None, surprise: bool, model: 
             title = f"{heard.nats.sum() / len(piece):.2f} nats per note: {title}"  # what is too long is cut at its end
     for path, _ in pictures:
         if heard is None:
-            plots.piano_roll(piece, path, title=title)
+            pictures.piano_roll(piece, path, title=title)
         else:
-            plots.surprise(piece, _by_field(heard, fields), fields, path, title=title)
+            pictures.surprise(piece, _by_field(heard, fields), fields, path, title=title)
         screen.result(screen.name(path))
     if not pictures:
         terminal(piece, title, None if heard is None else heard.nats[:-1].sum(1), pager=True)
@@ -72,9 +73,9 @@ def show(file: Path, png: Path | None, svg: Path | None, surprise: bool, model: 
 
 def _hear(piece: NoteSequence, model: Path | None) -> tuple[Heard, tuple[str, ...]]:
     """A piece as a model hears it, and the fields that the model has."""
-    from melodygru import checkpoint
-    from melodygru.explain import Reader
-    from melodygru.notes import quantize
+    from melodygru.analysis.explain import Reader
+    from melodygru.model import checkpoint
+    from melodygru.music.notes import quantize
 
     path = checkpoint.find(model)
     screen.say(f"model {screen.name(path)}")
@@ -98,12 +99,12 @@ def _by_field(heard: Heard, fields: tuple[str, ...]) -> np.ndarray:
 
 def terminal(piece: NoteSequence, title: str, nats: np.ndarray | None = None, *, pager: bool = False) -> None:
     """Print a piano roll that fits the terminal; with `pager`, page by page where it is longer than the window."""
-    from melodygru import roll
+    from melodygru.render import terminal
 
     size = shutil.get_terminal_size()
     colour, blocks = has_colour(sys.stdout), has_blocks(sys.stdout)
     # A line as wide as the window would be followed by an empty one in some terminals.
-    lines = roll.lines(piece, size.columns - 1, title=title, colour=colour, blocks=blocks, nats=nats)
+    lines = terminal.lines(piece, size.columns - 1, title=title, colour=colour, blocks=blocks, nats=nats)
     if not (pager and _is_terminal(sys.stdin) and _is_terminal(sys.stdout)):
         _print(lines, colour)
         return
@@ -156,7 +157,7 @@ def has_colour(stream: IO[Any] | None) -> bool:
 
 def has_blocks(stream: IO[Any] | None) -> bool:
     """Whether the stream's encoding has half blocks."""
-    from melodygru.roll import CHARACTERS
+    from melodygru.render.terminal import CHARACTERS
 
     try:
         CHARACTERS.encode(getattr(stream, "encoding", None) or "ascii")

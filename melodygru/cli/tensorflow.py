@@ -11,10 +11,10 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from melodygru import stderr
 from melodygru.cli import screen
 from melodygru.errors import SettingError
-from melodygru.wording import counted
+from melodygru.util import stderr
+from melodygru.util.wording import counted
 
 
 @dataclass(frozen=True)

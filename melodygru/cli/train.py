@@ -14,7 +14,7 @@ from melodygru.cli import options, screen, tensorflow
 from melodygru.cli.originality import index_of
 from melodygru.cli.reading import read
 from melodygru.errors import SettingError
-from melodygru.wording import counted
+from melodygru.util.wording import counted
 
 if TYPE_CHECKING:
     from melodygru.corpus import Corpus
@@ -273,7 +273,7 @@ def _check_output(output: Path, resume: bool, force: bool) -> None:
 
 def _grid(text: str, start_from: Path | None) -> Any:
     """The grid asked for; with a checkpoint to start from, its own."""
-    from melodygru import checkpoint
+    from melodygru.model import checkpoint
 
     grid = options.parse_grid(text)
     if grid is None and start_from is not None:
@@ -308,8 +308,8 @@ def read_corpora(
 
 def _model(training: Any, corpus: Corpus, preset: str, cell: str, start_from: Path | None, seed: int) -> Any:
     """A new model for the corpus, or the one to fine-tune."""
-    from melodygru.checkpoint import Architecture
     from melodygru.events import Vocabulary, representable
+    from melodygru.model.checkpoint import Architecture
 
     if start_from is not None:
         model = training.fine_tune_from(start_from, corpus.grid)
@@ -379,7 +379,8 @@ def _without(arguments: list[str], *flags: str) -> list[str]:
 
 def _finish(training: Any, trainer: Any, output: Path, held_out: Corpus, corpus: Corpus, as_json: bool) -> None:
     """Judge the best checkpoint by all that is held out, give it an index of what it heard, and say where all is."""
-    from melodygru import originality, plots
+    from melodygru.analysis import originality
+    from melodygru.render import pictures
 
     history = trainer.position.history
     best = training.load_model(output)
@@ -388,7 +389,7 @@ def _finish(training: Any, trainer: Any, output: Path, held_out: Corpus, corpus:
     some = (held_out[i] for i in range(min(len(held_out), YARDSTICK)))
     originality.attach(output, index_of(corpus).measured_by(some))
     picture = output.with_suffix(".png")
-    plots.training_curves(history, picture)
+    pictures.training_curves(history, picture)
     paths = {"checkpoint": str(output), "history": str(output.with_suffix(".csv")), "picture": str(picture)}
     if as_json:
         screen.result_json(

@@ -35,10 +35,11 @@ from typing import Any
 
 import numpy as np
 
-from melodygru import midi, notes
+from melodygru import midi
 from melodygru.errors import NoteError
-from melodygru.files import written_aside
-from melodygru.notes import METRE, NOTE, TEMPO, Grid, NoteSequence, trusted
+from melodygru.music import notes
+from melodygru.music.notes import METRE, NOTE, TEMPO, Grid, NoteSequence, trusted
+from melodygru.util.atomic import written_aside
 
 CACHE_FORMAT = 3  # raise when the layout above changes
 CHECKED_BYTES = 1 << 26  # arrays up to 64 MiB are checked byte by byte when opened; of larger ones only the size

@@ -12,8 +12,8 @@ import numpy as np
 from melodygru.corpus.cache import CHECKED_BYTES, digest_of
 from melodygru.corpus.report import Report
 from melodygru.errors import CorpusError, SettingError
-from melodygru.notes import Grid, NoteSequence, trusted
-from melodygru.wording import counted
+from melodygru.music.notes import Grid, NoteSequence, trusted
+from melodygru.util.wording import counted
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from melodygru.notes import DRUMS, Grid, NoteSequence
-from melodygru.wording import counted
+from melodygru.music.notes import DRUMS, Grid, NoteSequence
+from melodygru.util.wording import counted
 
 WIDTH = 100  # columns of the table
 SHOWN = 20  # skipped files listed on screen; the JSON form lists all

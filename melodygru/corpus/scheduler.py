@@ -11,7 +11,7 @@ from concurrent.futures import BrokenExecutor, Executor, Future, InvalidStateErr
 from typing import Any
 
 from melodygru.errors import SettingError
-from melodygru.wording import counted
+from melodygru.util.wording import counted
 
 CONNECT_S = 10  # until a scheduler that does not answer is given up
 PATIENCE_S = 30  # until one is that has lost all its workers, or its connection

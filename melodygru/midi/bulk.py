@@ -26,7 +26,7 @@ from melodygru.midi.reading import (
     read_reference,
     variable_length,
 )
-from melodygru.notes import DRUMS, N_PITCHES, NOTE
+from melodygru.music.notes import DRUMS, N_PITCHES, NOTE
 
 SPAN = 2 * MAX_TICKS  # sorts (group, tick) pairs as group * SPAN + tick
 PADDING = 16  # zero bytes after the file, so that looking ahead needs no bounds

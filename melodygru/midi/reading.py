@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from melodygru.errors import MidiError
-from melodygru.notes import (
+from melodygru.music.notes import (
     DEFAULT_METRE,
     DEFAULT_TEMPO,
     DRUMS,
@@ -25,7 +25,7 @@ from melodygru.notes import (
     tidy_marks,
     trusted,
 )
-from melodygru.wording import counted
+from melodygru.util.wording import counted
 
 MAX_TICKS = 2**27  # 134 million: 38 hours at 480 ticks per beat and 120 qpm
 MAX_BEATS = 2**20  # 145 hours at 120 qpm; the smaller limit holds when a beat has few ticks

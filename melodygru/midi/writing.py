@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from melodygru.errors import MidiError
-from melodygru.files import written_aside
 from melodygru.midi.reading import DRUM_CHANNEL, MAX_DENOMINATOR_POWER, tick_limit
-from melodygru.notes import (
+from melodygru.music.notes import (
     DEFAULT_TEMPO,
     DRUMS,
     METRE,
@@ -25,6 +24,7 @@ from melodygru.notes import (
     quantize,
     tidy_marks,
 )
+from melodygru.util.atomic import written_aside
 
 if TYPE_CHECKING:
     import pretty_midi

@@ -6,7 +6,7 @@ optimiser, the carried state, the step) is saved, so that an interrupted run tha
 weights as an undisturbed one (on one machine, with the same versions and number of threads).
 """
 
-from melodygru.model import load_model
+from melodygru.model.keras_model import load_model
 from melodygru.training.device import gains_from_float16, is_mixed_precision, set_up_device
 from melodygru.training.evaluation import VALIDATION_EVENTS, Evaluation, evaluate, log_likelihoods, nats_per_note
 from melodygru.training.models import SAMPLED_EVENTS, begin_from_counts, fine_tune_from, new_model

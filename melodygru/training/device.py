@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from melodygru.wording import counted
+from melodygru.util.wording import counted
 
 TENSOR_CORES = (7, 0)  # compute capability from which on NVIDIA's GPUs have them, and gain from float16
 

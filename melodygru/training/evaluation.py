@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from melodygru.events import Events, Vocabulary, encode
-from melodygru.model import EventModel
-from melodygru.notes import NOTE, NoteSequence
+from melodygru.model.keras_model import EventModel
+from melodygru.music.notes import NOTE, NoteSequence
 from melodygru.training.pieces import stack
 
 VALIDATION_EVENTS = 24_000  # heard at most for one figure during training; the final figure hears all

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from melodygru.checkpoint import Architecture, as_settings
 from melodygru.errors import TrainingError
 from melodygru.events import Vocabulary, encode
-from melodygru.model import EventModel, MelodyGRU, load_model
-from melodygru.notes import Grid, NoteSequence
+from melodygru.model.checkpoint import Architecture, as_settings
+from melodygru.model.keras_model import EventModel, MelodyGRU, load_model
+from melodygru.music.notes import Grid, NoteSequence
 
 SAMPLED_EVENTS = 50_000  # that a new model's first biases are counted from
 

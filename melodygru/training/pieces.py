@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from melodygru.events import INPUTS, Events, Vocabulary, encode
-from melodygru.notes import DRUMS, N_PITCHES, NoteSequence, canonical, transpose
+from melodygru.music.notes import DRUMS, N_PITCHES, NoteSequence, canonical, transpose
 from melodygru.training.settings import Settings
 
 UNKNOWN_SHARE = 0.2  # how often a piece condition is hidden in training, so that "unknown" is learned too

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from melodygru.files import written_aside
+from melodygru.util.atomic import written_aside
 
 TRACE_STEPS = 1  # steps not timed: TensorFlow traces in it
 TIMED_STEPS = 12

@@ -10,7 +10,7 @@ import numpy as np
 
 from melodygru.errors import SettingError
 from melodygru.events import Vocabulary
-from melodygru.notes import NoteSequence
+from melodygru.music.notes import NoteSequence
 
 EPOCHS = 40  # that a corpus is heard; from LARGE notes on it falls with their number to the power of SATED
 LARGE, SATED = 400_000, 0.35

@@ -22,17 +22,17 @@ import numpy as np
 import tensorflow as tf
 
 from melodygru import __version__
-from melodygru.checkpoint import as_settings
 from melodygru.errors import TrainingError
 from melodygru.events import PITCH
-from melodygru.files import written_aside
-from melodygru.model import MelodyGRU, save
-from melodygru.notes import NoteSequence
+from melodygru.model.checkpoint import as_settings
+from melodygru.model.keras_model import MelodyGRU, save
+from melodygru.music.notes import NoteSequence
 from melodygru.training.evaluation import sample_validation, total_nats, window_signature
 from melodygru.training.pieces import Pieces, prefetch
 from melodygru.training.progress import History, Progress, Timer, stopping
 from melodygru.training.settings import Settings, learning_rate
 from melodygru.training.workers import Workers
+from melodygru.util.atomic import written_aside
 
 VALIDATIONS = (3, 24)  # figures taken during a run, at least and at most
 VALIDATION_SHARE = 0.15  # events heard in validation per event heard in training, at most; they cost a third each

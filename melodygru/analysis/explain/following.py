@@ -1,0 +1,262 @@
+"""Which units follow the beat, the bar, the phrase and the key: scores, against a shuffled control.
+
+A score is a share of a unit's variance, 0..1, of its outputs after each note, less each piece's mean and straight
+line, so that neither differences between pieces nor a drift through a piece count:
+
+    beat    what the place in the beat explains (a mean for each place)
+    bar     what the place in the bar explains beyond the place in the beat
+    phrase  what the bar's place among four explains
+    key     what the twelve pitch classes of the last 24 notes explain, by linear regression
+
+The control asks how high scores come by chance. The outputs stay as they are, with all their inertia, and what they
+are held against is moved: a beat's notes keep their order, but the beat begins at a random step of it; a bar, at a
+random beat of it; a phrase, at a random bar of it; for the key, the profiles are those of another moment, all by the
+same distance. (Moving beats and bars all by the same distance would change nothing: every place would have another
+name.) Of each shuffle the highest score of any unit counts, and a unit is said to follow if it exceeds the 95th
+percentile of these (with nothing to follow, one run in twenty would name any unit at all) and LEAST_SCORE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from melodygru.events import N_HEARD, PHRASE
+from melodygru.model.trace import Heard
+from melodygru.music.notes import DRUMS, NoteSequence, steps_per_bar
+
+ASPECTS = ("beat", "bar", "phrase", "key")
+SHUFFLES = 100
+CONFIDENCE = 0.95
+LEAST_SCORE = 0.05  # explained by what a unit is said to follow: of much music far less is beyond chance
+LEAST_SHIFT = 0.1  # of the music: the key's control is at least so far away
+_TINY = 1e-12  # of a unit's squares: below, it is constant
+
+
+@dataclass(frozen=True)
+class Following:
+    """How far units follow one aspect of the music.
+
+    Attributes
+    ----------
+    scores : array, shape (layers, units), in 0..1
+    control : float
+        The 95th percentile, over the shuffles, of the highest score of any unit.
+    """
+
+    scores: np.ndarray
+    control: float
+
+    @property
+    def needed(self) -> float:
+        """The score that a unit has to exceed to be said to follow."""
+        return max(self.control, LEAST_SCORE)
+
+    @property
+    def beyond(self) -> np.ndarray:
+        """Which units follow: (layers, units), bool."""
+        return self.scores > self.needed
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where each note of a piece stands; all arrays have shape (n_notes,), int64.
+
+    Attributes
+    ----------
+    step, beat : step in the beat, and steps in a beat of the metre: three of its units where they go in threes
+    position, bar : step in the bar, and steps in a bar
+    bar_number, beat_number : counted through the piece
+    in_phrase : the bar's place among four
+    """
+
+    step: np.ndarray
+    beat: np.ndarray
+    position: np.ndarray
+    bar: np.ndarray
+    bar_number: np.ndarray
+    beat_number: np.ndarray
+
+    @property
+    def in_phrase(self) -> np.ndarray:
+        return self.bar_number % PHRASE
+
+
+def places(sequence: NoteSequence) -> Places:
+    """Where each note of a piece on a metrical grid stands."""
+    onset, grid, metres = sequence.notes["onset"], sequence.grid, sequence.metres
+    steps_per_beat = float(grid.steps_per_beat or 1)
+    signatures = [(int(mark["numerator"]), int(mark["denominator"])) for mark in metres]
+    bar = np.array([steps_per_bar(grid, signature) for signature in signatures])
+    compound = np.array([d >= 8 and n % 3 == 0 and n > 3 for n, d in signatures])
+    beat = np.array([4 * steps_per_beat / d for _, d in signatures]) * np.where(compound, 3, 1)
+    beat = np.maximum(1, np.round(beat)).astype(np.int64)
+    starts = metres["step"]
+    bars_before = np.concatenate([[0], np.cumsum(-(-np.diff(starts) // bar[:-1]))]).astype(np.int64)
+    beats_in_bar = -(-bar // beat)
+    beats_before = np.concatenate([[0], np.cumsum(np.diff(bars_before) * beats_in_bar[:-1])]).astype(np.int64)
+    mark = np.searchsorted(starts, onset, side="right") - 1
+    inside = onset - starts[mark]
+    number, position = inside // bar[mark], inside % bar[mark]
+    return Places(
+        step=position % beat[mark],
+        beat=beat[mark],
+        position=position,
+        bar=bar[mark],
+        bar_number=bars_before[mark] + number,
+        beat_number=beats_before[mark] + number * beats_in_bar[mark] + position // beat[mark],
+    )
+
+
+def pitch_profile(sequence: NoteSequence) -> np.ndarray:
+    """Share of each pitch class in the last N_HEARD notes, the one just heard included: (n_notes, 12); drums apart."""
+    notes = sequence.notes
+    count = np.zeros((len(notes) + 1, 12))
+    count[np.arange(1, len(notes) + 1), notes["pitch"] % 12] = notes["program"] != DRUMS
+    count = np.cumsum(count, 0)
+    recent = count[1:] - count[np.maximum(0, np.arange(1, len(notes) + 1) - N_HEARD)]
+    return recent / np.maximum(1, recent.sum(1, keepdims=True))
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a unit does at each place of an aspect.
+
+    Attributes
+    ----------
+    aspect : one of ASPECTS
+    at : array, shape (n,): beats from the start of the beat or the bar; bars of the phrase from 1; pitch classes
+    mean : array, shape (n,): of the levelled outputs there; for the key, their correlation with the class's share
+    deviation : array, shape (n,): standard deviation there; zeros for the key
+    """
+
+    aspect: str
+    at: np.ndarray
+    mean: np.ndarray
+    deviation: np.ndarray
+
+
+def profile(pieces: Sequence[Heard], aspect: str, layer: int, unit: int) -> Profile:
+    """What a unit does at each place; in several metres, at the places of the one with the most notes."""
+    outputs = np.concatenate([_levelled(heard.outputs[1:, layer, unit, None]) for heard in pieces])[:, 0]
+    if aspect == "key":
+        shares = np.concatenate([_levelled(pitch_profile(heard.sequence)) for heard in pieces])
+        strength = np.sqrt((outputs**2).sum() * (shares**2).sum(0))
+        return Profile(aspect, np.arange(12), outputs @ shares / np.maximum(strength, _TINY), np.zeros(12))
+    whole = _all_places(pieces)
+    at, unit_steps = whole.in_phrase + 1, 1.0
+    if aspect != "phrase":
+        length, at = (whole.beat, whole.step) if aspect == "beat" else (whole.bar, whole.position)
+        commonest = length == np.bincount(length).argmax()
+        outputs, at = outputs[commonest], at[commonest]
+        unit_steps = float(pieces[0].sequence.grid.steps_per_beat or 1)
+    found, index = np.unique(at, return_inverse=True)
+    inside = [outputs[index.reshape(-1) == i] for i in range(len(found))]
+    return Profile(
+        aspect, found / unit_steps, np.array([v.mean() for v in inside]), np.array([v.std() for v in inside])
+    )
+
+
+def _all_places(pieces: Sequence[Heard]) -> Places:
+    """Where the notes of all pieces stand, one piece after the other."""
+    at = [places(heard.sequence) for heard in pieces]
+    return Places(*(np.concatenate([getattr(p, name) for p in at]) for name in Places.__dataclass_fields__))
+
+
+def follow(pieces: Sequence[Heard], rng: np.random.Generator, shuffles: int = SHUFFLES) -> dict[str, Following]:
+    """How far each unit follows each of ASPECTS; without a metrical grid, the key alone.
+
+    Parameters
+    ----------
+    pieces : sequence of Heard
+    rng : of the shuffles
+    shuffles : how many
+
+    Returns
+    -------
+    found : dict of aspect -> Following
+    """
+    shape = pieces[0].outputs.shape[1:]
+    outputs = np.concatenate([_levelled(heard.outputs[1:].reshape(len(heard) - 1, -1)) for heard in pieces])
+    squares = (outputs**2).sum(0)
+    still = squares <= _TINY * len(outputs)
+    outputs = outputs / np.sqrt(np.where(still, 1.0, squares))
+    outputs[:, still] = 0.0
+    outputs = outputs.astype(np.float32)  # enough for scores of three digits, and twice as fast
+
+    def following(scores: np.ndarray, by_chance: list[float]) -> Following:
+        return Following(scores.reshape(shape), float(np.quantile(by_chance, CONFIDENCE)))
+
+    found = {}
+    if pieces[0].sequence.grid.is_metrical:
+        whole = _all_places(pieces)
+        piece = np.repeat(np.arange(len(pieces)), [len(heard) - 1 for heard in pieces])
+        beats, bars, phrases = (
+            np.unique(np.stack([piece, number], 1), axis=0, return_inverse=True)[1].reshape(-1)
+            for number in (whole.beat_number, whole.bar_number, whole.bar_number // PHRASE)
+        )
+        size = int(whole.bar.max()) + 1
+        in_beat = whole.beat * size + whole.step
+        of_beat = _explained(outputs, in_beat)
+
+        def beyond_beat(position: np.ndarray) -> np.ndarray:
+            return _explained(outputs, whole.bar * size + position) - of_beat
+
+        found["beat"] = following(
+            of_beat,
+            [
+                _explained(
+                    outputs,
+                    whole.beat * size + (whole.step + _draws(rng, beats, size)) % whole.beat,
+                ).max()
+                for _ in range(shuffles)
+            ],
+        )
+        found["bar"] = following(
+            np.maximum(0.0, beyond_beat(whole.position)),
+            [
+                beyond_beat((whole.position + _draws(rng, bars, size) * whole.beat) % whole.bar).max()
+                for _ in range(shuffles)
+            ],
+        )
+        found["phrase"] = following(
+            _explained(outputs, whole.in_phrase),
+            [
+                _explained(outputs, (whole.in_phrase + _draws(rng, phrases, PHRASE)) % PHRASE).max()
+                for _ in range(shuffles)
+            ],
+        )
+    shares = np.concatenate([_levelled(pitch_profile(heard.sequence)) for heard in pieces])
+    basis, strength, _ = np.linalg.svd(shares, full_matrices=False)
+    basis = basis[:, strength > 1e-6 * max(strength[0], _TINY)].astype(np.float32)
+    n = len(outputs)
+    least = max(1, int(LEAST_SHIFT * n))
+    distances = rng.integers(least, max(least + 1, n - least), shuffles)
+    found["key"] = following(
+        ((basis.T @ outputs) ** 2).sum(0),
+        [((np.roll(basis, distance, 0).T @ outputs) ** 2).sum(0).max() for distance in distances],
+    )
+    return found
+
+
+def _levelled(values: np.ndarray) -> np.ndarray:
+    """Columns less their mean and their straight line; float64."""
+    values = values.astype(np.float64) - values.mean(0, dtype=np.float64)
+    line = np.arange(len(values)) - (len(values) - 1) / 2
+    squares = (line**2).sum()
+    return values - np.outer(line, line @ values / squares) if squares else values
+
+
+def _explained(outputs: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Share of each column's squares that the means of the classes explain; columns have mean 0 and squares 1."""
+    _, index, count = np.unique(classes, return_inverse=True, return_counts=True)
+    member = np.zeros((len(count), len(outputs)), np.float32)
+    member[index.reshape(-1), np.arange(len(outputs))] = 1.0
+    return ((member @ outputs) ** 2 / count[:, None]).sum(0, dtype=np.float64)
+
+
+def _draws(rng: np.random.Generator, group: np.ndarray, below: int) -> np.ndarray:
+    """A random number 0..below - 1 for each group, at all its notes."""
+    return rng.integers(0, below, int(group.max()) + 1)[group]

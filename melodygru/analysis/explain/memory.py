@@ -1,0 +1,45 @@
+"""How long units remember."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from melodygru.model.trace import Heard
+
+PERCENTILES = (5, 25, 50, 75, 95)
+
+
+def half_lives(pieces: Sequence[Heard], keeping: str) -> tuple[np.ndarray, np.ndarray]:
+    """After how long half of what a unit holds is left, by its own gate alone.
+
+    A GRU's h' = z h + (1 - z) candidate leaves the share z of what was there at each note, an LSTM's memory the share
+    f. Over many notes that is the geometric mean: half is left after ln 0.5 / mean(ln z) notes. What a unit hands to
+    others, and hears back, is not counted.
+
+    Parameters
+    ----------
+    pieces : sequence of Heard
+    keeping : name of the gate: "update" or "forget"
+
+    Returns
+    -------
+    notes, time : arrays, shape (layers, units)
+        In notes, and in beats (quarter notes), or in seconds on a grid without beats; infinite where nothing is
+        forgotten. Time is that from the first onset to the last, shared among the notes.
+    """
+    n_notes, elapsed = 0, 0.0
+    forgotten: np.ndarray | float = 0.0
+    for heard in pieces:
+        gate = heard.gates[keeping][1:]  # row 0 hears the start of the piece, no note
+        forgotten = forgotten + np.log(gate.astype(np.float64)).sum(0)
+        n_notes += len(gate)
+        onset = heard.sequence.notes["onset"]
+        grid = heard.sequence.grid
+        rate = float(grid.steps_per_beat or grid.steps_per_second or 1)
+        if len(onset) > 1:  # the last note's time ends with the piece's notes: as long as the mean of the others
+            elapsed += float(onset[-1] - onset[0]) / rate * len(onset) / (len(onset) - 1)
+    with np.errstate(divide="ignore"):
+        notes = np.log(0.5) * n_notes / -np.abs(forgotten)  # never +0.0, whose quotient is negative
+    return notes, notes * (elapsed / max(1, n_notes))

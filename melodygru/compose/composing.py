@@ -1,0 +1,214 @@
+"""The generation loop: notes as they are composed, and whole pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from melodygru.compose.constraints import Chords, Constraint, PitchClasses, Steering
+from melodygru.compose.controls import Controls
+from melodygru.compose.guards import Action, Guard, guarded
+from melodygru.compose.lengths import Length, Plan
+from melodygru.compose.sampler import NEVER, Note, Sampler
+from melodygru.errors import SettingError
+from melodygru.events import decode, representable
+from melodygru.model.numpy_model import Network
+from melodygru.music.notes import NoteSequence
+
+if TYPE_CHECKING:
+    from melodygru.analysis.originality import Index
+
+MAX_NOTES = 20_000  # composed for a piece whose end is left to the model
+
+
+def notes(
+    sampler: Sampler,
+    lengths: Sequence[int | None],
+    *,
+    may_end: bool = True,
+    most: int | None = None,
+    guard: Guard | None = None,
+) -> Iterator[Note]:
+    """The notes of all streams as they are composed, until every stream is over.
+
+    Parameters
+    ----------
+    lengths : for each stream its steps, or None
+        A note that begins there or later is not given out, and one that reaches beyond is cut. A stream without a
+        length is over after `MAX_NOTES`, if the model has not ended it.
+    may_end : whether the model may end a stream
+    most : notes after which a stream is over, the primer's not counted
+    guard : what takes notes back; a stream's notes are then given out when they are certain to stay
+    """
+    while not all(sampler.done):
+        over = list(sampler.done)
+        for stream, note in enumerate(sampler.step(may_end)):
+            if over[stream]:
+                continue
+            length, end = lengths[stream], sampler.ends[stream]
+            composed = len(sampler.rows[stream]) - sampler.n_heard
+            if composed >= (most or (MAX_NOTES if length is None else NEVER)):
+                sampler.done[stream] = True
+            if note is not None and length is not None and note.onset + note.duration > length:
+                if note.onset >= length:
+                    sampler.done[stream] = True
+                    note, end = None, length
+                else:
+                    note = replace(note, duration=length - note.onset)
+            if guard is not None:
+                yield from guard.hear(stream, note, end)
+            elif note is not None:
+                yield note
+
+
+def compose(
+    network: Network,
+    n: int = 1,
+    seed: int = 0,
+    *,
+    controls: Controls | None = None,
+    length: Length | None = None,
+    style: str | None = None,
+    metre: tuple[int, int] | None = None,
+    primer: NoteSequence | None = None,
+    seam: int | None = None,
+    no_primer: bool = False,
+    qpm: float | None = None,
+    guard: bool = False,
+    max_copy: int | None = None,
+    index: Index | None = None,
+    constraints: Sequence[Constraint] = (),
+    on_start: Callable[[list[Plan]], None] | None = None,
+    on_note: Callable[[Note], None] | None = None,
+    on_guard: Callable[[Action], None] | None = None,
+) -> list[NoteSequence]:
+    """Compose `n` pieces as one batch; the i-th piece's randomness is the i-th child of `seed`.
+
+    A piece without a primer, and without constraints on its pitch classes, opens in a key signature that is drawn, as
+    frequent as among the training pieces of the style: the model has heard most of them transposed.
+
+    Parameters
+    ----------
+    style : one of the vocabulary's styles, or None for unknown
+    metre : time signature; default: the primer's, which it can't replace, else drawn for each piece, as frequent as
+        among the training pieces of the style
+    primer : what the pieces begin with, on the vocabulary's grid; its metres hold on
+    seam : step from which on is composed, later than every onset of the primer, whose notes may sound on beyond it;
+        default: the primer's end. `length` counts from the first bar line at the seam or after it
+    no_primer : leave the primer out of the pieces, which then begin at `first_step`
+    qpm : tempo to write; default: the primer's, else the vocabulary's
+    guard : whether a piece that collapses is taken back and goes on anew, see `guards`
+    max_copy, index : notes of the longest match with what was indexed that a piece may hold, N_GRAM - 1 or more; what
+        the primer itself matches stays
+    constraints : what is wished for of the notes that are composed, see `constraints`
+    on_start : called once with each piece's plan, when all is settled and nothing is composed
+    on_note : called with each note of a piece in order, when it is certain to stay
+    on_guard : called with each action of the guard
+
+    Returns
+    -------
+    pieces : list of NoteSequence
+        Primer and continuation. Nothing hangs: every note ends within the piece, which ends at a bar line where
+        there are bars, unless the model itself ended it.
+
+    Raises
+    ------
+    SettingError
+        A style that the model was not trained on; bars without a metrical grid; another metre than the primer's;
+        constraints that leave nothing; a value out of range.
+    """
+    v = network.vocabulary
+    if n < 1:
+        raise SettingError(f"num-outputs {n}: expected 1 or more")
+    rngs = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(n)]
+    plans = [
+        Plan.of(v, length, style=style, metre=metre, primer=primer, seam=seam, qpm=qpm, draws=tuple(rng.random(3)))
+        for rng in rngs
+    ]
+    length = plans[0].length
+    if primer is not None:
+        primer, _ = representable(primer, v)
+        seam = primer.length if seam is None else seam
+    steering = Steering(constraints, v, plans, style=style, primer=primer, begin=seam or 0) if constraints else None
+    if on_start is not None:
+        on_start(plans)
+
+    free = not any(isinstance(constraint, (PitchClasses, Chords)) for constraint in constraints)
+    sampler = Sampler(
+        network,
+        rngs,
+        controls,
+        style=style,
+        metres=[plan.metre for plan in plans],
+        signatures=[plan.signature if free else None for plan in plans],
+        primer=primer,
+        seam=seam,
+        steering=steering,
+    )
+    sampler.due = np.array([NEVER if plan.due is None else plan.due for plan in plans])
+    limits = [NEVER if length.notes is not None else plan.limit for plan in plans]
+    watching = guarded(
+        sampler,
+        [plan.bar for plan in plans],
+        watch=guard,
+        index=index,
+        max_copy=max_copy,
+        may_shorten=length == Length(),
+        on_action=on_guard,
+    )
+    for note in notes(sampler, limits, may_end=length == Length(), most=length.notes, guard=watching):
+        if on_note is not None:
+            on_note(note)
+
+    pieces = []
+    for plan, rows, end in zip(plans, sampler.rows, sampler.ends, strict=True):
+        limit = plan.limit
+        piece = decode(rows, v, length=end, qpm=plan.qpm, metre=plan.metre)
+        if primer is not None:
+            piece.notes[: len(primer)] = primer.notes  # with the velocities that it came with
+        if limit is not None and end is None:
+            piece = piece.crop(0, limit) if piece.length >= limit else replace(piece, length=limit)
+        elif end is None and plan.bar is not None:
+            piece = replace(piece, length=plan.start - (plan.start - piece.length) // plan.bar * plan.bar)
+        if primer is not None and v.grid.is_metrical:
+            tempos = primer.tempos if qpm is None else piece.tempos
+            piece = replace(piece, metres=primer.metres, tempos=tempos)
+        if primer is not None and seam is not None and no_primer:
+            piece = _continuation(piece, len(primer), seam, plan.start)
+        pieces.append(piece)
+    return pieces
+
+
+def first_step(piece: NoteSequence, seam: int, start: int, onset: int | None) -> int:
+    """The step at which a continuation begins that stands alone, so that its bar lines stay and no note is lost.
+
+    Parameters
+    ----------
+    piece : NoteSequence
+        Whatever has the primer's metres.
+    seam, start : step from which on is composed, and the first bar line there or after it
+    onset : that of the first note composed, if there is one
+
+    Returns
+    -------
+    step : `start`, or the bar line before the seam where something is composed before `start`; the seam itself where
+        there are no bars
+    """
+    if not piece.grid.is_metrical:
+        return seam
+    if onset is None or onset >= start:
+        return start
+    bars = piece.bar_starts()
+    return int(bars[np.searchsorted(bars, seam, side="right") - 1])
+
+
+def _continuation(piece: NoteSequence, n_heard: int, seam: int, start: int) -> NoteSequence:
+    """A piece without the `n_heard` notes of its primer, from `first_step` on."""
+    composed = piece.notes[n_heard:]
+    begin = first_step(piece, seam, start, int(composed["onset"][0]) if len(composed) else None)
+    length = max(0, piece.length - begin)
+    alone = replace(piece, notes=composed).crop(begin, begin + max(1, length))
+    return replace(alone, length=length)

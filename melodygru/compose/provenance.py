@@ -1,0 +1,266 @@
+"""How a piece was made, written into its MIDI file, so that it can be made again.
+
+The stamp is one text event at the beginning of the file: `melodygru ` and a JSON object in ASCII. It names what the
+piece follows from by hashes (SHA-256, in hexadecimal), and holds no path, no time, and no name of a machine or person.
+
+    stamp      1, the version of this form
+    versions   of melodygru, numpy, python, and of mido, which writes the bytes
+    processor  its kind, the extensions that NumPy uses of it, and NumPy's BLAS
+    model      hash of the checkpoint's file; null: it was given as an object of no file
+    settings   every argument of `compose.generate` that decides notes, by name; one that is None, and so by default, is
+               left out; numbers are exact, a tuple is a list
+    inputs     of each argument that is a piece: {"file": hash of the file}, or {"notes": `notes_hash`} of a sequence
+    own        names of the arguments whose values JSON can't hold: the piece can't be made again from the stamp alone
+    seed, piece, of   which of how many, from 1, composed together with this seed
+    notes      `notes_hash` of the piece as it was composed: a file that was changed since is known by it
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import inspect
+import json
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from melodygru import __version__, midi
+from melodygru.compose.primer import Source
+from melodygru.errors import MidiError, StampError
+from melodygru.music.notes import NoteSequence
+
+FORM = 1
+MARK = "melodygru "
+INPUTS = ("primer", "vary", "accompany")  # arguments that are a piece: a file, or a sequence
+NOT_NOTES = ("model", "num_outputs", "seed")  # arguments that the stamp has in other places
+HOOK = "on_"  # what an argument begins with that is told about the notes and doesn't decide them
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What a stamp says; see the module's description. `text` is it as one line."""
+
+    versions: dict[str, str]
+    processor: str
+    model: str | None
+    settings: dict[str, Any]
+    inputs: dict[str, dict[str, str]]
+    own: list[str]
+    seed: int
+    piece: int
+    of: int
+    notes: str
+
+    @property
+    def text(self) -> str:
+        """The text event."""
+        return MARK + json.dumps({"stamp": FORM, **asdict(self)}, separators=(", ", ": "))
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The settings as `compose.generate` is given them: a list is a tuple."""
+        return {name: _revived(value) for name, value in self.settings.items()}
+
+
+def stamps(
+    generate: Callable[..., Any],
+    arguments: dict[str, Any],
+    model: str | None,
+    seed: int,
+    pieces: Sequence[NoteSequence],
+) -> list[Stamp]:
+    """The stamps of a batch.
+
+    Parameters
+    ----------
+    generate : the function that was called
+    arguments : all of its arguments by name
+    model : hash of the checkpoint's file, if it came from one
+    seed : the batch's
+    pieces : what was composed
+    """
+    defaults = {name: parameter.default for name, parameter in inspect.signature(generate).parameters.items()}
+    settings: dict[str, Any] = {}
+    inputs: dict[str, dict[str, str]] = {}
+    own: list[str] = []
+    for name, value in arguments.items():
+        if name in NOT_NOTES or name.startswith(HOOK) or (value is None and defaults.get(name) is None):
+            continue
+        if name in INPUTS or isinstance(value, Path):
+            inputs[name] = _input(value)
+            continue
+        try:
+            settings[name] = _plain(value)
+        except TypeError:
+            own.append(name)
+    if model is None:
+        own.append("model")
+    batch = (_versions(), _processor(), model, settings, inputs, own, int(seed))
+    return [
+        Stamp(*batch, piece=index + 1, of=len(pieces), notes=notes_hash(piece)) for index, piece in enumerate(pieces)
+    ]
+
+
+def read(source: Path | str | bytes) -> tuple[Stamp, str]:
+    """The stamp of a MIDI file, and the line that it stands in.
+
+    Raises
+    ------
+    MidiError
+        It is no MIDI file.
+    StampError
+        It has no stamp, or one that is damaged or of another form.
+    """
+    texts = midi.read_texts(source)
+    lines = list(dict.fromkeys(text for text in texts if text.startswith(MARK + "{")))
+    if not lines:
+        if any(text.startswith(MARK) and ", model sha256 " in text for text in texts):
+            raise StampError(
+                "stamped in words by an earlier melodygru, which replay doesn't read: expected a stamp in JSON; the "
+                "first texts of the file name the settings and the seed, generate takes them as options"
+            )
+        raise StampError(
+            "no stamp: expected a file that melodygru generate wrote, or Composition.save; other software may have "
+            "removed the text event"
+        )
+    if len(lines) > 1:
+        raise StampError(f"{len(lines)} stamps: expected one; the file was joined from several pieces")
+    return _parse(lines[0]), lines[0]
+
+
+def _parse(line: str) -> Stamp:
+    """The stamp in a text event."""
+    try:
+        values = json.loads(line[len(MARK) :])
+    except (ValueError, RecursionError) as error:
+        raise StampError(f"the stamp is damaged, it is no JSON ({error}): expected it as generate wrote it") from error
+    form = values.pop("stamp", None)
+    if isinstance(form, int) and form > FORM:
+        raise StampError(f"a stamp of form {form}: this melodygru reads form {FORM}; install a newer one")
+    missing = [item.name for item in fields(Stamp) if item.name not in values]
+    wrong = [name for name, value in values.items() if name in _KINDS and not _KINDS[name](value)]
+    if form != FORM or missing or wrong:
+        what = ", ".join([*(["stamp"] if form != FORM else []), *missing, *wrong])
+        raise StampError(f"the stamp is damaged ({what}): expected it as generate wrote it")
+    stamp = Stamp(**{item.name: values[item.name] for item in fields(Stamp)})
+    if stamp.piece > stamp.of:
+        raise StampError(f"the stamp is damaged (piece {stamp.piece} of {stamp.of}): expected it as generate wrote it")
+    return stamp
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+
+
+def _count(value: Any, least: int = 1) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+_KINDS: dict[str, Callable[[Any], bool]] = {
+    "versions": _texts,
+    "processor": lambda value: isinstance(value, str),
+    "model": lambda value: value is None or isinstance(value, str),
+    "settings": lambda value: isinstance(value, dict),
+    "inputs": lambda value: isinstance(value, dict) and all(_texts(one) and len(one) == 1 for one in value.values()),
+    "own": lambda value: isinstance(value, list) and all(isinstance(name, str) for name in value),
+    "seed": lambda value: _count(value, 0),
+    "piece": _count,
+    "of": _count,
+    "notes": lambda value: isinstance(value, str),
+}
+
+
+def unlike(stamp: Stamp) -> list[str]:
+    """What of versions and processor is not as the stamp says, in a few words each."""
+    here = {**_versions(), "processor": _processor()}
+    there = {**stamp.versions, "processor": stamp.processor}
+    return [
+        f"{name} {here.get(name, 'none')} (the stamp: {there.get(name, 'none')})"
+        for name in {**there, **here}
+        if here.get(name) != there.get(name)
+    ]
+
+
+def notes_hash(piece: NoteSequence) -> str:
+    """SHA-256 of a piece's grid, length and notes, in hexadecimal; MIDI keeps all three."""
+    content = hashlib.sha256(f"{piece.grid} {piece.length}\n".encode())
+    for name in ("onset", "duration", "program", "pitch", "velocity"):
+        content.update(piece.notes[name].astype("<i8").tobytes())
+    return content.hexdigest()
+
+
+def file_hash(path: Path | str) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        content = hashlib.sha256()
+        while block := file.read(1 << 20):
+            content.update(block)
+        return content.hexdigest()
+
+
+def _input(value: Any) -> dict[str, str]:
+    """What is noted of a piece that was given."""
+    if isinstance(value, Source):
+        if value.sha256 is not None:
+            return {"file": value.sha256}
+        value = value.sequence
+    if isinstance(value, NoteSequence):
+        return {"notes": notes_hash(value)}
+    try:
+        return {"file": file_hash(value)}
+    except OSError as error:
+        raise MidiError(f"{value}: {error.strerror or error}; it was there when the piece was begun") from error
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON holds it without loss; TypeError if it can't."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {key: _plain(item) for key, item in value.items()}
+    raise TypeError(type(value).__name__)
+
+
+def _revived(value: Any) -> Any:
+    """The inverse of `_plain`, with tuples for lists."""
+    if isinstance(value, list):
+        return tuple(_revived(item) for item in value)
+    if isinstance(value, dict):
+        return {key: _revived(item) for key, item in value.items()}
+    return value
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
+    """Versions that the bytes may depend on."""
+    return {
+        "melodygru": __version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "mido": importlib.metadata.version("mido"),
+    }
+
+
+@functools.cache
+def _processor() -> str:
+    """The processor's kind and NumPy's BLAS: other ones may round otherwise, which a choice can depend on."""
+    config: dict[str, Any] = np.show_config(mode="dicts")  # type: ignore[assignment, call-overload]
+    extensions = config.get("SIMD Extensions", {})
+    blas = config.get("Build Dependencies", {}).get("blas", {})
+    used = [*extensions.get("baseline", []), *extensions.get("found", [])]
+    return " ".join([platform.machine(), *used]) + f"; {blas.get('name', 'no BLAS')} {blas.get('version', '')}".rstrip()
+
+
+__all__ = ["Stamp", "file_hash", "notes_hash", "read", "stamps", "unlike"]

@@ -1,0 +1,313 @@
+"""A stamped MIDI file made again, and what differs.
+
+>>> import melodygru
+>>> made = melodygru.replay("generated/starter-5-7.mid")  # doctest: +SKIP
+>>> made.identical  # doctest: +SKIP
+True
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from melodygru import __version__, compose, midi
+from melodygru.compose import composition
+from melodygru.compose.composition import Composition
+from melodygru.compose.primer import Source
+from melodygru.compose.provenance import Stamp, notes_hash, read, unlike
+from melodygru.errors import CheckpointError, MidiError, SettingError, StampError
+from melodygru.events import Vocabulary
+from melodygru.model import checkpoint
+from melodygru.model.checkpoint import Checkpoint
+from melodygru.music.notes import DRUMS, NoteSequence, quantize
+from melodygru.util.atomic import written_aside
+from melodygru.util.wording import counted
+
+SHOWN = 12  # digits of a hash in a message
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where two pieces first differ.
+
+    Attributes
+    ----------
+    note : number of the note, from 1; one more than a piece has if that piece is over; None if all notes are the same
+    bar : bar that it stands in, from 1; None without bars
+    made, found : what was made now, and what the file holds, in words
+    """
+
+    note: int | None
+    bar: int | None
+    made: str
+    found: str
+
+    def __str__(self) -> str:
+        where = "" if self.note is None else f"at note {self.note:,}"
+        where += "" if self.bar is None else f" (bar {self.bar:,})"
+        return f"{where}: {self.made}; in the file {self.found}".removeprefix(": ")
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A piece that was made again.
+
+    Attributes
+    ----------
+    piece : Composition
+    stamp : what the file says
+    model : checkpoint that it was made with; None: one without a file
+    data : the bytes of its MIDI file; with the file's own stamp, if the notes are those that it was composed with
+    identical : whether these are the bytes of the file
+    as_composed : whether the notes are those that it was composed with
+    edited : whether the file's notes are no longer those that it was composed with
+    difference : where the file's music first differs from the piece's, or None
+    unlike : what of versions and processor is not as the stamp says, in a few words each
+    """
+
+    piece: Composition
+    stamp: Stamp
+    model: Path | None
+    data: bytes
+    identical: bool
+    as_composed: bool
+    edited: bool
+    difference: Difference | None
+    unlike: tuple[str, ...]
+
+    @property
+    def verdict(self) -> str:
+        """What came of it, in a line."""
+        if self.identical:
+            return "the same, byte for byte"
+        if self.as_composed and self.edited:
+            return f"as it was composed; the file was changed since, first {self.difference}"
+        if self.as_composed and self.difference is not None:
+            return f"the notes are the same; the file was changed otherwise since: {self.difference}"
+        if self.as_composed:
+            return "the same music in other bytes: the file was written anew by other software"
+        cause = "with other versions or another processor" if self.unlike else "with the same versions and processor"
+        if self.difference is None:
+            return f"another piece than the stamp names, {cause}, but the file's music: the stamp was changed"
+        return f"another piece, {cause}: it first differs {self.difference}"
+
+    def save(self, path: str | Path) -> None:
+        """Write the MIDI file.
+
+        Raises
+        ------
+        MidiError
+            The path can't be written.
+        """
+        with written_aside(path, MidiError) as aside:
+            aside.write_bytes(self.data)
+
+
+def replay(
+    path: str | Path,
+    *,
+    model: str | Path | Checkpoint | None = None,
+    primer: str | Path | NoteSequence | None = None,
+    on_start: Callable[[list[compose.Plan]], None] | None = None,
+    on_note: Callable[[compose.Note], None] | None = None,
+    **inputs: str | Path | NoteSequence | None,
+) -> Replay:
+    """Make a piece again from the stamp in its MIDI file; the whole batch that it is one of is composed.
+
+    Parameters
+    ----------
+    path : a MIDI file that `melodygru generate` or `Composition.save` wrote
+    model : the checkpoint; default: the one in ./checkpoints with the hash of the stamp, or the one that comes with
+        melodygru if it has it
+    primer : the same primer, if it was made with one
+    on_start, on_note : as in `generate`
+    **inputs : other pieces that it was made with, under the names of `generate`'s arguments
+
+    Returns
+    -------
+    Replay
+        Byte for byte the file, if versions and processor are the same; else it says what differs.
+
+    Raises
+    ------
+    StampError
+        The file has no stamp, a damaged one, or was made with what a stamp can't hold.
+    CheckpointError
+        There is no checkpoint with the stamp's hash, or the one given has another.
+    SettingError
+        An input is missing, superfluous, or not the one that the stamp names.
+    MidiError
+        A file can't be read.
+    """
+    name = str(path)
+    try:
+        content = midi.load(Path(path))
+        stamp, line = read(content)
+    except (MidiError, StampError) as error:
+        raise type(error)(f"{name}: {error}") from error
+    _check(name, stamp)
+    loaded, model_path = _model(name, stamp, model)
+    given = _inputs(name, stamp, {"primer": primer, **inputs}, loaded.vocabulary)
+    try:
+        pieces = composition.generate(
+            loaded,
+            num_outputs=stamp.of,
+            seed=stamp.seed,
+            on_start=on_start,
+            on_note=on_note,
+            **stamp.arguments,
+            **given,
+        )
+    except SettingError as error:
+        raise StampError(f"{name}: its settings can't be followed here: {error}") from error
+    except TypeError as error:  # someone changed the stamp: generate checks ranges, not types
+        raise StampError(f"{name}: the stamp is damaged, a setting is of a wrong type ({error})") from error
+    return _compare(pieces[stamp.piece - 1], stamp, line, content, model_path, loaded.vocabulary)
+
+
+def _check(name: str, stamp: Stamp) -> None:
+    """Refuse a stamp that can't be followed."""
+    own = [argument for argument in stamp.own if argument != "model"]
+    if own:
+        raise StampError(
+            f"{name}: made in Python with objects for {', '.join(own)}, which a stamp can't hold; call "
+            f"melodygru.generate with the same objects and seed {stamp.seed}"
+        )
+    known = inspect.signature(composition.generate).parameters
+    unknown = sorted({*stamp.settings, *stamp.inputs} - set(known))
+    if unknown:
+        raise StampError(
+            f"{name}: made with {', '.join(unknown)}, which melodygru {__version__} doesn't have; the stamp says "
+            f"melodygru {stamp.versions.get('melodygru', 'unknown')}"
+        )
+
+
+def _model(name: str, stamp: Stamp, model: str | Path | Checkpoint | None) -> tuple[Checkpoint, Path | None]:
+    """The checkpoint with the stamp's hash."""
+    wanted = stamp.model
+    if isinstance(model, Checkpoint):
+        if wanted is not None and model.sha256 != wanted:
+            raise CheckpointError(f"{name}: the model given is not the one that the stamp names, {_short(wanted)}")
+        return model, None
+    if wanted is None:
+        raise StampError(
+            f"{name}: made in Python with a model that came from no file; give melodygru.replay that model itself"
+        )
+    if model is not None:
+        path = checkpoint.find(Path(model))
+    else:
+        found = checkpoint.find_by_hash(wanted)
+        if found is None:
+            raise CheckpointError(
+                f"{name}: no checkpoint in ./checkpoints, nor the one that comes with melodygru, has the "
+                f"stamp's SHA-256, {_short(wanted)}; name it with --model FILE.keras"
+            )
+        path = found
+    loaded = checkpoint.read(path)
+    if loaded.sha256 != wanted:
+        raise CheckpointError(
+            f"{path}: SHA-256 {_short(loaded.sha256 or '')}, but {name} was made with {_short(wanted)}; "
+            "give that checkpoint, or leave --model out to look for it in ./checkpoints"
+        )
+    return loaded, path
+
+
+def _inputs(name: str, stamp: Stamp, given: dict[str, Any], vocabulary: Vocabulary) -> dict[str, Any]:
+    """The pieces that were given, each the one that the stamp names."""
+    inputs = {}
+    for argument in dict.fromkeys([*stamp.inputs, *given]):
+        piece, noted = given.get(argument), stamp.inputs.get(argument)
+        option = "--" + argument.replace("_", "-")
+        if piece is None and noted is None:
+            continue
+        if noted is None:
+            raise SettingError(f"{option}: {name} was made without one; leave it out")
+        ((kind, wanted),) = noted.items()
+        what = "of notes given in Python, " if kind == "notes" else ""
+        if piece is None:
+            raise SettingError(
+                f"{name}: made with a file for {option} ({what}SHA-256 {_short(wanted)}); name it with {option} FILE"
+            )
+        source = Source.of(piece)
+        hashes = [source.sha256] if source.sha256 is not None and kind == "file" else []
+        if kind == "notes" or source.sha256 is None:
+            hashes = [notes_hash(source.sequence), notes_hash(quantize(source.sequence, vocabulary.grid)[0])]
+        if wanted not in hashes:
+            raise SettingError(
+                f"{option}: {source.name} is not the one that {name} was made with: SHA-256 {_short(hashes[0])}, "
+                f"the stamp says {_short(wanted)}"
+            )
+        inputs[argument] = source
+    return inputs
+
+
+def _compare(
+    piece: Composition, stamp: Stamp, line: str, content: bytes, model: Path | None, vocabulary: Vocabulary
+) -> Replay:
+    """What was made, beside the file."""
+    made = midi.to_bytes(piece, piece.texts)
+    as_composed = notes_hash(piece) == stamp.notes
+    if as_composed:
+        # The file's own stamp, so that the same music is the same bytes, whatever version made it again.
+        made = midi.to_bytes(piece, [line])
+    # Through the same bytes, for MIDI keeps no tempo of music without a beat.
+    found, ours = (quantize(midi.read(data).sequence, vocabulary.grid)[0] for data in (content, made))
+    return Replay(
+        piece,
+        stamp,
+        model,
+        made,
+        identical=made == content,
+        as_composed=as_composed,
+        edited=notes_hash(found) != stamp.notes,
+        difference=None if made == content else _difference(ours, found),
+        unlike=tuple(unlike(stamp)),
+    )
+
+
+def _difference(made: NoteSequence, found: NoteSequence) -> Difference | None:
+    """Where two pieces on one grid first differ; None if nowhere."""
+    n = min(len(made), len(found))
+    other = np.flatnonzero(made.notes[:n] != found.notes[:n])
+    at = int(other[0]) if len(other) else n
+    if at < max(len(made), len(found)):
+        onset = min(int(piece.notes["onset"][at]) for piece in (made, found) if at < len(piece))
+        bar = None
+        if made.grid.is_metrical:
+            bar = int(np.searchsorted(made.bar_starts(), onset, side="right"))
+        return Difference(at + 1, bar, _words(made, at), _words(found, at))
+    if made.length != found.length:
+        return Difference(None, None, f"it ends at step {made.length:,}", f"at step {found.length:,}")
+    for what in ("tempos", "metres"):
+        ours, theirs = getattr(made, what), getattr(found, what)
+        if not np.array_equal(ours, theirs):
+            return Difference(None, None, f"its {what} are {_marks(ours)}", _marks(theirs))
+    return None
+
+
+def _words(piece: NoteSequence, at: int) -> str:
+    """A note in words."""
+    if at >= len(piece):
+        return "the piece is over"
+    onset, duration, program, pitch, velocity = piece.notes[at].tolist()
+    played = "drums" if program == DRUMS else f"program {program}"
+    lasts = counted(duration, "step")
+    return f"pitch {pitch} of {played} from step {onset:,} for {lasts}, velocity {velocity}"
+
+
+def _marks(marks: np.ndarray) -> str:
+    """Tempi (microseconds per quarter note) or metres, each with its step."""
+    return ", ".join(f"{'/'.join(map(str, values))} at step {step}" for step, *values in marks.tolist())
+
+
+def _short(sha256: str) -> str:
+    return sha256[:SHOWN] + "..."
+
+
+__all__ = ["Difference", "Replay", "replay"]

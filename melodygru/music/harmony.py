@@ -1,0 +1,197 @@
+"""Names of pitches, scales and chords, as the pitches and pitch classes that they stand for.
+
+Pitch classes are 0..11 semitones above C; a pitch's name ends in its octave, C4 being 60, so that C-1 is 0 and G9 127.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from melodygru.errors import SettingError
+from melodygru.music.notes import N_PITCHES
+
+SCALES = {
+    "major": (0, 2, 4, 5, 7, 9, 11),
+    "minor": (0, 2, 3, 5, 7, 8, 10),
+    "harmonic-minor": (0, 2, 3, 5, 7, 8, 11),
+    "melodic-minor": (0, 2, 3, 5, 7, 9, 11),
+    "dorian": (0, 2, 3, 5, 7, 9, 10),
+    "phrygian": (0, 1, 3, 5, 7, 8, 10),
+    "lydian": (0, 2, 4, 6, 7, 9, 11),
+    "mixolydian": (0, 2, 4, 5, 7, 9, 10),
+    "locrian": (0, 1, 3, 5, 6, 8, 10),
+    "pentatonic": (0, 2, 4, 7, 9),
+    "minor-pentatonic": (0, 3, 5, 7, 10),
+    "blues": (0, 3, 5, 6, 7, 10),
+    "whole-tone": (0, 2, 4, 6, 8, 10),
+    "octatonic": (0, 2, 3, 5, 6, 8, 9, 11),
+    "chromatic": tuple(range(12)),
+}
+_SHORT = {
+    "maj": "major",
+    "ionian": "major",
+    "min": "minor",
+    "m": "minor",
+    "natural-minor": "minor",
+    "aeolian": "minor",
+    "major-pentatonic": "pentatonic",
+}
+
+# Semitones above the root; several spellings of one chord stand side by side.
+CHORDS = {
+    "": (0, 4, 7), "maj": (0, 4, 7), "M": (0, 4, 7),
+    "m": (0, 3, 7), "min": (0, 3, 7), "-": (0, 3, 7),
+    "5": (0, 7),
+    "6": (0, 4, 7, 9), "m6": (0, 3, 7, 9), "6/9": (0, 2, 4, 7, 9), "69": (0, 2, 4, 7, 9),
+    "7": (0, 4, 7, 10), "maj7": (0, 4, 7, 11), "M7": (0, 4, 7, 11),
+    "m7": (0, 3, 7, 10), "min7": (0, 3, 7, 10), "-7": (0, 3, 7, 10), "mmaj7": (0, 3, 7, 11), "mM7": (0, 3, 7, 11),
+    "9": (0, 2, 4, 7, 10), "maj9": (0, 2, 4, 7, 11), "m9": (0, 2, 3, 7, 10), "7b9": (0, 1, 4, 7, 10),
+    "add9": (0, 2, 4, 7), "madd9": (0, 2, 3, 7),
+    "dim": (0, 3, 6), "dim7": (0, 3, 6, 9), "m7b5": (0, 3, 6, 10),
+    "aug": (0, 4, 8), "+": (0, 4, 8), "aug7": (0, 4, 8, 10),
+    "sus2": (0, 2, 7), "sus4": (0, 5, 7), "sus": (0, 5, 7), "7sus4": (0, 5, 7, 10),
+}  # fmt: skip
+NO_CHORD, REPEAT = ("N.C.", "NC"), "%"
+
+_LETTERS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+_NOTE = r"[A-G][#b♯♭]*"
+
+
+def _pitch_class(name: str) -> int:
+    """Pitch class of a letter and its accidentals, unwrapped: B# is 12, Cb is -1."""
+    return _LETTERS[name[0]] + sum(1 if sign in "#♯" else -1 for sign in name[1:])
+
+
+def parse_pitch(text: str) -> int | None:
+    """The pitch, 0..127, of a number or a name; None if it is neither."""
+    found = re.fullmatch(rf"({_NOTE})(-?\d)", text[:1].upper() + text[1:])
+    if found:
+        pitch = _pitch_class(found[1]) + 12 * (int(found[2]) + 1)
+    elif re.fullmatch(r"\d{1,3}", text):
+        pitch = int(text)
+    else:
+        return None
+    return pitch if 0 <= pitch < N_PITCHES else None
+
+
+def pitch_name(pitch: int) -> str:
+    """`C4` for 60, `F#3` for 54."""
+    return f"{'C C# D D# E F F# G G# A A# B'.split()[pitch % 12]}{pitch // 12 - 1}"
+
+
+def parse_key(text: str) -> frozenset[int]:
+    """Pitch classes of a key such as `C:maj`, `F#:dorian`, `Bb` (major) or `Am`.
+
+    Raises
+    ------
+    SettingError
+        It is no key.
+    """
+    found = re.fullmatch(rf"({_NOTE})(m?)(?::(.+))?", text[:1].upper() + text[1:])
+    if found is None or (found[2] and found[3]):
+        raise SettingError(f"key {text!r}: expected a tonic A..G, with # or b, and a scale, such as C:maj or F#:dorian")
+    name = (found[3] or ("minor" if found[2] else "major")).strip().lower().replace(" ", "-").replace("_", "-")
+    scale = SCALES.get(_SHORT.get(name, name))
+    if scale is None:
+        raise SettingError(f"key {text!r}: expected one of the scales {', '.join(SCALES)}")
+    return frozenset((_pitch_class(found[1]) + step) % 12 for step in scale)
+
+
+def parse_pitch_classes(text: str) -> frozenset[int]:
+    """Pitch classes from a list such as `C D E G A` or `0,2,4,7,9`.
+
+    Raises
+    ------
+    SettingError
+        The list is empty, or one of them is no pitch class.
+    """
+    classes = set()
+    for name in text.replace(",", " ").split():
+        if re.fullmatch(r"\d{1,2}", name) and int(name) < 12:
+            classes.add(int(name))
+        elif re.fullmatch(_NOTE, name[:1].upper() + name[1:]):
+            classes.add(_pitch_class(name[:1].upper() + name[1:]) % 12)
+        else:
+            raise SettingError(
+                f"scale {text!r}: {name!r} is no pitch class; expected C, F#, Bb ..., or 0..11 from C on"
+            )
+    if not classes:
+        raise SettingError(f"scale {text!r}: expected pitch classes such as C D E G A, or 0,2,4,7,9")
+    return frozenset(classes)
+
+
+def parse_range(text: str) -> tuple[int, int]:
+    """Lowest and highest pitch, both included, of `C3:C6`, `48:84`, `C3:` or `:84`.
+
+    Raises
+    ------
+    SettingError
+        It is no range, or an empty one.
+    """
+    low, colon, high = (part.strip() for part in text.partition(":"))
+    first = parse_pitch(low) if low else 0
+    last = parse_pitch(high) if high else N_PITCHES - 1
+    if not colon or not (low or high) or first is None or last is None:
+        raise SettingError(
+            f"range {text!r}: expected LOW:HIGH, pitches C-1..G9 (C4 is 60) or 0..127, such as C3:C6, 48: or :C6"
+        )
+    if first > last:
+        raise SettingError(f"range {text!r}: {low} lies above {high}; expected the lower pitch first")
+    return first, last
+
+
+@dataclass(frozen=True)
+class Chord:
+    """A chord: its name and its tones, pitch classes; no tones is N.C., no wish at all."""
+
+    name: str
+    tones: frozenset[int]
+
+
+def parse_chord(symbol: str) -> Chord:
+    """The chord of a symbol such as `C`, `F#m7`, `Bbmaj7`, `C/E` or `N.C.`; a bass that is no tone becomes one.
+
+    Raises
+    ------
+    SettingError
+        The symbol isn't known.
+    """
+    if symbol in NO_CHORD:
+        return Chord("N.C.", frozenset())
+    found = re.fullmatch(rf"({_NOTE})(.*?)(?:/({_NOTE}))?", symbol)
+    quality = found[2].replace("♭", "b") if found else ""
+    if found is None or quality not in CHORDS:
+        kinds = ", ".join(f"C{quality}" for quality in CHORDS)
+        raise SettingError(f"chord {symbol!r}: expected one of {kinds}, on any root, with a bass (C/E), or N.C.")
+    tones = {(_pitch_class(found[1]) + step) % 12 for step in CHORDS[quality]}
+    if found[3]:
+        tones.add(_pitch_class(found[3]) % 12)
+    return Chord(symbol, frozenset(tones))
+
+
+def parse_chords(text: str) -> tuple[tuple[Chord, ...], ...]:
+    """Bars of chords from `C | Am7 | F G | %`: a bar line between bars, `%` for what stood before.
+
+    Raises
+    ------
+    SettingError
+        A bar is empty, a symbol isn't known, or `%` has nothing before it.
+    """
+    bars: list[tuple[Chord, ...]] = []
+    for number, part in enumerate(text.strip().removeprefix("|").removesuffix("|").split("|"), 1):
+        symbols = part.split()
+        if not symbols:
+            raise SettingError(f"chords {text!r}: bar {number} is empty; expected chords such as C | Am | F G, or N.C.")
+        if REPEAT in symbols and not bars and symbols[0] == REPEAT:
+            raise SettingError(
+                f"chords {text!r}: bar 1 begins with %, which repeats what stood before; expected a chord"
+            )
+        if symbols == [REPEAT]:
+            bars.append(bars[-1])
+            continue
+        bar: list[Chord] = []
+        for symbol in symbols:
+            bar.append((bar or bars[-1])[-1] if symbol == REPEAT else parse_chord(symbol))
+        bars.append(tuple(bar))
+    return tuple(bars)

@@ -1,0 +1,606 @@
+"""Guards: a stream taken back, collapse found on the stream, what a listener hears, and no copy."""
+
+import dataclasses
+import functools
+import itertools
+import json
+import re
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import toys
+
+from melodygru import midi
+from melodygru.analysis import originality
+from melodygru.analysis.originality import Index
+from melodygru.cli.endless import Composer
+from melodygru.compose import Controls, Guard, Length, Note, Sampler, compose
+from melodygru.compose import sampler as room
+from melodygru.compose.guards import LOOKAHEAD, Action, Collapse, Limits, Watch, collapse, in_short
+from melodygru.errors import SettingError
+from melodygru.model import checkpoint
+from melodygru.model.numpy_model import Network
+from melodygru.music.notes import DRUMS, quantize, steps_per_bar
+
+SHIPPED = Path(__file__).parents[2] / "checkpoints" / "starter.keras"
+
+# -- a stream is taken back
+
+
+def _sampler(name="many", n=3, seed=0, **settings):
+    rngs = [np.random.default_rng([seed, stream]) for stream in range(n)]
+    return Sampler(toys.network(name), rngs, metres=[toys.VOCABULARIES[name].metres[0]] * n, **settings)
+
+
+def _steps(sampler, n):
+    for _ in range(n):
+        sampler.step(may_end=False)
+
+
+def _of_stream(sampler, stream):
+    """All that decides how a stream goes on, but its numbers."""
+    context = {name: value for name, value in vars(sampler.contexts[stream]).items() if name != "vocabulary"}
+    state = [array[stream].copy() for array in sampler._state]
+    rest = (sampler.rows[stream][:], sampler._previous[stream], sampler.done[stream], sampler.ends[stream])
+    return state, float(sampler.log_p[stream]), sampler._context[stream].tolist(), context, rest
+
+
+def _assert_same(found, expected, tolerance=0.0):
+    for one, other in zip(found[0], expected[0], strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=tolerance)
+    assert found[1:3] == expected[1:3]
+    of_context = {name: value for name, value in found[3].items() if name != "_sources"}  # found anew before each event
+    assert of_context == {name: expected[3][name] for name in of_context}
+    assert found[4] == expected[4]
+
+
+@pytest.mark.parametrize("name", ["many", "performance"])
+@pytest.mark.parametrize("n", [0, 1, 13, 29, 30])
+def test_a_stream_taken_back_is_as_if_it_had_never_gone_on(name, n):
+    fresh, gone_on = _sampler(name), _sampler(name)
+    _steps(fresh, n)
+    _steps(gone_on, 30)
+    gone_on.rewind(1, n)
+    _assert_same(_of_stream(gone_on, 1), _of_stream(fresh, 1))
+
+
+def test_the_next_note_of_a_stream_taken_back_is_expected_as_it_was():
+    fresh, gone_on = _sampler(), _sampler()
+    _steps(fresh, 13)
+    _steps(gone_on, 30)
+    gone_on.rewind(1, 13)
+    np.testing.assert_array_equal(gone_on._last.context[1], gone_on.network.bag(gone_on._context[1:2])[0])
+    np.testing.assert_array_equal(gone_on._step().logits("shift")[1], fresh._step().logits("shift")[1])
+
+
+def test_a_stream_goes_back_twice_and_beyond_what_is_kept(monkeypatch):
+    monkeypatch.setattr(room, "PAST_LEAST", 4)
+    monkeypatch.setattr(room, "PAST_BYTES", 1)
+    monkeypatch.setattr(room, "LANDMARK", 8)
+    fresh, gone_on = _sampler(), _sampler()
+    _steps(gone_on, 40)
+    for n in (30, 21, 11, 3):
+        gone_on.rewind(1, n)
+        _steps(gone_on, 12)
+        assert len(gone_on.rows[1]) == n + 12
+    assert len(gone_on._past_state) < 20
+    gone_on.rewind(1, 3)
+    _steps(fresh, 3)
+    assert gone_on.rows[1] == fresh.rows[1]
+    _assert_same(_of_stream(gone_on, 1), _of_stream(fresh, 1), tolerance=1e-6)
+
+
+def test_the_others_do_not_notice():
+    alone, beside = _sampler(), _sampler()
+    _steps(alone, 60)
+    for n in (20, 5, 0):
+        _steps(beside, 20)
+        beside.rewind(1, n)
+    assert len(beside.rows[1]) == 0
+    for stream in (0, 2):
+        assert beside.rows[stream] == alone.rows[stream]
+        _assert_same(_of_stream(beside, stream), _of_stream(alone, stream))
+
+
+def test_what_comes_after_is_drawn_anew():
+    gone_on, kept = _sampler(), _sampler()
+    _steps(kept, 30)
+    _steps(gone_on, 30)
+    gone_on.rewind(1, 10)
+    _steps(gone_on, 20)
+    assert gone_on.rows[1][:10] == kept.rows[1][:10]
+    assert gone_on.rows[1][10:] != kept.rows[1][10:]
+
+
+def test_an_ended_stream_goes_on():
+    network = toys.network("one", end_bias=8.0)
+    sampler = Sampler(network, [np.random.default_rng(3), np.random.default_rng(4)])
+    while not sampler.done[0]:
+        sampler.step()
+    n = len(sampler.rows[0])
+    for _ in range(3):
+        sampler.step(may_end=False)  # the other goes on meanwhile
+    sampler.rewind(0, n)
+    assert (sampler.done[0], sampler.ends[0], len(sampler.rows[0])) == (False, None, n)
+    sampler.step(may_end=False)
+    assert len(sampler.rows[0]) == n + 1
+
+
+def test_the_primer_is_not_taken_back():
+    piece = toys.piece(toys.VOCABULARIES["many"], n=6)
+    sampler = _sampler(primer=piece)
+    _steps(sampler, 4)
+    sampler.rewind(0, 6)
+    assert len(sampler.rows[0]) == 6
+    for n in (5, 7):
+        with pytest.raises(SettingError, match=rf"rewind to {n} notes: expected 6..6, those of stream 0"):
+            sampler.rewind(0, n)
+
+
+def test_the_next_note_avoids_pitches_where_it_can():
+    for seed in range(8):
+        sampler = _sampler("one", n=2, seed=seed)
+        _steps(sampler, 5)
+        sampler.rewind(0, 5, avoid=range(0, 127))
+        _steps(sampler, 2)
+        assert sampler.rows[0][5][2] == 127
+        sampler.rewind(0, 5, avoid=range(128))
+        _steps(sampler, 1)
+        assert len(sampler.rows[0]) == 6
+
+
+# -- what counts as collapse; the limits of a grid of four steps a beat
+
+
+LIMITS = Limits(silence=64, onset=4, sounding=8, duration=128)
+
+
+def _first(notes, limits=LIMITS):
+    """Where a watch first finds something, and what."""
+    watch = Watch(limits)
+    for at, note in enumerate(notes):
+        found = watch.hear(*note)
+        if found is not None:
+            return at, found
+    return None
+
+
+def _line(pitches, duration=2, program=0, start=0):
+    return [(start + 2 * at, duration, program, pitch) for at, pitch in enumerate(pitches)]
+
+
+NEVER_ALIKE = [40 + (7 * at * at + 3 * at + at // 5) % 41 for at in range(96)]
+
+
+def test_music_that_goes_on_is_left_alone():
+    assert _first(_line(NEVER_ALIKE)) is None
+
+
+@pytest.mark.parametrize(("figure", "again"), [(2, 16), (3, 18), (4, 24), (5, 24), (8, 32), (16, 64), (17, 85)])
+def test_a_figure_may_come_so_often_and_no_oftener(figure, again):
+    lead, loop = NEVER_ALIKE[:20], NEVER_ALIKE[30 : 30 + figure]
+    notes = _line(lead + [loop[at % figure] for at in range(figure + again)])
+    # Seen from the second note of the figure on: the first may follow what it follows no more.
+    assert _first(notes[:-1]) is None
+    at, found = _first(notes)
+    assert (at, found) == (20 + figure + again - 1, Collapse(f"a loop of {figure} notes", 20 + figure, figure))
+
+
+def test_a_figure_in_other_times_may_come_oftener():
+    def played(n):
+        return [(3 * at + (at * at) % 2, 1 + (at * 7) % 3, 0, NEVER_ALIKE[at % 8]) for at in range(n)]
+
+    assert _first(played(8 + 47)) is None
+    assert _first(played(8 + 48)) == (8 + 47, Collapse("a loop of 8 notes", 8, 8))
+
+
+def test_few_figures_are_a_collapse_though_no_two_rounds_are_alike():
+    rng = np.random.default_rng(0)
+    phrases = [[60, 62, 64], [60, 62, 65]]
+    notes = _in_other_times([pitch for at in rng.integers(0, 2, 60) for pitch in phrases[at]])
+    found = _first(notes)
+    assert found == (127, Collapse("the same few figures", 64, 16))
+    assert _first(notes, dataclasses.replace(LIMITS, variety=6)) is None
+    assert Limits.of(dataclasses.replace(toys.VOCABULARIES["many"], variety=60)).variety == 60
+    assert Limits.of(toys.VOCABULARIES["many"]).variety == LIMITS.variety
+
+
+def test_a_repeated_strain_is_no_loop():
+    strain = NEVER_ALIKE[:40]
+    assert _first(_line((strain + strain + NEVER_ALIKE[50:80]) * 2)) is None
+
+
+def test_drums_may_repeat_themselves_four_times_as_often():
+    figure = [36, 42, 38, 42]
+    assert _first(_line(figure * 24, program=DRUMS)) is None
+    assert _first(_line(figure * 40, program=DRUMS))[1].why == "a loop of 4 notes"
+    with_bass = [*_line(figure * 8, program=DRUMS), (70, 2, 33, 40), *_line(figure * 8, program=DRUMS, start=72)]
+    assert _first(with_bass) is None
+
+
+def _in_other_times(pitches):
+    times = np.random.default_rng(0).integers(0, 3, (len(pitches), 2)).tolist()
+    return [(4 * at + times[at][0], 1 + times[at][1], 0, pitch) for at, pitch in enumerate(pitches)]
+
+
+def test_one_pitch_and_two():
+    one = _in_other_times([60] * 23)
+    assert _first(one) is None
+    assert _first(_in_other_times([60] * 24)) == (23, Collapse("one pitch over and over", 2))
+    two = np.random.default_rng(1).choice([60, 62], 48).tolist()
+    assert _first(_in_other_times(two[:47])) is None
+    assert _first(_in_other_times(two)) == (47, Collapse("two pitches over and over", 2))
+    assert _first(_in_other_times([*two[:40], 64, *two[:40]])) is None
+
+
+def test_silence():
+    assert _first([(0, 4, 0, 60), (68, 4, 0, 62)]) is None
+    assert _first([(0, 4, 0, 60), (69, 4, 0, 62)]) == (1, Collapse("a silence", 1))
+    assert _first([(0, 80, 0, 60), (2, 1, 0, 62), (100, 4, 0, 62)]) is None  # the first sounds meanwhile
+    watch = Watch(LIMITS)
+    assert watch.finish(1000) is None  # a piece without a note is none of the guard's
+    watch.hear(0, 4, 0, 60)
+    assert watch.finish(68) is None
+    assert watch.finish(69) == Collapse("a silence", 1)
+
+
+def test_clusters():
+    chord = [(8, 2, 0, 60 + at) for at in range(5)]
+    assert _first([(0, 1, 0, 50), *chord[:4]]) is None
+    assert _first([(0, 1, 0, 50), *chord]) == (5, Collapse("5 notes at once", 1))
+    held = [(2 * at, 100, 0, 40 + at) for at in range(9)]
+    assert _first(held[:8]) is None
+    assert _first(held) == (8, Collapse("9 notes sounding together", 5))
+    passing = [(2 * at, 16, 0, 40 + at) for at in range(30)]
+    assert _first(passing) is None
+    assert _first([(0, 128, 0, 60)]) is None
+    assert _first([(0, 1, 0, 50), (4, 129, 0, 60)]) == (1, Collapse("a note without end", 1))
+
+
+def test_limits_follow_the_music():
+    beats = Limits.of(dataclasses.replace(toys.VOCABULARIES["many"], slots=7, longest=1200))
+    assert (beats.silence, beats.onset, beats.sounding, beats.duration, beats.alike) == (64, 16, 35, 400, 48)
+    seconds = Limits.of(dataclasses.replace(toys.VOCABULARIES["performance"], slots=16))
+    assert (seconds.silence, seconds.onset, seconds.sounding, seconds.duration, seconds.alike) == (
+        2400,
+        32,
+        80,
+        9000,
+        128,
+    )
+
+
+def test_a_finished_piece():
+    loop = toys.sequence_of([(2 * at, 2, 0, [60, 64, 67, 64][at % 4], 80) for at in range(29)])
+    assert collapse(loop, LIMITS) == Collapse("a loop of 4 notes", 5, 4)  # the first note follows nothing
+    assert collapse(toys.sequence_of([(0, 4, 0, 60, 80)], length=100), LIMITS) == Collapse("a silence", 1)
+    assert collapse(toys.sequence_of([(0, 4, 0, 60, 80)], length=60), LIMITS) is None
+
+
+@pytest.mark.parametrize("folder", ["airs", "chorales", "hornpipes", "jigs", "reels"])
+def test_real_music_does_not_collapse(folder):
+    vocabulary = dataclasses.replace(toys.VOCABULARIES["many"], slots=7, longest=1162)
+    paths = sorted((Path(__file__).parents[2] / "data" / "starter" / folder).glob("*.mid"))[::8]
+    assert len(paths) >= 10
+    for path in paths:
+        piece, *_ = quantize(midi.read(path).sequence, vocabulary.grid)
+        assert collapse(piece, Limits.of(vocabulary)) is None, path
+
+
+# -- a guard over a sampler
+
+
+@functools.cache
+def _shipped():
+    return Network(checkpoint.read(SHIPPED))
+
+
+def _composed(n=6, network=None, controls=None, length=None, seed=0, **settings):
+    """Pieces, 24 bars long without `length`, the notes heard of each, and the actions."""
+    heard, actions = [[] for _ in range(n)], []
+    pieces = compose(
+        network or _shipped(),
+        n,
+        seed,
+        controls=controls,
+        length=length or Length(bars=24),
+        on_note=lambda note: heard[note.stream].append((note.onset, note.duration, note.program, note.pitch)),
+        on_guard=actions.append,
+        **settings,
+    )
+    return pieces, heard, actions
+
+
+def _as_heard(piece):
+    return [tuple(note)[:4] for note in piece.notes.tolist()]
+
+
+COLD = Controls(temperature=0.4)
+
+
+def test_a_stream_that_loops_is_taken_back_before_anybody_hears():
+    bare, _, none = _composed(controls=COLD)
+    assert none == []
+    limits = Limits.of(_shipped().vocabulary)
+    assert len(bare) == 6
+    assert sum(collapse(piece, limits) is not None for piece in bare) >= 2
+    pieces, heard, actions = _composed(controls=COLD, guard=True)
+    assert {action.outcome for action in actions} == {"resampled"}
+    assert in_short(actions)[0].startswith("guard: took back ")
+    assert [collapse(piece, limits) for piece in pieces] == [None] * 6
+    assert [_as_heard(piece) for piece in pieces] == heard  # in order, each once, and none that was taken back
+
+
+def test_the_most_probable_notes_go_on_anew_too():
+    greedy = Controls(temperature=0)
+    settings = {"n": 1, "controls": greedy, "length": Length(bars=40), "style": "jigs"}
+    (bare,), _, _ = _composed(**settings)
+    (piece,), (heard,), actions = _composed(**settings, guard=True)
+    assert collapse(bare, Limits.of(_shipped().vocabulary)) is not None
+    assert actions
+    assert _as_heard(piece) == heard
+    assert collapse(piece, Limits.of(_shipped().vocabulary)) is None
+
+
+def test_what_is_taken_back_again_and_again_gets_warmer_until_it_is_past():
+    network, warmths = toys.network("one"), []
+
+    class Falling(Sampler):
+        """Repeats one pitch, whatever is drawn, until it is warm."""
+
+        def step(self, may_end=True):
+            warmths.append(float(self.warmth[0]))
+            notes = super().step(may_end)
+            if self.warmth[0] < 0.5 and notes[0] is not None:
+                notes[0] = dataclasses.replace(notes[0], pitch=60)
+            return notes
+
+    sampler = Falling(network, [np.random.default_rng(0)], Controls(temperature=0.5))
+    guard = Guard(sampler, [16])
+    for _ in range(400):
+        guard.hear(0, sampler.step(may_end=False)[0])
+    rises = [after for before, after in itertools.pairwise(warmths) if after > before]
+    assert rises[:3] == [0.2, 0.4, 0.6]
+    assert warmths[-1] < 1 and 0.0 in warmths[warmths.index(0.6) :]
+
+
+def test_warmth_raises_low_temperatures_of_its_stream_alone():
+    cold, warm = _sampler("one", n=2), _sampler("one", n=2)
+    for sampler in (cold, warm):
+        sampler.temperatures = dict.fromkeys(sampler.temperatures, 0.1)
+    warm.warmth[0] = 1.0
+    _steps(cold, 30)
+    _steps(warm, 30)
+    assert warm.rows[1] == cold.rows[1]
+    assert warm.rows[0] != cold.rows[0]
+
+
+def test_what_does_not_collapse_stays_as_it_was():
+    bare, heard_bare, _ = _composed(controls=Controls(temperature=0.7), seed=5)
+    guarded, heard, actions = _composed(controls=Controls(temperature=0.7), seed=5, guard=True)
+    acted = {action.stream for action in actions}
+    assert 0 < len(acted) < 6
+    for stream in set(range(6)) - acted:
+        assert guarded[stream] == bare[stream]
+        assert heard[stream] == heard_bare[stream]
+
+
+def test_the_same_seed_is_taken_back_alike():
+    first, _, actions = _composed(3, controls=COLD, guard=True)
+    second, _, again = _composed(3, controls=COLD, guard=True)
+    assert first == second
+    assert actions == again
+
+
+def test_lengths_are_kept():
+    for length in (Length(bars=7), Length(notes=77)):
+        pieces, heard, _ = _composed(3, controls=COLD, length=length, guard=True)
+        assert [_as_heard(piece) for piece in pieces] == heard
+        for piece in pieces:
+            assert len(piece) == 77 if length.notes else piece.length == 7 * steps_per_bar(piece.grid, piece.metre)
+
+
+class _Scripted:
+    """A sampler's place taken by a list of notes, which come again from wherever it is taken back to."""
+
+    def __init__(self, notes, steps_per_beat=4):
+        self.vocabulary = dataclasses.replace(toys.VOCABULARIES["one"], slots=4)
+        self.script, self.rows, self.n_heard = notes, [[]], 0
+        self.done, self.ends, self.rewound, self.warmth = [False], [None], [], [0.0]
+
+    def rewind(self, stream, n, avoid=()):
+        del self.rows[stream][n:]
+        self.done[stream], self.ends[stream] = False, None
+        self.rewound.append((n, tuple(avoid)))
+
+    def next(self):
+        at = len(self.rows[0])
+        self.rows[0].append(None)
+        return Note(0, *self.script[at], 80)
+
+
+def test_notes_are_given_out_behind_the_lookahead():
+    sampler = _Scripted(_line(NEVER_ALIKE))
+    guard = Guard(sampler, [16])
+    given = []
+    for n in range(1, 61):
+        given += guard.hear(0, sampler.next())
+        assert len(given) == max(0, n - LOOKAHEAD)
+    sampler.done[0] = True
+    given += guard.hear(0, None, 122)
+    assert [note.pitch for note in given] == NEVER_ALIKE[:60]
+
+
+def test_what_may_become_a_loop_is_held_back_and_taken_back_farther_each_time():
+    loop = NEVER_ALIKE[40:48]
+    sampler = _Scripted(_line(NEVER_ALIKE[:40] + loop * 40))
+    guard = Guard(sampler, [16])
+    given = []
+    while not guard.actions or guard.actions[-1].outcome != "let be":
+        given += guard.hear(0, sampler.next())
+    # It would come again from wherever it is taken back to; what was given out is never taken back.
+    assert sampler.rewound[0] == (48, (loop[0],))
+    assert sampler.rewound[1] == (40, (loop[0],))
+    assert [n for n, _ in sampler.rewound] == sorted([n for n, _ in sampler.rewound], reverse=True)
+    assert len(sampler.rewound) == 6
+    assert min(n for n, _ in sampler.rewound) >= len(given) - 8
+    assert str(guard.actions[0]) == "took back 32 notes of piece 1 at bar 7 (a loop of 8 notes)"
+    assert str(guard.actions[-1]) == "let piece 1 be at bar 7 (a loop of 8 notes, again and again)"
+    assert guard.actions[0].as_dict() == {
+        "stream": 0,
+        "taken": 32,
+        "onset": 96,
+        "where": "bar 7",
+        "why": "a loop of 8 notes",
+        "outcome": "resampled",
+    }
+    n = len(guard.actions)
+    for _ in range(50):  # it is let be while it goes on
+        guard.hear(0, sampler.next())
+    assert len(guard.actions) == n
+
+
+def test_a_piece_that_may_be_shortened_ends_before_the_loop():
+    sampler = _Scripted(_line(NEVER_ALIKE[:40] + NEVER_ALIKE[40:48] * 40))
+    guard = Guard(sampler, [16], may_shorten=True)
+    given = []
+    while not sampler.done[0]:
+        given += guard.hear(0, sampler.next())
+    assert guard.actions[-1].outcome == "ended"
+    assert str(guard.actions[-1]).startswith("ended piece 1 at bar ")
+    assert sampler.ends[0] == given[-1].onset + given[-1].duration
+    assert [note.pitch for note in given] == sampler_pitches(sampler, len(given))
+    assert len(given) <= 48
+
+
+def sampler_pitches(sampler, n):
+    return [note[3] for note in sampler.script[:n]]
+
+
+def test_silence_at_the_end_is_taken_back():
+    sampler = _Scripted(_line(NEVER_ALIKE))
+    guard = Guard(sampler, [16])
+    for _ in range(4):
+        assert guard.hear(0, sampler.next()) == []
+    sampler.done[0], sampler.ends[0] = True, 9
+    assert guard.hear(0, None, 8 + 65) == []
+    assert sampler.rewound == [(4, ())]
+    assert not sampler.done[0]
+    sampler.done[0], sampler.ends[0] = True, 12
+    assert len(guard.hear(0, None, 12)) == 4
+
+
+def test_in_short():
+    copies = [Action(1, 2, 0, "bar 1", "a match of 13 notes"), Action(1, 1, 0, "bar 2", "a match of 13 notes")]
+    loops = [Action(0, 8, 40, "bar 3", "a loop of 2 notes") for _ in range(3)]
+    assert in_short([*copies, *loops], most=2) == [
+        "guard: took back 8 notes of piece 1 at bar 3 (a loop of 2 notes)",
+        "guard: took back 8 notes of piece 1 at bar 3 (a loop of 2 notes)",
+        "guard: and 2 more",
+    ]
+    assert in_short(copies) == ["max-copy: took back 3 notes of piece 2, 2 times"]
+    failed = Action(2, 0, 9, "0:14", "a match of 13 notes", "let be")
+    assert in_short([failed]) == ["max-copy: let piece 3 be at 0:14 (a match of 13 notes, again and again)"]
+    assert in_short([]) == []
+
+
+# -- no copy
+
+
+def _index_of(pieces):
+    return Index.build((str(at), piece) for at, piece in enumerate(pieces))
+
+
+@pytest.mark.parametrize("most", [7, 12])
+def test_no_match_is_longer_than_max_copy(most):
+    index, controls = originality.read(SHIPPED), Controls(temperature=0.5)
+    assert max(index.examine(piece).longest_notes for piece in _composed(controls=controls)[0]) > 12
+    for guard in (False, True):
+        pieces, heard, actions = _composed(controls=controls, guard=guard, max_copy=most, index=index)
+        assert max(index.examine(piece).longest_notes for piece in pieces) <= most
+        assert any(action.of_copy for action in actions)
+        assert [_as_heard(piece) for piece in pieces] == heard
+
+
+def test_no_match_is_longer_than_max_copy_of_a_corpus_known_by_heart():
+    """The corpus is what the model would write: unhindered, it copies all of it."""
+    learned, _, _ = _composed(controls=COLD)
+    index = Index.build([(str(at), piece) for at, piece in enumerate(learned)])
+    assert [index.examine(piece).longest_notes for piece in learned] == [len(piece) for piece in learned]
+    pieces, _, actions = _composed(controls=COLD, guard=True, max_copy=12, index=index)
+    assert max(index.examine(piece).longest_notes for piece in pieces) <= 12
+    assert {action.outcome for action in actions if action.of_copy} == {"resampled"}
+
+
+def test_max_copy_goes_on_from_a_primer():
+    index = originality.read(SHIPPED)
+    paths = sorted((Path(__file__).parents[2] / "data" / "starter" / "reels").glob("*.mid"))
+    primer = quantize(midi.read(paths[3]).sequence, _shipped().vocabulary.grid)[0].crop(0, 64)
+    pieces, heard, _ = _composed(2, primer=primer, controls=COLD, length=Length(bars=8), max_copy=9, index=index)
+    for piece, composed in zip(pieces, heard, strict=True):
+        watch = originality.Watch(index)
+        matched = [watch.extend(*note) for note in _as_heard(piece)]
+        assert _as_heard(piece)[len(primer) :] == composed
+        assert max(matched[len(primer) :]) <= 9
+
+
+def test_max_copy_is_refused():
+    index = Index.build([("a", toys.piece(toys.VOCABULARIES["one"]))])
+    with pytest.raises(SettingError, match="max-copy 6: expected 7 notes or more"):
+        _composed(1, max_copy=6, index=index)
+    with pytest.raises(SettingError, match="max-copy: this model has no index of the music that it was trained on"):
+        _composed(1, max_copy=12)
+
+
+# -- on the command line
+
+
+def test_generate_says_what_it_took_back(melodygru, tmp_path):
+    options = ("--model", SHIPPED, "--temperature", 0.5, "--bars", 24, "-n", 6, "--seed", 0, "--json")
+    process = melodygru("generate", *options, cwd=tmp_path)
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0, stderr
+    said = [line for line in stderr.splitlines() if line.startswith("guard: ")]
+    listed = [action for output in json.loads(stdout)["outputs"] for action in output["guard"]]
+    assert said
+    assert len(said) == len(listed)
+    assert {action["outcome"] for action in listed} == {"resampled"}
+    process = melodygru("generate", *options, "--no-guard", cwd=tmp_path)
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0, stderr
+    assert "guard: " not in stderr
+    assert [output["guard"] for output in json.loads(stdout)["outputs"]] == [[]] * 6
+
+
+def test_max_copy_needs_the_index(melodygru, tmp_path):
+    with zipfile.ZipFile(SHIPPED) as shipped, zipfile.ZipFile(tmp_path / "bare.keras", "w") as bare:
+        for name in shipped.namelist():
+            if name != originality.MEMBER:
+                bare.writestr(name, shipped.read(name))
+    process = melodygru("generate", "--model", "bare.keras", "--max-copy", 12, cwd=tmp_path)
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert stderr.splitlines()[-1] == (
+        "melodygru: max-copy: this model has no index of the music that it was trained on; train it again to have one"
+    )
+
+
+def test_endless_music_is_guarded():
+    composer = Composer(_shipped(), np.random.default_rng(3), COLD)
+    music = composer.notes()
+    while not composer.taken_back:
+        heard = next(music)
+    assert re.match(r"guard: (took back [\d,]+ notes? of|ended) piece \d+ at bar \d+ \(", composer.taken_back[0])
+    assert heard.onset_s < 3600
+
+
+def test_a_new_temperature_holds_from_the_next_notes_on():
+    composer = Composer(_shipped(), np.random.default_rng(3), Controls())
+    music = composer.notes()
+    next(music)
+    composer.controls = Controls(temperature=0)
+    next(music)
+    sampler = music.gi_yieldfrom.gi_frame.f_locals["sampler"]  # that of the piece being composed
+    assert set(sampler.temperatures.values()) == {0}

@@ -1,0 +1,360 @@
+"""Primers: their bars, the seam, and that nothing is lost or moved there."""
+
+import hashlib
+
+import numpy as np
+import pytest
+import toys
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from toys import BEAT, PERFORMANCE, VOCABULARIES, sequence_of
+
+from melodygru import midi
+from melodygru.compose import Controls, Length, Plan, compose, first_step
+from melodygru.compose.composition import generate
+from melodygru.compose.primer import Primer, Source, check_bars
+from melodygru.errors import MidiError, SettingError
+from melodygru.music.notes import DRUMS, METRE, NOTE, TEMPO, Grid, NoteSequence, canonical, quantize
+
+MANY, SECONDS = VOCABULARIES["many"], VOCABULARIES["performance"]
+TICKS = Grid.beats(12)  # three of them are a step of BEAT
+
+
+def heard(sequence, bars=None, vocabulary=MANY):
+    return Source.of(sequence).primer(vocabulary, bars)
+
+
+# -- bars
+
+FOUR = sequence_of([(16 * bar, 4, 0, 60 + bar, 80 + bar) for bar in range(4)], 64)  # four bars of 4/4
+
+
+@pytest.mark.parametrize(
+    ("bars", "pitches", "seam"),
+    [
+        (None, [60, 61, 62, 63], 64),
+        ("1:4", [60, 61, 62, 63], 64),
+        (":", [60, 61, 62, 63], 64),
+        ("2:3", [61, 62], 32),
+        ("3:", [62, 63], 32),
+        (":1", [60], 16),
+        ("4", [63], 16),
+        (" 4:4 ", [63], 16),
+    ],
+)
+def test_bars_are_counted_from_1_and_both_included(bars, pitches, seam):
+    primer = heard(FOUR, bars)
+    assert isinstance(primer, Primer)
+    assert primer.sequence.notes["pitch"].tolist() == pitches
+    assert primer.sequence.notes["velocity"].tolist() == [pitch + 20 for pitch in pitches]
+    assert primer.sequence.notes["onset"].tolist() == [16 * at for at in range(len(pitches))]
+    assert (primer.seam, primer.sequence.length, primer.unlike) == (seam, seam, ())
+
+
+@pytest.mark.parametrize("bars", ["0:2", "1:5", "5:", "5", "3:2", "0"])
+def test_bars_that_are_not_there_are_refused(bars):
+    with pytest.raises(SettingError, match=rf"^primer-bars {bars}: the primer has 4 bars, expected A:B in 1\.\.4$"):
+        heard(FOUR, bars)
+
+
+@pytest.mark.parametrize("bars", ["", "a:b", "1-2", "1:2:3", "-1:2", "1.5", "²:3", "9999999999:"])
+def test_bars_are_written_as_numbers(bars):
+    with pytest.raises(SettingError, match=r"expected A:B, bars counted from 1 such as 5:8, 5: or :8$"):
+        check_bars(bars)
+
+
+def test_empty_bars_are_refused():
+    with pytest.raises(SettingError, match=r"^primer-bars 2: these bars of the primer hold no note; expected music"):
+        heard(sequence_of([(0, 4, 0, 60, 80), (32, 4, 0, 60, 80)]), "2")
+
+
+def test_a_partial_last_bar_ends_where_the_piece_does():
+    piece = sequence_of([(0, 4, 0, 60, 80), (16, 4, 0, 62, 80)], 21)
+    for bars in (None, "1:2", "2:2"):
+        assert heard(piece, bars).seam == (21 if bars != "2:2" else 5)
+
+
+def test_bars_follow_an_upbeat_and_changes_of_metre():
+    upbeat = sequence_of(
+        [(0, 4, 0, 60, 80), (4, 4, 0, 62, 80), (20, 4, 0, 64, 80)], 32, metres=[(0, 1, 4), (4, 4, 4), (20, 3, 4)]
+    )
+    primer = heard(upbeat, "2:3")
+    assert primer.sequence.notes["onset"].tolist() == [0, 16]
+    assert primer.seam == 28
+    assert primer.sequence.metres.tolist() == [(0, 4, 4), (16, 3, 4)]
+
+
+def test_a_note_over_the_end_of_the_bars_sounds_on_and_one_into_them_is_left_out():
+    piece = sequence_of([(12, 8, 0, 60, 80), (20, 30, 0, 62, 81), (34, 2, 0, 64, 80)], 64)
+    primer = heard(piece, "2:2")
+    assert primer.sequence.notes.tolist() == [(4, 30, 0, 62, 81)]
+    assert (primer.seam, primer.sequence.length) == (16, 34)
+    assert primer.unlike == ("1 note left out, sounding on from the bar before",)
+
+
+def test_bars_of_a_file_are_those_of_its_beats_where_the_model_has_none():
+    piece = NoteSequence(
+        np.array([(0, 480, 0, 60, 80), (1920, 480, 0, 62, 81), (3840, 480, 0, 64, 82)], NOTE),
+        Grid.beats(480),
+        5760,
+        np.array([(0, 500_000), (1920, 1_000_000)], TEMPO),
+    )
+    primer = heard(piece, "2:2", SECONDS)  # a bar at 60 qpm: four seconds of 100 steps
+    assert primer.sequence.notes.tolist() == [(0, 100, 0, 62, 81)]
+    assert primer.seam == 400
+
+
+def test_music_in_seconds_has_no_bars():
+    with pytest.raises(SettingError, match="^primer-bars 1:2: the primer has no bars, its times are in seconds; leave"):
+        heard(sequence_of([(0, 4, 0, 60, 80)], grid=PERFORMANCE), "1:2", SECONDS)
+
+
+def test_bars_without_a_primer_are_refused(checkpoint_of):
+    for setting, name in (({"primer_bars": "1:2"}, "primer-bars"), ({"no_primer": True}, "no-primer")):
+        with pytest.raises(SettingError, match=f"^{name}: expected a primer with it$"):
+            generate(checkpoint_of("many"), bars=1, **setting)
+
+
+# -- what the model can't hear
+
+
+def test_what_is_given_otherwise_is_counted():
+    rows = [(0, 1, 0, 60, 80), (1, 1, 7, 60, 80), (3, 13, DRUMS, 36, 80)]
+    piece = sequence_of(rows, 48, TICKS, [(0, 7, 8)])
+    assert heard(piece).unlike == (
+        "1 note of programs that the model was not trained on (7)",
+        "1 metre that the model was not trained on (7/8)",
+    )
+    assert heard(piece, vocabulary=VOCABULARIES["one"]).unlike == (
+        "1 note merged with another at the same place of the grid",
+        "2 notes given program 0, the model's only one",
+        "1 metre that the model was not trained on (7/8)",
+    )
+    loud = heard(sequence_of([(0, 4, DRUMS, 36, 80)]), vocabulary=VOCABULARIES["styles"])
+    assert loud.unlike == ("1 note of programs that the model was not trained on (drums)",)
+
+
+def test_times_longer_than_the_vocabulary_holds_are_shortened_and_the_seam_goes_along():
+    piece = sequence_of([(0, 70_000, 0, 60, 80), (200_000, 4, 0, 62, 81)], 200_016)
+    primer = heard(piece)
+    assert primer.sequence.notes.tolist() == [(0, 65_535, 0, 60, 80), (65_535, 4, 0, 62, 81)]
+    assert (primer.seam, primer.sequence.length) == (65_551, 65_551)
+    assert primer.unlike == ("2 times shortened to 65,535 steps, the longest possible",)
+    (made,) = compose(toys.network("many"), 1, 1, length=Length(notes=3), primer=primer.sequence, seam=primer.seam)
+    assert made.notes[:2].tolist() == primer.sequence.notes.tolist()
+    assert (made.notes["onset"][2:] >= primer.seam).all()
+
+
+def test_it_is_said_in_one_line(checkpoint_of, caplog):
+    generate(checkpoint_of("one"), bars=1, seed=1, primer=sequence_of([(0, 4, 9, 60, 80), (4, 4, 8, 60, 80)]))
+    assert [record.getMessage() for record in caplog.records] == [
+        "the primer: 2 notes given program 0, the model's only one"
+    ]
+
+
+# -- sources
+
+
+def test_a_file_is_read_once_and_known_by_its_hash(tmp_path):
+    midi.write(FOUR, tmp_path / "a.mid")
+    source = Source.of(tmp_path / "a.mid")
+    assert source.sha256 == hashlib.sha256((tmp_path / "a.mid").read_bytes()).hexdigest()
+    assert source.name == str(tmp_path / "a.mid")
+    (tmp_path / "a.mid").write_bytes(b"")
+    assert Source.of(source) is source
+    assert source.primer(MANY).sequence == FOUR
+    with pytest.raises(MidiError, match=r"a\.mid: the file is empty$"):
+        Source.of(tmp_path / "a.mid")
+
+
+# -- the seam
+
+
+@pytest.fixture(scope="module")
+def checkpoint_of(tmp_path_factory):
+    """Toy checkpoints by name."""
+    from melodygru.model import checkpoint
+    from melodygru.model.keras_model import save
+
+    folder, made = tmp_path_factory.mktemp("primer"), {}
+
+    def of(name):
+        if name not in made:
+            save(toys.model(name), folder / f"{name}.keras")
+            made[name] = checkpoint.read(folder / f"{name}.keras")
+        return made[name]
+
+    return of
+
+
+def bar_lines(piece):
+    """Every bar line up to the first at or after the end, by walking from one to the next."""
+    lines, at = [0], 0
+    while at < piece.length:
+        _, numerator, denominator = piece.metres[piece.metres["step"] <= at][-1].tolist()
+        later = piece.metres["step"][piece.metres["step"] > at]
+        at += max(1, round(float(piece.grid.steps_per_beat) * 4 * numerator / denominator))
+        if len(later):
+            at = min(at, int(later[0]))
+        lines.append(at)
+    return lines
+
+
+@st.composite
+def pieces(draw):
+    """A piece in ticks: any programs, drums, changes of metre and tempo, upbeats, notes across bar lines."""
+    rows = draw(
+        st.lists(
+            st.tuples(
+                st.integers(0, 200),
+                st.integers(1, 120),
+                st.sampled_from([0, 5, 40, 99, DRUMS]),
+                st.integers(58, 63),
+                st.integers(1, 127),
+            ),
+            min_size=1,
+            max_size=14,
+        )
+    )
+    notes, _ = canonical(np.array(rows, NOTE))
+    length = int((notes["onset"] + notes["duration"]).max()) + draw(st.integers(0, 50))
+    at = st.integers(1, length)
+    metre = st.sampled_from([(4, 4), (3, 4), (6, 8), (7, 16), (1, 4), (5, 1)])
+    changes = draw(st.dictionaries(at, metre, max_size=3))
+    metres = [(0, *draw(metre))] + [(step, *changes[step]) for step in sorted(changes)]
+    tempi = draw(st.dictionaries(at, st.integers(200_000, 2_000_000), max_size=3))
+    tempos = [(0, draw(st.integers(200_000, 2_000_000)))] + sorted(tempi.items())
+    return NoteSequence(notes, TICKS, length, np.array(tempos, TEMPO), np.array(metres, METRE))
+
+
+HELD = sequence_of([(0, 12, 0, 60, 80), (40, 100, 40, 61, 3), (46, 4, DRUMS, 60, 127)], 141, TICKS)
+
+
+@settings(max_examples=40)
+@given(
+    piece=pieces(),
+    name=st.sampled_from(["one", "one_loud", "many", "performance", "ensemble"]),
+    first=st.integers(1, 9),
+    span=st.integers(0, 3),
+    whole=st.booleans(),
+    seed=st.integers(0, 3),
+)
+@example(piece=HELD, name="many", first=1, span=0, whole=False, seed=0)
+@example(piece=HELD, name="performance", first=1, span=0, whole=False, seed=0)
+@example(piece=HELD, name="many", first=1, span=0, whole=True, seed=1)
+def test_no_note_is_lost_at_the_seam_and_no_step_off(piece, name, first, span, whole, seed):
+    network = toys.network(name, 1, -3.0)
+    v = network.vocabulary
+    on_grid, changes, _ = quantize(piece, v.grid)
+    lines = bar_lines(on_grid if v.grid.is_metrical else piece)
+    bars = None if whole else f"{min(first, len(lines) - 1)}:{min(first + span, len(lines) - 1)}"
+    try:
+        primer = heard(piece, bars, v)
+    except SettingError as error:
+        assert "hold no note" in str(error)
+        return
+    ours, seam = primer.sequence, primer.seam
+
+    # What the model hears: every note of the bars, where it stands, as loud as it was.
+    if v.grid.is_metrical:
+        start, end = (
+            (0, on_grid.length)
+            if whole
+            else (lines[min(first, len(lines) - 1) - 1], lines[min(first + span, len(lines) - 1)])
+        )
+        inside = on_grid.notes[(on_grid.notes["onset"] >= start) & (on_grid.notes["onset"] < end)].copy()
+        inside["onset"] -= start
+        assert seam == min(end, on_grid.length) - start
+        if v.models_program:
+            assert ours.notes.tolist() == inside.tolist()
+        else:
+            assert set(ours.notes["onset"].tolist()) == set(inside["onset"].tolist())
+    elif whole and v.models_program:
+        assert ours.notes.tolist() == on_grid.notes.tolist()
+        assert seam == on_grid.length
+    assert seam <= ours.length
+    assert (ours.notes["onset"] <= seam).all()
+
+    length = Length(notes=4)
+    # Short steps, so that notes are composed in the primer's last bar and while its notes sound.
+    given = {"length": length, "primer": ours, "seam": seam, "controls": Controls(rhythm_temperature=0.2)}
+    (full,) = compose(network, 1, seed, **given)
+    (alone,) = compose(network, 1, seed, **given, no_primer=True)
+    n = len(ours)
+    assert full.notes[:n].tolist() == ours.notes.tolist()
+    assert len(full) == n + 4
+    assert (full.notes["onset"][n:] >= seam).all()
+    if v.grid.is_metrical:
+        assert np.array_equal(full.tempos, ours.tempos)
+        assert np.array_equal(full.metres, ours.metres)
+
+    # The continuation alone: the same notes, later by as much as a bar line of the whole.
+    assert len(alone) == 4
+    begin = int(full.notes["onset"][n] - alone.notes["onset"][0])
+    moved = alone.notes.copy()
+    moved["onset"] += begin
+    assert moved.tolist() == full.notes[n:].tolist()
+    assert alone.length == full.length - begin
+    if not v.grid.is_metrical:
+        assert begin == seam
+        return
+    whole_lines = bar_lines(full)
+    assert begin in whole_lines
+    assert begin <= full.notes["onset"][n]
+    after = min(line for line in whole_lines if line >= seam)
+    assert begin == (after if full.notes["onset"][n] >= after else max(line for line in whole_lines if line <= seam))
+    for what in ("tempos", "metres"):
+        marks = getattr(full, what)
+        in_force = marks[marks["step"] <= begin][-1].tolist()
+        assert getattr(alone, what)[0].tolist()[1:] == in_force[1:]
+    assert [line + begin for line in bar_lines(alone)] == [line for line in whole_lines if line >= begin]
+
+
+def test_notes_are_composed_from_the_seam_on_while_the_primers_last_note_sounds():
+    primer = heard(sequence_of([(0, 4, 0, 60, 80), (12, 300, 40, 62, 81)], 312), "1:1")
+    assert (primer.seam, primer.sequence.length) == (16, 312)
+    (piece,) = compose(
+        toys.network("many", 1, -3.0), 1, 1, length=Length(bars=2), primer=primer.sequence, seam=primer.seam
+    )
+    composed = piece.notes[2:]
+    assert len(composed) and (composed["onset"] >= 16).all()
+    assert piece.length == 48  # two bars from the seam on, where the long note is cut
+    assert piece.notes[1].tolist() == (12, 36, 40, 62, 81)
+
+
+def test_the_step_at_which_a_continuation_begins():
+    piece = sequence_of([(0, 4, 0, 60, 80)], 40, metres=[(0, 3, 4), (12, 4, 4)])  # bar lines 0, 12, 28, 44
+    for seam, start, onset, step in ((20, 28, None, 28), (20, 28, 28, 28), (20, 28, 27, 12), (28, 28, 30, 28)):
+        assert first_step(piece, seam, start, onset) == step
+    assert first_step(sequence_of([(0, 4, 0, 60, 80)], grid=PERFORMANCE), 7, 7, 9) == 7
+
+
+def test_a_piece_that_ends_with_its_primer_has_no_continuation():
+    network = toys.network("many", 1, 50.0)  # ends at once
+    primer = heard(sequence_of([(0, 4, 0, 60, 80)], 20))
+    for seed in range(3):
+        pieces = [compose(network, 1, seed, primer=primer.sequence, no_primer=alone)[0] for alone in (False, True)]
+        assert len(pieces[0]) >= 1
+        assert len(pieces[1]) == len(pieces[0]) - 1
+        assert midi.read(midi.to_bytes(pieces[1])).sequence.beats * 4 == pieces[1].length
+
+
+def test_seconds_are_those_of_the_tempo_at_the_seam():
+    piece = NoteSequence(
+        np.array([(0, 4, 0, 60, 80), (16, 16, 0, 62, 80)], NOTE),
+        BEAT,
+        32,
+        np.array([(0, 500_000), (16, 1_000_000)], TEMPO),
+    )
+    assert Plan.of(MANY, Length(seconds=8), primer=piece).steps == 32  # two bars of four seconds
+    assert Plan.of(MANY, Length(seconds=8), primer=piece, qpm=120).steps == 64
+    (made,) = compose(toys.network("many"), 1, 1, length=Length(seconds=8), primer=piece, no_primer=True)
+    assert made.seconds == 8
+    assert made.qpm == 60
+
+
+def test_a_metre_that_the_model_does_not_know_goes_on(checkpoint_of, caplog):
+    piece = sequence_of([(0, 14, 0, 60, 80)], 14, metres=[(0, 7, 8)])
+    (made,) = generate(checkpoint_of("many"), bars=2, seed=1, primer=piece)
+    assert (made.metre, made.length) == ((7, 8), 42)
+    assert "1 metre that the model was not trained on (7/8)" in caplog.text

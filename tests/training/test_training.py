@@ -1,0 +1,650 @@
+"""Training: schedule, batches, augmentation, exact resuming, what is kept; and exact evaluation."""
+
+import csv
+import dataclasses
+import math
+import shutil
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import toys
+from toys import BEAT, PERFORMANCE, VOCABULARIES
+
+from melodygru import training
+from melodygru.errors import SettingError, TrainingError
+from melodygru.events import DURATION, PITCH, PROGRAM, SHIFT, TIMES, Vocabulary, encode
+from melodygru.model import checkpoint
+from melodygru.model.checkpoint import Architecture
+from melodygru.model.keras_model import load_model, save
+from melodygru.music.notes import DRUMS
+from melodygru.training import (
+    Pieces,
+    Settings,
+    Trainer,
+    default_epochs,
+    evaluate,
+    fine_tune_from,
+    learning_rate,
+    log_likelihoods,
+)
+from melodygru.training.trainer import SummedAdamW
+
+STYLES = VOCABULARIES["styles"]
+SIZES = Architecture(layers=2, units=8, embedding=6, head=7)
+SHORT = Settings(epochs=3, batch=3, window=8, learning_rate=0.01, warmup=4, patience=0, seed=5)
+
+
+# -- schedule and settings
+
+
+def test_the_rate_warms_up_and_falls_as_half_a_cosine():
+    settings = Settings(epochs=1, learning_rate=0.8, warmup=4)
+    assert [learning_rate(settings, step, 12) for step in range(5)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 0.8])
+    assert learning_rate(settings, 8, 12) == pytest.approx(0.4)  # half way down
+    assert learning_rate(settings, 6, 12) == pytest.approx(0.8 * (1 + math.sqrt(0.5)) / 2)
+    assert learning_rate(settings, 12, 12) == pytest.approx(0, abs=1e-12)
+    assert learning_rate(settings, 13, 12) == pytest.approx(0, abs=1e-12)
+    falling = [learning_rate(settings, step, 12) for step in range(4, 13)]
+    assert falling == sorted(falling, reverse=True)
+
+
+def test_the_rate_stays_up_while_the_number_of_steps_is_unknown():
+    settings = Settings(minutes=1, learning_rate=0.8, warmup=4)
+    assert [learning_rate(settings, step, None) for step in (0, 3, 4, 99)] == pytest.approx([0.2, 0.8, 0.8, 0.8])
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({}, "^give either epochs or minutes$"),
+        ({"epochs": 1, "minutes": 1}, "^give either epochs or minutes$"),
+        ({"epochs": 0}, "^epochs 0: expected more than 0"),
+        ({"minutes": -1.0}, r"^minutes -1\.0: expected more than 0"),
+        ({"minutes": float("nan")}, "^minutes nan: expected more than 0"),
+        ({"epochs": 1, "transpose": -1}, r"^transpose -1: expected 0\.\.24 semitones$"),
+        ({"epochs": 1, "transpose": 25}, r"^transpose 25: expected 0\.\.24 semitones$"),
+    ],
+)
+def test_settings_out_of_range_are_refused(values, message):
+    with pytest.raises(SettingError, match=message):
+        Settings(**values)
+    Settings(epochs=1, transpose=0)
+    Settings(minutes=0.1, transpose=24)
+
+
+# -- pieces and batches
+
+
+def _line(n, start=60, program=0, grid=BEAT):
+    """A line of n notes, one a step."""
+    return toys.sequence_of([(i, 1, program, start + i % 5, 80) for i in range(n)], grid=grid)
+
+
+def _pieces(lengths, **settings):
+    corpus = [_line(int(n)) for n in lengths]
+    return Pieces(corpus, [None] * len(corpus), VOCABULARIES["one"], Settings(epochs=1, **settings))
+
+
+@pytest.mark.parametrize("batch", [1, 7, 50, 51, 100])
+def test_an_epoch_hears_every_piece_once(batch):
+    pieces = _pieces(range(1, 51), batch=batch)
+    for epoch in range(3):
+        plan = pieces.plan(epoch)
+        assert sorted(np.concatenate(plan).tolist()) == list(range(50))
+        assert max(len(indices) for indices in plan) == min(batch, 50)
+        assert len(plan) == -(-50 // batch)
+
+
+def test_a_batch_holds_pieces_of_similar_lengths():
+    lengths = np.arange(40, 240)
+    for epoch in range(3):
+        for indices in _pieces(lengths, batch=8).plan(epoch):
+            inside = lengths[indices]
+            # 20% either way are the jitter's; eight pieces in a row differ by a few per cent more.
+            assert inside.max() / inside.min() < 1.25 / 0.8
+
+
+def test_the_plan_follows_from_seed_and_epoch():
+    def plan(seed, epoch):
+        return [indices.tolist() for indices in _pieces(range(1, 41), batch=6, seed=seed).plan(epoch)]
+
+    assert plan(1, 2) == plan(1, 2)
+    assert plan(1, 2) != plan(1, 3)
+    assert plan(1, 2) != plan(2, 2)
+
+
+@pytest.mark.parametrize(("lengths", "steps"), [([7], 1), ([8], 2), ([15, 3], 2), ([16, 3], 3)])
+def test_windows_reach_to_the_end_event(lengths, steps):
+    pieces = _pieces(lengths, batch=2, window=8)  # a piece of n notes has n + 1 events
+    assert pieces.steps(0) == steps
+    windows = list(pieces.batch_windows(0, np.arange(len(lengths)), 0))
+    assert len(windows) == steps
+    assert sum(int((window["fields"][..., PROGRAM] >= 0).sum()) for window in windows) == sum(lengths) + len(lengths)
+    rest = list(pieces.batch_windows(0, np.arange(len(lengths)), steps - 1))
+    assert len(rest) == 1
+    assert all(np.array_equal(rest[0][name], windows[-1][name]) for name in rest[0])
+
+
+def test_transposition_keeps_each_program_in_its_range_and_drums_where_they_are():
+    vocabulary = Vocabulary(BEAT, (0, 40, DRUMS), (80,))
+    corpus = [
+        toys.sequence_of([(0, 1, 0, 50, 80), (1, 1, 40, 70, 80), (2, 1, DRUMS, 36, 80)]),
+        toys.sequence_of([(0, 1, 0, 60, 80), (1, 1, 40, 73, 80), (2, 1, DRUMS, 50, 80)]),
+    ]
+    pieces = Pieces(corpus, [None, None], vocabulary, Settings(epochs=1, transpose=5))
+    heard = [
+        {tuple(pieces.encode(index, epoch).fields[:3, PITCH].tolist()) for epoch in range(80)} for index in range(2)
+    ]
+    # Program 40 has the range 70..73 in the corpus: the first goes 0..3 up, the second 0..3 down.
+    assert heard[0] == {(50 + n, 70 + n, 36) for n in range(4)}
+    assert heard[1] == {(60 - n, 73 - n, 50) for n in range(4)}
+    for transpose in (0, 2):
+        pieces = Pieces(corpus, [None, None], vocabulary, Settings(epochs=1, transpose=transpose))
+        found = {int(pieces.encode(0, epoch).fields[0, PITCH]) for epoch in range(60)}
+        assert found == set(range(50, 51 + transpose))
+
+
+def test_music_for_drums_alone_is_left_alone():
+    vocabulary = Vocabulary(BEAT, (DRUMS,), (80,))
+    corpus = [_line(5, 36, DRUMS), _line(5, 50, DRUMS)]
+    pieces = Pieces(corpus, [None, None], vocabulary, Settings(epochs=1, transpose=5))
+    for epoch in range(10):
+        assert pieces.encode(0, epoch).fields[:5, PITCH].tolist() == [36, 37, 38, 39, 40]
+
+
+def test_transposition_ends_with_its_share_of_the_run(tmp_path):
+    corpus = [_line(5, 50), _line(5, 60)]
+    settings = dataclasses.replace(SHORT, epochs=6, transpose=5, transpose_until=0.5)
+    model = training.new_model(VOCABULARIES["one"], SIZES, 0, corpus)
+    trainer = Trainer(model, (corpus, [None, None]), corpus[:1], settings, tmp_path / "m.keras")
+    trainer.run()
+    lowest = [int(trainer.pieces.encode(0, epoch).fields[0, PITCH]) for epoch in range(60)]
+    assert set(lowest[:3]) != {50}
+    assert set(lowest[3:]) == {50}
+    with pytest.raises(SettingError, match="transpose_until 1.1: expected a share, 0..1"):
+        Settings(epochs=1, transpose_until=1.1)
+
+
+def test_only_performances_are_stretched():
+    rows = [(i * 50, 40, 0, 60, 80) for i in range(20)]
+    ends = {}
+    for name, grid in (("one", BEAT), ("performance", PERFORMANCE)):
+        pieces = Pieces(
+            [toys.sequence_of(rows, grid=grid)], [None], VOCABULARIES[name], Settings(epochs=1, stretch=0.1)
+        )
+        ends[name] = [int(pieces.encode(0, epoch).fields[:20, SHIFT].sum()) for epoch in range(40)]
+    assert set(ends["one"]) == {950}
+    assert min(ends["performance"]) >= 950 / 1.1 - 1
+    assert max(ends["performance"]) <= 950 * 1.1 + 1
+    assert len(set(ends["performance"])) > 20
+    assert min(ends["performance"]) < 920
+    assert max(ends["performance"]) > 980
+
+
+def test_conditions_are_hidden_now_and_then_and_augmentation_follows_from_seed_epoch_and_piece():
+    corpus = [toys.piece(STYLES, seed, 6) for seed in range(2)]
+    pieces = Pieces(corpus, ["airs", "reels"], STYLES, SHORT)
+    conditions = np.array([pieces.encode(0, epoch).context[0, :2] for epoch in range(300)])
+    assert (conditions == 0).mean(0).tolist() == pytest.approx([training.UNKNOWN_SHARE] * 2, abs=0.08)
+    assert set(conditions[:, 0].tolist()) == {0, STYLES.blocks["style"]}
+    again = Pieces(corpus, ["airs", "reels"], STYLES, SHORT)
+    for epoch in range(4):
+        assert np.array_equal(pieces.encode(1, epoch).context, again.encode(1, epoch).context)
+    other = Pieces(corpus, ["airs", "reels"], STYLES, dataclasses.replace(SHORT, seed=6))
+    assert any(not np.array_equal(pieces.encode(1, e).context, other.encode(1, e).context) for e in range(16))
+
+
+def test_items_are_made_ahead_in_order_and_an_error_comes_through():
+    assert list(training.prefetch(iter(range(1, 20)), 3)) == list(range(1, 20))
+
+    def broken():
+        yield 1
+        raise ValueError("worse")
+
+    items = training.prefetch(broken())
+    assert next(items) == 1
+    with pytest.raises(ValueError, match="worse"):
+        next(items)
+
+
+# -- a run
+
+
+class Watched(Trainer):
+    """A trainer that saves after every step, keeps a copy of each save, and stops where it is told."""
+
+    def watch(self, folder, stop_at=None):
+        self.folder, self.stop_at = folder, stop_at
+        folder.mkdir(exist_ok=True)
+        self.known, self.averages, self.weights = {}, {}, {}
+        return self
+
+    def save_state(self):
+        super().save_state()
+        step = self.position.step
+        shutil.copy(self.resume_path, self.folder / f"{step}.resume")
+        if self.output.exists():
+            shutil.copy(self.output, self.folder / f"{step}.keras")
+        self.note()
+        if step == self.stop_at:
+            self.stop()
+
+    def note(self):
+        step = self.position.step
+        self.known[step] = dataclasses.asdict(self.position)
+        self.averages[step] = [average.numpy() for average in self.average]
+        self.weights[step] = [variable.numpy() for variable in self.model.trainable_variables]
+
+
+def _corpora():
+    train = [toys.piece(STYLES, seed, n) for seed, n in enumerate((10, 11, 14, 18, 22, 25, 9))]
+    return (train, ["airs", "reels"] * 3 + [None]), [toys.piece(STYLES, 50 + s, 12) for s in range(2)]
+
+
+def _trainer(output, settings=SHORT, seed=0, card=None, cls=Watched, sizes=SIZES):
+    model = training.new_model(STYLES, sizes, seed)
+    return cls(model, *_corpora(), settings, output, {"corpus": "fingerprint"} if card is None else card)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """A run that nothing interrupts, with a copy of its state after each step."""
+    folder = tmp_path_factory.mktemp("run")
+    trainer = _trainer(folder / "out" / "toy.keras").watch(folder / "saves")
+    assert trainer.run(save_every_s=-1) is True
+    trainer.note()
+    return trainer
+
+
+@pytest.fixture(scope="module")
+def second(tmp_path_factory):
+    """Another trainer of the same run, with other initial weights; traced once for all tests."""
+    folder = tmp_path_factory.mktemp("second")
+    return _trainer(folder / "toy.keras", seed=9).watch(folder / "saves")
+
+
+def _same(a, b):
+    return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def _same_end(trainer, undisturbed):
+    """Whether a run ended where the undisturbed one did: weights, averages, history and the checkpoint, bit by bit."""
+    end = undisturbed.position.step
+    trainer.note()
+    assert trainer.position.step == end
+    assert _same(trainer.weights[end], undisturbed.weights[end])
+    assert _same(trainer.averages[end], undisturbed.averages[end])
+    ours, theirs = (checkpoint.read(t.output) for t in (trainer, undisturbed))
+    assert _same(ours.weights.values(), theirs.weights.values())
+    for mine, right in zip(trainer.position.history, undisturbed.position.history, strict=True):
+        assert {**mine, "minutes": 0} == {**right, "minutes": 0}
+
+
+def test_a_run_hears_its_epochs_and_leaves_a_checkpoint(undisturbed):
+    assert undisturbed.position.steps == undisturbed.position.step == 3 * undisturbed.pieces.steps(0)
+    assert {p.name for p in undisturbed.output.parent.iterdir()} == {"toy.keras", "toy.csv"}
+    card = checkpoint.read(undisturbed.output).card
+    assert card["corpus"] == "fingerprint"
+    assert card["history"][0].keys() >= {"step", "train_nats_per_note", "validation_nats_per_note", "learning_rate"}
+    assert card["recorded"].startswith("20")
+    assert card["settings"]["seed"] == 5
+    with open(undisturbed.output.with_suffix(".csv"), newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == [row["step"] for row in undisturbed.position.history]
+
+
+def test_a_run_learns(undisturbed):
+    history = undisturbed.position.history
+    assert len(history) >= 3
+    assert history[-1]["validation_nats_per_note"] < history[0]["validation_nats_per_note"]
+    assert not _same(undisturbed.weights[0], undisturbed.weights[undisturbed.position.step])
+
+
+def test_the_best_averaged_weights_are_kept(undisturbed):
+    history = undisturbed.position.history
+    best = min(history, key=lambda row: row["validation_nats_per_note"])
+    kept = load_model(undisturbed.output)
+    weights = [variable.numpy() for variable in kept.trainable_variables]
+    assert _same(weights, [average.astype(np.float16) for average in undisturbed.averages[best["step"]]])
+    assert not _same(weights, [weight.astype(np.float16) for weight in undisturbed.weights[best["step"]]])
+    assert kept.card["validation_nats_per_note"] == best["validation_nats_per_note"]
+    found = evaluate(kept, _corpora()[1])
+    assert found.nats_per_note == pytest.approx(best["validation_nats_per_note"], rel=3e-4)
+
+
+def test_a_run_that_was_killed_ends_as_if_it_had_not_been(undisturbed, second):
+    """From a save in the middle of a batch, at a batch's end, at an epoch's end, and after a validation."""
+    known = undisturbed.known
+    validated = [row["step"] for row in undisturbed.position.history if row["step"] in known]
+    steps = {
+        next(s for s, at in known.items() if s > 2 and at["window"] > 0),
+        next(s for s, at in known.items() if s > 2 and at["window"] == 0 and at["batch"] > 0),
+        next(s for s, at in known.items() if at["epoch"] == 1 and at["batch"] == at["window"] == 0),
+        validated[len(validated) // 2],
+        max(known) - 1,
+    }
+    for step in sorted(steps):
+        shutil.copy(undisturbed.folder / f"{step}.resume", second.resume_path)
+        second.output.unlink(missing_ok=True)
+        if (undisturbed.folder / f"{step}.keras").exists():
+            shutil.copy(undisturbed.folder / f"{step}.keras", second.output)
+        second.restore()
+        assert second.position.step == step
+        assert second.run() is True
+        _same_end(second, undisturbed)
+        assert not second.resume_path.exists()
+
+
+def test_a_run_that_is_stopped_twice_ends_as_if_it_had_not_been(undisturbed, tmp_path):
+    first = _trainer(tmp_path / "toy.keras").watch(tmp_path / "saves", stop_at=2)
+    assert first.run(save_every_s=-1) is False
+    assert first.position.step == 2
+    assert first.resume_path.exists()
+    again = _trainer(tmp_path / "toy.keras", seed=4).watch(tmp_path / "saves", stop_at=9)
+    again.restore()
+    assert again.run(save_every_s=-1) is False
+    again._stop.clear()
+    again.stop_at = None
+    again.restore()
+    assert again.run() is True
+    _same_end(again, undisturbed)
+
+
+def test_a_run_can_be_resumed_from_its_first_moment(undisturbed, second):
+    """The first save comes before the first step."""
+    shutil.copy(undisturbed.folder / "0.resume", second.resume_path)
+    second.output.unlink(missing_ok=True)
+    second.restore()
+    assert second.position.step == 0
+    assert _same([v.numpy() for v in second.model.trainable_variables], undisturbed.weights[0])
+
+
+def test_nothing_to_resume_is_said(second, tmp_path):
+    second.resume_path.unlink(missing_ok=True)
+    second.output.unlink(missing_ok=True)
+    with pytest.raises(TrainingError, match=r"toy\.resume: nothing to resume; train without --resume$"):
+        second.restore()
+    second.output.write_bytes(b"")
+    with pytest.raises(TrainingError, match=r"nothing to resume \(the run is finished: the checkpoint is there\);"):
+        second.restore()
+    second.output.unlink()
+
+
+@pytest.mark.parametrize("damage", ["empty", "text", "cut", "end", "flip", "npy", "fewer"])
+def test_a_damaged_save_is_refused(undisturbed, second, damage):
+    data = (undisturbed.folder / "3.resume").read_bytes()
+    path = second.resume_path
+    reason = {"npy": "context manager", "fewer": "run", "empty": "No data"}.get(damage, "")
+    if damage == "npy":
+        with open(path, "wb") as file:
+            np.save(file, np.arange(3))
+    elif damage == "fewer":
+        with open(path, "wb") as file:
+            np.savez(file, about=np.frombuffer(b"{}", np.uint8))
+    else:
+        flipped = bytearray(data)
+        flipped[200:260] = bytes(60)
+        path.write_bytes(
+            {
+                "empty": b"",
+                "text": b"not a save",
+                "cut": data[: len(data) // 2],
+                "end": data[:-1],
+                "flip": bytes(flipped),
+            }[damage]
+        )
+    with pytest.raises(TrainingError, match=rf"toy\.resume: damaged \(.*{reason}.*\); train without --resume$"):
+        second.restore()
+    path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"settings": dataclasses.replace(SHORT, seed=6)}, "settings"),
+        ({"settings": dataclasses.replace(SHORT, epochs=4)}, "settings"),
+        ({"card": {"corpus": "another"}}, "corpus"),
+        ({"sizes": dataclasses.replace(SIZES, drop_head=0.4)}, "architecture"),
+        ({"card": {"corpus": "another"}, "settings": dataclasses.replace(SHORT, batch=4)}, "settings and corpus"),
+    ],
+)
+def test_another_runs_save_is_refused(undisturbed, tmp_path, changes, what):
+    trainer = _trainer(tmp_path / "toy.keras", **changes)
+    shutil.copy(undisturbed.folder / "3.resume", trainer.resume_path)
+    with pytest.raises(
+        TrainingError, match=rf"the interrupted run had another {what}; give the same folder and options"
+    ):
+        trainer.restore()
+
+
+@pytest.fixture
+def anew(undisturbed, second):
+    """Begin a run with other settings, on a trainer that is traced already: anew(epochs=2, ...)."""
+
+    def begin(**changes):
+        shutil.copy(undisturbed.folder / "0.resume", second.resume_path)
+        second.output.unlink(missing_ok=True)
+        second.restore()
+        second.position.steps = None
+        second.settings = dataclasses.replace(SHORT, **changes)
+        return second
+
+    yield begin
+    second.settings = SHORT
+    second.resume_path.unlink(missing_ok=True)
+
+
+def test_patience_ends_a_run_that_no_longer_learns(anew):
+    trainer = anew(epochs=40, learning_rate=0.0, patience=2)
+    assert trainer.run() is True
+    # The first figure is the best there is; two more that are no better, and it is over.
+    assert len(trainer.position.history) == 3
+    assert len({row["validation_nats_per_note"] for row in trainer.position.history}) == 1
+    assert trainer.position.step < trainer.position.steps
+    assert not trainer.resume_path.exists()
+    assert len(checkpoint.read(trainer.output).card["history"]) == 1
+
+
+def test_minutes_become_steps_once(anew, tmp_path):
+    trainer = anew(epochs=None, minutes=1e-3).watch(tmp_path)
+    seen = []
+    assert trainer.run(seen.append, save_every_s=-1) is True
+    steps = [at["steps"] for at in trainer.known.values()]
+    measured = training.TRACE_STEPS + training.TIMED_STEPS
+    assert steps[: measured + 1] == [None] * (measured + 1)
+    assert set(steps[measured + 1 :]) <= {trainer.position.steps}
+    assert trainer.position.step == trainer.position.steps > measured
+    assert seen[-1].step == trainer.position.step
+    assert seen[-1].minutes_left == 0
+    assert seen[-1].validation_nats_per_note == trainer.position.history[-1]["validation_nats_per_note"]
+
+
+def test_a_likelihood_that_is_none_ends_the_run(anew):
+    trainer = anew(epochs=1)
+    trainer.model.bag.table.assign(trainer.model.bag.table.numpy() * np.nan)
+    with pytest.raises(TrainingError, match=r"^the likelihood became nan at step 0: try a lower --learning-rate$"):
+        trainer.run()
+    assert not trainer.output.exists()
+
+
+# -- evaluation
+
+
+def test_evaluation_is_the_sum_by_hand():
+    model = toys.model("many", 1)
+    piece = toys.sequence_of([(2, 4, 0, 60, 81), (2, 150, 40, 48, 10), (9, 1, 0, 127, 127)], 400)
+    events = encode(piece, model.vocabulary, metre_known=False)
+    logits, _ = model.logits(toys.batch([events]), model.initial_state(1))
+    log_p = {}
+    for column, field in enumerate(model.vocabulary.fields):
+        values = np.asarray(logits[field][0], np.float64)
+        values -= (
+            np.log(np.exp(values - values.max(-1, keepdims=True)).sum(-1, keepdims=True)) + values.max(-1)[:, None]
+        )
+        for t in range(4):
+            if t < 3 or column < 2:
+                log_p[t, column] = values[t, events.fields[t, column]]
+    width = {(t, c): TIMES.width[events.fields[t, c]] for t, c in log_p if c in (SHIFT, DURATION)}
+    assert width[1, DURATION] > 1
+    assert width[3, SHIFT] > 1
+    by_hand = -sum(log_p.values()) + sum(math.log(w) for w in width.values())
+    heard = []
+    found = evaluate(model, [piece], on_piece=lambda *told: heard.append(told))
+    assert found.nats == pytest.approx(by_hand, rel=1e-5)
+    assert (found.pieces, found.notes, found.events, found.steps, found.lossy_notes) == (1, 3, 4, 400, 0)
+    assert (found.beats, found.seconds) == (100, 50)
+    assert found.nats_per_note == pytest.approx(by_hand / 3, rel=1e-5)
+    assert found.nats_per_step == pytest.approx(by_hand / 400, rel=1e-5)
+    assert found.unmodelled == []
+    assert found.as_dict()["nats_per_note"] == found.nats_per_note
+    ((index, sequence, told, values),) = heard
+    assert (index, sequence == piece, len(told), values.shape) == (0, True, 4, (4, 5))
+
+
+@pytest.mark.parametrize("name", ["many", "performance"])
+def test_nats_depend_on_neither_batch_nor_window(name):
+    vocabulary, model = VOCABULARIES[name], toys.model(name, 2)
+    pieces = [encode(toys.piece(vocabulary, seed, n), vocabulary) for seed, n in enumerate((3, 40, 17, 16, 33))]
+    lengths = [len(piece) - 1 for piece in pieces]
+    sums = {}
+    for batch, window in ((1, 256), (32, 256), (2, 8), (5, 16), (3, 1)):
+        found = {
+            i: (log_p, e)
+            for i, e, log_p in log_likelihoods(model, lengths, pieces.__getitem__, batch=batch, window=window)
+        }
+        assert sorted(found) == [0, 1, 2, 3, 4]
+        assert all(found[i][1] is pieces[i] and found[i][0].shape == (len(pieces[i]), 5) for i in found)
+        sums[batch, window] = [float(found[i][0].sum(dtype=np.float64)) for i in range(5)]
+    for values in sums.values():
+        np.testing.assert_allclose(values, sums[1, 256], rtol=1e-4)
+
+
+def test_carried_state_matters():
+    """Windows heard without the state before them would give other numbers: so the test above can fail."""
+    model = toys.model("many", 2)
+    events = encode(toys.piece(model.vocabulary, 1, 40), model.vocabulary)
+    whole, _ = model.log_likelihood(toys.batch([events]), model.initial_state(1))
+    first, state = model.log_likelihood(toys.batch([events], 0, 16), model.initial_state(1))
+    second, _ = model.log_likelihood(toys.batch([events], 16, len(events)), state)
+    fresh, _ = model.log_likelihood(toys.batch([events], 16, len(events)), model.initial_state(1))
+    np.testing.assert_allclose(np.concatenate([first, second], 1), whole, atol=1e-5)
+    assert np.abs(fresh - second).max() > 1e-3
+
+
+def test_what_the_vocabulary_cannot_hold_is_counted():
+    model = toys.model("one", 1)
+    piece = toys.sequence_of([(0, 4, 5, 60, 80), (4, 4, 0, 62, 99)])
+    found = evaluate(model, [piece])
+    assert found.lossy_notes == 1  # another program; the velocity is unmodelled, and said so
+    assert found.unmodelled == ["program", "velocity"]
+
+
+# -- fine-tuning and devices
+
+
+def test_fine_tuning_needs_the_same_grid(tmp_path):
+    path = tmp_path / "toy.keras"
+    model = toys.model("styles", 1)
+    save(model, path)
+    tuned = fine_tune_from(path, BEAT)
+    assert tuned.vocabulary == model.vocabulary
+    assert _same(tuned.get_weights(), model.get_weights())
+    with pytest.raises(
+        TrainingError,
+        match="was trained on a grid of 4 steps per beat, this music is on 10 ms per step: give --grid 4$",
+    ):
+        fine_tune_from(path, VOCABULARIES["performance"].grid)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "gains"),
+    [
+        ([], False),
+        ([(6, 1)], False),
+        ([(7, 0)], True),
+        ([(9, 0), (7, 5)], True),
+        ([(9, 0), (6, 1)], False),
+        ([None], False),  # TensorFlow does not know
+    ],
+)
+def test_float16_is_for_gpus_with_tensor_cores(gpus, gains):
+    details = [{"compute_capability": gpu} if gpu else {} for gpu in gpus]
+    assert training.gains_from_float16(details) is gains
+
+
+@pytest.mark.slow
+def test_a_run_in_mixed_precision_learns_much_the_same(tmp_path):
+    """On a CPU, which is slow at it."""
+    curves = []
+    for mixed in (False, True):
+        keras.mixed_precision.set_dtype_policy("mixed_float16" if mixed else "float32")
+        try:
+            assert training.is_mixed_precision() is mixed
+            settings = dataclasses.replace(SHORT, epochs=1, mixed_precision=mixed)
+            sizes = dataclasses.replace(SIZES, drop_input=0, drop_layer=0, drop_head=0)
+            trainer = _trainer(tmp_path / f"{mixed}.keras", settings, cls=Trainer, sizes=sizes)
+            assert trainer.run()
+        finally:
+            keras.mixed_precision.set_dtype_policy("float32")
+        assert all(v.numpy().dtype == np.float32 for v in trainer.model.trainable_variables)
+        curves.append([row["validation_nats_per_note"] for row in trainer.position.history])
+    assert curves[1] == pytest.approx(curves[0], rel=0.01)
+
+
+def test_an_update_is_that_of_adamw():
+    updated = []
+    for make in (SummedAdamW, keras.optimizers.AdamW):
+        matrix, bias = (keras.Variable(np.full(shape, 0.5, np.float32)) for shape in ((2, 3), (3,)))
+        optimizer = make(0.1, beta_2=0.99, weight_decay=0.2, epsilon=1e-8)
+        optimizer.exclude_from_weight_decay(var_list=[bias])
+        rng = np.random.default_rng(1)
+        for rate in (0.1, 0.05, 0.2):
+            optimizer.learning_rate.assign(rate)
+            optimizer.apply([tf.constant(rng.normal(size=v.shape), tf.float32) for v in (matrix, bias)], [matrix, bias])
+        updated.append(np.concatenate([matrix.numpy().reshape(-1), bias.numpy()]))
+    assert np.abs(updated[0] - 0.5).min() > 1e-3
+    np.testing.assert_allclose(*updated, rtol=1e-5)
+
+
+def test_a_step_is_traced_once(undisturbed):
+    assert undisturbed._step.experimental_get_tracing_count() == 1
+
+
+def test_windows_are_counted_by_the_corpus_even_where_notes_merge():
+    """A vocabulary of one program makes two notes one: the piece is a window shorter, the plan stays."""
+    rows = [(i, 1, program, 60, 80) for i in range(8) for program in (0, 1)]
+    pieces = Pieces([toys.sequence_of(rows)], [None], VOCABULARIES["one"], Settings(epochs=1, window=8, transpose=0))
+    assert len(pieces.encode(0, 0)) == 9 and pieces.lengths[0] == 17
+    windows = list(pieces.batch_windows(0, np.array([0]), 0))
+    assert len(windows) == pieces.windows(np.array([0])) == 3
+    assert (windows[2]["fields"] == -1).all()
+
+
+def test_the_device_is_named():
+    try:
+        line = training.set_up_device(mixed_precision=True)
+        assert line.startswith("training on ")
+        assert "mixed precision" in line
+        assert training.set_up_device().startswith("training on ")
+        assert (
+            keras.mixed_precision.global_policy().name == "float32"
+            if hasattr(keras.mixed_precision, "global_policy")
+            else keras.mixed_precision.dtype_policy().name == "float32"
+        )
+    finally:
+        keras.mixed_precision.set_dtype_policy("float32")
+
+
+@pytest.mark.parametrize(
+    ("pieces", "notes", "epochs"),
+    [
+        (300, 150, 40),  # 45,000 notes
+        (8000, 500, 40 * 0.1**0.35),  # ten times 400,000
+        (16, 64, 200),  # one update an epoch: 200 of them
+    ],
+)
+def test_a_larger_corpus_is_heard_less_often_and_a_tiny_one_more(pieces, notes, epochs):
+    piece = toys.sequence_of([(at, 1, 0, 60, 80) for at in range(notes)])
+    assert default_epochs([piece] * pieces) == pytest.approx(epochs, abs=0.05)
