@@ -38,11 +38,11 @@ def main(model: Path, data: Path, pieces: int, particles: int, seed: int) -> Non
     from melodygru.analysis.explain import Reader
     from melodygru.compose import Controls, accompany
     from melodygru.model import checkpoint
-    from melodygru.model.numpy_model import Network
+    from melodygru.model.numpy_model import NumpyModel
     from melodygru.music.notes import quantize
 
     loaded = checkpoint.read(model)
-    network, reader = Network(loaded), Reader(loaded)
+    network, reader = NumpyModel(loaded), Reader(loaded)
     ways = {
         "greedy: one particle, temperature 0": (1, Controls(0)),
         "one particle, temperature 1": (1, Controls()),

@@ -24,7 +24,7 @@ from typing import Any
 import click
 from parts.row import Row, Setting, thread_variables
 
-from melodygru.util.atomic import written_aside
+from melodygru.util.atomic import atomic_write
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
@@ -90,7 +90,7 @@ def merge(path: Path, name: str, rows: list[Row], machine: dict[str, Any]) -> di
     new = {"recorded": recorded, "machine": machine, "rows": [dataclasses.asdict(row) for row in rows]}
     parts = {**read(path), name: new}
     parts = {part: parts[part] for part in PARTS if part in parts}
-    with written_aside(path) as aside:
+    with atomic_write(path) as aside:
         aside.write_text(json.dumps({"parts": parts}, indent=2) + "\n")
     return parts
 
@@ -145,7 +145,7 @@ def draw(rows: list[Row], path: Path) -> None:
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    with written_aside(path) as aside:
+    with atomic_write(path) as aside:
         figure.savefig(aside, dpi=150)
 
 

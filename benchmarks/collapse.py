@@ -60,9 +60,9 @@ def main(
     from melodygru.compose import Controls, Length, compose, guards
     from melodygru.corpus import intake, split
     from melodygru.model import checkpoint
-    from melodygru.model.numpy_model import Network
+    from melodygru.model.numpy_model import NumpyModel
 
-    network = Network(checkpoint.read(checkpoint.find(model)))
+    network = NumpyModel(checkpoint.read(checkpoint.find(model)))
     grid = network.vocabulary.grid
     corpus = intake(train, grid=grid)
     held_out = intake(valid, grid=grid) if valid is not None else split(corpus, HELD_OUT, 0)[1]

@@ -36,15 +36,15 @@ from melodygru.events import (
     N_INTERVALS,
     PITCH,
     PROGRAM,
+    PROGRAM_HISTORY,
     SHIFT,
     TIMES,
-    VOICE,
     Vocabulary,
     encode,
     span_class,
 )
 from melodygru.model.checkpoint import Architecture, as_settings
-from melodygru.model.keras_model import GRU, IMPOSSIBLE, Bag
+from melodygru.model.keras_model import GRU, IMPOSSIBLE, EmbeddingBag
 from melodygru.music.notes import N_PITCHES, NoteSequence
 from melodygru.training import SAMPLED_EVENTS, Progress, Settings, Trainer, default_transpose_until, evaluate, new_model
 
@@ -65,7 +65,7 @@ def n_tokens(vocabulary: Vocabulary, position: str) -> int:
 
 @keras.saving.register_keras_serializable("melodygru.benchmarks")
 class FlatGRU(keras.Model):
-    """A GRU over flat tokens, called as `melodygru.model.MelodyGRU` and with the same result.
+    """A GRU over flat tokens, called as `melodygru.model.keras_model.MelodyGRU` and with the same result.
 
     The log-likelihood of a token that is END or a pitch is split between the columns program, that it is END or not,
     and pitch, which it is.
@@ -73,7 +73,7 @@ class FlatGRU(keras.Model):
     Parameters
     ----------
     vocabulary, architecture, card : dict
-        Plain values, see `melodygru.checkpoint.as_settings`; `head` is the width of the one hidden layer.
+        Plain values, see `melodygru.model.checkpoint.as_settings`; `head` is the width of the one hidden layer.
     seed : int
         Of the initial weights.
     """
@@ -97,7 +97,7 @@ class FlatGRU(keras.Model):
         sizes = {"program": v.size("program")} if v.models_program else {}
         for position in ("pitch", "duration", "velocity"):
             if position in self.positions:
-                sizes |= {f"{position} {name}": size for name, size in VOICE.items()}
+                sizes |= {f"{position} {name}": size for name, size in PROGRAM_HISTORY.items()}
             if position in ("pitch", "duration"):
                 sizes |= {
                     f"{position} interval": 2 * N_INTERVALS,
@@ -106,7 +106,7 @@ class FlatGRU(keras.Model):
                 }
         ends = itertools.accumulate(sizes.values(), initial=v.n_context_ids)
         self.blocks = {**v.blocks, **dict(zip((*sizes, "end"), ends, strict=True))}
-        self.bag = Bag(self.blocks["end"], a.embedding, seed=next(seeds), name="bag")
+        self.bag = EmbeddingBag(self.blocks["end"], a.embedding, seed=next(seeds), name="bag")
         self.bag.build()
 
         one_mask = (None, 1, None)
@@ -176,11 +176,11 @@ class FlatGRU(keras.Model):
         """Logits of the tokens that may stand at each position, (B, T, tokens), and the end state."""
         inputs = {name: tf.cast(values, tf.int32) for name, values in inputs.items()}
         *states, last_note = state
-        voice, last_note = self._voice_before_pitch(inputs, last_note)
+        program_history, last_note = self._voice_before_pitch(inputs, last_note)
         before, context = self.bag(inputs["before"]), self.bag(inputs["context"])
         at_onset = before + context[:, 1:]
         told = [before + context[:, :-1], *[at_onset] * (len(self.positions) - 1)]
-        x = self.bag(self._token_ids(inputs, voice)) + tf.stack(told, 2)
+        x = self.bag(self._token_ids(inputs, program_history)) + tf.stack(told, 2)
         shape = tf.shape(x)
         by_token = [shape[0], shape[1] * shape[2], self.architecture.embedding]
         x = tf.reshape(x, by_token)
@@ -193,7 +193,9 @@ class FlatGRU(keras.Model):
         h = self.drop_head(self.hidden(tf.concat([h, x], -1)), training=training)
         h = tf.cast(tf.reshape(h, [*tf.unstack(shape[:3]), self.architecture.head]), tf.float32)
         logits = {position: self._output(h[:, :, i], position) for i, position in enumerate(self.positions)}
-        logits["pitch"] += self._interval_view(self._output(h[:, :, self.positions.index("pitch")], "intervals"), voice)
+        logits["pitch"] += self._interval_view(
+            self._output(h[:, :, self.positions.index("pitch")], "intervals"), program_history
+        )
         return self._only_possible(logits, inputs), [*end_state, last_note]
 
     def _output(self, hidden: tf.Tensor, position: str) -> tf.Tensor:
@@ -210,14 +212,14 @@ class FlatGRU(keras.Model):
         only program's last notes are taken from the events before, and its range is not told: shape (B, T, 4).
         """
         if self.vocabulary.models_program:
-            return inputs["voice"], last_note
+            return inputs["program_history"], last_note
         notes = tf.concat([last_note, inputs["previous"][..., 1:3]], 1)  # of events t-2 in row t and t-1 in row t+1
         pitch = (notes[..., 0] - self.blocks["note"]) % N_PITCHES
         span = tf.gather(tf.constant(SPAN_OF_TIME), (notes[..., 1] - self.blocks["duration"]) % TIMES.size)
         pitch, span = (tf.where(notes[..., 0] > 0, values + 1, 0) for values in (pitch, span))
         return tf.stack([pitch[:, 1:], pitch[:, :-1], span[:, 1:], span[:, :-1]], -1), notes[:, -1:]
 
-    def _token_ids(self, inputs: dict[str, tf.Tensor], voice: tf.Tensor) -> tf.Tensor:
+    def _token_ids(self, inputs: dict[str, tf.Tensor], program_history: tf.Tensor) -> tf.Tensor:
         """Ids that each step is told beside the context, (B, T, positions, ids): the token before it, and views."""
         blocks, fields = self.blocks, inputs["fields"]
         shift, program, pitch, duration = (fields[..., c : c + 1] for c in (SHIFT, PROGRAM, PITCH, DURATION))
@@ -232,11 +234,14 @@ class FlatGRU(keras.Model):
         if "program" in self.positions:
             tokens["program"] = tokens["pitch"]
             tokens["pitch"] = tf.where(program >= 0, blocks["program"] + program, 0)
-        played = inputs["voice"]
+        played = inputs["program_history"]
         interval = _interval_class(pitch - (played[..., 0:1] - 1))
         motion = tf.where((played[..., 0:1] > 0) & (pitch >= 0), blocks["motion"] + place * N_INTERVALS + interval, 0)
         views = {
-            "pitch": [self._voice_ids("pitch", voice), *self._seen_from(inputs, "pitch", voice[..., 0:1])],
+            "pitch": [
+                self._voice_ids("pitch", program_history),
+                *self._seen_from(inputs, "pitch", program_history[..., 0:1]),
+            ],
             "duration": [motion, self._voice_ids("duration", played), *self._seen_from(inputs, "duration", pitch + 1)],
             "velocity": [self._voice_ids("velocity", played)] if "velocity" in self.positions else [],
         }
@@ -244,41 +249,43 @@ class FlatGRU(keras.Model):
         widest = max(row.shape[-1] for row in rows)
         return tf.stack([tf.pad(row, [(0, 0), (0, 0), (0, widest - row.shape[-1])]) for row in rows], 2)
 
-    def _voice_ids(self, position: str, voice: tf.Tensor) -> tf.Tensor:
-        first = tf.constant([self.blocks[f"{position} {name}"] for name in list(VOICE)[: voice.shape[-1]]])
-        return tf.where(voice > 0, first + voice - 1, 0)
+    def _voice_ids(self, position: str, program_history: tf.Tensor) -> tf.Tensor:
+        first = tf.constant(
+            [self.blocks[f"{position} {name}"] for name in list(PROGRAM_HISTORY)[: program_history.shape[-1]]]
+        )
+        return tf.where(program_history > 0, first + program_history - 1, 0)
 
     def _seen_from(self, inputs: dict[str, tf.Tensor], position: str, origin: tf.Tensor) -> list[tf.Tensor]:
         """Ids of what sounds, and of what was heard, as `Vocabulary.relative_ids`; `origin` of shape (B, T, 1)."""
         sounding = inputs["context"][:, 1:, self.vocabulary.sounding_columns]
-        state, heard = sounding - self.blocks["sounding"], inputs["heard"]
+        state, pitch_class_levels = sounding - self.blocks["sounding"], inputs["pitch_class_levels"]
         interval = self.blocks[f"{position} interval"] + 2 * _interval_class(state // 2 % N_PITCHES - (origin - 1))
         degree = (tf.range(12) - (origin - 1)) % 12
         scale, key = (self.blocks[f"{position} {name}"] for name in ("scale", "key"))
         degrees = tf.concat([scale + degree * 2, key + degree * 3], -1)
         return [
             tf.where((sounding > 0) & (origin > 0), interval + state % 2, 0),
-            tf.where((heard > 0) & (origin > 0), degrees + heard - 1, 0),
+            tf.where((pitch_class_levels > 0) & (origin > 0), degrees + pitch_class_levels - 1, 0),
         ]
 
-    def _interval_view(self, intervals: tf.Tensor, voice: tf.Tensor) -> tf.Tensor:
+    def _interval_view(self, intervals: tf.Tensor, program_history: tf.Tensor) -> tf.Tensor:
         """What the intervals from the program's last pitch add to the logits of the pitches; END gets nothing."""
-        last = voice[..., 0:1]
+        last = program_history[..., 0:1]
         added = tf.gather(intervals, tf.range(N_PITCHES) - tf.maximum(last - 1, 0) + N_PITCHES - 1, batch_dims=2)
         added = tf.where(last > 0, added, 0.0)
         return added if self.vocabulary.models_program else tf.pad(added, [(0, 0), (0, 0), (1, 0)])
 
     def _only_possible(self, logits: dict[str, tf.Tensor], inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """The logits with what cannot follow made impossible."""
-        stacks, floor, may_end = tf.split(inputs["limits"], 3, -1)
-        bits = tf.bitwise.right_shift(inputs["taken"][..., None], tf.range(8)) & 1
-        taken = tf.reshape(bits, [*tf.unstack(tf.shape(bits)[:2]), N_PITCHES]) > 0
+        may_join_chord, floor, may_end = tf.split(inputs["legality"], 3, -1)
+        bits = tf.bitwise.right_shift(inputs["pitch_mask"][..., None], tf.range(8)) & 1
+        pitch_mask = tf.reshape(bits, [*tf.unstack(tf.shape(bits)[:2]), N_PITCHES]) > 0
         program = tf.range(self.vocabulary.size("program"))
         impossible = {
-            "shift": (tf.range(TIMES.size) == 0) & (stacks == 0),
+            "shift": (tf.range(TIMES.size) == 0) & (may_join_chord == 0),
             "program": tf.where(program == END, may_end == 0, program < floor),
             # Where END stands in place of a pitch: it may only when nothing sounds on, and then no pitch is taken.
-            "pitch": taken if self.vocabulary.models_program else tf.concat([may_end == 0, taken], -1),
+            "pitch": pitch_mask if self.vocabulary.models_program else tf.concat([may_end == 0, pitch_mask], -1),
             "duration": tf.range(TIMES.size) == 0,
         }
         return {
@@ -309,7 +316,7 @@ def new_flat(
     """An untrained flat model; with a corpus, it begins with how often each token occurs, as `training.new_model`."""
     model = FlatGRU(**as_settings(vocabulary, architecture, {}), seed=seed)
     counts = {position: np.zeros(n_tokens(vocabulary, position)) for position in model.positions}
-    heard = 0
+    pitch_class_levels = 0
     for index in np.random.default_rng([seed, 3]).permutation(len(corpus)).tolist():
         fields = encode(corpus[index], vocabulary).fields.copy()
         if not vocabulary.models_program:
@@ -317,10 +324,10 @@ def new_flat(
         for position, count in counts.items():
             chosen = fields[:, FIELDS.index(position)]
             count += np.bincount(chosen[chosen >= 0], minlength=len(count))
-        heard += len(fields)
-        if heard > SAMPLED_EVENTS:
+        pitch_class_levels += len(fields)
+        if pitch_class_levels > SAMPLED_EVENTS:
             break
-    if heard:
+    if pitch_class_levels:
         bias = model.output_layer.bias.numpy()
         for position, count in counts.items():
             columns = slice(model.first_token[position], model.first_token[position] + len(count))

@@ -20,7 +20,7 @@ import numpy as np
 from melodygru.cli import endless
 from melodygru.compose import Controls
 from melodygru.model import checkpoint
-from melodygru.model.numpy_model import Network
+from melodygru.model.numpy_model import NumpyModel
 from melodygru.render.audio import LivePort
 
 
@@ -49,7 +49,7 @@ class Port:
 @click.option("--model", type=click.Path(exists=True, path_type=Path), help="Checkpoint; default: play's own choice.")
 @click.option("--seed", default=1, show_default=True)
 def main(minutes: float, model: Path | None, seed: int) -> None:
-    network = Network(checkpoint.read(checkpoint.find(model)))
+    network = NumpyModel(checkpoint.read(checkpoint.find(model)))
     composer = endless.Composer(network, np.random.default_rng(seed), Controls(top_p=0.9))
     port = Port()
     player = LivePort(port, endless.AHEAD_S, on_due=port.expect)

@@ -20,9 +20,9 @@ def main(midi_dir: Path, model: Path, number: int, seed: int) -> None:
     from melodygru.compose import compose
     from melodygru.corpus import intake
     from melodygru.model.checkpoint import read
-    from melodygru.model.numpy_model import Network
+    from melodygru.model.numpy_model import NumpyModel
 
-    network = Network(read(model))
+    network = NumpyModel(read(model))
     corpus = intake(midi_dir, grid=network.vocabulary.grid)
     click.echo("| style | corpus, bars: lower quartile, median, upper quartile | composed |\n|---|---|---|")
     for style in network.vocabulary.styles:

@@ -21,14 +21,14 @@ import numpy as np
 from melodygru.cli import endless
 from melodygru.compose import Controls
 from melodygru.model import checkpoint
-from melodygru.model.numpy_model import Network
+from melodygru.model.numpy_model import NumpyModel
 from melodygru.music.notes import NOTE, Grid, NoteSequence, canonical
 from melodygru.render import audio
 
 
 def composed(model: Path | None, seconds: float, seed: int) -> NoteSequence:
     """So many seconds of music on a grid of milliseconds."""
-    network = Network(checkpoint.read(checkpoint.find(model)))
+    network = NumpyModel(checkpoint.read(checkpoint.find(model)))
     rows = []
     for note in endless.Composer(network, np.random.default_rng(seed), Controls(top_p=0.9)).notes():
         if note.onset_s + note.duration_s > seconds:

@@ -17,7 +17,7 @@ import numpy as np
 
 from melodygru.compose import Chords, Constraint, Controls, Length, Plan, compose, of_settings
 from melodygru.model import checkpoint
-from melodygru.model.numpy_model import Network
+from melodygru.model.numpy_model import NumpyModel
 from melodygru.music.notes import DRUMS, NoteSequence
 
 CHORDS = "C | Am | F G | C"
@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--bars", type=int, default=32)
     parser.add_argument("--repeats", type=int, default=5, help="of each speed")
     args = parser.parse_args()
-    network = Network(checkpoint.read(checkpoint.find(args.model)))
+    network = NumpyModel(checkpoint.read(checkpoint.find(args.model)))
     plan = Plan.of(network.vocabulary, Length(bars=args.bars), style=args.style, metre=(4, 4))
 
     def composed(n: int, bars: int, constraints: list[Constraint]) -> list[NoteSequence]:

@@ -41,11 +41,11 @@ def main(model: Path, data: Path, pieces: int, seed: int) -> None:
     from melodygru.compose.varying import Places, fill_places, kept
     from melodygru.events import PITCH, representable
     from melodygru.model import checkpoint
-    from melodygru.model.numpy_model import Network
+    from melodygru.model.numpy_model import NumpyModel
     from melodygru.music.notes import quantize
 
     loaded = checkpoint.read(model)
-    network, reader = Network(loaded), Reader(loaded)
+    network, reader = NumpyModel(loaded), Reader(loaded)
     v = network.vocabulary
     files = sorted(path for path in data.rglob("*") if path.suffix.lower() in (".mid", ".midi"))
     drawn = [files[i] for i in np.random.default_rng(0).permutation(len(files))[:pieces]]

@@ -86,9 +86,9 @@ def sampling_shares() -> tuple[dict[str, float], float]:
     from parts.sampling import composing, untrained
 
     from melodygru.model.checkpoint import Architecture
-    from melodygru.model.numpy_model import Network
+    from melodygru.model.numpy_model import NumpyModel
 
-    notes = composing(Network(untrained(Architecture.preset("base"))), 1)
+    notes = composing(NumpyModel(untrained(Architecture.preset("base"))), 1)
 
     def compose() -> None:
         for _ in range(NOTES):

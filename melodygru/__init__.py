@@ -52,9 +52,9 @@ def __dir__() -> list[str]:
 
 
 class _RegisterWithKeras:
-    """Import hook: when Keras is imported, `melodygru.model.keras_model` is too, so that Keras knows its classes by name.
+    """Import hook: when Keras is imported, so is our model, so that Keras knows its classes by name.
 
-    `keras.models.load_model` finds a class only if it is registered, and importing `melodygru.model.keras_model` here outright
+    `keras.models.load_model` finds a class only if it is registered, and importing the model here outright
     would load TensorFlow for everyone. Keras and TensorFlow import each other: the hook waits for both to be whole.
     """
 

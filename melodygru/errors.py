@@ -35,7 +35,7 @@ class AudioError(MelodyGruError):
     """No sound: a missing device, port, SoundFont or renderer."""
 
 
-class StampError(MelodyGruError):
+class ProvenanceError(MelodyGruError):
     """A file doesn't say how it was made, or says what can't be done here, so that it can't be made again."""
 
 

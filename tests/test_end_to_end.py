@@ -42,7 +42,7 @@ def test_train_reports_and_leaves_a_checkpoint_its_history_and_a_picture(trained
     for name in report["paths"].values():
         assert (trained.path.parent / name).stat().st_size > 0
     index = originality.read(trained.path)
-    assert index is not None and len(index.files) == 11 and index.yardstick["pieces"] == 1
+    assert index is not None and len(index.files) == 11 and index.baseline["pieces"] == 1
     assert not trained.path.with_suffix(".resume").exists()
     assert "training on" in trained.stderr and "Traceback" not in trained.stderr
     assert "grid        2 steps per beat" in trained.stderr
@@ -79,7 +79,7 @@ def test_generate_says_what_of_an_output_stands_in_the_training_music(
     index = originality.read(trained.path)
     assert index is not None
     again = index.examine(midi.read(tmp_path / "tunes-5-1.mid").sequence)
-    assert {**again.as_dict(), "held_out": index.yardstick, "summary": found["summary"]} == found
+    assert {**again.as_dict(), "held_out": index.baseline, "summary": found["summary"]} == found
     # what the model learned from is found again, whole
     midi.write(tune(50), tmp_path / "copy.mid")
     copied, _ = run(melodygru("originality", "copy.mid", "--model", trained.path, "--json", cwd=tmp_path))

@@ -10,7 +10,7 @@ from melodygru.errors import NoteError
 from melodygru.events import END, TIMES, Vocabulary
 from melodygru.model import checkpoint
 from melodygru.model.checkpoint import Architecture
-from melodygru.model.numpy_model import Network
+from melodygru.model.numpy_model import NumpyModel
 from melodygru.music.notes import DRUMS, METRE, NOTE, Grid, NoteSequence, canonical
 
 BEAT = Grid.beats(4)
@@ -23,7 +23,14 @@ VOCABULARIES = {
     "many": Vocabulary(BEAT, (0, 40, DRUMS), BINS, metres=((4, 4), (3, 4)), slots=4),
     "styles": Vocabulary(BEAT, (40, 43), (64,), ("airs", "reels"), ((4, 4), (6, 8)), 100.0, (80.0, 120.0)),
     "echoing": Vocabulary(
-        BEAT, (0, 40), (64,), metres=((4, 4), (3, 4)), echo=(2, 8), echo_bars=(1,), echo_runs=True, pointers=True
+        BEAT,
+        (0, 40),
+        (64,),
+        metres=((4, 4), (3, 4)),
+        lookback_steps=(2, 8),
+        lookback_bars=(1,),
+        lookback_runs=True,
+        pointers=True,
     ),
     "performance": Vocabulary(PERFORMANCE, (0,), BINS, pointers=True),
     "ensemble": Vocabulary(PERFORMANCE, (0, 40), (80,), ("a", "b")),
@@ -90,7 +97,7 @@ def network_of(keras_model):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "toy.keras"
         save(keras_model, path)
-        return Network(checkpoint.read(path))
+        return NumpyModel(checkpoint.read(path))
 
 
 @functools.cache

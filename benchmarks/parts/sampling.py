@@ -24,7 +24,7 @@ from melodygru.events import Vocabulary
 from melodygru.model import checkpoint
 from melodygru.model.checkpoint import DEEP, Architecture, Checkpoint
 from melodygru.model.keras_model import save
-from melodygru.model.numpy_model import Network
+from melodygru.model.numpy_model import NumpyModel
 from melodygru.training import new_model
 from parts.row import Row, Setting, in_turns
 
@@ -42,7 +42,7 @@ TUTORIAL_WINDOW = 25  # notes that a step is told, as in TensorFlow's tutorial o
 def measure(setting: Setting) -> list[Row]:
     """Rows of one stream, of many, and of a long piece."""
     model = untrained(Architecture.preset("base"))
-    network, matrices = Network(model), matrices_of(model)
+    network, matrices = NumpyModel(model), matrices_of(model)
     one, many = composing(network, 1), composing(network, STREAMS)
     timed: dict[str, Callable[[], float]] = {
         "one": lambda: seconds_of(lambda: list(islice(one, TIMED))) / TIMED,
@@ -116,7 +116,7 @@ def products_seconds(matrices: list[np.ndarray], streams: int) -> float:
     return seconds_of(multiply) / times
 
 
-def composing(network: Network, streams: int) -> Iterator[Note]:
+def composing(network: NumpyModel, streams: int) -> Iterator[Note]:
     """Notes without end, with the settings that `generate` has by default."""
     rngs = [np.random.default_rng(child) for child in np.random.SeedSequence(1).spawn(streams)]
     metres = [network.vocabulary.metres[0]] * streams
@@ -131,7 +131,7 @@ def seconds_of(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def tenths(network: Network, n_notes: int) -> tuple[float, float]:
+def tenths(network: NumpyModel, n_notes: int) -> tuple[float, float]:
     """Seconds a note of the first and of the last tenth of a piece."""
     piece = composing(network, 1)
     list(islice(composing(network, 1), UNTIMED))

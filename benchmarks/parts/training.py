@@ -62,7 +62,7 @@ def measure(setting: Setting) -> list[Row]:
 
 def stock_model(*arguments: Any) -> Any:
     """`training.new_model` with Keras's own GRU."""
-    cells = melodygru.model.CELLS
+    cells = melodygru.model.keras_model.CELLS
     ours = cells["gru"]
     cells["gru"] = keras.layers.GRU
     try:
@@ -143,7 +143,7 @@ def peer_inputs(step: Step, corpus: Corpus) -> dict[str, Any]:
             arrays[f"impossible_{field}"] = np.broadcast_to(
                 impossible[field].numpy(), (*inputs["fields"].shape[:2], corpus.vocabulary.size(field))
             )
-    arrays["last"] = chosen["voice_1"].numpy().astype(np.int64)
+    arrays["last"] = chosen["last_pitch_1"].numpy().astype(np.int64)
     arrays["pointed"] = corpus.vocabulary.pointed(inputs["context"][:, 1:]).astype(np.int64)
     settings = step.trainer.settings
     about = {

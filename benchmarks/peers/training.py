@@ -41,7 +41,7 @@ class Head(nn.Module):
 
 
 class Model(nn.Module):
-    """The network of `melodygru.model`."""
+    """The network of `melodygru.model.keras_model`."""
 
     def __init__(self, about):
         super().__init__()

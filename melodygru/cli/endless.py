@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from melodygru.compose import Controls
-    from melodygru.model.numpy_model import Network
+    from melodygru.model.numpy_model import NumpyModel
     from melodygru.render.audio import Live, LiveNote
 
 AHEAD_S = 3.0  # of music composed before it sounds: a change of temperature is heard after this
@@ -43,7 +43,7 @@ class Composer:
 
     def __init__(
         self,
-        network: Network,
+        network: NumpyModel,
         rng: np.random.Generator,
         controls: Controls,
         *,

@@ -12,7 +12,7 @@ import click
 
 from melodygru.cli import options, screen, tensorflow
 from melodygru.cli.reading import read
-from melodygru.util.atomic import written_aside
+from melodygru.util.atomic import atomic_write
 
 if TYPE_CHECKING:
     from melodygru.corpus import Corpus
@@ -122,7 +122,7 @@ def _rows(path: Path | None) -> Iterator[Callable[[list[Any]], None] | None]:
     if path is None:
         yield None
         return
-    with written_aside(path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         yield writer.writerow

@@ -15,7 +15,7 @@ from melodygru.cli.reading import read
 from melodygru.util.wording import counted
 
 if TYPE_CHECKING:
-    from melodygru.analysis.explain import Account, Heard, Surprise, Unit
+    from melodygru.analysis.explain import Account, Surprise, Trace, Unit
     from melodygru.model.checkpoint import Checkpoint
     from melodygru.music.notes import Grid, NoteSequence
 
@@ -51,7 +51,7 @@ class Told:
     names: list[str]
     left_out: int
     gates: tuple[str, ...]
-    heard: list[Heard]
+    heard: list[Trace]
     account: Account
     surprises: list[Surprise]
     drawn: NoteSequence
@@ -135,7 +135,7 @@ def _tell(contents: Checkpoint, model: str, files: tuple[Path, ...], seed: int) 
             path = file / piece.path if file.is_dir() else file
             pieces.setdefault(path.resolve(), (path, corpus[at]))
     names: list[str] = []
-    heard: list[Heard] = []
+    heard: list[Trace] = []
     notes = 0
     total = sum(len(sequence.notes) for _, sequence in pieces.values())
     with screen.ProgressLine() as line:

@@ -24,7 +24,7 @@ from melodygru.cli.explain import (
     where,
 )
 from melodygru.errors import SettingError
-from melodygru.util.atomic import written_aside
+from melodygru.util.atomic import atomic_write
 from melodygru.util.wording import counted
 
 PICTURES = ("surprise.png", "gates.png", "memory.png", "following.png", "profiles.png")
@@ -89,7 +89,7 @@ def write(folder: Path, told: Told, progress: Callable[[int, int], None]) -> lis
         progress(at + 1, len(PICTURES))
     page.write(folder / PAGE, html(told, drawn))
     for name, content in drawn.items():
-        with written_aside(folder / name, SettingError) as aside:
+        with atomic_write(folder / name, SettingError) as aside:
             aside.write_bytes(content)
     return [folder / PAGE, *(folder / name for name in PICTURES)]
 

@@ -283,8 +283,8 @@ def generate(
         if index is not None:
             for piece, about in zip(pieces, made, strict=True):
                 found = index.examine(piece)
-                summary = in_short(found, index.yardstick)
-                about["originality"] = {**found.as_dict(), "held_out": index.yardstick, "summary": summary}
+                summary = in_short(found, index.baseline)
+                about["originality"] = {**found.as_dict(), "held_out": index.baseline, "summary": summary}
         scores = _score_paths(score_file, num_outputs)
         problems = _accompany(
             pieces,
@@ -360,7 +360,7 @@ class _Playing:
         if note.stream != 0:
             return
         if self._left_out is not None:
-            begin = first_step(self._left_out.sequence, self._left_out.seam, self._start, note.onset)
+            begin = first_step(self._left_out.sequence, self._left_out.splice, self._start, note.onset)
             self._begins_s, self._left_out = float(self._clock.step2second(begin)), None
         self._add(note.onset, note.duration, note.program, note.pitch, note.velocity)
 

@@ -84,7 +84,7 @@ def judge(
         line.show("comparing")
         real_features = measure(real)
         found = compare(measure(generated), real_features, seed)
-        yardstick, described = _reference(real, real_features, other, seed)
+        baseline, described = _reference(real, real_features, other, seed)
     sets = {
         "generated": _set(generated, generated_dir),
         "real": _set(real, against),
@@ -94,11 +94,11 @@ def judge(
         from melodygru.cli.judge_page import write
 
         with screen.ProgressLine() as line:
-            write(html, found, yardstick, sets, real.grid, line.count("drawing"))
+            write(html, found, baseline, sets, real.grid, line.count("drawing"))
     if as_json:
-        screen.result_json({**sets, "grid": str(real.grid), **_figures(found, yardstick, real.grid)})
+        screen.result_json({**sets, "grid": str(real.grid), **_figures(found, baseline, real.grid)})
         return
-    for text in _table(found, yardstick, sets, real.grid):
+    for text in _table(found, baseline, sets, real.grid):
         screen.result(text)
     if html is not None:
         screen.result(f"{'page':<11}{screen.name(html)}")
@@ -137,7 +137,7 @@ def _reference(
     return found, {"folder": None, "pieces": len(first), "against": len(second), "skipped": 0, "seed": seed}
 
 
-def _figures(found: dict[str, Comparison], yardstick: dict[str, Comparison], grid: Grid) -> dict[str, Any]:
+def _figures(found: dict[str, Comparison], baseline: dict[str, Comparison], grid: Grid) -> dict[str, Any]:
     """All figures, ready for JSON."""
     from melodygru.analysis.style import mean_overlapping_area
 
@@ -154,14 +154,14 @@ def _figures(found: dict[str, Comparison], yardstick: dict[str, Comparison], gri
             "kl_divergence": comparison.kl_divergence,
             "spread": comparison.spread,
             "reference": {
-                "overlapping_area": yardstick[name].overlapping_area,
-                "kl_divergence": yardstick[name].kl_divergence,
-                "spread": yardstick[name].spread,
+                "overlapping_area": baseline[name].overlapping_area,
+                "kl_divergence": baseline[name].kl_divergence,
+                "spread": baseline[name].spread,
             },
         }
     return {
         "mean_overlapping_area": mean_overlapping_area(found),
-        "reference_mean_overlapping_area": mean_overlapping_area(yardstick),
+        "reference_mean_overlapping_area": mean_overlapping_area(baseline),
         "features": features,
     }
 
@@ -181,7 +181,7 @@ def _set_figures(comparison: Comparison, which: str) -> dict[str, Any]:
 HEADINGS = ("", "", "generated", "real", "OA", "KL", "spread", "OA", "KL")
 
 
-def rows(found: dict[str, Comparison], yardstick: dict[str, Comparison], grid: Grid) -> Iterator[tuple[str, ...]]:
+def rows(found: dict[str, Comparison], baseline: dict[str, Comparison], grid: Grid) -> Iterator[tuple[str, ...]]:
     """The table's rows as text, in the columns of HEADINGS; the last two are the reference."""
     from melodygru.analysis.style import mean_overlapping_area, summary
 
@@ -193,9 +193,9 @@ def rows(found: dict[str, Comparison], yardstick: dict[str, Comparison], grid: G
             about = summary(comparison, which)
             cells.append(f"{_number(about[0])} ± {_number(about[1])}" if about else ABSENT)
         cells += [_share(comparison.overlapping_area), _nats(comparison.kl_divergence), _share(comparison.spread, 2)]
-        real = yardstick[name]
+        real = baseline[name]
         yield feature.label, unit, *cells, _share(real.overlapping_area), _nats(real.kl_divergence)
-    means = [_share(mean_overlapping_area(one)) for one in (found, yardstick)]
+    means = [_share(mean_overlapping_area(one)) for one in (found, baseline)]
     yield "mean of all", "", "", "", means[0], "", "", means[1], ""
 
 
@@ -232,7 +232,7 @@ def _pieces(about: dict[str, Any]) -> str:
     return text + (f", {about['skipped']:,} skipped" if about["skipped"] else "")
 
 
-def notes_on(found: dict[str, Comparison], yardstick: dict[str, Comparison], grid: Grid) -> Iterator[str]:
+def notes_on(found: dict[str, Comparison], baseline: dict[str, Comparison], grid: Grid) -> Iterator[str]:
     """Why figures are absent."""
     if not grid.is_metrical:
         yield f"{ABSENT}: bars can't be compared, for a grid of seconds has none"
@@ -245,20 +245,20 @@ def notes_on(found: dict[str, Comparison], yardstick: dict[str, Comparison], gri
         yield f"{ABSENT}: fewer than three generated or real pieces have it ({', '.join(absent)})"
     if any(comparison.spread is None and comparison.overlapping_area is not None for comparison in found.values()):
         yield f"{ABSENT} as spread: the real pieces are all the same in it"
-    if any(yardstick[name].overlapping_area is None and found[name].overlapping_area is not None for name in found):
+    if any(baseline[name].overlapping_area is None and found[name].overlapping_area is not None for name in found):
         yield f"{ABSENT} in the reference: each half needs three pieces with the feature; --reference names other music"
 
 
 def _table(
-    found: dict[str, Comparison], yardstick: dict[str, Comparison], sets: dict[str, Any], grid: Grid
+    found: dict[str, Comparison], baseline: dict[str, Comparison], sets: dict[str, Any], grid: Grid
 ) -> Iterator[str]:
     """The result for the screen."""
     for label, text in described(sets, grid):
         yield f"{label:<11}{text}"
     yield ""
     yield f"{'':<64}{'generated against real':>22}{'reference':>14}"
-    for label, unit, *cells in [HEADINGS, *rows(found, yardstick, grid)]:
+    for label, unit, *cells in [HEADINGS, *rows(found, baseline, grid)]:
         ours, theirs, *rest = cells
         yield (f"{label:<26}{unit:<11}{ours:>14}{theirs:>14}" + "".join(f"{cell:>7}" for cell in rest)).rstrip()
-    for text in notes_on(found, yardstick, grid):
+    for text in notes_on(found, baseline, grid):
         yield text

@@ -37,7 +37,7 @@ line follows the solid one, the generated pieces lie among the real ones. Right,
 def write(
     path: Path,
     found: dict[str, Comparison],
-    yardstick: dict[str, Comparison],
+    baseline: dict[str, Comparison],
     sets: dict[str, Any],
     grid: Grid,
     progress: Callable[[int, int], None],
@@ -58,9 +58,9 @@ def write(
     head = "".join(f"<th>{page.text(heading)}</th>" for heading in HEADINGS)
     body = "".join(
         "<tr>" + "".join(f"<td>{page.text(cell)}</td>" for cell in row) + "</tr>\n"
-        for row in rows(found, yardstick, grid)
+        for row in rows(found, baseline, grid)
     )
-    notes = "".join(f'<p class="note">{page.text(note)}</p>' for note in notes_on(found, yardstick, grid))
+    notes = "".join(f'<p class="note">{page.text(note)}</p>' for note in notes_on(found, baseline, grid))
     content = f"""<h1>Generated against real music</h1>
 {page.facts(described(sets, grid))}
 <div class="wide"><table>

@@ -109,7 +109,7 @@ def _figures(index: Index, found: list[tuple[str, Originality]]) -> dict[str, An
         "shortest_match": N_GRAM,
         "files": [{"file": name, **one.as_dict()} for name, one in found],
         "summary": spread([one for _, one in found]),
-        "yardstick": index.yardstick,
+        "yardstick": index.baseline,
     }
 
 
@@ -129,8 +129,8 @@ def _table(index: Index, found: list[tuple[str, Originality]], one_file: bool) -
     else:
         rows = [(screen.name(name), f"{one.share:>6.1%} covered; longest: {where(one.longest)}") for name, one in found]
         rows.append((counted(len(found), "piece"), described(spread([one for _, one in found]))))
-    if index.yardstick is not None:
-        rows.append(("held-out music", described(index.yardstick)))
+    if index.baseline is not None:
+        rows.append(("held-out music", described(index.baseline)))
     rows.append(("looked in", f"{counted(len(index.files), 'piece')}, {counted(index.n_notes, 'note')}"))
     rows.append(("grid", index.grid.describe()))
     width = max(len(label) for label, _ in rows)
@@ -151,7 +151,7 @@ def where(match: Match | None) -> str:
     )
 
 
-def in_short(one: Originality, yardstick: dict[str, Any] | None) -> str:
+def in_short(one: Originality, baseline: dict[str, Any] | None) -> str:
     """What was found of a composed piece, in a line."""
     from melodygru.analysis.originality import N_GRAM
 
@@ -159,9 +159,9 @@ def in_short(one: Originality, yardstick: dict[str, Any] | None) -> str:
         text = f"new: no {N_GRAM} notes in a row as in the training music"
     else:
         text = f"{one.share:.0%} as in the training music; longest: {where(one.longest)}"
-    if yardstick is None:
+    if baseline is None:
         return text
-    longest, share = yardstick["longest"], yardstick["share"]
+    longest, share = baseline["longest"], baseline["share"]
     return f"{text} (held-out music: {share['median']:.0%} and {longest['median']:g} notes, in the median)"
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from melodygru.cli import screen
 from melodygru.errors import SettingError
-from melodygru.util.atomic import written_aside
+from melodygru.util.atomic import atomic_write
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #22252b; --muted: #6d7380; --line: #8d95a1; --faint: #d5dae1; --paper: #fff }
@@ -111,5 +111,5 @@ def write(path: Path, html: str) -> None:
     SettingError
         The file can't be written.
     """
-    with written_aside(path, SettingError) as aside:
+    with atomic_write(path, SettingError) as aside:
         aside.write_text(html, "utf-8")

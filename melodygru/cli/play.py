@@ -124,12 +124,12 @@ def without_end(
     from melodygru.cli import endless
     from melodygru.compose import Controls
     from melodygru.model import checkpoint
-    from melodygru.model.numpy_model import Network
+    from melodygru.model.numpy_model import NumpyModel
 
     path = checkpoint.find(model)
     if seed is None:
         seed = secrets.randbits(32)
-    network = Network(checkpoint.read(path))
+    network = NumpyModel(checkpoint.read(path))
     controls = Controls(1.0 if temperature is None else temperature, top_p=0.95)
     composer = endless.Composer(network, np.random.default_rng(seed), controls, style=style, qpm=qpm)
     screen.say(f"model {screen.name(path)}, seed {seed}")

@@ -77,10 +77,10 @@ def replay(
             line.show(lambda: f"composing {counted(n_pieces, 'piece')} again: {counted(n_notes, 'note')}")
 
         made = make_again(file, model=model, primer=primer, vary=vary, accompany=accompany, on_start=start, on_note=add)
-    stamp = made.stamp
+    provenance = made.provenance
     from_model = "" if made.model is None else f"model {screen.name(made.model)}, "
-    screen.say(f"{from_model}seed {stamp.seed}, piece {stamp.piece} of {stamp.of}")
-    for what in made.unlike:
+    screen.say(f"{from_model}seed {provenance.seed}, piece {provenance.piece} of {provenance.of}")
+    for what in made.mismatches:
         screen.warn(f"not as when it was made: {what}")
     path = _write(made, output_dir, file)
     if as_json:
@@ -113,11 +113,11 @@ def _figures(made: Replay, file: Path, path: Path) -> dict[str, Any]:
         "file": str(file),
         "midi": str(path),
         "model": None if made.model is None else str(made.model),
-        "stamp": dataclasses.asdict(made.stamp),
+        "stamp": dataclasses.asdict(made.provenance),
         "identical": made.identical,
         "as_composed": made.as_composed,
         "edited": made.edited,
         "difference": None if made.difference is None else dataclasses.asdict(made.difference),
-        "unlike": list(made.unlike),
+        "unlike": list(made.mismatches),
         "verdict": made.verdict,
     }

@@ -18,7 +18,7 @@ from melodygru.errors import SettingError
 if TYPE_CHECKING:
     import numpy as np
 
-    from melodygru.analysis.explain import Heard
+    from melodygru.analysis.explain import Trace
     from melodygru.music.notes import NoteSequence
 
 
@@ -44,8 +44,8 @@ def show(file: Path, png: Path | None, svg: Path | None, surprise: bool, model: 
     from melodygru.music.notes import quantize
     from melodygru.render import pictures
 
-    pictures = [(path, kind) for path, kind in ((png, "png"), (svg, "svg")) if path is not None]
-    for path, kind in pictures:
+    wanted = [(path, kind) for path, kind in ((png, "png"), (svg, "svg")) if path is not None]
+    for path, kind in wanted:
         if path.suffix.lower() != f".{kind}":
             raise SettingError(f"--{kind} {screen.name(path)}: expected a name that ends in .{kind}")
     if model is not None and not surprise:
@@ -61,17 +61,17 @@ def show(file: Path, png: Path | None, svg: Path | None, surprise: bool, model: 
         piece = heard.sequence
         if len(piece):
             title = f"{heard.nats.sum() / len(piece):.2f} nats per note: {title}"  # what is too long is cut at its end
-    for path, _ in pictures:
+    for path, _ in wanted:
         if heard is None:
             pictures.piano_roll(piece, path, title=title)
         else:
             pictures.surprise(piece, _by_field(heard, fields), fields, path, title=title)
         screen.result(screen.name(path))
-    if not pictures:
+    if not wanted:
         terminal(piece, title, None if heard is None else heard.nats[:-1].sum(1), pager=True)
 
 
-def _hear(piece: NoteSequence, model: Path | None) -> tuple[Heard, tuple[str, ...]]:
+def _hear(piece: NoteSequence, model: Path | None) -> tuple[Trace, tuple[str, ...]]:
     """A piece as a model hears it, and the fields that the model has."""
     from melodygru.analysis.explain import Reader
     from melodygru.model import checkpoint
@@ -90,7 +90,7 @@ def _hear(piece: NoteSequence, model: Path | None) -> tuple[Heard, tuple[str, ..
     return reader.hear(quantize(piece, grid)[0]), reader.vocabulary.fields
 
 
-def _by_field(heard: Heard, fields: tuple[str, ...]) -> np.ndarray:
+def _by_field(heard: Trace, fields: tuple[str, ...]) -> np.ndarray:
     """Nats of each note (the end left out) in each of the fields, shape (n_notes, n_fields)."""
     from melodygru.events import FIELDS
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 HELD_OUT = 0.1  # share of the pieces, when no --validation is given
 MAX_SEED = 1_000_000  # TensorFlow's seeds are 32 bits, and each is a thousandfold of this
 SHOWN = 5  # skipped validation files, or pieces that are in both folders
-YARDSTICK = 100  # held-out pieces that show what any music of the kind has in common with the training pieces
+BASELINE = 100  # held-out pieces that show what any music of the kind has in common with the training pieces
 # What `training.Settings` has, for the help: importing it would load TensorFlow.
 DEFAULTS = {
     "transpose": "5",
@@ -386,7 +386,7 @@ def _finish(training: Any, trainer: Any, output: Path, held_out: Corpus, corpus:
     best = training.load_model(output)
     with screen.ProgressLine() as line:
         found = training.evaluate(best, held_out, on_piece=line.count_notes("judging all held-out notes", held_out))
-    some = (held_out[i] for i in range(min(len(held_out), YARDSTICK)))
+    some = (held_out[i] for i in range(min(len(held_out), BASELINE)))
     originality.attach(output, index_of(corpus).measured_by(some))
     picture = output.with_suffix(".png")
     pictures.training_curves(history, picture)

@@ -15,16 +15,16 @@ from melodygru.compose.constraints import (
     Steering,
     of_settings,
 )
-from melodygru.compose.controls import Controls, Filter, keep_min_p, keep_top_k, keep_top_p, weigh
+from melodygru.compose.controls import Controls, Filter, keep_min_p, keep_top_k, keep_top_p, to_weights
 from melodygru.compose.guards import Action, Guard
 from melodygru.compose.lengths import Length, Plan
 from melodygru.compose.particles import Particles
-from melodygru.compose.sampler import HASTE, NEVER, PLAUSIBLE, Note, Sampler
+from melodygru.compose.sampler import END_DECAY, NEVER, PLAUSIBLE, Note, Sampler
 from melodygru.compose.varying import vary
 
 __all__ = [
     "CHORD_BIAS",
-    "HASTE",
+    "END_DECAY",
     "MAX_NOTES",
     "NEVER",
     "PLAUSIBLE",
@@ -55,5 +55,5 @@ __all__ = [
     "notes",
     "of_settings",
     "vary",
-    "weigh",
+    "to_weights",
 ]

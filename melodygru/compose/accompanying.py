@@ -15,7 +15,7 @@ from melodygru.compose.sampler import Note
 from melodygru.compose.varying import Places, fill_places
 from melodygru.errors import SettingError
 from melodygru.events import DURATION, END, PROGRAM, VELOCITY_WIDTH, Context, Vocabulary, decode, representable
-from melodygru.model.numpy_model import Network
+from melodygru.model.numpy_model import NumpyModel
 from melodygru.music.notes import DRUMS, N_PITCHES, N_PROGRAMS, NoteSequence, canonical
 
 MIDDLE_C = 60
@@ -85,11 +85,11 @@ class Around:
         left = self._notes[self.at][0] - context.onset
         if left == 0:
             return 0, 0
-        stacks = context.stacks(self._top)
-        if stacks and self._edge is not None:
-            last = context.voice(1)[0]  # plus 1; 0 is none
-            stacks = bool((self._inside(context.onset) & ~context.taken(1))[last:].any())
-        return int(not stacks), left
+        may_join_chord = context.may_join_chord(self._top)
+        if may_join_chord and self._edge is not None:
+            last = context.program_history(1)[0]  # plus 1; 0 is none
+            may_join_chord = bool((self._inside(context.onset) & ~context.pitch_mask(1))[last:].any())
+        return int(not may_join_chord), left
 
     def programs(self, context: Context) -> np.ndarray:
         """Those that are added, or the due note's own."""
@@ -105,7 +105,7 @@ class Around:
         """The due note's, or, in a program that notes are added to, any that stands before it."""
         onset, of_due, due, _, _ = self._notes[self.at]
         wanted = self._inside(context.onset)
-        if not (wanted & ~context.taken(program)).any():  # a line so low that nothing is left below it
+        if not (wanted & ~context.pitch_mask(program)).any():  # a line so low that nothing is left below it
             wanted = np.ones(N_PITCHES, bool)
         if context.onset == onset and program == of_due:
             wanted[:due] &= self._free[program]
@@ -150,7 +150,7 @@ def add_voices(particles: Particles, guide: Around) -> Iterator[None]:
         yield
 
 
-def heard_as(network: Network, given: NoteSequence, style: str | None = None) -> dict[int, int]:
+def heard_as(network: NumpyModel, given: NoteSequence, style: str | None = None) -> dict[int, int]:
     """Programs of a given piece that the style's pieces lack, and the one of theirs that each is heard as.
 
     It is the one in which the line by itself is most probable, and which plays nothing else; drums stay drums.
@@ -190,7 +190,7 @@ def _renamed(notes: np.ndarray, programs: dict[int, int]) -> np.ndarray:
 
 
 def accompany(
-    network: Network,
+    network: NumpyModel,
     given: NoteSequence,
     n: int = 1,
     seed: int = 0,
@@ -230,7 +230,7 @@ def accompany(
         raise SettingError("nothing to accompany: expected a piece with notes")
     given, _ = representable(given, v)
     names = heard_as(network, given, style)
-    back = {heard: own for own, heard in names.items()}
+    back = {pitch_class_levels: own for own, pitch_class_levels in names.items()}
     given = replace(given, notes=_renamed(given.notes, names))
 
     def tell(note: Note) -> None:

@@ -15,7 +15,7 @@ from melodygru.compose.lengths import Length, Plan
 from melodygru.compose.sampler import NEVER, Note, Sampler
 from melodygru.errors import SettingError
 from melodygru.events import decode, representable
-from melodygru.model.numpy_model import Network
+from melodygru.model.numpy_model import NumpyModel
 from melodygru.music.notes import NoteSequence
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def notes(
 
 
 def compose(
-    network: Network,
+    network: NumpyModel,
     n: int = 1,
     seed: int = 0,
     *,
@@ -74,7 +74,7 @@ def compose(
     style: str | None = None,
     metre: tuple[int, int] | None = None,
     primer: NoteSequence | None = None,
-    seam: int | None = None,
+    splice: int | None = None,
     no_primer: bool = False,
     qpm: float | None = None,
     guard: bool = False,
@@ -125,14 +125,14 @@ def compose(
         raise SettingError(f"num-outputs {n}: expected 1 or more")
     rngs = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(n)]
     plans = [
-        Plan.of(v, length, style=style, metre=metre, primer=primer, seam=seam, qpm=qpm, draws=tuple(rng.random(3)))
+        Plan.of(v, length, style=style, metre=metre, primer=primer, splice=splice, qpm=qpm, draws=tuple(rng.random(3)))
         for rng in rngs
     ]
     length = plans[0].length
     if primer is not None:
         primer, _ = representable(primer, v)
-        seam = primer.length if seam is None else seam
-    steering = Steering(constraints, v, plans, style=style, primer=primer, begin=seam or 0) if constraints else None
+        splice = primer.length if splice is None else splice
+    steering = Steering(constraints, v, plans, style=style, primer=primer, begin=splice or 0) if constraints else None
     if on_start is not None:
         on_start(plans)
 
@@ -145,11 +145,11 @@ def compose(
         metres=[plan.metre for plan in plans],
         signatures=[plan.signature if free else None for plan in plans],
         primer=primer,
-        seam=seam,
+        splice=splice,
         steering=steering,
     )
     sampler.due = np.array([NEVER if plan.due is None else plan.due for plan in plans])
-    limits = [NEVER if length.notes is not None else plan.limit for plan in plans]
+    legality = [NEVER if length.notes is not None else plan.limit for plan in plans]
     watching = guarded(
         sampler,
         [plan.bar for plan in plans],
@@ -159,7 +159,7 @@ def compose(
         may_shorten=length == Length(),
         on_action=on_guard,
     )
-    for note in notes(sampler, limits, may_end=length == Length(), most=length.notes, guard=watching):
+    for note in notes(sampler, legality, may_end=length == Length(), most=length.notes, guard=watching):
         if on_note is not None:
             on_note(note)
 
@@ -176,13 +176,13 @@ def compose(
         if primer is not None and v.grid.is_metrical:
             tempos = primer.tempos if qpm is None else piece.tempos
             piece = replace(piece, metres=primer.metres, tempos=tempos)
-        if primer is not None and seam is not None and no_primer:
-            piece = _continuation(piece, len(primer), seam, plan.start)
+        if primer is not None and splice is not None and no_primer:
+            piece = _continuation(piece, len(primer), splice, plan.start)
         pieces.append(piece)
     return pieces
 
 
-def first_step(piece: NoteSequence, seam: int, start: int, onset: int | None) -> int:
+def first_step(piece: NoteSequence, splice: int, start: int, onset: int | None) -> int:
     """The step at which a continuation begins that stands alone, so that its bar lines stay and no note is lost.
 
     Parameters
@@ -198,17 +198,17 @@ def first_step(piece: NoteSequence, seam: int, start: int, onset: int | None) ->
         there are no bars
     """
     if not piece.grid.is_metrical:
-        return seam
+        return splice
     if onset is None or onset >= start:
         return start
     bars = piece.bar_starts()
-    return int(bars[np.searchsorted(bars, seam, side="right") - 1])
+    return int(bars[np.searchsorted(bars, splice, side="right") - 1])
 
 
-def _continuation(piece: NoteSequence, n_heard: int, seam: int, start: int) -> NoteSequence:
+def _continuation(piece: NoteSequence, n_heard: int, splice: int, start: int) -> NoteSequence:
     """A piece without the `n_heard` notes of its primer, from `first_step` on."""
     composed = piece.notes[n_heard:]
-    begin = first_step(piece, seam, start, int(composed["onset"][0]) if len(composed) else None)
+    begin = first_step(piece, splice, start, int(composed["onset"][0]) if len(composed) else None)
     length = max(0, piece.length - begin)
     alone = replace(piece, notes=composed).crop(begin, begin + max(1, length))
     return replace(alone, length=length)

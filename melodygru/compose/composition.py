@@ -14,12 +14,12 @@ from melodygru import compose, midi
 from melodygru.analysis import originality
 from melodygru.compose import Controls, Length
 from melodygru.compose.primer import Source, check_bars
-from melodygru.compose.provenance import Stamp, stamps
+from melodygru.compose.provenance import Provenance, provenances
 from melodygru.errors import SettingError
 from melodygru.events import Vocabulary
 from melodygru.model import checkpoint
 from melodygru.model.checkpoint import Checkpoint
-from melodygru.model.numpy_model import Network
+from melodygru.model.numpy_model import NumpyModel
 from melodygru.music.notes import NoteSequence, quantize
 from melodygru.render import audio, pictures, score
 from melodygru.util.wording import counted
@@ -42,17 +42,19 @@ class Composition(NoteSequence):
     """
 
     seed: int = 0
-    stamp: Stamp | None = None
+    provenance: Provenance | None = None
 
     @classmethod
-    def of(cls, sequence: NoteSequence, seed: int, stamp: Stamp | None = None) -> Composition:
+    def of(cls, sequence: NoteSequence, seed: int, provenance: Provenance | None = None) -> Composition:
         """The same notes as a composition."""
-        return cls(**{f.name: getattr(sequence, f.name) for f in fields(NoteSequence)}, seed=seed, stamp=stamp)
+        return cls(
+            **{f.name: getattr(sequence, f.name) for f in fields(NoteSequence)}, seed=seed, provenance=provenance
+        )
 
     @property
     def texts(self) -> list[str]:
         """The text events of its MIDI file: the stamp."""
-        return [] if self.stamp is None else [self.stamp.text]
+        return [] if self.provenance is None else [self.provenance.text]
 
     def to_pretty_midi(self) -> Any:
         """As a `pretty_midi.PrettyMIDI`."""
@@ -61,7 +63,7 @@ class Composition(NoteSequence):
     def save(self, path: str | Path) -> None:
         """Write a MIDI file (.mid, .midi), sound (.wav), a piano roll (.png, .svg) or MusicXML (.musicxml, .xml).
 
-        The path's suffix decides. Sheet music as a picture: `melodygru.score.write(piece, "a.svg")`.
+        The path's suffix decides. Sheet music as a picture: `melodygru.render.score.write(piece, "a.svg")`.
 
         Raises
         ------
@@ -128,7 +130,7 @@ def generate(
 
     Parameters
     ----------
-    model : path of a `.keras` checkpoint, or what `melodygru.checkpoint.read` made of one; default: the newest in
+    model : path of a `.keras` checkpoint, or what `melodygru.model.checkpoint.read` made of one; default: the newest in
         ./checkpoints, else the one that comes with melodygru
     num_outputs : pieces, composed as one batch
     seed : the same checkpoint, settings and seed give the same pieces; default: a new one
@@ -181,15 +183,15 @@ def generate(
     arguments = dict(locals())  # by name, for the stamp: all of them, and nothing else is here yet
     if not isinstance(model, Checkpoint):
         model = checkpoint.read(checkpoint.find(Path(model) if model is not None else None))
-    network = Network(model)
+    network = NumpyModel(model)
     if seed is None:
         seed = secrets.randbits(32)
     if seed < 0:
         raise SettingError(f"seed {seed}: expected 0 or more")
     if vary is not None or accompany is not None:
         arguments, pieces = _from_piece(network, arguments, seed)
-        made = stamps(generate, arguments, model.sha256, seed, pieces)
-        return [Composition.of(piece, seed, stamp) for piece, stamp in zip(pieces, made, strict=True)]
+        made = provenances(generate, arguments, model.sha256, seed, pieces)
+        return [Composition.of(piece, seed, provenance) for piece, provenance in zip(pieces, made, strict=True)]
     for name, value, beside in (("keep", keep, "vary"), ("particles", particles, "vary or accompany")):
         if value is not None:
             raise SettingError(f"{name} {value}: expected {beside} with it")
@@ -199,8 +201,8 @@ def generate(
         check_bars(primer_bars)
     arguments["primer"] = source = None if primer is None else Source.of(primer)
     heard = None if source is None else source.primer(network.vocabulary, primer_bars)
-    if source is not None and heard is not None and heard.unlike:
-        logger.warning("%s: %s", source.name, "; ".join(heard.unlike))
+    if source is not None and heard is not None and heard.mismatches:
+        logger.warning("%s: %s", source.name, "; ".join(heard.mismatches))
     wishes = compose.of_settings(
         key=key,
         scale=scale,
@@ -225,7 +227,7 @@ def generate(
         style=style,
         metre=metre,
         primer=None if heard is None else heard.sequence,
-        seam=None if heard is None else heard.seam,
+        splice=None if heard is None else heard.splice,
         no_primer=no_primer,
         qpm=qpm,
         guard=guard,
@@ -236,8 +238,8 @@ def generate(
         on_note=on_note,
         on_guard=on_guard,
     )
-    made = stamps(generate, arguments, model.sha256, seed, pieces)
-    return [Composition.of(piece, seed, stamp) for piece, stamp in zip(pieces, made, strict=True)]
+    made = provenances(generate, arguments, model.sha256, seed, pieces)
+    return [Composition.of(piece, seed, provenance) for piece, provenance in zip(pieces, made, strict=True)]
 
 
 # What `vary` and `accompany` can have beside them; the guard acts on what is composed alone.
@@ -245,7 +247,7 @@ _CONTROLS = ("temperature", "rhythm_temperature", "pitch_temperature", "top_k", 
 _BESIDE = ("model", "num_outputs", "seed", "style", "qpm", "guard", "keep", "particles", *_CONTROLS)
 
 
-def _from_piece(network: Network, arguments: dict[str, Any], seed: int) -> tuple[dict[str, Any], list[NoteSequence]]:
+def _from_piece(network: NumpyModel, arguments: dict[str, Any], seed: int) -> tuple[dict[str, Any], list[NoteSequence]]:
     """What `generate` makes of `vary` or `accompany`: the arguments, with the piece as it was read, and the pieces."""
     how = "vary" if arguments["vary"] is not None else "accompany"
     parameters = inspect.signature(generate).parameters
@@ -258,8 +260,8 @@ def _from_piece(network: Network, arguments: dict[str, Any], seed: int) -> tuple
     given = arguments[how]
     source = Source.of(given, "the piece that is given", how)
     heard = source.primer(network.vocabulary)
-    if heard.unlike:
-        logger.warning("%s: %s", source.name, "; ".join(heard.unlike))
+    if heard.mismatches:
+        logger.warning("%s: %s", source.name, "; ".join(heard.mismatches))
     settings = {name: arguments[name] for name in ("style", "qpm", "on_start", "on_note")}
     if arguments["particles"] is not None:
         settings["particles"] = arguments["particles"]

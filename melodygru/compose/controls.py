@@ -69,7 +69,7 @@ class Controls:
         return chain
 
 
-def weigh(logits: np.ndarray, temperature: float | np.ndarray | None = None) -> np.ndarray:
+def to_weights(logits: np.ndarray, temperature: float | np.ndarray | None = None) -> np.ndarray:
     """Weights, float64, in proportion to probability: 1 for the most probable class of each row."""
     below = below_best(logits)
     if temperature is not None:

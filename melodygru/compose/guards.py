@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from melodygru.errors import SettingError
 from melodygru.events import DRUMS, DURATION, PITCH, PROGRAM, SHIFT, Vocabulary
-from melodygru.music.diversity import VARIED, Variety
+from melodygru.music.diversity import VARIED, Diversity
 from melodygru.music.notes import NoteSequence
 from melodygru.util.wording import clock, counted
 
@@ -38,7 +38,7 @@ TRIES = 6  # times that a stream is taken back from one place
 COPY_TRIES = 8  # other notes that are tried at one place, before more than one note is taken back
 COPY_TRIES_IN_ALL = 200  # at one place
 NEAR = 1.2  # times the least variety: what comes so near to it may turn out a collapse
-LEAST_VARIETY = 12  # of a corpus that is not known; Nottingham has 21, a trill of a MAESTRO performance 16
+LEAST_DIVERSITY = 12  # of a corpus that is not known; Nottingham has 21, a trill of a MAESTRO performance 16
 STEP_BACK = 4  # notes more, at least, that the second try takes back; the third twice as many more, and so on
 
 
@@ -68,27 +68,27 @@ class Limits:
     onset: int = 16
     sounding: int = 32
     duration: int = 1 << 62
-    variety: int = LEAST_VARIETY
+    diversity: int = LEAST_DIVERSITY
 
     @classmethod
     def of(cls, vocabulary: Vocabulary) -> Limits:
         """Those of a vocabulary's music: its grid, how many notes sound together, how long its pieces are."""
-        rate, variety = vocabulary.grid.steps_per_beat, vocabulary.variety or LEAST_VARIETY
+        rate, diversity = vocabulary.grid.steps_per_beat, vocabulary.diversity or LEAST_DIVERSITY
         sounding, onset = max(16, 5 * vocabulary.slots), max(16, 2 * vocabulary.slots)
         if rate is not None:
             longest = max(round(32 * rate), vocabulary.longest // 3)
-            return cls(4, 16, 48, round(16 * rate), onset, sounding, longest, variety)
+            return cls(4, 16, 48, round(16 * rate), onset, sounding, longest, diversity)
         rate = vocabulary.grid.steps_per_second
         assert rate is not None
         # A player never repeats to the hundredth of a second, and trills.
-        return cls(4, 16, 128, round(24 * rate), onset, sounding, round(90 * rate), variety)
+        return cls(4, 16, 128, round(24 * rate), onset, sounding, round(90 * rate), diversity)
 
     def repeated_by(self, lag: int) -> int:
         """Notes that a figure of `lag` notes comes again with; short figures, and whole phrases, come more often."""
         return max(self.repeated, min(6 * lag, 24), (self.repeats + (lag > PHRASE)) * lag)
 
 
-class Collapse(NamedTuple):
+class Degeneration(NamedTuple):
     """A collapse that was found.
 
     Attributes
@@ -154,7 +154,7 @@ class Watch:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.n = self.suspect = self.end = 0
-        self._exact, self._alike, self._variety = _Loop(), _Loop(), Variety()
+        self._exact, self._alike, self._diversity = _Loop(), _Loop(), Diversity()
         self._onset = 0
         self._together = 0  # notes at the onset
         self._ends: list[int] = []  # of the notes that sound, and of some that no longer do
@@ -162,13 +162,13 @@ class Watch:
         # The last pitch, the other one of the last two, notes in a row on these, and on the last alone.
         self._last, self._other, self._on_two, self._on_one = -1, -1, 0, 0
 
-    def hear(self, onset: int, duration: int, program: int, pitch: int) -> Collapse | None:
+    def hear(self, onset: int, duration: int, program: int, pitch: int) -> Degeneration | None:
         """The next note, in steps; what it has the piece collapse into, if it does."""
         at, limits = self.n, self.limits
         voice = program * 128 + pitch
         self._exact.add((((onset - self._onset) << 40 | duration) << 15) | voice)
         self._alike.add(voice)
-        self._variety.add(voice)
+        self._diversity.add(voice)
         if program != DRUMS:
             self._pitched = at
             self._count_pitches(voice)
@@ -183,27 +183,27 @@ class Watch:
         self.suspect = self._suspected()
 
         if silence > limits.silence:
-            return Collapse("a silence", at)
+            return Degeneration("a silence", at)
         if duration > limits.duration:
-            return Collapse("a note without end", at)
+            return Degeneration("a note without end", at)
         if self._together > limits.onset:
-            return Collapse(f"{self._together} notes at once", self.n - self._together)
+            return Degeneration(f"{self._together} notes at once", self.n - self._together)
         if len(self._ends) > limits.sounding:
-            return Collapse(f"{len(self._ends)} notes sounding together", max(0, self.n - limits.sounding // 2))
+            return Degeneration(f"{len(self._ends)} notes sounding together", max(0, self.n - limits.sounding // 2))
         if self._on_two >= limits.alike or self._on_one >= limits.alike // 2:
             alone = self._on_one >= limits.alike // 2
             first = self.n - (self._on_one if alone else self._on_two)
-            return Collapse("one pitch over and over" if alone else "two pitches over and over", first + 2)
+            return Degeneration("one pitch over and over" if alone else "two pitches over and over", first + 2)
         for loop, least in ((self._exact, limits.repeated), (self._alike, limits.alike)):
             if loop.lag and loop.run >= max(least, limits.repeated_by(loop.lag)) * self._drums(loop):
-                return Collapse(f"a loop of {counted(loop.lag, 'note')}", self.n - loop.run, loop.lag)
-        if self._variety.full and self._variety.figures < limits.variety:
-            return Collapse("the same few figures", self.n - VARIED // 2, VARIED // 8)
+                return Degeneration(f"a loop of {counted(loop.lag, 'note')}", self.n - loop.run, loop.lag)
+        if self._diversity.full and self._diversity.figures < limits.diversity:
+            return Degeneration("the same few figures", self.n - VARIED // 2, VARIED // 8)
         return None
 
-    def finish(self, end: int) -> Collapse | None:
+    def finish(self, end: int) -> Degeneration | None:
         """The piece ends at a step; a collapse if nothing sounds long before."""
-        return Collapse("a silence", self.n) if self.n and end - self.end > self.limits.silence else None
+        return Degeneration("a silence", self.n) if self.n and end - self.end > self.limits.silence else None
 
     def _drums(self, loop: _Loop) -> int:
         """How many times more often a loop may come than others: 1, or 4 if drums alone play it."""
@@ -224,12 +224,12 @@ class Watch:
         for loop in (self._exact, self._alike):
             if loop.run >= 2 * loop.lag:
                 run = max(run, loop.run)
-        if self._variety.full and self._variety.figures < NEAR * self.limits.variety:
+        if self._diversity.full and self._diversity.figures < NEAR * self.limits.diversity:
             run = max(run, VARIED // 2)
         return self.n - run
 
 
-def collapse(piece: NoteSequence, limits: Limits) -> Collapse | None:
+def collapse(piece: NoteSequence, limits: Limits) -> Degeneration | None:
     """The first collapse of a finished piece, or None."""
     watch = Watch(limits)
     for onset, duration, program, pitch, _ in piece.notes.tolist():
@@ -325,7 +325,7 @@ class _Piece:
         for note in primer:
             self.hear(note)
 
-    def hear(self, note: tuple[int, int, int, int]) -> tuple[Collapse | None, int]:
+    def hear(self, note: tuple[int, int, int, int]) -> tuple[Degeneration | None, int]:
         """Hear a note: the collapse that it ends in, if any, and the notes of the longest match that it ends."""
         self.notes.append(note)
         matched = 0
@@ -408,7 +408,7 @@ class Guard:
         if self._watches:
             if found is None:
                 if len(piece.notes) > piece.trouble:
-                    sampler.warmth[stream] = 0.0
+                    sampler.temperature_boost[stream] = 0.0
             elif len(piece.notes) < piece.let_be:
                 piece.let_be = len(piece.notes) + LET_BE
             elif self._take_back(stream, found):
@@ -425,7 +425,7 @@ class Guard:
         """The first note that nobody was given yet."""
         return len(piece.notes) - len(piece.waiting)
 
-    def _take_back(self, stream: int, found: Collapse) -> bool:
+    def _take_back(self, stream: int, found: Degeneration) -> bool:
         """Take a stream back to before a collapse, or end it there; False if it is let be."""
         piece = self._pieces[stream]
         again = found.first <= piece.trouble
@@ -435,7 +435,7 @@ class Guard:
             piece.tries, piece.trouble = 0, -1
             if not self._may_shorten or found.first < self._sampler.n_heard + SHORTEST:
                 piece.let_be = len(piece.notes) + LET_BE
-                self._sampler.warmth[stream] = 0.0
+                self._sampler.temperature_boost[stream] = 0.0
                 self._say(stream, found.first, 0, found.why, "let be")
                 return False
         back = max(STEP_BACK, found.span) * ((1 << max(0, piece.tries - 1)) - 1)
@@ -444,7 +444,7 @@ class Guard:
         self._say(stream, n, len(piece.notes) - n, found.why, "resampled" if piece.tries else "ended")
         self._go_back(stream, n, avoid)
         # What comes again at this temperature may not at a higher one.
-        self._sampler.warmth[stream] = max(0, piece.tries - 1) / (TRIES - 1)
+        self._sampler.temperature_boost[stream] = max(0, piece.tries - 1) / (TRIES - 1)
         if not piece.tries:
             self._sampler.done[stream], self._sampler.ends[stream] = True, piece.watch.end
         return True

@@ -92,7 +92,7 @@ class Plan:
         style: str | None = None,
         metre: tuple[int, int] | None = None,
         primer: NoteSequence | None = None,
-        seam: int | None = None,
+        splice: int | None = None,
         qpm: float | None = None,
         draws: tuple[float, float, float] = (0.0, 0.5, 0.0),
     ) -> Plan:
@@ -119,7 +119,7 @@ class Plan:
         start = 0
         if primer is not None:
             primer, _ = representable(primer, v)
-            start = primer.length if seam is None else seam
+            start = primer.length if splice is None else splice
             if bar is not None:
                 last, bars = primer.metres[-1], primer.bar_starts()
                 bar = steps_per_bar(v.grid, (int(last["numerator"]), int(last["denominator"])))

@@ -19,8 +19,8 @@ from melodygru.compose.controls import Controls, below_best
 from melodygru.compose.lengths import Plan
 from melodygru.compose.sampler import Note
 from melodygru.errors import SettingError
-from melodygru.events import END, N_VELOCITIES, TIMES, VOICE, Context
-from melodygru.model.numpy_model import Network
+from melodygru.events import END, N_VELOCITIES, PROGRAM_HISTORY, TIMES, Context
+from melodygru.model.numpy_model import NumpyModel
 from melodygru.music.notes import TEMPO, NoteSequence
 
 Row = tuple[int, int, int, int, int]  # shift steps, program class, pitch, duration steps, velocity class
@@ -72,7 +72,7 @@ class Particles:
 
     def __init__(
         self,
-        network: Network,
+        network: NumpyModel,
         n: int,
         rng: np.random.Generator,
         controls: Controls | None = None,
@@ -117,13 +117,13 @@ class Particles:
 
         logits = step.logits("shift")
         for i, context in enumerate(contexts):
-            if not context.stacks():
+            if not context.may_join_chord():
                 logits[i, 0] = -np.inf
         shift, shift_steps = self._time("shift", at, logits, [guide.shift(c) for c in contexts], u[:, :2])
         for context, steps in zip(contexts, shift_steps, strict=True):
             context.move(steps)
         self._context[at] = [context.row() for context in contexts]
-        step.arrive(self._context[at], np.array([context.heard() for context in contexts]))
+        step.arrive(self._context[at], np.array([context.pitch_class_levels() for context in contexts]))
         chosen = {"shift": shift}
 
         logits = step.logits("program", chosen)
@@ -138,10 +138,10 @@ class Particles:
 
         # An end has no fields after its program: what the heads say of it is left unasked.
         of_program = list(zip(contexts, program.tolist(), strict=True))
-        chosen |= dict(zip(VOICE, np.array([c.voice(p) for c, p in of_program]).T, strict=True))
+        chosen |= dict(zip(PROGRAM_HISTORY, np.array([c.program_history(p) for c, p in of_program]).T, strict=True))
         live, of_program, u = at[goes_on], [of_program[i] for i in goes_on], u[goes_on]
         logits = step.logits("pitch", chosen)[goes_on]
-        np.copyto(logits, -np.inf, where=np.array([c.taken(p) for c, p in of_program]))
+        np.copyto(logits, -np.inf, where=np.array([c.pitch_mask(p) for c, p in of_program]))
         wanted = np.array([guide.pitches(c, p) for c, p in of_program])
         pitch = self._choose("pitch", live, logits, wanted, u[:, 3])
         chosen["pitch"] = _replaced(np.zeros(len(at), np.int64), goes_on, pitch)
@@ -252,7 +252,7 @@ def _log_mean(values: np.ndarray) -> float:
 
 
 def compose_given(
-    network: Network,
+    network: NumpyModel,
     given: NoteSequence,
     n: int,
     seed: int,

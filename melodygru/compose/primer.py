@@ -36,8 +36,8 @@ class Primer:
     """
 
     sequence: NoteSequence
-    seam: int
-    unlike: tuple[str, ...] = ()
+    splice: int
+    mismatches: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,21 +106,21 @@ class Source:
             The bars are none of the piece's, or hold no note, or there are no bars.
         """
         sequence, grid = self.sequence, vocabulary.grid
-        hanging, seam = 0, None
+        hanging, splice = 0, None
         if bars is not None and not grid.is_metrical:
             sequence, end, hanging = self._cut(sequence, bars)
-            seam = _convert(sequence, end, grid)
+            splice = _convert(sequence, end, grid)
         sequence, changes, _ = quantize(sequence, grid)
         if bars is not None and grid.is_metrical:
-            sequence, seam, hanging = self._cut(sequence, bars)
+            sequence, splice, hanging = self._cut(sequence, bars)
         held, more = representable(sequence, vocabulary)
         # Where a rest was shortened, the seam goes with the last note.
         last, now = int(sequence.notes["onset"][-1]), int(held.notes["onset"][-1])
-        seam = held.length if seam is None else now + min(max(seam - last, 0), TIMES.maximum)
-        if held.length < seam:
-            held = replace(held, length=seam)
-        unlike = [*_changed(self.lost, hanging, changes, more, vocabulary), *_unknown(held, vocabulary)]
-        return Primer(held, seam, tuple(unlike))
+        splice = held.length if splice is None else now + min(max(splice - last, 0), TIMES.maximum)
+        if held.length < splice:
+            held = replace(held, length=splice)
+        mismatches = [*_changed(self.lost, hanging, changes, more, vocabulary), *_unknown(held, vocabulary)]
+        return Primer(held, splice, tuple(mismatches))
 
     def _cut(self, sequence: NoteSequence, bars: str) -> tuple[NoteSequence, int, int]:
         """The notes that begin in these bars, where the last one ends, and how many sound on into the first."""

@@ -32,7 +32,7 @@ import numpy as np
 
 from melodygru import __version__, midi
 from melodygru.compose.primer import Source
-from melodygru.errors import MidiError, StampError
+from melodygru.errors import MidiError, ProvenanceError
 from melodygru.music.notes import NoteSequence
 
 FORM = 1
@@ -43,7 +43,7 @@ HOOK = "on_"  # what an argument begins with that is told about the notes and do
 
 
 @dataclass(frozen=True)
-class Stamp:
+class Provenance:
     """What a stamp says; see the module's description. `text` is it as one line."""
 
     versions: dict[str, str]
@@ -68,13 +68,13 @@ class Stamp:
         return {name: _revived(value) for name, value in self.settings.items()}
 
 
-def stamps(
+def provenances(
     generate: Callable[..., Any],
     arguments: dict[str, Any],
     model: str | None,
     seed: int,
     pieces: Sequence[NoteSequence],
-) -> list[Stamp]:
+) -> list[Provenance]:
     """The stamps of a batch.
 
     Parameters
@@ -103,11 +103,12 @@ def stamps(
         own.append("model")
     batch = (_versions(), _processor(), model, settings, inputs, own, int(seed))
     return [
-        Stamp(*batch, piece=index + 1, of=len(pieces), notes=notes_hash(piece)) for index, piece in enumerate(pieces)
+        Provenance(*batch, piece=index + 1, of=len(pieces), notes=notes_hash(piece))
+        for index, piece in enumerate(pieces)
     ]
 
 
-def read(source: Path | str | bytes) -> tuple[Stamp, str]:
+def read(source: Path | str | bytes) -> tuple[Provenance, str]:
     """The stamp of a MIDI file, and the line that it stands in.
 
     Raises
@@ -121,37 +122,41 @@ def read(source: Path | str | bytes) -> tuple[Stamp, str]:
     lines = list(dict.fromkeys(text for text in texts if text.startswith(MARK + "{")))
     if not lines:
         if any(text.startswith(MARK) and ", model sha256 " in text for text in texts):
-            raise StampError(
+            raise ProvenanceError(
                 "stamped in words by an earlier melodygru, which replay doesn't read: expected a stamp in JSON; the "
                 "first texts of the file name the settings and the seed, generate takes them as options"
             )
-        raise StampError(
+        raise ProvenanceError(
             "no stamp: expected a file that melodygru generate wrote, or Composition.save; other software may have "
             "removed the text event"
         )
     if len(lines) > 1:
-        raise StampError(f"{len(lines)} stamps: expected one; the file was joined from several pieces")
+        raise ProvenanceError(f"{len(lines)} stamps: expected one; the file was joined from several pieces")
     return _parse(lines[0]), lines[0]
 
 
-def _parse(line: str) -> Stamp:
+def _parse(line: str) -> Provenance:
     """The stamp in a text event."""
     try:
         values = json.loads(line[len(MARK) :])
     except (ValueError, RecursionError) as error:
-        raise StampError(f"the stamp is damaged, it is no JSON ({error}): expected it as generate wrote it") from error
+        raise ProvenanceError(
+            f"the stamp is damaged, it is no JSON ({error}): expected it as generate wrote it"
+        ) from error
     form = values.pop("stamp", None)
     if isinstance(form, int) and form > FORM:
-        raise StampError(f"a stamp of form {form}: this melodygru reads form {FORM}; install a newer one")
-    missing = [item.name for item in fields(Stamp) if item.name not in values]
+        raise ProvenanceError(f"a stamp of form {form}: this melodygru reads form {FORM}; install a newer one")
+    missing = [item.name for item in fields(Provenance) if item.name not in values]
     wrong = [name for name, value in values.items() if name in _KINDS and not _KINDS[name](value)]
     if form != FORM or missing or wrong:
         what = ", ".join([*(["stamp"] if form != FORM else []), *missing, *wrong])
-        raise StampError(f"the stamp is damaged ({what}): expected it as generate wrote it")
-    stamp = Stamp(**{item.name: values[item.name] for item in fields(Stamp)})
-    if stamp.piece > stamp.of:
-        raise StampError(f"the stamp is damaged (piece {stamp.piece} of {stamp.of}): expected it as generate wrote it")
-    return stamp
+        raise ProvenanceError(f"the stamp is damaged ({what}): expected it as generate wrote it")
+    provenance = Provenance(**{item.name: values[item.name] for item in fields(Provenance)})
+    if provenance.piece > provenance.of:
+        raise ProvenanceError(
+            f"the stamp is damaged (piece {provenance.piece} of {provenance.of}): expected it as generate wrote it"
+        )
+    return provenance
 
 
 def _texts(value: Any) -> bool:
@@ -176,10 +181,10 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
 }
 
 
-def unlike(stamp: Stamp) -> list[str]:
+def mismatches(provenance: Provenance) -> list[str]:
     """What of versions and processor is not as the stamp says, in a few words each."""
     here = {**_versions(), "processor": _processor()}
-    there = {**stamp.versions, "processor": stamp.processor}
+    there = {**provenance.versions, "processor": provenance.processor}
     return [
         f"{name} {here.get(name, 'none')} (the stamp: {there.get(name, 'none')})"
         for name in {**there, **here}
@@ -263,4 +268,4 @@ def _processor() -> str:
     return " ".join([platform.machine(), *used]) + f"; {blas.get('name', 'no BLAS')} {blas.get('version', '')}".rstrip()
 
 
-__all__ = ["Stamp", "file_hash", "notes_hash", "read", "stamps", "unlike"]
+__all__ = ["Provenance", "file_hash", "notes_hash", "read", "provenances", "mismatches"]

@@ -20,13 +20,13 @@ from melodygru import __version__, compose, midi
 from melodygru.compose import composition
 from melodygru.compose.composition import Composition
 from melodygru.compose.primer import Source
-from melodygru.compose.provenance import Stamp, notes_hash, read, unlike
-from melodygru.errors import CheckpointError, MidiError, SettingError, StampError
+from melodygru.compose.provenance import Provenance, mismatches, notes_hash, read
+from melodygru.errors import CheckpointError, MidiError, ProvenanceError, SettingError
 from melodygru.events import Vocabulary
 from melodygru.model import checkpoint
 from melodygru.model.checkpoint import Checkpoint
 from melodygru.music.notes import DRUMS, NoteSequence, quantize
-from melodygru.util.atomic import written_aside
+from melodygru.util.atomic import atomic_write
 from melodygru.util.wording import counted
 
 SHOWN = 12  # digits of a hash in a message
@@ -72,14 +72,14 @@ class Replay:
     """
 
     piece: Composition
-    stamp: Stamp
+    provenance: Provenance
     model: Path | None
     data: bytes
     identical: bool
     as_composed: bool
     edited: bool
     difference: Difference | None
-    unlike: tuple[str, ...]
+    mismatches: tuple[str, ...]
 
     @property
     def verdict(self) -> str:
@@ -92,7 +92,9 @@ class Replay:
             return f"the notes are the same; the file was changed otherwise since: {self.difference}"
         if self.as_composed:
             return "the same music in other bytes: the file was written anew by other software"
-        cause = "with other versions or another processor" if self.unlike else "with the same versions and processor"
+        cause = (
+            "with other versions or another processor" if self.mismatches else "with the same versions and processor"
+        )
         if self.difference is None:
             return f"another piece than the stamp names, {cause}, but the file's music: the stamp was changed"
         return f"another piece, {cause}: it first differs {self.difference}"
@@ -105,7 +107,7 @@ class Replay:
         MidiError
             The path can't be written.
         """
-        with written_aside(path, MidiError) as aside:
+        with atomic_write(path, MidiError) as aside:
             aside.write_bytes(self.data)
 
 
@@ -148,55 +150,55 @@ def replay(
     name = str(path)
     try:
         content = midi.load(Path(path))
-        stamp, line = read(content)
-    except (MidiError, StampError) as error:
+        provenance, line = read(content)
+    except (MidiError, ProvenanceError) as error:
         raise type(error)(f"{name}: {error}") from error
-    _check(name, stamp)
-    loaded, model_path = _model(name, stamp, model)
-    given = _inputs(name, stamp, {"primer": primer, **inputs}, loaded.vocabulary)
+    _check(name, provenance)
+    loaded, model_path = _model(name, provenance, model)
+    given = _inputs(name, provenance, {"primer": primer, **inputs}, loaded.vocabulary)
     try:
         pieces = composition.generate(
             loaded,
-            num_outputs=stamp.of,
-            seed=stamp.seed,
+            num_outputs=provenance.of,
+            seed=provenance.seed,
             on_start=on_start,
             on_note=on_note,
-            **stamp.arguments,
+            **provenance.arguments,
             **given,
         )
     except SettingError as error:
-        raise StampError(f"{name}: its settings can't be followed here: {error}") from error
+        raise ProvenanceError(f"{name}: its settings can't be followed here: {error}") from error
     except TypeError as error:  # someone changed the stamp: generate checks ranges, not types
-        raise StampError(f"{name}: the stamp is damaged, a setting is of a wrong type ({error})") from error
-    return _compare(pieces[stamp.piece - 1], stamp, line, content, model_path, loaded.vocabulary)
+        raise ProvenanceError(f"{name}: the stamp is damaged, a setting is of a wrong type ({error})") from error
+    return _compare(pieces[provenance.piece - 1], provenance, line, content, model_path, loaded.vocabulary)
 
 
-def _check(name: str, stamp: Stamp) -> None:
+def _check(name: str, provenance: Provenance) -> None:
     """Refuse a stamp that can't be followed."""
-    own = [argument for argument in stamp.own if argument != "model"]
+    own = [argument for argument in provenance.own if argument != "model"]
     if own:
-        raise StampError(
+        raise ProvenanceError(
             f"{name}: made in Python with objects for {', '.join(own)}, which a stamp can't hold; call "
-            f"melodygru.generate with the same objects and seed {stamp.seed}"
+            f"melodygru.generate with the same objects and seed {provenance.seed}"
         )
     known = inspect.signature(composition.generate).parameters
-    unknown = sorted({*stamp.settings, *stamp.inputs} - set(known))
+    unknown = sorted({*provenance.settings, *provenance.inputs} - set(known))
     if unknown:
-        raise StampError(
+        raise ProvenanceError(
             f"{name}: made with {', '.join(unknown)}, which melodygru {__version__} doesn't have; the stamp says "
-            f"melodygru {stamp.versions.get('melodygru', 'unknown')}"
+            f"melodygru {provenance.versions.get('melodygru', 'unknown')}"
         )
 
 
-def _model(name: str, stamp: Stamp, model: str | Path | Checkpoint | None) -> tuple[Checkpoint, Path | None]:
+def _model(name: str, provenance: Provenance, model: str | Path | Checkpoint | None) -> tuple[Checkpoint, Path | None]:
     """The checkpoint with the stamp's hash."""
-    wanted = stamp.model
+    wanted = provenance.model
     if isinstance(model, Checkpoint):
         if wanted is not None and model.sha256 != wanted:
             raise CheckpointError(f"{name}: the model given is not the one that the stamp names, {_short(wanted)}")
         return model, None
     if wanted is None:
-        raise StampError(
+        raise ProvenanceError(
             f"{name}: made in Python with a model that came from no file; give melodygru.replay that model itself"
         )
     if model is not None:
@@ -218,11 +220,11 @@ def _model(name: str, stamp: Stamp, model: str | Path | Checkpoint | None) -> tu
     return loaded, path
 
 
-def _inputs(name: str, stamp: Stamp, given: dict[str, Any], vocabulary: Vocabulary) -> dict[str, Any]:
+def _inputs(name: str, provenance: Provenance, given: dict[str, Any], vocabulary: Vocabulary) -> dict[str, Any]:
     """The pieces that were given, each the one that the stamp names."""
     inputs = {}
-    for argument in dict.fromkeys([*stamp.inputs, *given]):
-        piece, noted = given.get(argument), stamp.inputs.get(argument)
+    for argument in dict.fromkeys([*provenance.inputs, *given]):
+        piece, noted = given.get(argument), provenance.inputs.get(argument)
         option = "--" + argument.replace("_", "-")
         if piece is None and noted is None:
             continue
@@ -248,11 +250,11 @@ def _inputs(name: str, stamp: Stamp, given: dict[str, Any], vocabulary: Vocabula
 
 
 def _compare(
-    piece: Composition, stamp: Stamp, line: str, content: bytes, model: Path | None, vocabulary: Vocabulary
+    piece: Composition, provenance: Provenance, line: str, content: bytes, model: Path | None, vocabulary: Vocabulary
 ) -> Replay:
     """What was made, beside the file."""
     made = midi.to_bytes(piece, piece.texts)
-    as_composed = notes_hash(piece) == stamp.notes
+    as_composed = notes_hash(piece) == provenance.notes
     if as_composed:
         # The file's own stamp, so that the same music is the same bytes, whatever version made it again.
         made = midi.to_bytes(piece, [line])
@@ -260,14 +262,14 @@ def _compare(
     found, ours = (quantize(midi.read(data).sequence, vocabulary.grid)[0] for data in (content, made))
     return Replay(
         piece,
-        stamp,
+        provenance,
         model,
         made,
         identical=made == content,
         as_composed=as_composed,
-        edited=notes_hash(found) != stamp.notes,
+        edited=notes_hash(found) != provenance.notes,
         difference=None if made == content else _difference(ours, found),
-        unlike=tuple(unlike(stamp)),
+        mismatches=tuple(mismatches(provenance)),
     )
 
 

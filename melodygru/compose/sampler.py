@@ -12,29 +12,29 @@ from dataclasses import dataclass
 import numpy as np
 
 from melodygru.compose.constraints import Steering
-from melodygru.compose.controls import Controls, below_best, weigh
+from melodygru.compose.controls import Controls, below_best, to_weights
 from melodygru.errors import SettingError
 from melodygru.events import (
     DURATION,
     END,
     PITCH,
     PROGRAM,
+    PROGRAM_HISTORY,
     SHIFT,
     TIMES,
     VELOCITY,
     VELOCITY_WIDTH,
-    VOICE,
     Context,
     representable,
 )
-from melodygru.model.numpy_model import Network, Step
+from melodygru.model.numpy_model import NumpyModel, Step
 from melodygru.music.keys import DIATONIC
 from melodygru.music.notes import DRUMS, N_PITCHES, NoteSequence
 
 NEVER = 1 << 62  # steps
 OPENING = 16  # notes of a piece that keep to its key signature: then the model goes on in it by itself
 PLAUSIBLE = 0.1  # probability at which an end that is due is taken
-HASTE = 20  # times that this halves until a piece is twice as long as it was due
+END_DECAY = 20  # times that this halves until a piece is twice as long as it was due
 PAST_BYTES = 1 << 26  # of states that `Sampler.rewind` finds at hand
 PAST_LEAST, PAST_MOST = 16, 1024  # events of them, whatever their size
 LANDMARK = 256  # one state of so many is kept for the whole piece
@@ -83,7 +83,7 @@ class Sampler:
 
     def __init__(
         self,
-        network: Network,
+        network: NumpyModel,
         rngs: Sequence[np.random.Generator],
         controls: Controls | None = None,
         *,
@@ -91,7 +91,7 @@ class Sampler:
         metres: Sequence[tuple[int, int]] | None = None,
         signatures: Sequence[int | None] | None = None,
         primer: NoteSequence | None = None,
-        seam: int | None = None,
+        splice: int | None = None,
         steering: Steering | None = None,
     ) -> None:
         self.network, self.vocabulary, self.steering = network, network.vocabulary, steering
@@ -102,7 +102,7 @@ class Sampler:
         self.rngs = rngs
         self.log_p = np.zeros(n)
         self.due = np.full(n, NEVER)
-        self.warmth = np.zeros(n)
+        self.temperature_boost = np.zeros(n)
         self.done = [False] * n
         self.ends: list[int | None] = [None] * n
         self.rows: list[list[tuple[int, int, int, int, int]]] = [[] for _ in range(n)]
@@ -141,8 +141,8 @@ class Sampler:
         self._n_past = min(max(PAST_BYTES // size, PAST_LEAST), PAST_MOST)
         if primer is not None:
             self._hear(primer)
-        if seam is not None:
-            self._earliest = seam
+        if splice is not None:
+            self._earliest = splice
 
     def _hear(self, primer: NoteSequence) -> None:
         """Let every stream hear the primer."""
@@ -207,16 +207,16 @@ class Sampler:
                     f"{self.steering}: no {field} is left; a constraint must leave one where nothing sounds"
                 )
             wished[nothing] = 0.0  # of streams that are over
-            weights = weigh(wished, temperature)
+            weights = to_weights(wished, temperature)
         elif wanted is not None:
-            weights = weigh(np.where(wanted, logits, -np.inf), temperature)
+            weights = to_weights(np.where(wanted, logits, -np.inf), temperature)
         elif temperature is not None:
-            weights = weigh(logits, temperature)
+            weights = to_weights(logits, temperature)
         unfiltered = weights
         for change in self.filters[field]:
             weights = change(weights)
-        if self.temperatures[field] == 0 and self.warmth.any():
-            weights = np.where(self.warmth[:, None] > 0, unfiltered, weights)
+        if self.temperatures[field] == 0 and self.temperature_boost.any():
+            weights = np.where(self.temperature_boost[:, None] > 0, unfiltered, weights)
         cumulative = np.add.accumulate(weights, 1)
         chosen = (cumulative > (u * cumulative[:, -1])[:, None]).argmax(1)
         self._choices.append((below[self._streams, chosen], total, live))
@@ -225,9 +225,9 @@ class Sampler:
     def _temperature(self, field: str) -> float | np.ndarray | None:
         """That of a field, for all streams or, shape (streams, 1), for each; None: the model's own distribution."""
         temperature = self.temperatures[field]
-        if temperature >= 1 or not self.warmth.any():
+        if temperature >= 1 or not self.temperature_boost.any():
             return None if temperature in (0, 1) else temperature
-        raised = temperature + (1 - temperature) * self.warmth
+        raised = temperature + (1 - temperature) * self.temperature_boost
         return np.where(raised > 0, raised, 1.0)[:, None]
 
     def _count(self, *log_widths: np.ndarray) -> None:
@@ -310,8 +310,8 @@ class Sampler:
         for t, row in enumerate(rows[:n]):
             if t >= known:
                 known_before = np.array([context.before()], np.int32)
-                heard, at_onset = np.array([previous], np.int32), np.array([ids], np.int32)
-                state = self.network.step(heard, known_before, at_onset, state).state
+                pitch_class_levels, at_onset = np.array([previous], np.int32), np.array([ids], np.int32)
+                state = self.network.step(pitch_class_levels, known_before, at_onset, state).state
             if t >= known - 1:
                 context.before()  # finds where the echoes of the row are
             context.move(row[SHIFT])
@@ -362,14 +362,14 @@ class Sampler:
         contexts = self.contexts
         logits, wanted = step.logits("shift"), None
         least = [max(0, self._earliest - context.onset) for context in contexts]
-        stacks = [context.stacks(self._top) for context in contexts]
-        if not all(stacks):
+        may_join_chord = [context.may_join_chord(self._top) for context in contexts]
+        if not all(may_join_chord):
             for stream, context in enumerate(contexts):
-                if not context.stacks():
+                if not context.may_join_chord():
                     logits[stream, 0] = -np.inf
-        if any(least) or not all(stacks):
+        if any(least) or not all(may_join_chord):
             wanted = TIMES.low + TIMES.width > np.array(least)[:, None]
-            wanted[:, 0] &= stacks
+            wanted[:, 0] &= may_join_chord
         steering, added = self.steering, None
         if steering is not None:
             counts = [len(rows) - self.n_heard for rows in self.rows]
@@ -382,7 +382,7 @@ class Sampler:
             if not self.done[stream]:
                 context.move(shift_steps[stream])
         self._context = np.array([context.row() for context in contexts], np.int32)
-        step.arrive(self._context, np.array([context.heard() for context in contexts]))
+        step.arrive(self._context, np.array([context.pitch_class_levels() for context in contexts]))
         chosen = {"shift": shift}
 
         possible = self._classes >= np.array([[context.program_floor()] for context in contexts])
@@ -398,9 +398,9 @@ class Sampler:
             wanted[nothing] = possible[nothing]
         at = np.array([context.onset for context in contexts])
         if may_end and (at >= self.due).any():
-            weights = weigh(logits)
+            weights = to_weights(logits)
             p_end = weights[:, END] / weights.sum(1)
-            ends = (at >= self.due) & (p_end >= PLAUSIBLE * 0.5 ** (HASTE * (at / np.maximum(1, self.due) - 1)))
+            ends = (at >= self.due) & (p_end >= PLAUSIBLE * 0.5 ** (END_DECAY * (at / np.maximum(1, self.due) - 1)))
             if added is not None:
                 ends &= added[:, END] > -np.inf
             wanted[ends] = self._classes == END
@@ -409,9 +409,9 @@ class Sampler:
         goes_on = live & (program != END)
 
         of_program = list(zip(contexts, program.tolist(), strict=True))
-        chosen |= dict(zip(VOICE, np.array([c.voice(p) for c, p in of_program]).T, strict=True))
+        chosen |= dict(zip(PROGRAM_HISTORY, np.array([c.program_history(p) for c, p in of_program]).T, strict=True))
         logits = step.logits("pitch", chosen)
-        np.copyto(logits, -np.inf, where=np.array([c.taken(p) for c, p in of_program]))
+        np.copyto(logits, -np.inf, where=np.array([c.pitch_mask(p) for c, p in of_program]))
         added = None
         if steering is not None:
             of = (contexts, counts, program.tolist())

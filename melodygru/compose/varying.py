@@ -12,7 +12,7 @@ from melodygru.compose.particles import PARTICLES, Particles, Row, Span, compose
 from melodygru.compose.sampler import Note
 from melodygru.errors import SettingError
 from melodygru.events import END, PITCH, VELOCITY_WIDTH, Context, Vocabulary, representable
-from melodygru.model.numpy_model import Network
+from melodygru.model.numpy_model import NumpyModel
 from melodygru.music.notes import N_PITCHES, NoteSequence
 
 STRETCH = 16  # notes that are chosen anew together, where there are no bars
@@ -89,7 +89,7 @@ class Places:
         if self._stays[self.at]:
             return np.arange(N_PITCHES) == self._pitches[self.at]
         below = N_PITCHES
-        free = ~context.taken(program)
+        free = ~context.pitch_mask(program)
         last = self.at
         while self._onsets[last + 1] == context.onset and self._programs[last + 1] == program:
             last += 1
@@ -131,7 +131,7 @@ def fill_places(particles: Particles, guide: Places) -> Iterator[None]:
 
 
 def vary(
-    network: Network,
+    network: NumpyModel,
     piece: NoteSequence,
     keep: float,
     n: int = 1,

@@ -39,7 +39,7 @@ from melodygru import midi
 from melodygru.errors import NoteError
 from melodygru.music import notes
 from melodygru.music.notes import METRE, NOTE, TEMPO, Grid, NoteSequence, trusted
-from melodygru.util.atomic import written_aside
+from melodygru.util.atomic import atomic_write
 
 CACHE_FORMAT = 3  # raise when the layout above changes
 CHECKED_BYTES = 1 << 26  # arrays up to 64 MiB are checked byte by byte when opened; of larger ones only the size
@@ -314,7 +314,7 @@ class Cache:
     def remember_folder(self, folder: Path, entries: dict[str, tuple[int, int, str]]) -> None:
         settled = time.time_ns() - FRESH_NS
         rows = [[path, *entry] for path, entry in entries.items() if entry[1] < settled]
-        with _guarded(str(self.root)), written_aside(self.folder_file(folder)) as aside:
+        with _guarded(str(self.root)), atomic_write(self.folder_file(folder)) as aside:
             aside.write_bytes(json.dumps(rows).encode())
 
     def corpus_folder(self, key: str) -> Path:

@@ -63,7 +63,7 @@ from typing import Any
 import numpy as np
 
 from melodygru.errors import NoteError
-from melodygru.music.diversity import least_variety
+from melodygru.music.diversity import least_diversity
 from melodygru.music.keys import commonest_share, key_signature
 from melodygru.music.notes import (
     DRUMS,
@@ -84,7 +84,7 @@ SHIFT, PROGRAM, PITCH, DURATION, VELOCITY = range(5)
 END = 0  # the program class that ends a piece
 
 # What the model is given of a window of events, see `Events.window`.
-INPUTS = ("fields", "previous", "before", "context", "voice", "heard", "taken", "limits")
+INPUTS = ("fields", "previous", "before", "context", "program_history", "pitch_class_levels", "pitch_mask", "legality")
 
 N_VELOCITIES = 32
 VELOCITY_WIDTH = 128 // N_VELOCITIES
@@ -98,20 +98,20 @@ N_CONDITIONS = 2  # columns of the context that hold the piece conditions, style
 N_PLACES_IN_TIME = 7  # columns of the context before the sounding notes: conditions, position, ..., place in the chord
 N_CHORD_PLACES = 8
 N_SPANS = 40  # see `span_class`
-RECALL_ORDERS = (3, 6, 12)  # events that must agree before what followed them is recalled
-N_ECHOES = 6  # lags at which the model is told what stood there, at most
-ECHO_BEATS = 64  # the longest lag
-ECHO_BARS = 16  # the longest lag that is counted in bars
+NGRAM_ORDERS = (3, 6, 12)  # events that must agree before what followed them is recalled
+N_LOOKBACKS = 6  # lags at which the model is told what stood there, at most
+LOOKBACK_BEATS = 64  # the longest lag
+LOOKBACK_BARS = 16  # the longest lag that is counted in bars
 # Share of the notes that a lag must explain beyond the lags before it, and beyond any odd lag; a bar is no odd one.
-ECHO_GAIN, ECHO_BAR_GAIN = 0.03, 0.02
-ECHO_NOTES = 10_000  # of the corpus that lags are chosen by, about
+LOOKBACK_GAIN, LOOKBACK_BAR_GAIN = 0.03, 0.02
+LOOKBACK_NOTES = 10_000  # of the corpus that lags are chosen by, about
 RUNS = (0, 1, 2, 3, 4, 6, 9, 16, 32)  # notes in a row that agree with those a lag before: the least of each class
 LATELY, N_LATELY = 16, 5  # the last notes among which those that agree are counted, and classes of their number
 N_INTERVALS = 127  # -63..63 semitones, wider ones count as these
-N_HEARD = 24  # notes that the pitch classes heard last are counted over
+N_RECENT = 24  # notes that the pitch classes heard last are counted over
 OFTEN = 3  # times that a pitch class is heard often
 ONE_KEY = 0.45  # share of the pieces in one key signature above which a corpus is taken to be in one key
-RARE_VARIETY = 0.001  # share of the pieces
+RARE_DIVERSITY = 0.001  # share of the pieces
 KEY_SHARES = (24, 8)  # a pitch class with this part of a piece's notes, or more, belongs to its key; is at its centre
 N_LENGTHS = 32  # of the pieces of a style that are remembered
 MAX_PLACES = 24  # programs with a place of their own in the context
@@ -120,13 +120,13 @@ MAX_SLOTS = 16  # sounding notes told to the model; the most recent ones, should
 
 # What a program played, and how many classes each has: its last two pitches, the spans that these lasted, and how far
 # its range reaches; see `Events.voice`.
-VOICE = {
-    "voice_1": N_PITCHES,
-    "voice_2": N_PITCHES,
-    "rhythm_1": N_SPANS,
-    "rhythm_2": N_SPANS,
-    "below": N_PITCHES,
-    "above": N_PITCHES,
+PROGRAM_HISTORY = {
+    "last_pitch_1": N_PITCHES,
+    "last_pitch_2": N_PITCHES,
+    "last_span_1": N_SPANS,
+    "last_span_2": N_SPANS,
+    "range_below": N_PITCHES,
+    "range_above": N_PITCHES,
 }
 
 
@@ -213,6 +213,16 @@ def _time(steps: int) -> int:
 _MOTION = motion_class(np.append(np.arange(N_PITCHES), np.arange(-N_PITCHES, 0)), 1).tolist()
 
 
+# Fields of `Vocabulary` that have another name in a checkpoint.
+NAMES_IN_FILES = {
+    "ngram_orders": "recall",
+    "lookback_steps": "echo",
+    "lookback_bars": "echo_bars",
+    "lookback_runs": "echo_runs",
+    "diversity": "variety",
+}
+
+
 @dataclass(frozen=True)
 class Vocabulary:
     """What the events of a corpus consist of; everything needed to encode and decode, as plain values.
@@ -277,20 +287,20 @@ class Vocabulary:
     lengths: tuple[tuple[tuple[int, ...], ...], ...] = ()
     longest: int = 0
     slots: int = 8
-    recall: tuple[int, ...] = RECALL_ORDERS
+    ngram_orders: tuple[int, ...] = NGRAM_ORDERS
     key: bool = True
-    echo: tuple[int, ...] = ()
-    echo_bars: tuple[int, ...] = ()
-    echo_runs: bool = False
+    lookback_steps: tuple[int, ...] = ()
+    lookback_bars: tuple[int, ...] = ()
+    lookback_runs: bool = False
     pointers: bool = False
     signatures: tuple[tuple[int, ...], ...] = ()
-    variety: int = 0
+    diversity: int = 0
 
     # -- plain values, for the checkpoint
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values from which `from_dict` makes an equal vocabulary."""
-        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        values = {NAMES_IN_FILES.get(f.name, f.name): getattr(self, f.name) for f in dataclasses.fields(self)}
         for name in ("metres", "style_metres", "style_programs", "signatures"):
             values[name] = [list(row) for row in values[name]]
         return {**values, "grid": str(self.grid)}
@@ -298,8 +308,18 @@ class Vocabulary:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Vocabulary:
         """The inverse of `as_dict`."""
-        values = dict(values)
-        for name in ("programs", "velocities", "styles", "metre_pieces", "style_qpm", "recall", "echo", "echo_bars"):
+        names = {in_file: name for name, in_file in NAMES_IN_FILES.items()}
+        values = {names.get(name, name): value for name, value in values.items()}
+        for name in (
+            "programs",
+            "velocities",
+            "styles",
+            "metre_pieces",
+            "style_qpm",
+            "ngram_orders",
+            "lookback_steps",
+            "lookback_bars",
+        ):
             values[name] = tuple(values.get(name, ()))
         for name in ("metres", "style_metres", "style_programs", "signatures"):
             values[name] = tuple(tuple(int(value) for value in row) for row in values.get(name, ()))
@@ -392,20 +412,20 @@ class Vocabulary:
             "sounding": self.n_places * N_PITCHES * 2,
             "remaining": self.n_places * N_SPANS,
             "age": self.n_places * N_SPANS,
-            "recall_shift": len(self.recall) * N_SPANS,
-            "recall_note": len(self.recall) * self.n_places * N_PITCHES,
-            "recall_duration": len(self.recall) * N_SPANS,
+            "ngram_shift": len(self.ngram_orders) * N_SPANS,
+            "ngram_note": len(self.ngram_orders) * self.n_places * N_PITCHES,
+            "ngram_duration": len(self.ngram_orders) * N_SPANS,
             "start": 1,
             "shift": TIMES.size,
             "note": self.n_places * N_PITCHES,
             "duration": self.n_places * TIMES.size,
             "velocity": N_VELOCITIES if self.models_velocity else 0,
             "motion": self.n_places * N_INTERVALS,
-            "echo_shift": self.n_echoes * N_SPANS,
-            "echo_note": self.n_echoes * self.n_places * N_PITCHES,
-            "echo_motion": self.n_echoes * N_INTERVALS,
-            "echo_duration": self.n_echoes * N_SPANS,
-            "echo_run": self.n_runs * len(RUNS) * N_LATELY,
+            "lookback_shift": self.n_lookbacks * N_SPANS,
+            "lookback_note": self.n_lookbacks * self.n_places * N_PITCHES,
+            "lookback_motion": self.n_lookbacks * N_INTERVALS,
+            "lookback_duration": self.n_lookbacks * N_SPANS,
+            "lookback_run": self.n_runs * len(RUNS) * N_LATELY,
         }
         first, blocks = 1, {}
         for name, size in sizes.items():
@@ -421,22 +441,22 @@ class Vocabulary:
     @property
     def n_context(self) -> int:
         """Ids in one row of `context`."""
-        return N_PLACES_IN_TIME + 3 * self.slots + 2 * len(self.recall) + 3 * self.n_echoes
+        return N_PLACES_IN_TIME + 3 * self.slots + 2 * len(self.ngram_orders) + 3 * self.n_lookbacks
 
     @property
     def n_before(self) -> int:
         """Ids in one row of `before`."""
-        return len(self.recall) + self.n_echoes + self.n_runs
+        return len(self.ngram_orders) + self.n_lookbacks + self.n_runs
 
     @property
-    def n_echoes(self) -> int:
+    def n_lookbacks(self) -> int:
         """Lags at which the model is told what stood there."""
-        return len(self.echo) + len(self.echo_bars)
+        return len(self.lookback_steps) + len(self.lookback_bars)
 
     @property
     def n_runs(self) -> int:
         """Lags at which the model is told how well the last notes agreed."""
-        return self.n_echoes if self.echo_runs else 0
+        return self.n_lookbacks if self.lookback_runs else 0
 
     @property
     def n_pointers(self) -> int:
@@ -449,15 +469,15 @@ class Vocabulary:
         if not self.pointers:
             return []
         recalled = N_PLACES_IN_TIME + 3 * self.slots
-        echoed = recalled + 2 * len(self.recall)
-        return [*range(recalled, echoed, 2), *range(echoed, self.n_context, 3)]
+        looked_back = recalled + 2 * len(self.ngram_orders)
+        return [*range(recalled, looked_back, 2), *range(looked_back, self.n_context, 3)]
 
     @cached_property
     def pointer_origins(self) -> np.ndarray:
         """Id of pitch 0 in each pointer's block, shape (n_pointers,), modulo 128: each place in it has 128 ids."""
-        recalled = np.full(len(self.recall), self.blocks["recall_note"])
-        echoed = np.full(self.n_echoes, self.blocks["echo_note"])
-        return np.concatenate([recalled, echoed])[: self.n_pointers] % N_PITCHES
+        recalled = np.full(len(self.ngram_orders), self.blocks["ngram_note"])
+        looked_back = np.full(self.n_lookbacks, self.blocks["lookback_note"])
+        return np.concatenate([recalled, looked_back])[: self.n_pointers] % N_PITCHES
 
     def pointed(self, context: np.ndarray) -> np.ndarray:
         """The pitch that each pointer points to, -1 for none: (..., n_pointers), of `context` (..., n_context)."""
@@ -466,8 +486,8 @@ class Vocabulary:
 
     def lags(self, metre: tuple[int, int] | None) -> list[int]:
         """The lags of a piece in `metre`, in steps; 0 where the model is told nothing, its metre being unknown."""
-        bar = steps_per_bar(self.grid, metre) if metre and self.echo_bars else 0
-        return [*self.echo, *(bars * bar for bars in self.echo_bars)]
+        bar = steps_per_bar(self.grid, metre) if metre and self.lookback_bars else 0
+        return [*self.lookback_steps, *(bars * bar for bars in self.lookback_bars)]
 
     def previous_ids(self, fields: np.ndarray, last: np.ndarray | int) -> np.ndarray:
         """Ids of events as the model hears them one step later.
@@ -507,7 +527,7 @@ class Vocabulary:
             blocks[earlier] = first
             first += self.size(earlier)
         if "program" in blocks:
-            for name, size in VOICE.items():
+            for name, size in PROGRAM_HISTORY.items():
                 blocks[name] = first - 1  # what is there is told as its class plus 1
                 first += size
         if field in ("pitch", "duration"):
@@ -519,7 +539,9 @@ class Vocabulary:
             first += N_INTERVALS
         return {**blocks, "end": first}
 
-    def relative_ids(self, field: str, sounding: np.ndarray, heard: np.ndarray, seen_from: np.ndarray) -> np.ndarray:
+    def relative_ids(
+        self, field: str, sounding: np.ndarray, pitch_class_levels: np.ndarray, relative_to: np.ndarray
+    ) -> np.ndarray:
         """Ids for a head of what sounds, and of what was heard, as seen from a pitch.
 
         Parameters
@@ -533,13 +555,15 @@ class Vocabulary:
         -------
         ids : array, shape (n, slots + 24)
         """
-        blocks, origin = self.head_blocks(field), seen_from[:, None]
+        blocks, origin = self.head_blocks(field), relative_to[:, None]
         state = sounding - self.blocks["sounding"]
         interval = interval_class(state // 2 % N_PITCHES - (origin - 1))
         intervals = np.where((sounding > 0) & (origin > 0), blocks["interval"] + interval * 2 + state % 2, 0)
         degree = (np.arange(12) - (origin - 1)) % 12
         degrees = np.concatenate([blocks["scale"] + degree * 2, blocks["key"] + degree * 3], 1)
-        return np.concatenate([intervals, np.where((heard > 0) & (origin > 0), degrees + heard - 1, 0)], 1)
+        return np.concatenate(
+            [intervals, np.where((pitch_class_levels > 0) & (origin > 0), degrees + pitch_class_levels - 1, 0)], 1
+        )
 
     @property
     def sounding_columns(self) -> slice:
@@ -614,7 +638,7 @@ class Vocabulary:
         slots = 4.0
         lengths: dict[tuple[str | None, tuple[int, int]], list[int]] = {}
         signatures: list[tuple[str | None, int | None]] = []
-        varieties: list[int] = []
+        diversities: list[int] = []
         repeats = _Repeats(grid)
         for sequence, style in pieces:
             notes = sequence.notes
@@ -633,12 +657,12 @@ class Vocabulary:
             counts = _active_counts(notes["onset"] + notes["duration"], notes["onset"])
             slots = max(slots, float(np.quantile(counts, 0.98)))
             signatures.append((style, key_signature(sequence)))
-            if (variety := least_variety(notes)) is not None:
-                varieties.append(variety)
+            if (diversity := least_diversity(notes)) is not None:
+                diversities.append(diversity)
             repeats.add(notes, sequence.metre)
         if not program_count.any():
             raise NoteError("no note in the corpus: nothing to make a vocabulary of")
-        echo, echo_bars = repeats.lags()
+        lookback_steps, lookback_bars = repeats.lags()
         styles = tuple(sorted(style_tempos))
         present = np.flatnonzero(velocity_count)
         metres = _by_frequency(metre_count)
@@ -659,12 +683,12 @@ class Vocabulary:
             longest=max(max(of_metre) for of_metre in lengths.values()),
             slots=min(MAX_SLOTS, int(math.ceil(slots))),
             key=bool(commonest_share(signature for _, signature in signatures) <= ONE_KEY),
-            echo=echo,
-            echo_bars=echo_bars,
-            echo_runs=bool(echo_bars),
+            lookback_steps=lookback_steps,
+            lookback_bars=lookback_bars,
+            lookback_runs=bool(lookback_bars),
             pointers=True,
             signatures=tuple(_signature_counts(signatures, style) for style in (*styles, None)),
-            variety=int(np.quantile(varieties, RARE_VARIETY, method="lower")) if varieties else 0,
+            diversity=int(np.quantile(diversities, RARE_DIVERSITY, method="lower")) if diversities else 0,
         )
 
 
@@ -674,9 +698,9 @@ class _Repeats:
     def __init__(self, grid: Grid) -> None:
         self._grid = grid
         beat = float(grid.steps_per_beat or 0)  # none: no lags
-        unit, longest = max(1, round(beat / 2)), round(beat * ECHO_BEATS)
+        unit, longest = max(1, round(beat / 2)), round(beat * LOOKBACK_BEATS)
         self._lags = np.arange(unit, longest + 1, unit)
-        self._bars = np.arange(1, ECHO_BARS + 1)
+        self._bars = np.arange(1, LOOKBACK_BARS + 1)
         self._repeated: list[np.ndarray] = []  # of a piece: shape (lags and bars, notes), whether it stood there too
         self._every, self._met = 1, 0
         self._metre: tuple[int, int] | None = None
@@ -689,13 +713,13 @@ class _Repeats:
         self._several |= metre != self._metre
         if not len(self._lags) or self._met % self._every:
             return
-        notes = notes[:ECHO_NOTES]
+        notes = notes[:LOOKBACK_NOTES]
         step = (N_PROGRAMS + 1) * N_PITCHES
         key = np.sort(notes["onset"].astype(np.int64) * step + notes["program"] * N_PITCHES + notes["pitch"])
         lags = np.append(self._lags, self._bars * steps_per_bar(self._grid, metre))
         wanted = key - lags[:, None] * step
         self._repeated.append(key[np.minimum(np.searchsorted(key, wanted), len(key) - 1)] == wanted)
-        if sum(repeated.shape[1] for repeated in self._repeated) > 2 * ECHO_NOTES:
+        if sum(repeated.shape[1] for repeated in self._repeated) > 2 * LOOKBACK_NOTES:
             self._repeated = self._repeated[1::2]
             self._every *= 2
 
@@ -709,8 +733,8 @@ class _Repeats:
             return (), ()
         repeated = np.concatenate(self._repeated, 1)
         n = len(self._lags)
-        steps = _most_telling(repeated[:n], repeated[:n], ECHO_GAIN)
-        bars = _most_telling(repeated[n:], repeated[:n], ECHO_BAR_GAIN) if self._several else []
+        steps = _most_telling(repeated[:n], repeated[:n], LOOKBACK_GAIN)
+        bars = _most_telling(repeated[n:], repeated[:n], LOOKBACK_BAR_GAIN) if self._several else []
         return tuple(self._lags[sorted(steps)].tolist()), tuple(self._bars[sorted(bars)].tolist())
 
 
@@ -721,7 +745,7 @@ def _most_telling(repeated: np.ndarray, any_lag: np.ndarray, least: float) -> li
     """
     chosen: list[int] = []
     open_notes = np.ones(repeated.shape[1], bool)
-    while len(chosen) < N_ECHOES:
+    while len(chosen) < N_LOOKBACKS:
         gain = (repeated & open_notes).mean(1) - np.quantile((any_lag & open_notes).mean(1), 0.9)
         best = int(gain.argmax())
         if gain[best] < least:
@@ -789,14 +813,14 @@ class Events:
     """
 
     fields: np.ndarray
-    charge: np.ndarray
+    log_bin_width: np.ndarray
     previous: np.ndarray
     before: np.ndarray
     context: np.ndarray
-    voice: np.ndarray
-    heard: np.ndarray
-    taken: np.ndarray
-    limits: np.ndarray
+    program_history: np.ndarray
+    pitch_class_levels: np.ndarray
+    pitch_mask: np.ndarray
+    legality: np.ndarray
     changes: Changes
 
     def __len__(self) -> int:
@@ -897,9 +921,9 @@ def encode(
     fields[:-1, DURATION] = TIMES.encode(notes["duration"])
     if vocabulary.models_velocity:
         fields[:-1, VELOCITY] = notes["velocity"] // VELOCITY_WIDTH
-    charge = np.zeros((n + 1, 5), np.float32)
-    charge[:, SHIFT] = TIMES.log_width[fields[:, SHIFT]]
-    charge[:-1, DURATION] = TIMES.log_width[fields[:-1, DURATION]]
+    log_bin_width = np.zeros((n + 1, 5), np.float32)
+    log_bin_width[:, SHIFT] = TIMES.log_width[fields[:, SHIFT]]
+    log_bin_width[:-1, DURATION] = TIMES.log_width[fields[:-1, DURATION]]
 
     # Place of each event in its chord: how many notes stand at its onset already.
     index = np.arange(n + 1)
@@ -923,14 +947,14 @@ def encode(
 
     # Sounding notes: the most recent `slots` in front, and what their programs can't strike again.
     all_program = np.append(program, END)
-    taken = np.zeros((n + 1, N_PITCHES), bool)
+    pitch_mask = np.zeros((n + 1, N_PITCHES), bool)
     sounding = (blocks["sounding"] + (place * N_PITCHES + pitch) * 2).astype(np.int32)
     remaining, age = (blocks[name] + place * N_SPANS for name in ("remaining", "age"))
     for event, rank, note in _active_pairs(end, at):
         now = at[event]
         left = end[note] - now
         same = np.flatnonzero((left > 0) & (all_program[event] == program[note]))
-        taken.reshape(-1)[event[same] * N_PITCHES + pitch[note[same]]] = True
+        pitch_mask.reshape(-1)[event[same] * N_PITCHES + pitch[note[same]]] = True
         keep = np.flatnonzero(rank < vocabulary.slots)
         e, j, left = event[keep], note[keep], left[keep]
         flat = context.reshape(-1)  # a view
@@ -942,25 +966,25 @@ def encode(
     # Recall.
     before = np.zeros((n + 1, vocabulary.n_before), np.int32)
     codes = _event_codes(fields, vocabulary)
-    for level, order in enumerate(vocabulary.recall):
+    for level, order in enumerate(vocabulary.ngram_orders):
         recalled = _last_occurrence(codes, order)  # (n + 1,): the event that followed then, or -1
         has = np.flatnonzero(recalled >= 0)
         source = recalled[has]
-        before[has, level] = blocks["recall_shift"] + level * N_SPANS + span_class(shift[source])
+        before[has, level] = blocks["ngram_shift"] + level * N_SPANS + span_class(shift[source])
         agree = shift[source] == shift[has]
         has, source = has[agree], source[agree]
         column = N_PLACES_IN_TIME + 3 * vocabulary.slots + 2 * level
         context[has, column] = (
-            blocks["recall_note"] + (level * vocabulary.n_places + place[source]) * N_PITCHES + pitch[source]
+            blocks["ngram_note"] + (level * vocabulary.n_places + place[source]) * N_PITCHES + pitch[source]
         )
-        context[has, column + 1] = blocks["recall_duration"] + level * N_SPANS + span_class(notes["duration"][source])
+        context[has, column + 1] = blocks["ngram_duration"] + level * N_SPANS + span_class(notes["duration"][source])
 
     # Echo: the note that stood a lag before this one's place, and how long after the last note's place it came.
-    voice = _voice(program, pitch, span_class(notes["duration"]))
-    heard = _heard(pitch, notes["program"] != DRUMS)
+    program_history = _voice(program, pitch, span_class(notes["duration"]))
+    pitch_class_levels = _heard(pitch, notes["program"] != DRUMS)
     if not vocabulary.key:
-        voice[:, RANGE] = 0
-        heard[:, KEY] = 0
+        program_history[:, RANGE] = 0
+        pitch_class_levels[:, KEY] = 0
     place_key = _place_keys(onset, program)
     next_place = np.append(0, place_key + 1)  # after the note before
     new_place = np.where(shift > 0, at.astype(np.int64) * _PLACES_AT_ONSET, next_place)
@@ -969,56 +993,56 @@ def encode(
             continue
         has = 1 + np.flatnonzero(onset >= lag)
         source = np.searchsorted(place_key, next_place[has] - lag * _PLACES_AT_ONSET)
-        before[has, len(vocabulary.recall) + level] = (
-            blocks["echo_shift"] + level * N_SPANS + span_class(onset[source] - onset[has - 1] + lag)
+        before[has, len(vocabulary.ngram_orders) + level] = (
+            blocks["lookback_shift"] + level * N_SPANS + span_class(onset[source] - onset[has - 1] + lag)
         )
         has = 1 + np.flatnonzero(at[1:] >= lag)
         source = np.searchsorted(place_key, new_place[has] - lag * _PLACES_AT_ONSET)
         there = onset[np.minimum(source, n - 1)] == at[has] - lag
         has, source = has[there], source[there]
-        column = N_PLACES_IN_TIME + 3 * vocabulary.slots + 2 * len(vocabulary.recall) + 3 * level
+        column = N_PLACES_IN_TIME + 3 * vocabulary.slots + 2 * len(vocabulary.ngram_orders) + 3 * level
         context[has, column] = (
-            blocks["echo_note"] + (level * vocabulary.n_places + place[source]) * N_PITCHES + pitch[source]
+            blocks["lookback_note"] + (level * vocabulary.n_places + place[source]) * N_PITCHES + pitch[source]
         )
-        motion = motion_class(pitch[source], voice[source, 0])
-        context[has, column + 1] = np.where(motion > 0, blocks["echo_motion"] + level * N_INTERVALS + motion - 1, 0)
-        context[has, column + 2] = blocks["echo_duration"] + level * N_SPANS + span_class(notes["duration"][source])
-        if vocabulary.echo_runs:
+        motion = motion_class(pitch[source], program_history[source, 0])
+        context[has, column + 1] = np.where(motion > 0, blocks["lookback_motion"] + level * N_INTERVALS + motion - 1, 0)
+        context[has, column + 2] = blocks["lookback_duration"] + level * N_SPANS + span_class(notes["duration"][source])
+        if vocabulary.lookback_runs:
             wanted = place_key - lag * _PLACES_AT_ONSET
             source = np.minimum(np.searchsorted(place_key, wanted), n - 1)
             run = _run_class((place_key[source] == wanted) & (pitch[source] == pitch))
-            first = blocks["echo_run"] + level * len(RUNS) * N_LATELY
-            before[1:, len(vocabulary.recall) + vocabulary.n_echoes + level] = first + run
+            first = blocks["lookback_run"] + level * len(RUNS) * N_LATELY
+            before[1:, len(vocabulary.ngram_orders) + vocabulary.n_lookbacks + level] = first + run
 
     # What may follow.
     in_chord = np.append(False, shift[1:] == 0)
     below = in_chord[:-1] & np.append(False, program[1:] == program[:-1]) if n else np.zeros(0, bool)
     rows = np.flatnonzero(below)
-    taken[rows] |= np.arange(N_PITCHES) <= pitch[rows - 1, None]
-    limits = np.zeros((n + 1, 3), np.int32)
+    pitch_mask[rows] |= np.arange(N_PITCHES) <= pitch[rows - 1, None]
+    legality = np.zeros((n + 1, 3), np.int32)
     top = vocabulary.size("program") - 1
     # The last note's program has a pitch left above it unless those are all taken: then only a higher program may
     # follow inside the chord.
     full = _nothing_above(onset, end, program, pitch, _active_counts(end, at))
-    limits[0, 0] = 1
-    limits[1:, 0] = ~(full & (program == top))
-    limits[:, 1] = 1
-    limits[1:, 1] = np.where(in_chord[1:], program + full, 1)
+    legality[0, 0] = 1
+    legality[1:, 0] = ~(full & (program == top))
+    legality[:, 1] = 1
+    legality[1:, 1] = np.where(in_chord[1:], program + full, 1)
     latest_end = np.append(0, np.maximum.accumulate(end)) if n else np.zeros(1, np.int64)
-    limits[:, 2] = at >= latest_end
+    legality[:, 2] = at >= latest_end
 
     return Events(
         fields=fields,
-        charge=charge,
+        log_bin_width=log_bin_width,
         previous=vocabulary.previous_ids(
-            np.concatenate([np.full((1, 5), -1, np.int32), fields[:-1]]), np.append(0, voice[:-1, 0])
+            np.concatenate([np.full((1, 5), -1, np.int32), fields[:-1]]), np.append(0, program_history[:-1, 0])
         ),
         before=before,
         context=context,
-        voice=voice,
-        heard=heard,
-        taken=np.packbits(taken, axis=1, bitorder="little"),
-        limits=limits,
+        program_history=program_history,
+        pitch_class_levels=pitch_class_levels,
+        pitch_mask=np.packbits(pitch_mask, axis=1, bitorder="little"),
+        legality=legality,
         changes=changes,
     )
 
@@ -1170,18 +1194,18 @@ def _lately_class(count: Any) -> Any:
 def _voice(program: np.ndarray, pitch: np.ndarray, span: np.ndarray) -> np.ndarray:
     """For each event what its program played (see `Events.voice`); zeros for END. Shape (n + 1, 6)."""
     n = len(program)
-    voice = np.zeros((n + 1, len(VOICE)), np.int32)
+    program_history = np.zeros((n + 1, len(PROGRAM_HISTORY)), np.int32)
     order = np.argsort(program, kind="stable")
     for lag in (1, 2):
         same = program[order][lag:] == program[order][:-lag]
-        voice[order[lag:][same], lag - 1] = pitch[order[:-lag][same]] + 1
-        voice[order[lag:][same], lag + 1] = span[order[:-lag][same]] + 1
+        program_history[order[lag:][same], lag - 1] = pitch[order[:-lag][same]] + 1
+        program_history[order[lag:][same], lag + 1] = span[order[:-lag][same]] + 1
     for chosen in np.unique(program):
         own = np.flatnonzero(program == chosen)
         last = pitch[own][:-1]
-        voice[own[1:], 4] = last - np.minimum.accumulate(last) + 1
-        voice[own[1:], 5] = np.maximum.accumulate(last) - last + 1
-    return voice
+        program_history[own[1:], 4] = last - np.minimum.accumulate(last) + 1
+        program_history[own[1:], 5] = np.maximum.accumulate(last) - last + 1
+    return program_history
 
 
 def _heard(pitch: np.ndarray, pitched: np.ndarray) -> np.ndarray:
@@ -1190,7 +1214,7 @@ def _heard(pitch: np.ndarray, pitched: np.ndarray) -> np.ndarray:
     count = np.zeros((12, n + 1), np.int32)  # a row for each class: these are summed along
     np.cumsum(np.where(pitched, pitch % 12, 12) == np.arange(12)[:, None], axis=1, out=count[:, 1:])
     lately = count.copy()
-    lately[:, N_HEARD:] -= count[:, : max(0, n + 1 - N_HEARD)]
+    lately[:, N_RECENT:] -= count[:, : max(0, n + 1 - N_RECENT)]
     return np.concatenate([_often(lately), _in_key(count)]).T.copy()
 
 
@@ -1245,18 +1269,20 @@ class Context:
         self._drums = next((c for c in range(1, self._highest + 1) if vocabulary.program_of_class(c) == DRUMS), -1)
         blocks, notes = vocabulary.blocks, vocabulary.n_places * N_PITCHES
         # First ids of each level's shifts, notes and durations; of an echo also its lag and the first of its motions.
-        self._recall = [
-            (blocks["recall_shift"] + level * N_SPANS, blocks["recall_note"] + level * notes,
-             blocks["recall_duration"] + level * N_SPANS)
-            for level in range(len(vocabulary.recall))
+        self._ngram = [
+            (blocks["ngram_shift"] + level * N_SPANS, blocks["ngram_note"] + level * notes,
+             blocks["ngram_duration"] + level * N_SPANS)
+            for level in range(len(vocabulary.ngram_orders))
         ]  # fmt: skip
-        self._echoes = [
-            (lag, blocks["echo_shift"] + level * N_SPANS, blocks["echo_note"] + level * notes,
-             blocks["echo_motion"] - 1 + level * N_INTERVALS, blocks["echo_duration"] + level * N_SPANS)
+        self._lookbacks = [
+            (lag, blocks["lookback_shift"] + level * N_SPANS, blocks["lookback_note"] + level * notes,
+             blocks["lookback_motion"] - 1 + level * N_INTERVALS, blocks["lookback_duration"] + level * N_SPANS)
             for level, lag in enumerate(vocabulary.lags(first if self._metre_known else None))
         ]  # fmt: skip
-        self._runs = [[0, 0] for _ in self._echoes]  # notes in a row that agreed; bits of the last notes, 1 is agreed
-        self._sources = [0] * len(self._echoes)  # the first event that an echo of the event being made may be of
+        self._runs = [
+            [0, 0] for _ in self._lookbacks
+        ]  # notes in a row that agreed; bits of the last notes, 1 is agreed
+        self._sources = [0] * len(self._lookbacks)  # the first event that an echo of the event being made may be of
         self.onset = 0  # of the event being made
         self._shift = 0
         self._chord = 0
@@ -1267,17 +1293,17 @@ class Context:
         self._ranges: dict[int, tuple[int, int]] = {}
         self._class_counts = [0] * 12  # in all notes
         self._lately = [0] * 14  # in the last notes; 12 is drums, 13 no note yet
-        self._classes = deque([13] * N_HEARD)  # of the last notes
+        self._classes = deque([13] * N_RECENT)  # of the last notes
         self._last: tuple[int, int, int] | None = None  # program class, pitch, onset of the last note
         # Shift, its span class, place and pitch as one, the duration's span class, motion class.
         self._events: list[tuple[int, int, int, int, int]] = []
         self._previous = [0] * 5
         self._place_keys: list[int] = []
-        self._codes = [0] * max(vocabulary.recall, default=0)  # of the events, after zeros
-        self._hashes = [0] * len(vocabulary.recall)  # of each order's last codes
-        self._powers = [pow(_MIX, order, 1 << 64) for order in vocabulary.recall]
-        self._seen: list[dict[int, int]] = [{} for _ in vocabulary.recall]
-        self._recalled = [-1] * len(vocabulary.recall)
+        self._codes = [0] * max(vocabulary.ngram_orders, default=0)  # of the events, after zeros
+        self._hashes = [0] * len(vocabulary.ngram_orders)  # of each order's last codes
+        self._powers = [pow(_MIX, order, 1 << 64) for order in vocabulary.ngram_orders]
+        self._seen: list[dict[int, int]] = [{} for _ in vocabulary.ngram_orders]
+        self._ngram_sources = [-1] * len(vocabulary.ngram_orders)
 
     def copy(self) -> Context:
         """Another context with the same past."""
@@ -1296,21 +1322,21 @@ class Context:
         """Ids known before the event's shift."""
         events, keys, at = self._events, self._place_keys, self.onset
         ids = [
-            recall_shift + events[source][1] if source >= 0 else 0
-            for source, (recall_shift, _, _) in zip(self._recalled, self._recall, strict=True)
+            ngram_shift + events[source][1] if source >= 0 else 0
+            for source, (ngram_shift, _, _) in zip(self._ngram_sources, self._ngram, strict=True)
         ]
-        for level, (lag, echo_shift, _, _, _) in enumerate(self._echoes):
+        for level, (lag, lookback_shift, _, _, _) in enumerate(self._lookbacks):
             source = 0
             if lag and keys and at >= lag:
                 source = bisect_left(keys, keys[-1] + 1 - lag * _PLACES_AT_ONSET)
-                ids.append(echo_shift + _span(keys[source] // _PLACES_AT_ONSET - at + lag))
+                ids.append(lookback_shift + _span(keys[source] // _PLACES_AT_ONSET - at + lag))
             else:
                 ids.append(0)
             self._sources[level] = source
-        if self.vocabulary.echo_runs:
-            first, n = self.vocabulary.blocks["echo_run"], len(RUNS) * N_LATELY
+        if self.vocabulary.lookback_runs:
+            first, n = self.vocabulary.blocks["lookback_run"], len(RUNS) * N_LATELY
             for level, (run, lately) in enumerate(self._runs):
-                if keys and self._echoes[level][0]:
+                if keys and self._lookbacks[level][0]:
                     run_class = (bisect_right(RUNS, run) - 1) * N_LATELY + _lately_class(lately.bit_count())
                     ids.append(first + level * n + run_class)
                 else:
@@ -1327,7 +1353,7 @@ class Context:
         above = sum(1 for a in self._active if a[0] == program and a[3] > onset and a[1] > pitch)
         return above == N_PITCHES - 1 - pitch
 
-    def stacks(self, top: int | None = None) -> bool:
+    def may_join_chord(self, top: int | None = None) -> bool:
         """Whether another note, of program class `top` (default: any) or below, may stand at the last onset."""
         if self._last is None:
             return True
@@ -1360,22 +1386,24 @@ class Context:
         for _, _, onset, end, sounding, remaining, age in active:
             row += (sounding + (end > at), remaining + _span(end - at), age + _span(at - onset))
         row += [0] * (3 * (vocabulary.slots - len(active)))
-        for source, (_, recall_note, recall_duration) in zip(self._recalled, self._recall, strict=True):
+        for source, (_, ngram_note, ngram_duration) in zip(self._ngram_sources, self._ngram, strict=True):
             if source >= 0 and events[source][0] == self._shift:
                 _, _, note, span, _ = events[source]
-                row += (recall_note + note, recall_duration + span)
+                row += (ngram_note + note, ngram_duration + span)
             else:
                 row += (0, 0)
-        for (lag, _, echo_note, echo_motion, echo_duration), source in zip(self._echoes, self._sources, strict=True):
-            source = self._echoed(lag, source)
+        for (lag, _, lookback_note, lookback_motion, lookback_duration), source in zip(
+            self._lookbacks, self._sources, strict=True
+        ):
+            source = self._looked_back(lag, source)
             if source >= 0:
                 _, _, note, span, motion = events[source]
-                row += (echo_note + note, echo_motion + motion if motion else 0, echo_duration + span)
+                row += (lookback_note + note, lookback_motion + motion if motion else 0, lookback_duration + span)
             else:
                 row += (0, 0, 0)
         return row
 
-    def _echoed(self, lag: int, earliest: int) -> int:
+    def _looked_back(self, lag: int, earliest: int) -> int:
         """The event that stood `lag` steps before this one's place, `earliest` or a later one; -1 is none."""
         keys, at = self._place_keys, self.onset
         if not lag or not keys or at < lag:
@@ -1405,15 +1433,15 @@ class Context:
         """Whether the piece may end at the onset: nothing sounds on."""
         return self._until <= self.onset
 
-    def taken(self, program_class: int) -> np.ndarray:
+    def pitch_mask(self, program_class: int) -> np.ndarray:
         """Pitches that a program cannot strike, shape (128,), bool."""
-        taken = np.zeros(N_PITCHES, bool)
+        pitch_mask = np.zeros(N_PITCHES, bool)
         for program, pitch, _, end, _, _, _ in self._active:
             if program == program_class and end > self.onset:
-                taken[pitch] = True
+                pitch_mask[pitch] = True
         if self.in_chord() and self._last is not None and self._last[0] == program_class:
-            taken[: self._last[1] + 1] = True
-        return taken
+            pitch_mask[: self._last[1] + 1] = True
+        return pitch_mask
 
     @property
     def last(self) -> tuple[int, int, int] | None:
@@ -1424,11 +1452,11 @@ class Context:
         """Program class, pitch and end of the notes that sound on at a step, the onset or later."""
         return [(active[0], active[1], active[3]) for active in self._active if active[3] > step]
 
-    def voice(self, program_class: int) -> tuple[int, ...]:
+    def program_history(self, program_class: int) -> tuple[int, ...]:
         """What a program played (see `Events.voice`)."""
-        return self._voices.get(program_class, (0,) * len(VOICE))
+        return self._voices.get(program_class, (0,) * len(PROGRAM_HISTORY))
 
-    def heard(self) -> list[int]:
+    def pitch_class_levels(self) -> list[int]:
         """How the twelve pitch classes stand among the notes so far (see `Events.heard`)."""
         often = [(count > 0) + (count >= OFTEN) for count in self._lately[:12]]
         if not self.vocabulary.key:
@@ -1449,9 +1477,9 @@ class Context:
         at, shift, place, blocks = self.onset, self._shift, self._place[program_class], self.vocabulary.blocks
         note, span = place * N_PITCHES + pitch, _span(duration)
         drums = program_class == self._drums
-        heard, forgotten = 12 if drums else pitch % 12, self._classes.popleft()
-        self._classes.append(heard)
-        self._lately[heard] += 1
+        pitch_class_levels, forgotten = 12 if drums else pitch % 12, self._classes.popleft()
+        self._classes.append(pitch_class_levels)
+        self._lately[pitch_class_levels] += 1
         self._lately[forgotten] -= 1
         self._class_counts[pitch % 12] += not drums
         self._active.append((
@@ -1459,7 +1487,7 @@ class Context:
             blocks["remaining"] + place * N_SPANS, blocks["age"] + place * N_SPANS,
         ))  # fmt: skip
         self._until = max(self._until, at + duration)
-        last = self.voice(program_class)
+        last = self.program_history(program_class)
         low, high = self._ranges.get(program_class, (pitch, pitch))
         low, high = self._ranges[program_class] = min(low, pitch), max(high, pitch)
         self._voices[program_class] = (
@@ -1470,7 +1498,7 @@ class Context:
         stands = self._last is not None and self._last[0] == program_class and self._last[2] == at
         key = self._place_keys[-1] + 1 if stands else key
         self._place_keys.append(key)
-        if self.vocabulary.echo_runs:
+        if self.vocabulary.lookback_runs:
             self._follow(key, note)
         self._last = (program_class, pitch, at)
         motion = _MOTION[pitch - (last[0] - 1)] if last[0] else 0
@@ -1490,7 +1518,7 @@ class Context:
     def _follow(self, key: int, note: int) -> None:
         """Count for each lag whether the note at a place agrees with the one that stood there."""
         keys = self._place_keys
-        for level, (lag, *_) in enumerate(self._echoes):
+        for level, (lag, *_) in enumerate(self._lookbacks):
             wanted = key - lag * _PLACES_AT_ONSET
             source = bisect_left(keys, wanted, self._sources[level]) if lag else len(keys)
             # Of the note being added, `_events` has no row yet: it lies at the end of the keys.
@@ -1502,12 +1530,12 @@ class Context:
         """Find what the last events recall, the newest of them being `code`, and remember their place."""
         codes, n = self._codes, len(self._events)
         codes.append(code)
-        for level, order in enumerate(self.vocabulary.recall):
+        for level, order in enumerate(self.vocabulary.ngram_orders):
             # The hash is a polynomial of the last `order` codes: one comes in, one leaves it.
             key = (self._hashes[level] * _MIX + code - codes[-1 - order] * self._powers[level]) & _MASK
             self._hashes[level] = key
             if n >= order:
-                self._recalled[level] = self._seen[level].get(key, -1)
+                self._ngram_sources[level] = self._seen[level].get(key, -1)
                 self._seen[level][key] = n
 
 

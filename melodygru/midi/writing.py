@@ -24,7 +24,7 @@ from melodygru.music.notes import (
     quantize,
     tidy_marks,
 )
-from melodygru.util.atomic import written_aside
+from melodygru.util.atomic import atomic_write
 
 if TYPE_CHECKING:
     import pretty_midi
@@ -168,7 +168,7 @@ def write(sequence: NoteSequence, path: Path | str, text: Sequence[str] = ()) ->
         The piece has no place in a MIDI file, or the path can't be written.
     """
     data = to_bytes(sequence, text)
-    with written_aside(path, MidiError) as aside:
+    with atomic_write(path, MidiError) as aside:
         aside.write_bytes(data)
 
 

@@ -112,7 +112,7 @@ class Checkpoint:
     card : dict
         What is known of the training: history, corpus, seed, versions, `recorded` (ISO 8601, UTC).
     weights : dict of name -> array, float32
-        Names as in `melodygru.model`: `bag`, `gru/0/kernel` (or `lstm/0/...`), `head/shift/output/bias`, ...
+        Names as in `melodygru.model.keras_model`: `bag`, `gru/0/kernel` (or `lstm/0/...`), `head/shift/output/bias`, ...
     sha256 : str, optional
         Hash of the file that it was read from, in hexadecimal.
     path : Path, optional
@@ -174,7 +174,7 @@ def read(path: Path) -> Checkpoint:
     return Checkpoint(vocabulary, architecture, settings.get("card") or {}, weights, digest, Path(path))
 
 
-def halve(path: Path) -> None:
+def to_float16(path: Path) -> None:
     """Rewrite a `.keras` file with its weights in float16; Keras and `read` turn them into float32 again."""
     import h5py
 

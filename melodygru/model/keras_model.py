@@ -23,10 +23,22 @@ import numpy as np
 import tensorflow as tf
 
 from melodygru.errors import CheckpointError
-from melodygru.events import DURATION, END, FIELDS, N_INTERVALS, PITCH, PROGRAM, SHIFT, TIMES, VOICE, Vocabulary, encode
-from melodygru.model.checkpoint import DEEP, Architecture, as_settings, halve, layer_group, read_settings
+from melodygru.events import (
+    DURATION,
+    END,
+    FIELDS,
+    N_INTERVALS,
+    PITCH,
+    PROGRAM,
+    PROGRAM_HISTORY,
+    SHIFT,
+    TIMES,
+    Vocabulary,
+    encode,
+)
+from melodygru.model.checkpoint import DEEP, Architecture, as_settings, layer_group, read_settings, to_float16
 from melodygru.music.notes import N_PITCHES, NOTE, NoteSequence
-from melodygru.util.atomic import written_aside
+from melodygru.util.atomic import atomic_write
 
 ONE_MASK = (None, 1, None)  # dropout's noise shape: variational, the same units for all steps
 IMPOSSIBLE = -1e9  # a logit; finite, so that nothing becomes NaN should every class be impossible
@@ -246,7 +258,7 @@ CELLS: dict[str, Any] = {"gru": GRU, "lstm": LSTM}
 
 
 @keras.saving.register_keras_serializable("melodygru")
-class Bag(keras.layers.Layer):
+class EmbeddingBag(keras.layers.Layer):
     """The sum of the embeddings of a row of ids; id 0 adds nothing.
 
     Input shape (..., ids), integers in [0, rows); output shape (..., width).
@@ -271,9 +283,9 @@ class Bag(keras.layers.Layer):
 @tf.custom_gradient
 def _sum_of_rows(table: tf.Tensor, ids: tf.Tensor):
     """Sums of a table's rows: (rows, width) and ids (N, k) give (N, width); id 0 adds nothing."""
-    heard = ids > 0
-    wanted = tf.boolean_mask(ids, heard)
-    into = tf.cast(tf.where(heard)[:, 0], tf.int32)
+    pitch_class_levels = ids > 0
+    wanted = tf.boolean_mask(ids, pitch_class_levels)
+    into = tf.cast(tf.where(pitch_class_levels)[:, 0], tf.int32)
 
     def gradient(d_total):
         # Sorted by row, the gradient is such a sum as well: twice as fast as scattering.
@@ -317,7 +329,7 @@ class Head(keras.layers.Layer):
         self.output_layer = keras.layers.Dense(
             classes, name="output", dtype="float32", kernel_initializer=_glorot(seed + 1)
         )
-        self.bag = Bag(rows, width, seed=seed + 2, name="bag") if rows > 1 else None
+        self.bag = EmbeddingBag(rows, width, seed=seed + 2, name="bag") if rows > 1 else None
         self.second = keras.layers.Dense(width, name="second", kernel_initializer=_glorot(seed + 5)) if deep else None
         self.dropout = keras.layers.Dropout(drop, seed=seed + 3)
 
@@ -366,7 +378,7 @@ class EventModel(keras.Model):
         self.vocabulary, self.architecture, self.seed = vocabulary, sizes, seed
         v, a = vocabulary, sizes
         seeds = iter(range(10_000 * seed, 10_000 * seed + 1000))
-        self.bag = Bag(v.n_context_ids, a.embedding, seed=next(seeds), name="bag")
+        self.bag = EmbeddingBag(v.n_context_ids, a.embedding, seed=next(seeds), name="bag")
         self.bag.build()
         self.drop_input = keras.layers.Dropout(a.drop_input, noise_shape=ONE_MASK, seed=next(seeds))
         width = self._build_body(seeds)
@@ -442,7 +454,7 @@ class EventModel(keras.Model):
             ids = self._head_ids(field, inputs, chosen)
             head = getattr(self, f"head_{field}")
             logits[field] = head(features, ids, training=training)
-        logits["pitch"] = self._pitch_logits(logits["pitch"], chosen["voice_1"], inputs["context"])
+        logits["pitch"] = self._pitch_logits(logits["pitch"], chosen["last_pitch_1"], inputs["context"])
         for field, impossible in self._impossible(inputs).items():
             logits[field] = tf.where(impossible, IMPOSSIBLE, logits[field])
         return logits, end_state
@@ -452,24 +464,24 @@ class EventModel(keras.Model):
         blocks = self._head_blocks[field]
         ids = [tf.where(chosen[n] >= 0, first + chosen[n], 0)[..., None] for n, first in blocks.items() if n in chosen]
         if field == "pitch":
-            ids.extend(self._relative_ids(inputs, blocks, inputs["voice"][..., 0:1]))
+            ids.extend(self._relative_ids(inputs, blocks, inputs["program_history"][..., 0:1]))
         if field == "duration":
             ids.extend(self._relative_ids(inputs, blocks, inputs["fields"][..., PITCH : PITCH + 1] + 1))
         return tf.concat(ids, -1) if ids else None
 
     def _relative_ids(
-        self, inputs: dict[str, tf.Tensor], blocks: dict[str, int], seen_from: tf.Tensor
+        self, inputs: dict[str, tf.Tensor], blocks: dict[str, int], relative_to: tf.Tensor
     ) -> list[tf.Tensor]:
         """Ids of what sounds, and of what was heard, as `Vocabulary.relative_ids`; `seen_from` of shape (B, T, 1)."""
-        origin = tf.cast(seen_from, tf.int32)
+        origin = tf.cast(relative_to, tf.int32)
         sounding = tf.cast(inputs["context"], tf.int32)[:, 1:, self.vocabulary.sounding_columns]
         state = sounding - self.vocabulary.blocks["sounding"]
         interval = _interval_class(state // 2 % N_PITCHES - (origin - 1))
         intervals = tf.where((sounding > 0) & (origin > 0), blocks["interval"] + interval * 2 + state % 2, 0)
-        heard = tf.cast(inputs["heard"], tf.int32)
+        pitch_class_levels = tf.cast(inputs["pitch_class_levels"], tf.int32)
         degree = (tf.range(12) - (origin - 1)) % 12
         degrees = tf.concat([blocks["scale"] + degree * 2, blocks["key"] + degree * 3], -1)
-        return [intervals, tf.where((heard > 0) & (origin > 0), degrees + heard - 1, 0)]
+        return [intervals, tf.where((pitch_class_levels > 0) & (origin > 0), degrees + pitch_class_levels - 1, 0)]
 
     def _pitch_logits(self, outputs: tf.Tensor, last: tf.Tensor, context: tf.Tensor) -> tf.Tensor:
         """Sums of the logits of pitches, intervals from the program's `last` pitch (plus 1, or -1) and pointers."""
@@ -486,26 +498,26 @@ class EventModel(keras.Model):
 
     def _chosen(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """What the heads are told of earlier choices, by block name: (B, T) classes, -1 for none."""
-        fields, voice = tf.cast(inputs["fields"], tf.int32), tf.cast(inputs["voice"], tf.int32)
+        fields, program_history = tf.cast(inputs["fields"], tf.int32), tf.cast(inputs["program_history"], tf.int32)
         chosen = {field: fields[..., column] for column, field in enumerate(FIELDS)}
-        for column, name in enumerate(VOICE):
-            chosen[name] = tf.where(voice[..., column] > 0, voice[..., column], -1)
-        motion = _interval_class(chosen["pitch"] - (voice[..., 0] - 1)) + 1
-        chosen["motion"] = tf.where((voice[..., 0] > 0) & (chosen["pitch"] >= 0), motion, -1)
+        for column, name in enumerate(PROGRAM_HISTORY):
+            chosen[name] = tf.where(program_history[..., column] > 0, program_history[..., column], -1)
+        motion = _interval_class(chosen["pitch"] - (program_history[..., 0] - 1)) + 1
+        chosen["motion"] = tf.where((program_history[..., 0] > 0) & (chosen["pitch"] >= 0), motion, -1)
         return chosen
 
     def _impossible(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """What cannot follow, by field, of a shape that fits (B, T, classes)."""
-        limits = tf.cast(inputs["limits"], tf.int32)
-        stacks, floor, may_end = limits[..., 0:1], limits[..., 1:2], limits[..., 2:3]
+        legality = tf.cast(inputs["legality"], tf.int32)
+        may_join_chord, floor, may_end = legality[..., 0:1], legality[..., 1:2], legality[..., 2:3]
         shift = tf.range(self.vocabulary.size("shift"))
         program = tf.range(self.vocabulary.size("program"))
-        bits = tf.bitwise.right_shift(tf.cast(inputs["taken"], tf.int32)[..., None], tf.range(8)) & 1
-        taken = tf.reshape(bits, tf.concat([tf.shape(limits)[:2], [128]], 0))
+        bits = tf.bitwise.right_shift(tf.cast(inputs["pitch_mask"], tf.int32)[..., None], tf.range(8)) & 1
+        pitch_mask = tf.reshape(bits, tf.concat([tf.shape(legality)[:2], [128]], 0))
         return {
-            "shift": (shift == 0) & (stacks == 0),
+            "shift": (shift == 0) & (may_join_chord == 0),
             "program": tf.where(program == END, may_end == 0, program < floor),
-            "pitch": taken > 0,
+            "pitch": pitch_mask > 0,
             "duration": tf.range(self.vocabulary.size("duration")) == 0,  # a note lasts a step or more
         }
 
@@ -543,7 +555,7 @@ class MelodyGRU(EventModel):
     Parameters
     ----------
     vocabulary, architecture, card : dict
-        Plain values, see `melodygru.checkpoint.as_settings`.
+        Plain values, see `melodygru.model.checkpoint.as_settings`.
     seed : int
         Of the initial weights.
     """
@@ -609,10 +621,10 @@ def save(model: MelodyGRU, path: Path, card: dict[str, Any] | None = None, *, ha
     """Write a checkpoint, aside first and then renamed; with `half`, weights in float16."""
     if card is not None:
         model.card = dict(card)
-    with written_aside(path, make_folder=True) as aside:
+    with atomic_write(path, make_folder=True) as aside:
         model.save(aside)
         if half:
-            halve(aside)
+            to_float16(aside)
 
 
 def load_model(path: str | Path) -> MelodyGRU:

@@ -1,4 +1,4 @@
-"""The model's step in NumPy: the same function as `melodygru.model`, one event at a time, for many streams at once.
+"""The model's step in NumPy: the same function as the Keras model, one event at a time, for many streams at once.
 
 A stream is one piece being heard or written; arrays have one row a stream. A parity test holds the logits to those
 of the Keras model.
@@ -15,16 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from melodygru.events import VOICE, motion_class
+from melodygru.events import PROGRAM_HISTORY, motion_class
 from melodygru.model.checkpoint import DEEP, Checkpoint
 from melodygru.music.notes import N_PITCHES
 
 FEW = 10  # ids of a stream that are summed with those of all streams
-N_HEARD = 24  # columns of `Events.heard`
-HEARD_LEVELS = 4  # and the most values that one of them has
+N_LEVEL_COLUMNS = 24  # columns of `Events.heard`
+N_LEVELS = 4  # and the most values that one of them has
 
 
-class Network:
+class NumpyModel:
     """The weights of a checkpoint, arranged for stepping.
 
     Parameters
@@ -68,7 +68,7 @@ class Network:
         """What a head is told of the choices before it: names, and of each its first id and the least that has one."""
         blocks = self.vocabulary.head_blocks(field)
         classes = set(self.vocabulary.fields)
-        names = [name for name in blocks if name in classes or name in VOICE or name == "motion"]
+        names = [name for name in blocks if name in classes or name in PROGRAM_HISTORY or name == "motion"]
         first = np.array([blocks[name] for name in names])
         least = np.array([name not in classes for name in names], np.int64)  # of VOICE and "motion" 0 is none
         return names, first[:, None], least[:, None]
@@ -78,12 +78,12 @@ class Network:
         origins, n = np.arange(N_PITCHES + 1), N_PITCHES * 2
         sounding = np.repeat(self.vocabulary.blocks["sounding"] + np.arange(n)[None], len(origins), 0)
         tables = [
-            self.vocabulary.relative_ids(field, sounding, np.full((len(origins), N_HEARD), level), origins)
-            for level in range(HEARD_LEVELS)
+            self.vocabulary.relative_ids(field, sounding, np.full((len(origins), N_LEVEL_COLUMNS), level), origins)
+            for level in range(N_LEVELS)
         ]
-        heard = np.stack([table[:, n:] for table in tables], 2).reshape(len(origins), -1)
+        pitch_class_levels = np.stack([table[:, n:] for table in tables], 2).reshape(len(origins), -1)
         nothing = np.zeros((len(origins), 1), np.int64)
-        return np.concatenate([nothing, tables[0][:, :n], heard], 1)
+        return np.concatenate([nothing, tables[0][:, :n], pitch_class_levels], 1)
 
     def load_body(self, weights: dict[str, np.ndarray]) -> None:
         """Arrange the weights of what stands between embeddings and heads."""
@@ -183,7 +183,7 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
 class Step:
     """What the model expects of one event of every stream; logits are asked for in the order of the fields."""
 
-    def __init__(self, network: Network, x: np.ndarray, h: np.ndarray, before: np.ndarray, state: list[Any]) -> None:
+    def __init__(self, network: NumpyModel, x: np.ndarray, h: np.ndarray, before: np.ndarray, state: list[Any]) -> None:
         self.state = state
         self.context: np.ndarray | None = None  # (streams, embedding): the sum of what `arrive` is told
         # Of each pointer that points somewhere: stream, pitch and output of the pitch head.
@@ -194,7 +194,7 @@ class Step:
         self._hidden += network.bias
         self._hidden[:, : network.architecture.head] += x @ network.from_input
 
-    def arrive(self, context: np.ndarray, heard: np.ndarray) -> None:
+    def arrive(self, context: np.ndarray, pitch_class_levels: np.ndarray) -> None:
         """Tell the context at the new onset.
 
         Parameters
@@ -204,7 +204,7 @@ class Step:
         """
         network = self._network
         sounding = network.sounding[context[:, network.vocabulary.sounding_columns]]
-        self._seen = np.concatenate([sounding, heard + _HEARD], 1)  # columns of `Network.seen`
+        self._seen = np.concatenate([sounding, pitch_class_levels + _FIRST_LEVEL], 1)  # columns of `Network.seen`
         self.context = network.bag(context)
         if network.vocabulary.pointers:
             pitches = network.vocabulary.pointed(context)
@@ -227,12 +227,12 @@ class Step:
         if chosen is not None and field in network.told:
             names, first, least = network.told[field]
             if field == "duration":
-                chosen = {**chosen, "motion": network.motion[chosen["pitch"], chosen["voice_1"]]}
+                chosen = {**chosen, "motion": network.motion[chosen["pitch"], chosen["last_pitch_1"]]}
             known = np.array([chosen[name] for name in names])
             ids = np.where(known < least, 0, known + first).T
             if field in network.seen:
-                seen_from = chosen["voice_1"] if field == "pitch" else chosen["pitch"] + 1
-                ids = np.concatenate([ids, network.seen[field][seen_from[:, None], self._seen]], 1)
+                relative_to = chosen["last_pitch_1"] if field == "pitch" else chosen["pitch"] + 1
+                ids = np.concatenate([ids, network.seen[field][relative_to[:, None], self._seen]], 1)
             hidden = hidden + _sums(network.chosen[field], ids)
         hidden = np.maximum(hidden, 0.0)
         if field in network.second:
@@ -242,7 +242,7 @@ class Step:
         logits = hidden @ kernel
         logits += bias
         if field == "pitch" and chosen is not None:
-            pitches = _both_views(logits, chosen["voice_1"])
+            pitches = _both_views(logits, chosen["last_pitch_1"])
             if self._pointers is not None:
                 np.add.at(pitches, self._pointers[:2], logits[self._pointers[0], self._pointers[2]])
             return pitches
@@ -260,7 +260,9 @@ def _sums(table: np.ndarray, ids: np.ndarray) -> np.ndarray:
     return sums
 
 
-_HEARD = 1 + 2 * N_PITCHES + HEARD_LEVELS * np.arange(N_HEARD)  # first column of `Network.seen` of each of `heard`
+_FIRST_LEVEL = (
+    1 + 2 * N_PITCHES + N_LEVELS * np.arange(N_LEVEL_COLUMNS)
+)  # first column of `Network.seen` of each of `heard`
 
 
 def _both_views(logits: np.ndarray, last: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """A piece heard note by note, with everything kept that `network` forgets: gates, outputs, probabilities.
 
-The recurrence is the one of `melodygru.network`, over a whole piece: what does not depend on the state is one product
+The recurrence is the one of `melodygru.model.numpy_model`, over a whole piece: what does not depend on the state is one product
 before the loop, and the heads are one product after it. Tests hold the states to the Keras model's and the nats to
 those of `evaluate`.
 """
@@ -14,8 +14,8 @@ import numpy as np
 from melodygru.events import (
     END,
     FIELDS,
+    PROGRAM_HISTORY,
     TIMES,
-    VOICE,
     Events,
     encode,
     motion_class,
@@ -29,7 +29,7 @@ BLOCK = 256  # events whose embeddings are summed at once
 
 
 @dataclass(frozen=True)
-class Heard:
+class Trace:
     """A piece as a model hears it; T is its number of events: its notes and its end.
 
     At step t the model has heard t notes. Row 0 of `outputs` and `gates` is before the first note, row t what hearing
@@ -82,7 +82,7 @@ class Reader:
         self._step = _lstm_step if cell == "lstm" else _gru_step
         self.gates = GATES[cell]
 
-    def hear(self, sequence: NoteSequence) -> Heard:
+    def hear(self, sequence: NoteSequence) -> Trace:
         """Hear a piece, style and metre unknown as in `evaluate`. NoteError if it is on another grid."""
         sequence, _ = representable(sequence, self.vocabulary)
         events = encode(sequence, self.vocabulary, metre_known=False)
@@ -97,7 +97,7 @@ class Reader:
         log_p = self._log_p(events, rows, h, self._told(events, x, at_onset))
         units = self.architecture.units
         stacked = np.stack(gates, 1)
-        return Heard(
+        return Trace(
             sequence,
             events,
             np.stack(outputs, 1),
@@ -106,7 +106,9 @@ class Reader:
             {field: values[:, 0] for field, values in log_p.items()},
         )
 
-    def nats_without(self, heard: Heard, layer: int, units: np.ndarray, held_at: np.ndarray, stop: int) -> np.ndarray:
+    def nats_without(
+        self, pitch_class_levels: Trace, layer: int, units: np.ndarray, held_at: np.ndarray, stop: int
+    ) -> np.ndarray:
         """Nats of the first `stop` events with one unit of a layer silenced, for each of `units` alone.
 
         A silenced unit gives out a constant: it tells the other units, the layers above and the heads nothing.
@@ -120,15 +122,15 @@ class Reader:
         -------
         nats : array, shape (n,), float64
         """
-        x, at_onset = self._inputs(heard.events)
-        h = x[:stop, None] if layer == 0 else heard.outputs[:stop, layer - 1, None]
+        x, at_onset = self._inputs(pitch_class_levels.events)
+        h = x[:stop, None] if layer == 0 else pitch_class_levels.outputs[:stop, layer - 1, None]
         h, _ = self._layer(layer, h, (units, held_at))
         for above in range(layer + 1, len(self.layers)):
             h, _ = self._layer(above, h)
-        rows, told = np.arange(stop)[:, None], self._told(heard.events, x, at_onset)
-        return _nats(heard.events, rows, self._log_p(heard.events, rows, h, told)).sum((0, 2))
+        rows, told = np.arange(stop)[:, None], self._told(pitch_class_levels.events, x, at_onset)
+        return _nats(pitch_class_levels.events, rows, self._log_p(pitch_class_levels.events, rows, h, told)).sum((0, 2))
 
-    def nats_since(self, heard: Heard, steps: np.ndarray) -> np.ndarray:
+    def nats_since(self, pitch_class_levels: Trace, steps: np.ndarray) -> np.ndarray:
         """Nats of events heard with a memory that begins later.
 
         What the model is told of the past beside its memory (sounding notes, echoes, ...) it is still told.
@@ -142,12 +144,12 @@ class Reader:
         -------
         nats : array, shape (n, streams), float64
         """
-        x, at_onset = self._inputs(heard.events)
+        x, at_onset = self._inputs(pitch_class_levels.events)
         h = x[steps]
         for layer in range(len(self.layers)):
             h, _ = self._layer(layer, h)
-        told = self._told(heard.events, x, at_onset)
-        return _nats(heard.events, steps, self._log_p(heard.events, steps, h, told)).sum(2)
+        told = self._told(pitch_class_levels.events, x, at_onset)
+        return _nats(pitch_class_levels.events, steps, self._log_p(pitch_class_levels.events, steps, h, told)).sum(2)
 
     def influence(self, layer: int) -> np.ndarray:
         """Norm of the weights by which a layer's units are heard, by themselves, above, or by the heads: (units,)."""
@@ -195,8 +197,8 @@ class Reader:
         """For each field what its head's hidden layer is told beside the state, (T, head)."""
         v, units = self.vocabulary, self.architecture.units
         chosen = {field: np.maximum(events.fields[:, column], 0) for column, field in enumerate(FIELDS)}
-        chosen |= dict(zip(VOICE, events.voice.T, strict=True))
-        chosen["motion"] = motion_class(chosen["pitch"], chosen["voice_1"])
+        chosen |= dict(zip(PROGRAM_HISTORY, events.program_history.T, strict=True))
+        chosen["motion"] = motion_class(chosen["pitch"], chosen["last_pitch_1"])
         sounding = events.context[:, v.sounding_columns]
         told = {}
         for field in v.fields:
@@ -209,8 +211,8 @@ class Reader:
                 elif name in chosen:
                     ids.append(np.where(chosen[name] > 0, first + chosen[name], 0)[:, None])
             if field in ("pitch", "duration"):
-                seen_from = chosen["voice_1"] if field == "pitch" else chosen["pitch"] + 1
-                ids.append(v.relative_ids(field, sounding, events.heard, seen_from))
+                relative_to = chosen["last_pitch_1"] if field == "pitch" else chosen["pitch"] + 1
+                ids.append(v.relative_ids(field, sounding, events.pitch_class_levels, relative_to))
             if ids:
                 table = self.weights[f"head/{field}/bag"].copy()
                 table[0] = 0.0
@@ -236,7 +238,7 @@ class Reader:
             logits = hidden @ weights[f"head/{field}/output/kernel"] + weights[f"head/{field}/output/bias"]
             if field == "pitch":
                 pointed = self.vocabulary.pointed(events.context[rows])
-                logits = _pitch_logits(logits, events.voice[rows, 0], pointed)
+                logits = _pitch_logits(logits, events.program_history[rows, 0], pointed)
             if field in possible:
                 logits = np.where(possible[field][rows], logits, -np.inf)
             logits = logits - logits.max(-1, keepdims=True)
@@ -285,13 +287,13 @@ def _pitch_logits(outputs: np.ndarray, last: np.ndarray, pointed: np.ndarray) ->
 
 def _possible(events: Events, n_programs: int) -> dict[str, np.ndarray]:
     """Field -> (T, classes) bool, what may follow (see `melodygru.events`); velocity may be anything."""
-    stacks, floor, may_end = (events.limits[:, column, None] for column in range(3))
+    may_join_chord, floor, may_end = (events.legality[:, column, None] for column in range(3))
     shift, duration, program = np.arange(TIMES.size), np.arange(TIMES.size), np.arange(n_programs)
-    taken = np.unpackbits(events.taken, axis=1, bitorder="little").astype(bool)
+    pitch_mask = np.unpackbits(events.pitch_mask, axis=1, bitorder="little").astype(bool)
     return {
-        "shift": (shift > 0) | (stacks > 0),
+        "shift": (shift > 0) | (may_join_chord > 0),
         "program": np.where(program == END, may_end > 0, program >= floor),
-        "pitch": ~taken,
+        "pitch": ~pitch_mask,
         "duration": np.broadcast_to(duration > 0, (len(events), TIMES.size)),
     }
 
@@ -305,5 +307,5 @@ def _nats(events: Events, rows: np.ndarray, log_p: dict[str, np.ndarray]) -> np.
         target = events.fields[rows, column]
         index = np.broadcast_to(np.maximum(target, 0)[..., None], (*nats.shape[:2], 1))
         came = np.take_along_axis(log_p[field], index, 2)[..., 0]
-        nats[..., column] = np.where(target >= 0, events.charge[rows, column] - came.astype(np.float64), 0.0)
+        nats[..., column] = np.where(target >= 0, events.log_bin_width[rows, column] - came.astype(np.float64), 0.0)
     return nats

@@ -18,7 +18,7 @@ FIGURES = VARIED - FIGURE + 1
 _VOICES = 129 * N_PITCHES
 
 
-def least_variety(notes: np.ndarray) -> int | None:
+def least_diversity(notes: np.ndarray) -> int | None:
     """The fewest different figures among VARIED notes in a row of a piece, dtype NOTE; None for a shorter one."""
     voices = notes["program"].astype(np.int64) * N_PITCHES + notes["pitch"]
     if len(voices) < VARIED:
@@ -36,7 +36,7 @@ def least_variety(notes: np.ndarray) -> int | None:
     return int(np.cumsum(change)[: len(figures) - FIGURES + 1].min())
 
 
-class Variety:
+class Diversity:
     """The same, note by note: `figures` is their number among the last VARIED notes.
 
     Attributes

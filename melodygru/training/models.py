@@ -29,15 +29,15 @@ def begin_from_counts(model: EventModel, seed: int, corpus: Sequence[NoteSequenc
     """Let an untrained model begin with how often each class occurs in a sample of a corpus."""
     vocabulary = model.vocabulary
     counts = [np.zeros(vocabulary.size(name)) for name in vocabulary.fields]
-    heard = 0
+    pitch_class_levels = 0
     for index in np.random.default_rng([seed, 3]).permutation(len(corpus)).tolist():
         fields = encode(corpus[index], vocabulary).fields
         for chosen, count in zip(fields.T, counts, strict=False):  # an unmodelled velocity is not counted
             count += np.bincount(chosen[chosen >= 0], minlength=len(count))
-        heard += len(fields)
-        if heard > SAMPLED_EVENTS:
+        pitch_class_levels += len(fields)
+        if pitch_class_levels > SAMPLED_EVENTS:
             break
-    if heard:
+    if pitch_class_levels:
         for name, count in zip(vocabulary.fields, counts, strict=True):
             bias = getattr(model, f"head_{name}").output_layer.bias
             start = np.zeros(bias.shape, np.float32)

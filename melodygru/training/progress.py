@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from melodygru.util.atomic import written_aside
+from melodygru.util.atomic import atomic_write
 
 TRACE_STEPS = 1  # steps not timed: TensorFlow traces in it
 TIMED_STEPS = 12
@@ -79,7 +79,7 @@ class History:
 
     def add(self, row: dict[str, float]) -> None:
         self._rows.append(row)
-        with written_aside(self.path, make_folder=True) as aside, open(aside, "w", newline="") as file:
+        with atomic_write(self.path, make_folder=True) as aside, open(aside, "w", newline="") as file:
             writer = csv.DictWriter(file, list(row))
             writer.writeheader()
             writer.writerows(self._rows)

@@ -32,7 +32,7 @@ from melodygru.training.pieces import Pieces, prefetch
 from melodygru.training.progress import History, Progress, Timer, stopping
 from melodygru.training.settings import Settings, learning_rate
 from melodygru.training.workers import Workers
-from melodygru.util.atomic import written_aside
+from melodygru.util.atomic import atomic_write
 
 VALIDATIONS = (3, 24)  # figures taken during a run, at least and at most
 VALIDATION_SHARE = 0.15  # events heard in validation per event heard in training, at most; they cost a third each
@@ -188,7 +188,7 @@ class Trainer:
         arrays |= {f"state_{i}": s for i, s in enumerate(state)}
         about = {"position": dataclasses.asdict(self.position), "run": self._identity()}
         arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
-        with written_aside(self.resume_path, make_folder=True) as aside, open(aside, "wb") as file:
+        with atomic_write(self.resume_path, make_folder=True) as aside, open(aside, "wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
 
     def _whole_state(self) -> list[np.ndarray]:
@@ -401,8 +401,8 @@ class Trainer:
         position = self.position
         if position.steps is None:
             return False
-        heard = position.steps * self.settings.batch * self.settings.window
-        affordable = int(VALIDATION_SHARE * heard / sum(len(piece) for piece in self.validation))
+        pitch_class_levels = position.steps * self.settings.batch * self.settings.window
+        affordable = int(VALIDATION_SHARE * pitch_class_levels / sum(len(piece) for piece in self.validation))
         every = max(1, position.steps // min(max(affordable, VALIDATIONS[0]), VALIDATIONS[1]))
         return position.step % every == 0
 
@@ -414,9 +414,9 @@ class Trainer:
         for variable, average in zip(variables, self.average, strict=True):
             variable.assign(average)
         # Each worker hears its share; a piece has an event more than notes.
-        heard = total_nats(self.model, self.validation[self.workers.index :: self.workers.n])
+        pitch_class_levels = total_nats(self.model, self.validation[self.workers.index :: self.workers.n])
         notes_held_out = sum(len(piece) - 1 for piece in self.validation)
-        figure = float(self.workers.total(np.array([heard]))[0]) / max(1, notes_held_out)
+        figure = float(self.workers.total(np.array([pitch_class_levels]))[0]) / max(1, notes_held_out)
         nats, notes = position.recent
         row = {
             "step": position.step,

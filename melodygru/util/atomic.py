@@ -11,7 +11,7 @@ from melodygru.errors import MelodyGruError
 
 
 @contextlib.contextmanager
-def written_aside(
+def atomic_write(
     path: str | Path, error: type[MelodyGruError] | None = None, *, make_folder: bool = False
 ) -> Iterator[Path]:
     """A path beside `path` to write to, renamed to it at the end of the context.

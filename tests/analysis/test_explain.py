@@ -20,14 +20,14 @@ from toys import VOCABULARIES
 
 from melodygru import midi
 from melodygru.analysis.explain import GATES, Reader, explain, follow, half_lives, most_surprising
-from melodygru.analysis.explain import reader as reading
 from melodygru.analysis.explain.following import pitch_profile, places, profile
 from melodygru.cli import explain_page, main
 from melodygru.errors import CorpusError, NoteError
 from melodygru.events import END, TIMES
 from melodygru.model import checkpoint
+from melodygru.model import trace as reading
 from melodygru.music.notes import DRUMS, NOTE, quantize
-from melodygru.render import pictures
+from melodygru.render.pictures import roll as pictures
 
 command = sys.modules["melodygru.cli.explain"]  # the name in the package is the command itself
 DRAW = explain_page._png
@@ -164,7 +164,7 @@ def made(outputs, onsets, grid=toys.BEAT, metres=((0, 4, 4),), pitch=60, gate=0.
     assert len(sequence) == len(onsets)
     outputs = np.concatenate([np.zeros((1, outputs.shape[1])), outputs]).astype(np.float32)[:, None]
     gates = {"update": np.full(outputs.shape, gate, np.float32)}
-    return reading.Heard(sequence, np.zeros(len(outputs)), outputs, gates, np.zeros((len(outputs), 5)), {})
+    return reading.Trace(sequence, np.zeros(len(outputs)), outputs, gates, np.zeros((len(outputs), 5)), {})
 
 
 class TestHalfLives:

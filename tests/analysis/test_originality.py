@@ -435,9 +435,9 @@ class TestSpread:
         assert found["longest"] == {"lower_quartile": 4.0, "median": 8.0, "upper_quartile": 9.0, "max": 10.0}
         assert found["share"] == {"lower_quartile": 0.25, "median": 0.5, "upper_quartile": 0.75, "max": 1.0}
         measured = index.measured_by(made)
-        assert measured.yardstick == found and index.yardstick is None
-        assert Index.from_arrays(measured.arrays()).yardstick == found
-        assert index.measured_by([]).yardstick is None
+        assert measured.baseline == found and index.baseline is None
+        assert Index.from_arrays(measured.arrays()).baseline == found
+        assert index.measured_by([]).baseline is None
 
 
 @pytest.fixture(scope="module")

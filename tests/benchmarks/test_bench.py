@@ -187,9 +187,9 @@ def test_an_untrained_model_composes_without_end_at_the_corpus_frequencies(untra
 
     from parts.sampling import composing
 
-    from melodygru.model.numpy_model import Network
+    from melodygru.model.numpy_model import NumpyModel
 
-    assert {note.stream for note in islice(composing(Network(untrained), 3), 30)} == {0, 1, 2}
+    assert {note.stream for note in islice(composing(NumpyModel(untrained), 3), 30)} == {0, 1, 2}
     shifts = np.exp(untrained.weights["head/shift/output/bias"])
     assert shifts.sum() == pytest.approx(1, abs=1e-4)
     assert shifts.max() > 0.2  # a few note values are most of the music

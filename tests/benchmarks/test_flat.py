@@ -165,7 +165,7 @@ def test_each_step_is_told_the_token_before_it(name):
     vocabulary, model = VOCABULARIES[name], flat_model(name)
     events = encode(toys.piece(vocabulary, 2), vocabulary)
     inputs = {name: tf.cast(values, tf.int32) for name, values in toys.batch([events]).items()}
-    found = model._token_ids(inputs, inputs["voice"]).numpy()[0, :, :, 0]
+    found = model._token_ids(inputs, inputs["program_history"]).numpy()[0, :, :, 0]
     # What the events model hears of a note at the next one, the flat model hears a token at a time.
     shift, note, duration, velocity, _ = events.previous.T
     last = velocity if vocabulary.models_velocity else duration
@@ -181,8 +181,10 @@ def test_each_step_is_told_the_token_before_it(name):
 def test_a_step_sees_the_same_from_a_pitch_as_a_head_does(position):
     vocabulary, model = VOCABULARIES["many"], flat_model("many")
     events = encode(toys.piece(vocabulary, 3), vocabulary)
-    origin = events.voice[:, 0] if position == "pitch" else events.fields[:, PITCH] + 1
-    expected = vocabulary.relative_ids(position, events.context[:, vocabulary.sounding_columns], events.heard, origin)
+    origin = events.program_history[:, 0] if position == "pitch" else events.fields[:, PITCH] + 1
+    expected = vocabulary.relative_ids(
+        position, events.context[:, vocabulary.sounding_columns], events.pitch_class_levels, origin
+    )
     blocks = vocabulary.head_blocks(position)
     inputs = {name: tf.cast(values, tf.int32) for name, values in toys.batch([events]).items()}
     found = tf.concat(model._seen_from(inputs, position, tf.constant(origin[None, :, None], tf.int32)), -1)[0].numpy()

@@ -419,9 +419,9 @@ class TestLiveSpeakers:
 
 @pytest.fixture(scope="module")
 def network():
-    from melodygru.model.numpy_model import Network
+    from melodygru.model.numpy_model import NumpyModel
 
-    return Network(checkpoint.read(ROOT / "checkpoints" / "starter.keras"))
+    return NumpyModel(checkpoint.read(ROOT / "checkpoints" / "starter.keras"))
 
 
 def composer(network, **settings):
@@ -446,7 +446,7 @@ class TestComposer:
         styles, begun = network.vocabulary.styles, []
         sampler = compose.Sampler
         monkeypatch.setattr(
-            sampling, "Sampler", lambda *a, style, **k: begun.append(style) or sampler(*a, style=style, **k)
+            compose, "Sampler", lambda *a, style, **k: begun.append(style) or sampler(*a, style=style, **k)
         )
         composing = composer(network, style=styles[0], qpm=120)
         notes = composing.notes()

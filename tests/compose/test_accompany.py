@@ -57,7 +57,7 @@ class ChainStep:
         self.last = [(int(note) - first) % 128 if note else None for note in previous[:, 1]]
         self.state = [np.zeros((len(previous), 1), np.float32)]
 
-    def arrive(self, context, heard):
+    def arrive(self, context, pitch_class_levels):
         assert len(context) == len(self.last)
 
     def logits(self, field, chosen=None):
@@ -89,10 +89,10 @@ def every_piece(chain, length, agrees, notes=()):
                     yield notes, p
                 continue
             program = v.program_of_class(program_class)
-            taken = {n[3] for n in sounding if n[2] == program}
+            pitch_mask = {n[3] for n in sounding if n[2] == program}
             if in_chord and program_class == floor:
-                taken |= set(range(notes[-1][3] + 1))
-            pitches = {c: p for c, p in chain.wishes("pitch", last).items() if c not in taken}
+                pitch_mask |= set(range(notes[-1][3] + 1))
+            pitches = {c: p for c, p in chain.wishes("pitch", last).items() if c not in pitch_mask}
             for pitch, p_pitch in pitches.items():
                 for duration, p_duration in chain.wishes("duration", pitch).items():
                     longer = (*notes, (onset, duration, program, pitch, 80))
@@ -237,9 +237,9 @@ def test_a_copied_context_goes_on_alone():
             context.move(shift)
             seen += [
                 context.row(),
-                context.heard(),
-                list(context.voice(program + 1)),
-                context.taken(program + 1).tolist(),
+                context.pitch_class_levels(),
+                list(context.program_history(program + 1)),
+                context.pitch_mask(program + 1).tolist(),
             ]
             context.add(program + 1, pitch, duration)
         return seen

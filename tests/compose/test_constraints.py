@@ -426,7 +426,7 @@ def test_a_stream_is_what_it_would_be_in_any_batch():
 def test_a_primer_stays_and_what_follows_is_steered():
     primer = toys.sequence_of([(0, 4, 0, 61, 80), (4, 40, 0, 63, 80), (6, 40, 0, 66, 80)])
     wishes = [PitchClasses.key("C"), MaxPolyphony(1)]
-    (piece,) = compose(Wild(ONE, 1), length=Length(bars=30), primer=primer, seam=8, constraints=wishes)
+    (piece,) = compose(Wild(ONE, 1), length=Length(bars=30), primer=primer, splice=8, constraints=wishes)
     assert piece.notes[:3].tolist() == primer.notes.tolist()
     composed = piece.notes[3:]
     assert len(composed) > 4 and set((composed["pitch"] % 12).tolist()) <= WHITE
@@ -585,7 +585,7 @@ def test_pieces_are_steered_by_options_as_by_constraints():
     assert set((piece.notes["pitch"] % 12).tolist()) <= WHITE
     assert 48 <= piece.notes["pitch"].min() and piece.notes["pitch"].max() <= 72
     assert polyphony(piece.notes) <= 2 and set(piece.programs) <= {40, 41}
-    assert piece.stamp.settings["key"] == "D:dorian" and "density" not in piece.stamp.settings
+    assert piece.provenance.settings["key"] == "D:dorian" and "density" not in piece.provenance.settings
     own = [PitchClasses.key("D:dorian"), Range(48, 72), MaxPolyphony(2), Programs((40, 41))]
     assert generate(STARTER, bars=4, seed=1, constraints=own)[0].notes.tolist() == piece.notes.tolist()
 

@@ -18,10 +18,10 @@ from melodygru.analysis.originality import Index
 from melodygru.cli.endless import Composer
 from melodygru.compose import Controls, Guard, Length, Note, Sampler, compose
 from melodygru.compose import sampler as room
-from melodygru.compose.guards import LOOKAHEAD, Action, Collapse, Limits, Watch, collapse, in_short
+from melodygru.compose.guards import LOOKAHEAD, Action, Degeneration, Limits, Watch, collapse, in_short
 from melodygru.errors import SettingError
 from melodygru.model import checkpoint
-from melodygru.model.numpy_model import Network
+from melodygru.model.numpy_model import NumpyModel
 from melodygru.music.notes import DRUMS, quantize, steps_per_bar
 
 SHIPPED = Path(__file__).parents[2] / "checkpoints" / "starter.keras"
@@ -185,7 +185,7 @@ def test_a_figure_may_come_so_often_and_no_oftener(figure, again):
     # Seen from the second note of the figure on: the first may follow what it follows no more.
     assert _first(notes[:-1]) is None
     at, found = _first(notes)
-    assert (at, found) == (20 + figure + again - 1, Collapse(f"a loop of {figure} notes", 20 + figure, figure))
+    assert (at, found) == (20 + figure + again - 1, Degeneration(f"a loop of {figure} notes", 20 + figure, figure))
 
 
 def test_a_figure_in_other_times_may_come_oftener():
@@ -193,7 +193,7 @@ def test_a_figure_in_other_times_may_come_oftener():
         return [(3 * at + (at * at) % 2, 1 + (at * 7) % 3, 0, NEVER_ALIKE[at % 8]) for at in range(n)]
 
     assert _first(played(8 + 47)) is None
-    assert _first(played(8 + 48)) == (8 + 47, Collapse("a loop of 8 notes", 8, 8))
+    assert _first(played(8 + 48)) == (8 + 47, Degeneration("a loop of 8 notes", 8, 8))
 
 
 def test_few_figures_are_a_collapse_though_no_two_rounds_are_alike():
@@ -201,10 +201,10 @@ def test_few_figures_are_a_collapse_though_no_two_rounds_are_alike():
     phrases = [[60, 62, 64], [60, 62, 65]]
     notes = _in_other_times([pitch for at in rng.integers(0, 2, 60) for pitch in phrases[at]])
     found = _first(notes)
-    assert found == (127, Collapse("the same few figures", 64, 16))
-    assert _first(notes, dataclasses.replace(LIMITS, variety=6)) is None
-    assert Limits.of(dataclasses.replace(toys.VOCABULARIES["many"], variety=60)).variety == 60
-    assert Limits.of(toys.VOCABULARIES["many"]).variety == LIMITS.variety
+    assert found == (127, Degeneration("the same few figures", 64, 16))
+    assert _first(notes, dataclasses.replace(LIMITS, diversity=6)) is None
+    assert Limits.of(dataclasses.replace(toys.VOCABULARIES["many"], diversity=60)).diversity == 60
+    assert Limits.of(toys.VOCABULARIES["many"]).diversity == LIMITS.diversity
 
 
 def test_a_repeated_strain_is_no_loop():
@@ -228,35 +228,35 @@ def _in_other_times(pitches):
 def test_one_pitch_and_two():
     one = _in_other_times([60] * 23)
     assert _first(one) is None
-    assert _first(_in_other_times([60] * 24)) == (23, Collapse("one pitch over and over", 2))
+    assert _first(_in_other_times([60] * 24)) == (23, Degeneration("one pitch over and over", 2))
     two = np.random.default_rng(1).choice([60, 62], 48).tolist()
     assert _first(_in_other_times(two[:47])) is None
-    assert _first(_in_other_times(two)) == (47, Collapse("two pitches over and over", 2))
+    assert _first(_in_other_times(two)) == (47, Degeneration("two pitches over and over", 2))
     assert _first(_in_other_times([*two[:40], 64, *two[:40]])) is None
 
 
 def test_silence():
     assert _first([(0, 4, 0, 60), (68, 4, 0, 62)]) is None
-    assert _first([(0, 4, 0, 60), (69, 4, 0, 62)]) == (1, Collapse("a silence", 1))
+    assert _first([(0, 4, 0, 60), (69, 4, 0, 62)]) == (1, Degeneration("a silence", 1))
     assert _first([(0, 80, 0, 60), (2, 1, 0, 62), (100, 4, 0, 62)]) is None  # the first sounds meanwhile
     watch = Watch(LIMITS)
     assert watch.finish(1000) is None  # a piece without a note is none of the guard's
     watch.hear(0, 4, 0, 60)
     assert watch.finish(68) is None
-    assert watch.finish(69) == Collapse("a silence", 1)
+    assert watch.finish(69) == Degeneration("a silence", 1)
 
 
 def test_clusters():
     chord = [(8, 2, 0, 60 + at) for at in range(5)]
     assert _first([(0, 1, 0, 50), *chord[:4]]) is None
-    assert _first([(0, 1, 0, 50), *chord]) == (5, Collapse("5 notes at once", 1))
+    assert _first([(0, 1, 0, 50), *chord]) == (5, Degeneration("5 notes at once", 1))
     held = [(2 * at, 100, 0, 40 + at) for at in range(9)]
     assert _first(held[:8]) is None
-    assert _first(held) == (8, Collapse("9 notes sounding together", 5))
+    assert _first(held) == (8, Degeneration("9 notes sounding together", 5))
     passing = [(2 * at, 16, 0, 40 + at) for at in range(30)]
     assert _first(passing) is None
     assert _first([(0, 128, 0, 60)]) is None
-    assert _first([(0, 1, 0, 50), (4, 129, 0, 60)]) == (1, Collapse("a note without end", 1))
+    assert _first([(0, 1, 0, 50), (4, 129, 0, 60)]) == (1, Degeneration("a note without end", 1))
 
 
 def test_limits_follow_the_music():
@@ -274,8 +274,8 @@ def test_limits_follow_the_music():
 
 def test_a_finished_piece():
     loop = toys.sequence_of([(2 * at, 2, 0, [60, 64, 67, 64][at % 4], 80) for at in range(29)])
-    assert collapse(loop, LIMITS) == Collapse("a loop of 4 notes", 5, 4)  # the first note follows nothing
-    assert collapse(toys.sequence_of([(0, 4, 0, 60, 80)], length=100), LIMITS) == Collapse("a silence", 1)
+    assert collapse(loop, LIMITS) == Degeneration("a loop of 4 notes", 5, 4)  # the first note follows nothing
+    assert collapse(toys.sequence_of([(0, 4, 0, 60, 80)], length=100), LIMITS) == Degeneration("a silence", 1)
     assert collapse(toys.sequence_of([(0, 4, 0, 60, 80)], length=60), LIMITS) is None
 
 
@@ -294,7 +294,7 @@ def test_real_music_does_not_collapse(folder):
 
 @functools.cache
 def _shipped():
-    return Network(checkpoint.read(SHIPPED))
+    return NumpyModel(checkpoint.read(SHIPPED))
 
 
 def _composed(n=6, network=None, controls=None, length=None, seed=0, **settings):
@@ -345,15 +345,15 @@ def test_the_most_probable_notes_go_on_anew_too():
 
 
 def test_what_is_taken_back_again_and_again_gets_warmer_until_it_is_past():
-    network, warmths = toys.network("one"), []
+    network, temperature_boosts = toys.network("one"), []
 
     class Falling(Sampler):
         """Repeats one pitch, whatever is drawn, until it is warm."""
 
         def step(self, may_end=True):
-            warmths.append(float(self.warmth[0]))
+            temperature_boosts.append(float(self.temperature_boost[0]))
             notes = super().step(may_end)
-            if self.warmth[0] < 0.5 and notes[0] is not None:
+            if self.temperature_boost[0] < 0.5 and notes[0] is not None:
                 notes[0] = dataclasses.replace(notes[0], pitch=60)
             return notes
 
@@ -361,16 +361,16 @@ def test_what_is_taken_back_again_and_again_gets_warmer_until_it_is_past():
     guard = Guard(sampler, [16])
     for _ in range(400):
         guard.hear(0, sampler.step(may_end=False)[0])
-    rises = [after for before, after in itertools.pairwise(warmths) if after > before]
+    rises = [after for before, after in itertools.pairwise(temperature_boosts) if after > before]
     assert rises[:3] == [0.2, 0.4, 0.6]
-    assert warmths[-1] < 1 and 0.0 in warmths[warmths.index(0.6) :]
+    assert temperature_boosts[-1] < 1 and 0.0 in temperature_boosts[temperature_boosts.index(0.6) :]
 
 
 def test_warmth_raises_low_temperatures_of_its_stream_alone():
     cold, warm = _sampler("one", n=2), _sampler("one", n=2)
     for sampler in (cold, warm):
         sampler.temperatures = dict.fromkeys(sampler.temperatures, 0.1)
-    warm.warmth[0] = 1.0
+    warm.temperature_boost[0] = 1.0
     _steps(cold, 30)
     _steps(warm, 30)
     assert warm.rows[1] == cold.rows[1]
@@ -408,7 +408,7 @@ class _Scripted:
     def __init__(self, notes, steps_per_beat=4):
         self.vocabulary = dataclasses.replace(toys.VOCABULARIES["one"], slots=4)
         self.script, self.rows, self.n_heard = notes, [[]], 0
-        self.done, self.ends, self.rewound, self.warmth = [False], [None], [], [0.0]
+        self.done, self.ends, self.rewound, self.temperature_boost = [False], [None], [], [0.0]
 
     def rewind(self, stream, n, avoid=()):
         del self.rows[stream][n:]

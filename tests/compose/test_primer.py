@@ -42,13 +42,13 @@ FOUR = sequence_of([(16 * bar, 4, 0, 60 + bar, 80 + bar) for bar in range(4)], 6
         (" 4:4 ", [63], 16),
     ],
 )
-def test_bars_are_counted_from_1_and_both_included(bars, pitches, seam):
+def test_bars_are_counted_from_1_and_both_included(bars, pitches, splice):
     primer = heard(FOUR, bars)
     assert isinstance(primer, Primer)
     assert primer.sequence.notes["pitch"].tolist() == pitches
     assert primer.sequence.notes["velocity"].tolist() == [pitch + 20 for pitch in pitches]
     assert primer.sequence.notes["onset"].tolist() == [16 * at for at in range(len(pitches))]
-    assert (primer.seam, primer.sequence.length, primer.unlike) == (seam, seam, ())
+    assert (primer.splice, primer.sequence.length, primer.mismatches) == (splice, splice, ())
 
 
 @pytest.mark.parametrize("bars", ["0:2", "1:5", "5:", "5", "3:2", "0"])
@@ -71,7 +71,7 @@ def test_empty_bars_are_refused():
 def test_a_partial_last_bar_ends_where_the_piece_does():
     piece = sequence_of([(0, 4, 0, 60, 80), (16, 4, 0, 62, 80)], 21)
     for bars in (None, "1:2", "2:2"):
-        assert heard(piece, bars).seam == (21 if bars != "2:2" else 5)
+        assert heard(piece, bars).splice == (21 if bars != "2:2" else 5)
 
 
 def test_bars_follow_an_upbeat_and_changes_of_metre():
@@ -80,7 +80,7 @@ def test_bars_follow_an_upbeat_and_changes_of_metre():
     )
     primer = heard(upbeat, "2:3")
     assert primer.sequence.notes["onset"].tolist() == [0, 16]
-    assert primer.seam == 28
+    assert primer.splice == 28
     assert primer.sequence.metres.tolist() == [(0, 4, 4), (16, 3, 4)]
 
 
@@ -88,8 +88,8 @@ def test_a_note_over_the_end_of_the_bars_sounds_on_and_one_into_them_is_left_out
     piece = sequence_of([(12, 8, 0, 60, 80), (20, 30, 0, 62, 81), (34, 2, 0, 64, 80)], 64)
     primer = heard(piece, "2:2")
     assert primer.sequence.notes.tolist() == [(4, 30, 0, 62, 81)]
-    assert (primer.seam, primer.sequence.length) == (16, 34)
-    assert primer.unlike == ("1 note left out, sounding on from the bar before",)
+    assert (primer.splice, primer.sequence.length) == (16, 34)
+    assert primer.mismatches == ("1 note left out, sounding on from the bar before",)
 
 
 def test_bars_of_a_file_are_those_of_its_beats_where_the_model_has_none():
@@ -101,7 +101,7 @@ def test_bars_of_a_file_are_those_of_its_beats_where_the_model_has_none():
     )
     primer = heard(piece, "2:2", SECONDS)  # a bar at 60 qpm: four seconds of 100 steps
     assert primer.sequence.notes.tolist() == [(0, 100, 0, 62, 81)]
-    assert primer.seam == 400
+    assert primer.splice == 400
 
 
 def test_music_in_seconds_has_no_bars():
@@ -121,28 +121,28 @@ def test_bars_without_a_primer_are_refused(checkpoint_of):
 def test_what_is_given_otherwise_is_counted():
     rows = [(0, 1, 0, 60, 80), (1, 1, 7, 60, 80), (3, 13, DRUMS, 36, 80)]
     piece = sequence_of(rows, 48, TICKS, [(0, 7, 8)])
-    assert heard(piece).unlike == (
+    assert heard(piece).mismatches == (
         "1 note of programs that the model was not trained on (7)",
         "1 metre that the model was not trained on (7/8)",
     )
-    assert heard(piece, vocabulary=VOCABULARIES["one"]).unlike == (
+    assert heard(piece, vocabulary=VOCABULARIES["one"]).mismatches == (
         "1 note merged with another at the same place of the grid",
         "2 notes given program 0, the model's only one",
         "1 metre that the model was not trained on (7/8)",
     )
     loud = heard(sequence_of([(0, 4, DRUMS, 36, 80)]), vocabulary=VOCABULARIES["styles"])
-    assert loud.unlike == ("1 note of programs that the model was not trained on (drums)",)
+    assert loud.mismatches == ("1 note of programs that the model was not trained on (drums)",)
 
 
 def test_times_longer_than_the_vocabulary_holds_are_shortened_and_the_seam_goes_along():
     piece = sequence_of([(0, 70_000, 0, 60, 80), (200_000, 4, 0, 62, 81)], 200_016)
     primer = heard(piece)
     assert primer.sequence.notes.tolist() == [(0, 65_535, 0, 60, 80), (65_535, 4, 0, 62, 81)]
-    assert (primer.seam, primer.sequence.length) == (65_551, 65_551)
-    assert primer.unlike == ("2 times shortened to 65,535 steps, the longest possible",)
-    (made,) = compose(toys.network("many"), 1, 1, length=Length(notes=3), primer=primer.sequence, seam=primer.seam)
+    assert (primer.splice, primer.sequence.length) == (65_551, 65_551)
+    assert primer.mismatches == ("2 times shortened to 65,535 steps, the longest possible",)
+    (made,) = compose(toys.network("many"), 1, 1, length=Length(notes=3), primer=primer.sequence, splice=primer.splice)
     assert made.notes[:2].tolist() == primer.sequence.notes.tolist()
-    assert (made.notes["onset"][2:] >= primer.seam).all()
+    assert (made.notes["onset"][2:] >= primer.splice).all()
 
 
 def test_it_is_said_in_one_line(checkpoint_of, caplog):
@@ -253,7 +253,7 @@ def test_no_note_is_lost_at_the_seam_and_no_step_off(piece, name, first, span, w
     except SettingError as error:
         assert "hold no note" in str(error)
         return
-    ours, seam = primer.sequence, primer.seam
+    ours, splice = primer.sequence, primer.splice
 
     # What the model hears: every note of the bars, where it stands, as loud as it was.
     if v.grid.is_metrical:
@@ -264,26 +264,26 @@ def test_no_note_is_lost_at_the_seam_and_no_step_off(piece, name, first, span, w
         )
         inside = on_grid.notes[(on_grid.notes["onset"] >= start) & (on_grid.notes["onset"] < end)].copy()
         inside["onset"] -= start
-        assert seam == min(end, on_grid.length) - start
+        assert splice == min(end, on_grid.length) - start
         if v.models_program:
             assert ours.notes.tolist() == inside.tolist()
         else:
             assert set(ours.notes["onset"].tolist()) == set(inside["onset"].tolist())
     elif whole and v.models_program:
         assert ours.notes.tolist() == on_grid.notes.tolist()
-        assert seam == on_grid.length
-    assert seam <= ours.length
-    assert (ours.notes["onset"] <= seam).all()
+        assert splice == on_grid.length
+    assert splice <= ours.length
+    assert (ours.notes["onset"] <= splice).all()
 
     length = Length(notes=4)
     # Short steps, so that notes are composed in the primer's last bar and while its notes sound.
-    given = {"length": length, "primer": ours, "seam": seam, "controls": Controls(rhythm_temperature=0.2)}
+    given = {"length": length, "primer": ours, "seam": splice, "controls": Controls(rhythm_temperature=0.2)}
     (full,) = compose(network, 1, seed, **given)
     (alone,) = compose(network, 1, seed, **given, no_primer=True)
     n = len(ours)
     assert full.notes[:n].tolist() == ours.notes.tolist()
     assert len(full) == n + 4
-    assert (full.notes["onset"][n:] >= seam).all()
+    assert (full.notes["onset"][n:] >= splice).all()
     if v.grid.is_metrical:
         assert np.array_equal(full.tempos, ours.tempos)
         assert np.array_equal(full.metres, ours.metres)
@@ -296,13 +296,13 @@ def test_no_note_is_lost_at_the_seam_and_no_step_off(piece, name, first, span, w
     assert moved.tolist() == full.notes[n:].tolist()
     assert alone.length == full.length - begin
     if not v.grid.is_metrical:
-        assert begin == seam
+        assert begin == splice
         return
     whole_lines = bar_lines(full)
     assert begin in whole_lines
     assert begin <= full.notes["onset"][n]
-    after = min(line for line in whole_lines if line >= seam)
-    assert begin == (after if full.notes["onset"][n] >= after else max(line for line in whole_lines if line <= seam))
+    after = min(line for line in whole_lines if line >= splice)
+    assert begin == (after if full.notes["onset"][n] >= after else max(line for line in whole_lines if line <= splice))
     for what in ("tempos", "metres"):
         marks = getattr(full, what)
         in_force = marks[marks["step"] <= begin][-1].tolist()
@@ -312,9 +312,9 @@ def test_no_note_is_lost_at_the_seam_and_no_step_off(piece, name, first, span, w
 
 def test_notes_are_composed_from_the_seam_on_while_the_primers_last_note_sounds():
     primer = heard(sequence_of([(0, 4, 0, 60, 80), (12, 300, 40, 62, 81)], 312), "1:1")
-    assert (primer.seam, primer.sequence.length) == (16, 312)
+    assert (primer.splice, primer.sequence.length) == (16, 312)
     (piece,) = compose(
-        toys.network("many", 1, -3.0), 1, 1, length=Length(bars=2), primer=primer.sequence, seam=primer.seam
+        toys.network("many", 1, -3.0), 1, 1, length=Length(bars=2), primer=primer.sequence, splice=primer.splice
     )
     composed = piece.notes[2:]
     assert len(composed) and (composed["onset"] >= 16).all()
@@ -324,8 +324,8 @@ def test_notes_are_composed_from_the_seam_on_while_the_primers_last_note_sounds(
 
 def test_the_step_at_which_a_continuation_begins():
     piece = sequence_of([(0, 4, 0, 60, 80)], 40, metres=[(0, 3, 4), (12, 4, 4)])  # bar lines 0, 12, 28, 44
-    for seam, start, onset, step in ((20, 28, None, 28), (20, 28, 28, 28), (20, 28, 27, 12), (28, 28, 30, 28)):
-        assert first_step(piece, seam, start, onset) == step
+    for splice, start, onset, step in ((20, 28, None, 28), (20, 28, 28, 28), (20, 28, 27, 12), (28, 28, 30, 28)):
+        assert first_step(piece, splice, start, onset) == step
     assert first_step(sequence_of([(0, 4, 0, 60, 80)], grid=PERFORMANCE), 7, 7, 9) == 7
 
 

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 import melodygru
 from melodygru import compose, midi
 from melodygru.cli import main
-from melodygru.compose import provenance, replay
+from melodygru.compose import provenance
 from melodygru.compose.composition import generate
-from melodygru.compose.provenance import Stamp, file_hash, notes_hash, stamps
-from melodygru.compose.replay import replay
-from melodygru.errors import CheckpointError, MidiError, SettingError, StampError
+from melodygru.compose.provenance import Provenance, file_hash, notes_hash, provenances
+from melodygru.compose.replay import Replay, replay
+from melodygru.errors import CheckpointError, MidiError, ProvenanceError, SettingError
 from melodygru.model import checkpoint
 from melodygru.model.keras_model import save
 from melodygru.music.notes import DRUMS
@@ -61,7 +61,7 @@ def said(path):
     return json.loads(text.removeprefix("melodygru "))
 
 
-def restamp(path, changed=None, **values):
+def with_provenance(path, changed=None, **values):
     """Write a file anew with other values in its stamp."""
     document = {**said(path), **values}
     text = "melodygru " + json.dumps(document) if changed is None else changed
@@ -76,7 +76,7 @@ def restamp(path, changed=None, **values):
 
 def test_it_is_offered_by_the_package():
     assert melodygru.replay is replay
-    assert melodygru.Replay is replay.Replay
+    assert melodygru.Replay is Replay
 
 
 def test_a_stamp_says_all_that_decides_the_piece_and_nothing_else(home):
@@ -96,7 +96,7 @@ def test_a_stamp_says_all_that_decides_the_piece_and_nothing_else(home):
     assert (values["inputs"], values["own"]) == ({}, [])
     assert (values["seed"], values["piece"], values["of"]) == (9, 2, 2)
     assert values["notes"] == notes_hash(pieces[1])
-    text = pieces[1].stamp.text
+    text = pieces[1].provenance.text
     assert "many" not in text and str(home) not in text and "2026-" not in text
 
 
@@ -123,7 +123,7 @@ def test_a_stamp_is_no_music_and_pretty_midi_reads_the_file(home):
 )
 def test_settings_come_back_exactly(values, seed):
     names = {f"setting_{name}": value for name, value in values.items() if value is not None}
-    (one,) = stamps(lambda: None, names, "0" * 64, seed, [PRIMER])
+    (one,) = provenances(lambda: None, names, "0" * 64, seed, [PRIMER])
     back, line = provenance.read(midi.to_bytes(PRIMER, ["a title", one.text]))
     assert line == one.text
     assert back == one and back.seed == seed
@@ -133,7 +133,7 @@ def test_settings_come_back_exactly(values, seed):
 
 def test_numbers_of_numpy_are_numbers():
     values = {"a": np.float64(0.1), "b": np.float32(0.1), "c": np.int64(3), "d": np.bool_(True)}
-    (one,) = stamps(lambda: None, values, None, np.int64(5), [PRIMER])
+    (one,) = provenances(lambda: None, values, None, np.int64(5), [PRIMER])
     assert one.settings == {"a": 0.1, "b": float(np.float32(0.1)), "c": 3, "d": True}
     assert json.loads(one.text.removeprefix("melodygru "))["seed"] == 5
 
@@ -142,7 +142,7 @@ def test_none_is_left_out_where_it_is_the_default_alone():
     def function(a=None, b=True):
         """Two arguments."""
 
-    (one,) = stamps(function, {"a": None, "b": None}, None, 0, [PRIMER])
+    (one,) = provenances(function, {"a": None, "b": None}, None, 0, [PRIMER])
     assert one.settings == {"b": None}
 
 
@@ -170,7 +170,7 @@ def test_a_piece_is_made_again_byte_for_byte(home, settings):
     piece = made(**settings)
     result = replay("a.mid")
     assert result.identical and result.as_composed and not result.edited
-    assert result.difference is None and result.unlike == ()
+    assert result.difference is None and result.mismatches == ()
     assert result.verdict == "the same, byte for byte"
     assert result.piece == piece
     result.save("b.mid")
@@ -184,7 +184,7 @@ def test_the_seventh_of_a_hundred(home):
     pieces[6].save("seven.mid")
     result = replay("seven.mid", on_start=heard.append)
     assert result.identical
-    assert (result.stamp.piece, result.stamp.of, len(heard[0])) == (7, 100, 100)
+    assert (result.provenance.piece, result.provenance.of, len(heard[0])) == (7, 100, 100)
 
 
 @pytest.mark.parametrize("name", ["styles", "performance"])
@@ -236,22 +236,22 @@ def test_a_primer_given_in_python_is_known_by_its_notes(home):
 
 def test_other_versions_are_said_and_the_bytes_compared(home):
     made()
-    restamp("a.mid", versions={**said("a.mid")["versions"], "numpy": "1.0"}, processor="abacus")
+    with_provenance("a.mid", versions={**said("a.mid")["versions"], "numpy": "1.0"}, processor="abacus")
     result = replay("a.mid")
     assert result.identical
-    assert [text.split("; ")[0] for text in result.unlike][0] == f"numpy {np.__version__} (the stamp: 1.0)"
-    assert result.unlike[1].startswith("processor ") and result.unlike[1].endswith(" (the stamp: abacus)")
+    assert [text.split("; ")[0] for text in result.mismatches][0] == f"numpy {np.__version__} (the stamp: 1.0)"
+    assert result.mismatches[1].startswith("processor ") and result.mismatches[1].endswith(" (the stamp: abacus)")
 
 
 def test_a_piece_that_comes_out_otherwise_is_compared_note_by_note(home):
     made(notes=4, bars=None)
-    restamp("a.mid", seed=2)
+    with_provenance("a.mid", seed=2)
     result = replay("a.mid")
     assert not result.identical and not result.as_composed and not result.edited
     assert result.verdict.startswith(
         "another piece, with the same versions and processor: it first differs at note 1 ("
     )
-    restamp("a.mid", versions={**said("a.mid")["versions"], "python": "2.7"})
+    with_provenance("a.mid", versions={**said("a.mid")["versions"], "python": "2.7"})
     assert replay("a.mid").verdict.startswith(
         "another piece, with other versions or another processor: it first differs"
     )
@@ -295,10 +295,12 @@ def test_a_file_that_other_software_wrote_anew(home):
 
 
 def test_a_file_without_a_stamp(home):
-    with pytest.raises(StampError, match=r"^primer\.mid: no stamp: expected a file that melodygru generate wrote"):
+    with pytest.raises(ProvenanceError, match=r"^primer\.mid: no stamp: expected a file that melodygru generate wrote"):
         replay("primer.mid")
     midi.write(PRIMER, "old.mid", ["melodygru 0.1.0, model sha256 0123456789abcdef, seed 5, piece 1 of 1", "bars 2"])
-    with pytest.raises(StampError, match=r"^old\.mid: stamped in words by an earlier melodygru, which replay doesn't"):
+    with pytest.raises(
+        ProvenanceError, match=r"^old\.mid: stamped in words by an earlier melodygru, which replay doesn't"
+    ):
         replay("old.mid")
 
 
@@ -329,16 +331,16 @@ def test_a_file_that_is_none(home):
 )
 def test_a_damaged_stamp(home, values, message):
     made()
-    restamp("a.mid", **values)
-    with pytest.raises(StampError, match=rf"^a\.mid: {message}"):
+    with_provenance("a.mid", **values)
+    with pytest.raises(ProvenanceError, match=rf"^a\.mid: {message}"):
         replay("a.mid")
 
 
 @pytest.mark.parametrize("text", ["melodygru {", "melodygru {}", 'melodygru {"stamp": 1', "melodygru {" + "[" * 9999])
 def test_a_stamp_that_is_no_json(home, text):
     made()
-    restamp("a.mid", text)
-    with pytest.raises(StampError, match=r"^a\.mid: the stamp is damaged"):
+    with_provenance("a.mid", text)
+    with pytest.raises(ProvenanceError, match=r"^a\.mid: the stamp is damaged"):
         replay("a.mid")
 
 
@@ -347,7 +349,7 @@ def test_two_stamps(home):
     other = generate("checkpoints/many.keras", bars=1, seed=2)[0]
     midi.write(piece, "two.mid", [*piece.texts, *other.texts])
     with pytest.raises(
-        StampError, match=r"^two\.mid: 2 stamps: expected one; the file was joined from several pieces$"
+        ProvenanceError, match=r"^two\.mid: 2 stamps: expected one; the file was joined from several pieces$"
     ):
         replay("two.mid")
     midi.write(piece, "twice.mid", [*piece.texts, *piece.texts])
@@ -394,7 +396,7 @@ def test_objects_of_the_users_own(home):
     assert said("own.mid")["own"] == ["constraints"]
     assert "constraints" not in said("own.mid")["settings"]
     with pytest.raises(
-        StampError,
+        ProvenanceError,
         match=r"^own\.mid: made in Python with objects for constraints, which a stamp can't hold; call "
         r"melodygru\.generate with the same objects and seed 7$",
     ):
@@ -406,7 +408,7 @@ def test_a_model_that_came_from_no_file(home):
     generate(model, bars=1, seed=1)[0].save("a.mid")
     assert said("a.mid")["own"] == ["model"]
     with pytest.raises(
-        StampError, match=r"^a\.mid: made in Python with a model that came from no file; give melodygru"
+        ProvenanceError, match=r"^a\.mid: made in Python with a model that came from no file; give melodygru"
     ):
         replay("a.mid")
     result = replay("a.mid", model=model)
@@ -445,7 +447,7 @@ def test_the_command_with_json(home):
     assert document["identical"] and document["verdict"] == "the same, byte for byte"
     assert document["stamp"]["settings"]["notes"] == 4
     assert (document["file"], document["midi"]) == ("a.mid", "out/a.mid")
-    restamp("a.mid", seed=5, versions={})
+    with_provenance("a.mid", seed=5, versions={})
     result = run("replay", "a.mid", "--json", "-o", "out", code=1)
     document = json.loads(result.stdout)
     assert not document["identical"] and document["difference"]["note"] == 1
@@ -462,7 +464,7 @@ def test_every_input_is_a_known_argument():
     from inspect import signature
 
     assert set(provenance.INPUTS) <= set(signature(generate).parameters)
-    assert Stamp.__dataclass_fields__.keys() == provenance._KINDS.keys()
+    assert Provenance.__dataclass_fields__.keys() == provenance._KINDS.keys()
 
 
 def test_what_a_model_cannot_hear_of_a_primer_is_one_line(home):

@@ -9,7 +9,7 @@ import pytest
 import toys
 from toys import BEAT, PERFORMANCE, VOCABULARIES
 
-from melodygru import compose, midi
+from melodygru import midi
 from melodygru.compose import (
     Controls,
     Length,
@@ -17,10 +17,13 @@ from melodygru.compose import (
     Plan,
     Sampler,
     compose,
+    composing,
     keep_min_p,
     keep_top_k,
     keep_top_p,
-    weigh,
+    notes,
+    sampler,
+    to_weights,
 )
 from melodygru.errors import SettingError
 from melodygru.events import END, TIMES, Vocabulary, decode, encode
@@ -94,13 +97,13 @@ def test_filters_treat_each_stream_alone_and_leave_the_impossible_out():
 
 
 def test_weights_hold_far_out():
-    np.testing.assert_allclose(weigh(LOGITS), P / 0.4, atol=1e-6)
-    np.testing.assert_array_equal(weigh(np.array([[1e4, -np.inf, 1e4]])), [[1, 0, 1]])
+    np.testing.assert_allclose(to_weights(LOGITS), P / 0.4, atol=1e-6)
+    np.testing.assert_array_equal(to_weights(np.array([[1e4, -np.inf, 1e4]])), [[1, 0, 1]])
 
 
 def _filtered(controls, field="velocity", logits=LOGITS):
     """Probabilities under the controls."""
-    weights = weigh(logits, controls.temperature_of(field) or None)
+    weights = to_weights(logits, controls.temperature_of(field) or None)
     for change in controls.filters(field):
         weights = change(weights)
     return weights / weights.sum(1, keepdims=True)
@@ -187,13 +190,13 @@ class Fake:
 
     def __init__(self, vocabulary, **wishes):
         self.vocabulary, self.wishes = vocabulary, wishes
-        self.heard = []
+        self.pitch_class_levels = []
 
     def initial_state(self, streams):
         return [np.zeros((streams, 1), np.float32)]
 
     def step(self, previous, before, context, state, arrived=None):
-        self.heard.append((previous.copy(), before.copy(), context.copy()))
+        self.pitch_class_levels.append((previous.copy(), before.copy(), context.copy()))
         return FakeStep(self, len(previous), state)
 
 
@@ -201,7 +204,7 @@ class FakeStep:
     def __init__(self, network, streams, state):
         self.network, self.streams, self.state = network, streams, state
 
-    def arrive(self, context, heard):
+    def arrive(self, context, pitch_class_levels):
         assert len(context) == self.streams
 
     def logits(self, field, chosen=None):
@@ -246,7 +249,7 @@ def test_the_place_in_a_wide_class_is_uniform():
 @pytest.mark.parametrize("place", [0.0, 0.5, 1 - 2**-53])
 def test_steps_of_a_few_are_those_of_many(place):
     classes, places = np.arange(TIMES.size), np.full(TIMES.size, place)
-    assert compose.sampler._steps(classes, places) == TIMES.decode(classes, places).tolist()
+    assert sampler._steps(classes, places) == TIMES.decode(classes, places).tolist()
 
 
 def test_a_wish_for_what_cannot_follow_is_not_granted():
@@ -280,7 +283,7 @@ def test_nothing_ends_while_a_note_sounds():
 
 
 def test_a_piece_that_never_ends_stops(monkeypatch):
-    monkeypatch.setattr(compose.composing, "MAX_NOTES", 37)
+    monkeypatch.setattr(composing, "MAX_NOTES", 37)
     pieces = compose(Fake(ONE, **BEATS), 2)
     assert [len(piece) for piece in pieces] == [37, 37]
     assert [piece.length % 16 for piece in pieces] == [0, 0]
@@ -299,7 +302,7 @@ def test_a_piece_that_the_model_does_not_end_is_no_longer_than_the_longest_it_he
 
 
 def test_a_given_length_is_filled_however_many_notes_it_takes(monkeypatch):
-    monkeypatch.setattr(compose.composing, "MAX_NOTES", 37)
+    monkeypatch.setattr(composing, "MAX_NOTES", 37)
     (piece,) = compose(Fake(ONE, **BEATS), length=Length(bars=10))
     assert (len(piece), piece.length) == (39, 160)  # one a beat from step 4 on
     (piece,) = compose(Fake(ONE, **BEATS), length=Length(notes=38))
@@ -333,13 +336,13 @@ def test_a_primers_program_may_go_on():
 
 
 def test_on_note_hears_every_note_as_it_is_composed():
-    heard = []
+    pitch_class_levels = []
     fake = Fake(ONE, **{**BEATS, "duration": {3: 0.5, 9: 0.5}})  # the last note may reach beyond the end
-    pieces = compose(fake, 3, 1, length=Length(bars=2), on_note=heard.append)
+    pieces = compose(fake, 3, 1, length=Length(bars=2), on_note=pitch_class_levels.append)
     for stream, piece in enumerate(pieces):
-        told = [(n.onset, n.duration, n.program, n.pitch, n.velocity) for n in heard if n.stream == stream]
+        told = [(n.onset, n.duration, n.program, n.pitch, n.velocity) for n in pitch_class_levels if n.stream == stream]
         assert told == piece.notes.tolist()
-    assert len(heard) > 10
+    assert len(pitch_class_levels) > 10
 
 
 def test_the_plan_is_told_before_the_first_note():
@@ -598,8 +601,8 @@ def test_a_primer_is_heard():
     fake = Fake(vocabulary, **wishes)
     compose(fake, 2, primer=primer)
     events = encode(primer, vocabulary)
-    assert len(fake.heard) >= len(primer) + 1
-    for t, (previous, before, context) in enumerate(fake.heard[: len(primer) + 1]):
+    assert len(fake.pitch_class_levels) >= len(primer) + 1
+    for t, (previous, before, context) in enumerate(fake.pitch_class_levels[: len(primer) + 1]):
         for row in (0, 1):
             assert previous[row].tolist() == events.previous[t].tolist()
             assert before[row].tolist() == events.before[t].tolist()
@@ -624,7 +627,7 @@ def test_the_samplers_log_p_is_evaluates_on_the_file_it_wrote(name, seed, tmp_pa
     model, network = toys.model(name, 2, -2.0), toys.network(name, 2, -2.0)
     rngs = [np.random.default_rng([seed, stream]) for stream in range(6)]
     sampler = Sampler(network, rngs)
-    for _ in compose.notes(sampler, [None] * len(rngs)):
+    for _ in notes(sampler, [None] * len(rngs)):
         pass
     assert all(sampler.done)
     assert max(len(rows) for rows in sampler.rows) >= 5

@@ -17,7 +17,7 @@ from melodygru.compose import Controls, Particles, vary
 from melodygru.compose.varying import STRETCH, Places, fill_places, kept
 from melodygru.errors import MidiError, SettingError
 from melodygru.model import checkpoint
-from melodygru.model.numpy_model import Network
+from melodygru.model.numpy_model import NumpyModel
 from melodygru.music.notes import TEMPO, NoteSequence, quantize
 
 PLACE = ["onset", "duration", "program", "velocity"]
@@ -212,7 +212,7 @@ def test_generate_varies_a_file_or_a_sequence(model, tmp_path):
 
 def vary_by(model, piece, keep, seed):
     """What `sampling.vary` makes with the defaults of `generate`."""
-    return vary(Network(checkpoint.read(model)), piece, keep, seed=seed, controls=Controls(top_p=0.95))
+    return vary(NumpyModel(checkpoint.read(model)), piece, keep, seed=seed, controls=Controls(top_p=0.95))
 
 
 def test_generate_accompanies(model, tmp_path):

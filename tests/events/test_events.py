@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from melodygru import events
 from melodygru.errors import NoteError
 from melodygru.events import TIMES, Context, Vocabulary, decode, encode
+from melodygru.events import encode as events
 from melodygru.music.notes import DRUMS, METRE, NOTE, Grid, NoteSequence, canonical
 
 GRID = Grid.beats(4)
@@ -77,10 +77,10 @@ def test_a_chord_and_its_end_as_rows():
         [int(TIMES.encode(np.array([104]))[0]), 0, -1, -1, -1],
     ]
     assert vocabulary.unmodelled == ["velocity"]
-    np.testing.assert_allclose(encoded.charge[2, events.DURATION], np.log(6))
-    assert encoded.limits.tolist() == [[1, 1, 1], [1, 41, 0], [1, 1, 1], [1, 1, 1]]
+    np.testing.assert_allclose(encoded.log_bin_width[2, events.DURATION], np.log(6))
+    assert encoded.legality.tolist() == [[1, 1, 1], [1, 41, 0], [1, 1, 1], [1, 1, 1]]
     none = [0] * 6
-    assert encoded.voice.tolist() == [none, none, [73, 0, 5, 0, 1, 1], none]
+    assert encoded.program_history.tolist() == [none, none, [73, 0, 5, 0, 1, 1], none]
 
 
 def test_one_program_and_one_velocity_are_unmodelled_and_restored():
@@ -149,10 +149,12 @@ def test_events_and_notes_determine_each_other(piece):
     st.booleans(),
     st.booleans(),
 )
-def test_both_forms_of_the_context_agree(piece, style, metre_known, programs, metres, slots, echo, bars, key, runs):
+def test_both_forms_of_the_context_agree(
+    piece, style, metre_known, programs, metres, slots, lookback_steps, bars, key, runs
+):
     vocabulary = Vocabulary(
         GRID, programs, (80, 90), ("a", "b"), metres,
-        slots=slots, echo=echo, echo_bars=bars, key=key, echo_runs=runs,
+        slots=slots, lookback_steps=lookback_steps, lookback_bars=bars, key=key, lookback_runs=runs,
     )  # fmt: skip
     check_context(piece, vocabulary, style, metre_known)
 
@@ -175,26 +177,26 @@ def check_context(piece, vocabulary, style, metre_known):
     piece, _ = events.representable(piece, vocabulary)
     encoded = encode(piece, vocabulary, style, metre_known=metre_known)
     context = Context(vocabulary, style, piece.metre if metre_known else None, metres=piece.metres)
-    taken = np.unpackbits(encoded.taken, axis=1, bitorder="little").astype(bool)
+    pitch_mask = np.unpackbits(encoded.pitch_mask, axis=1, bitorder="little").astype(bool)
     at = np.append(piece.notes["onset"], piece.length)
     shifts = np.diff(at, prepend=0)
     assert context.start() == encoded.window(0, 1)["context"][0].tolist()
     for t, (shift, fields) in enumerate(zip(shifts.tolist(), encoded.fields.tolist(), strict=True)):
         assert context.before() == encoded.before[t].tolist()
-        assert context.stacks() == encoded.limits[t, 0]
+        assert context.may_join_chord() == encoded.legality[t, 0]
         context.move(shift)
         assert context.row() == encoded.context[t].tolist()
-        assert context.program_floor() == encoded.limits[t, 1]
-        assert context.may_end() == encoded.limits[t, 2]
+        assert context.program_floor() == encoded.legality[t, 1]
+        assert context.may_end() == encoded.legality[t, 2]
         if t == len(piece):
             break
         program_class = fields[1]
-        assert np.array_equal(context.taken(program_class), taken[t])
-        assert not taken[t, fields[2]]  # what happens is possible
-        assert program_class >= encoded.limits[t, 1]
-        assert context.voice(program_class) == tuple(encoded.voice[t])
-        assert context.heard() == encoded.heard[t].tolist()
-        previous = vocabulary.previous_ids(encoded.fields[t], np.int64(context.voice(program_class)[0]))
+        assert np.array_equal(context.pitch_mask(program_class), pitch_mask[t])
+        assert not pitch_mask[t, fields[2]]  # what happens is possible
+        assert program_class >= encoded.legality[t, 1]
+        assert context.program_history(program_class) == tuple(encoded.program_history[t])
+        assert context.pitch_class_levels() == encoded.pitch_class_levels[t].tolist()
+        previous = vocabulary.previous_ids(encoded.fields[t], np.int64(context.program_history(program_class)[0]))
         assert previous.tolist() == encoded.previous[t + 1].tolist()
         context.add(program_class, fields[2], int(piece.notes["duration"][t]))
 
@@ -206,7 +208,7 @@ def test_blocks_of_events_make_no_difference(monkeypatch):
     whole = encode(sequence_of(rows), vocabulary)
     monkeypatch.setattr(events, "BLOCK", 7)
     blocks = encode(sequence_of(rows), vocabulary)
-    for name in ("context", "taken", "limits"):
+    for name in ("context", "pitch_mask", "legality"):
         assert np.array_equal(getattr(whole, name), getattr(blocks, name))
     check_context(sequence_of(rows), vocabulary, None, True)
 
@@ -224,13 +226,13 @@ def test_recall_finds_what_followed_the_same_events():
     theme = [(0, 2, 0, 60, 80), (2, 2, 0, 62, 80), (4, 2, 0, 64, 80), (6, 4, 0, 65, 80)]
     again = [(onset + 16, *rest) for onset, *rest in theme]
     piece = sequence_of([*theme, *again])
-    vocabulary = Vocabulary(GRID, (0,), (80,), recall=(2,))
+    vocabulary = Vocabulary(GRID, (0,), (80,), ngram_orders=(2,))
     encoded = encode(piece, vocabulary)
-    first = vocabulary.blocks["recall_shift"]
+    first = vocabulary.blocks["ngram_shift"]
     # The repeated notes 5 and 6 (62, 64) recall events 3 and so on; note 4's own shift (10) differs from note 0's.
     assert encoded.before[:, 0].tolist() == [0, 0, 0, 0, 0, 0, 0, first + 2, first + 10]
-    recalled_note = encoded.context[7, -2] - vocabulary.blocks["recall_note"]
-    assert recalled_note == 65
+    ngram_note = encoded.context[7, -2] - vocabulary.blocks["ngram_note"]
+    assert ngram_note == 65
 
 
 def test_echo_tells_what_stood_a_lag_before():
@@ -246,27 +248,34 @@ def test_echo_tells_what_stood_a_lag_before():
         ],
         length=16,
     )
-    vocabulary = Vocabulary(GRID, (0,), (80,), recall=(), echo=(8,))
+    vocabulary = Vocabulary(GRID, (0,), (80,), ngram_orders=(), lookback_steps=(8,))
     encoded = encode(piece, vocabulary)
-    shift = vocabulary.blocks["echo_shift"]
+    shift = vocabulary.blocks["lookback_shift"]
     # Heard before each event: how far what came next stood then. After the chord's first note, its second (0).
     assert encoded.before[:, 0].tolist() == [0, 0, 0, 0, shift + 0, shift + 2, shift + 6, shift + 1]
     note, motion, duration = encoded.context[:, -3], encoded.context[:, -2], encoded.context[:, -1]
     stood = np.array([60, 64, 65])
-    assert note.tolist() == [0, 0, 0, *(vocabulary.blocks["echo_note"] + stood), 0, vocabulary.blocks["echo_note"] + 60]
-    middle = vocabulary.blocks["echo_motion"] + events.N_INTERVALS // 2
+    assert note.tolist() == [
+        0,
+        0,
+        0,
+        *(vocabulary.blocks["lookback_note"] + stood),
+        0,
+        vocabulary.blocks["lookback_note"] + 60,
+    ]
+    middle = vocabulary.blocks["lookback_motion"] + events.N_INTERVALS // 2
     assert motion.tolist() == [0, 0, 0, 0, middle + 4, middle + 1, 0, middle - 5]  # the first note had none before it
-    assert duration[3:6].tolist() == [vocabulary.blocks["echo_duration"] + steps for steps in (2, 2, 6)]
+    assert duration[3:6].tolist() == [vocabulary.blocks["lookback_duration"] + steps for steps in (2, 2, 6)]
 
 
 def test_runs_tell_how_well_the_last_notes_agreed_with_those_a_lag_before():
     pitches = [60, 62, 64, 65] * 6
     pitches[18] = 71  # the 19th note is another
     piece = sequence_of([(2 * at, 1, 0, pitch, 80) for at, pitch in enumerate(pitches)])
-    vocabulary = Vocabulary(GRID, (0,), (80,), recall=(), echo=(8,), echo_runs=True)
+    vocabulary = Vocabulary(GRID, (0,), (80,), ngram_orders=(), lookback_steps=(8,), lookback_runs=True)
     told = encode(piece, vocabulary).before[:, 1]
     assert told[0] == 0
-    run, lately = np.divmod(told[1:] - vocabulary.blocks["echo_run"], events.N_LATELY)
+    run, lately = np.divmod(told[1:] - vocabulary.blocks["lookback_run"], events.N_LATELY)
     in_a_row = [0, 0, 0, 0, *range(1, 15), 0, 1, 2, 3, 0, 1]  # what follows the other note by a lag differs, too
     assert np.array(events.RUNS)[run].tolist() == [max(r for r in events.RUNS if r <= n) for n in in_a_row]
     assert lately.tolist() == [0] * 4 + [1] * 4 + [2] * 4 + [3] * 4 + [4] * 3 + [4] * 3 + [4, 4]
@@ -274,7 +283,7 @@ def test_runs_tell_how_well_the_last_notes_agreed_with_those_a_lag_before():
 
 def test_pointers_point_to_what_is_recalled_and_echoed():
     notes = [(0, 1, 0, 60, 80), (2, 1, 40, 60, 80), (4, 1, 0, 64, 80), (8, 1, 0, 60, 80), (10, 1, 40, 60, 80)]
-    vocabulary = Vocabulary(GRID, (0, 40), (80,), recall=(1,), echo=(4, 8), pointers=True)
+    vocabulary = Vocabulary(GRID, (0, 40), (80,), ngram_orders=(1,), lookback_steps=(4, 8), pointers=True)
     told = encode(sequence_of(notes, 12), vocabulary).context
     # The last note is as that at 2: 60 of program 40, two steps later. Then 64 came after two steps, now the end does.
     assert vocabulary.pointed(told).tolist() == [
@@ -297,19 +306,19 @@ def test_the_lags_of_a_corpus_are_those_at_which_it_repeats_itself():
         theme = [(int(at), 1, 0, int(random.integers(30, 100)), 80) for at in range(0, 24, 2)]
         again = [(onset + 24, *rest) for onset, *rest in theme]
         pieces.append((sequence_of([*theme, *again]), None))
-    assert Vocabulary.fit(pieces, GRID).echo[-1] == 24
+    assert Vocabulary.fit(pieces, GRID).lookback_steps[-1] == 24
     other = [(sequence_of([(0, 1, 0, 60, 80)], grid=Grid.seconds(100)), None)]
-    assert Vocabulary.fit(other, Grid.seconds(100)).echo == ()
+    assert Vocabulary.fit(other, Grid.seconds(100)).lookback_steps == ()
 
 
 def test_a_lag_in_bars_is_one_of_the_piece_s_own_bars_and_nothing_without_a_metre():
-    vocabulary = Vocabulary(GRID, (0,), (80,), metres=((4, 4), (3, 4)), recall=(), echo_bars=(2,))
+    vocabulary = Vocabulary(GRID, (0,), (80,), metres=((4, 4), (3, 4)), ngram_orders=(), lookback_bars=(2,))
     for metre, steps in (((4, 4), 32), ((3, 4), 24)):
         notes = [(at, 1, 0, 60 + at, 80) for at in (0, 24, 32)]
         piece = sequence_of(notes, 33, metres=np.array([(0, *metre)], METRE))
         again = 1 + (24, 32).index(steps)
         note = encode(piece, vocabulary).context[:, -3]
-        assert note[again] == vocabulary.blocks["echo_note"] + 60 and np.count_nonzero(note) == 1
+        assert note[again] == vocabulary.blocks["lookback_note"] + 60 and np.count_nonzero(note) == 1
         assert not encode(piece, vocabulary, metre_known=False).context[:, -3].any()
 
 
@@ -323,25 +332,30 @@ def test_lags_in_bars_are_found_where_a_corpus_has_several_metres():
             again = [(at + bars, *rest) for at, *rest in theme]
             yield sequence_of([*theme, *again], metres=np.array([(0, *metre)], METRE)), None
 
-    assert Vocabulary.fit(tunes([(4, 4), (3, 4), (6, 8)]), GRID).echo_bars == (4,)
+    assert Vocabulary.fit(tunes([(4, 4), (3, 4), (6, 8)]), GRID).lookback_bars == (4,)
     one = Vocabulary.fit(tunes([(4, 4)]), GRID)
-    assert (one.echo, one.echo_bars) == ((4 * events.steps_per_bar(GRID, (4, 4)),), ())
+    assert (one.lookback_steps, one.lookback_bars) == ((4 * events.steps_per_bar(GRID, (4, 4)),), ())
 
 
 def test_a_program_s_range_is_told_from_its_last_pitch():
     piece = sequence_of([(at, 1, 0, pitch, 80) for at, pitch in enumerate((60, 72, 65, 50))])
     encoded = encode(piece, Vocabulary(GRID, (0,), (80,)))
-    assert encoded.voice[:, 4:].tolist() == [[0, 0], [1, 1], [13, 1], [6, 8], [0, 0]]
+    assert encoded.program_history[:, 4:].tolist() == [[0, 0], [1, 1], [13, 1], [6, 8], [0, 0]]
 
 
 def test_pitch_classes_heard_lately_and_in_the_whole_piece():
     pitches = [60] * 30 + [62] * 3 + [66]
     piece = sequence_of([(at, 1, 0, pitch, 80) for at, pitch in enumerate(pitches)])
-    heard = encode(piece, Vocabulary(GRID, (0,), (80,))).heard
-    assert not heard[0].any()
-    assert heard[33, [0, 2, 12, 14]].tolist() == [2, 2, 3, 2]  # 3 of 33 notes: in the key, not at its centre
-    assert heard[34, [6, 18]].tolist() == [1, 1]  # 1 of 34: heard, and not in the key
-    assert heard[24, [0, 12]].tolist() == [2, 3]
+    pitch_class_levels = encode(piece, Vocabulary(GRID, (0,), (80,))).pitch_class_levels
+    assert not pitch_class_levels[0].any()
+    assert pitch_class_levels[33, [0, 2, 12, 14]].tolist() == [
+        2,
+        2,
+        3,
+        2,
+    ]  # 3 of 33 notes: in the key, not at its centre
+    assert pitch_class_levels[34, [6, 18]].tolist() == [1, 1]  # 1 of 34: heard, and not in the key
+    assert pitch_class_levels[24, [0, 12]].tolist() == [2, 3]
 
 
 def test_a_corpus_in_one_key_is_not_told_of_keys_and_ranges():
@@ -353,8 +367,8 @@ def test_a_corpus_in_one_key_is_not_told_of_keys_and_ranges():
     keys = [sequence_of([(at, 1, 0, 60 + up + step, 80) for at, step in enumerate((0, 4, 5, 11))]) for up in range(3)]
     spread = Vocabulary.fit([(piece, None) for piece in keys], GRID)
     assert spread.key
-    assert encode(in_c, spread).heard[:, 12:].any() and encode(in_c, spread).voice[:, 4:].any()
-    assert not encode(in_c, one).heard[:, 12:].any() and not encode(in_c, one).voice[:, 4:].any()
+    assert encode(in_c, spread).pitch_class_levels[:, 12:].any() and encode(in_c, spread).program_history[:, 4:].any()
+    assert not encode(in_c, one).pitch_class_levels[:, 12:].any() and not encode(in_c, one).program_history[:, 4:].any()
 
 
 def test_a_style_has_its_own_metre_and_tempo():

@@ -106,7 +106,7 @@ def test_the_card_comes_with_it(saved):
 
 def test_reading_needs_no_tensorflow(saved):
     code = (
-        "import sys; from pathlib import Path; from melodygru import checkpoint; "
+        "import sys; from pathlib import Path; from melodygru.model import checkpoint; "
         f"checkpoint.read(Path({str(saved)!r})); "
         "print([m for m in ('tensorflow', 'keras') if m in sys.modules])"
     )

@@ -15,7 +15,7 @@ from toys import VOCABULARIES
 from melodygru import training
 from melodygru.errors import CheckpointError
 from melodygru.events import DURATION, END, FIELDS, PITCH, PROGRAM, SHIFT, TIMES, VELOCITY, Vocabulary, encode
-from melodygru.model.keras_model import GRU, LSTM, Bag, MelodyGRU, load_model, save
+from melodygru.model.keras_model import GRU, LSTM, EmbeddingBag, MelodyGRU, load_model, save
 from melodygru.music.notes import DRUMS, NOTE, NoteSequence
 
 # -- the recurrence, against Keras's own
@@ -331,7 +331,7 @@ def test_a_wide_class_is_charged_its_width():
 
 
 def test_nothing_heard_has_no_gradient():
-    bag = Bag(40, 6)
+    bag = EmbeddingBag(40, 6)
     bag.build()
     ids = np.array([[[0, 0], [0, 0]], [[3, 5], [3, 0]]], np.int32)
     for used in (ids[:1], ids[1:], ids):

@@ -5,23 +5,23 @@ import pytest
 import toys
 from toys import VOCABULARIES
 
-from melodygru.events import FIELDS, VOICE, Context, encode
+from melodygru.events import FIELDS, PROGRAM_HISTORY, Context, encode
 from melodygru.model.numpy_model import FEW
 
 
 def _logits(network, encoded, inputs=None):
     """Logits of each field over whole pieces, all as streams of one batch: {field: (streams, T, classes)}."""
     inputs = inputs or toys.batch(encoded)
-    fields, voice = inputs["fields"], inputs["voice"]
+    fields, program_history = inputs["fields"], inputs["program_history"]
     state = network.initial_state(len(fields))
     found = {field: [] for field in network.vocabulary.fields}
     for t in range(fields.shape[1]):
         step = network.step(inputs["previous"][:, t], inputs["before"][:, t], inputs["context"][:, t], state)
         state = step.state
         chosen = {field: np.maximum(fields[:, t, column], 0) for column, field in enumerate(FIELDS)}
-        chosen |= dict(zip(VOICE, voice[:, t].T, strict=True))
+        chosen |= dict(zip(PROGRAM_HISTORY, program_history[:, t].T, strict=True))
         found["shift"].append(step.logits("shift"))
-        step.arrive(inputs["context"][:, t + 1], inputs["heard"][:, t])
+        step.arrive(inputs["context"][:, t + 1], inputs["pitch_class_levels"][:, t])
         for field in network.vocabulary.fields[1:]:
             found[field].append(step.logits(field, chosen))
     return {field: np.stack(values, 1) for field, values in found.items()}
@@ -121,7 +121,7 @@ def test_asking_for_logits_changes_none():
     step = network.step(
         inputs["previous"][:, 3], inputs["before"][:, 3], inputs["context"][:, 3], network.initial_state(1)
     )
-    step.arrive(inputs["context"][:, 4], inputs["heard"][:, 3])
+    step.arrive(inputs["context"][:, 4], inputs["pitch_class_levels"][:, 3])
     low, high = ({"shift": np.array([shift])} for shift in (1, 9))
     once = step.logits("program", low)
     other = step.logits("program", high)
@@ -131,9 +131,11 @@ def test_asking_for_logits_changes_none():
 
 def test_a_context_that_a_step_was_told_needs_no_sum_again():
     network, inputs = toys.network("many", 1), toys.batch(_pieces("many"))
-    previous, before, context, heard = (inputs[name] for name in ("previous", "before", "context", "heard"))
+    previous, before, context, pitch_class_levels = (
+        inputs[name] for name in ("previous", "before", "context", "pitch_class_levels")
+    )
     first = network.step(previous[:, 0], before[:, 0], context[:, 0], network.initial_state(3))
-    first.arrive(context[:, 1], heard[:, 0])
+    first.arrive(context[:, 1], pitch_class_levels[:, 0])
     again, told = (
         network.step(previous[:, 1], before[:, 1], context[:, 1], first.state, arrived) for arrived in (None, first)
     )
@@ -179,10 +181,10 @@ def test_what_the_sampler_tells_the_network_is_what_training_told_the_model():
         context.move(onset - last)
         inputs["context"][0, t + 1] = context.row()
         program_class = int(vocabulary.program_class(np.array(program)))
-        inputs["voice"][0, t] = context.voice(program_class)
+        inputs["program_history"][0, t] = context.program_history(program_class)
         context.add(program_class, pitch, duration)
         last = onset
-    for name in ("previous", "before", "context", "voice"):
+    for name in ("previous", "before", "context", "program_history"):
         stop = len(piece) + (name == "context")
         np.testing.assert_array_equal(inputs[name][0, :stop], toys.batch([events])[name][0, :stop])
     for field, values in _logits(network, None, inputs).items():

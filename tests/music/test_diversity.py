@@ -9,7 +9,7 @@ import pytest
 from toys import BEAT as GRID
 
 from melodygru.events import Vocabulary
-from melodygru.music.diversity import FIGURES, VARIED, Variety, least_variety
+from melodygru.music.diversity import FIGURES, VARIED, Diversity, least_diversity
 from melodygru.music.notes import NOTE, NoteSequence
 
 
@@ -26,11 +26,11 @@ def sequence_of(notes: np.ndarray) -> NoteSequence:
 
 
 def note_by_note(notes: np.ndarray) -> list[int]:
-    variety, found = Variety(), []
+    diversity, found = Diversity(), []
     for note in notes:
-        variety.add(int(note["program"]) * 128 + int(note["pitch"]))
-        if variety.full:
-            found.append(variety.figures)
+        diversity.add(int(note["program"]) * 128 + int(note["pitch"]))
+        if diversity.full:
+            found.append(diversity.figures)
     return found
 
 
@@ -39,27 +39,27 @@ def test_the_least_of_a_piece_is_the_least_met_note_by_note(n_pitches: int):
     rng = np.random.default_rng(n_pitches)
     for length in (VARIED, VARIED + 1, 300, 1000):
         notes = notes_of(rng.integers(0, n_pitches, length) + 50, rng.integers(0, 2, length) * 40)
-        assert least_variety(notes) == min(note_by_note(notes))
+        assert least_diversity(notes) == min(note_by_note(notes))
 
 
 @pytest.mark.parametrize("lag", [1, 2, 7, 100])
 def test_a_figure_that_goes_round_counts_once(lag: int):
-    assert least_variety(notes_of(60 + np.arange(400) % lag)) == lag
+    assert least_diversity(notes_of(60 + np.arange(400) % lag)) == lag
 
 
 def test_all_different_is_the_most_and_a_short_piece_has_none():
-    assert least_variety(notes_of(np.arange(VARIED) % 128)) == FIGURES
-    assert least_variety(notes_of(np.arange(VARIED - 1))) is None
-    variety = Variety()
+    assert least_diversity(notes_of(np.arange(VARIED) % 128)) == FIGURES
+    assert least_diversity(notes_of(np.arange(VARIED - 1))) is None
+    diversity = Diversity()
     for voice in range(VARIED - 1):
-        variety.add(voice)
-    assert not variety.full and variety.figures == FIGURES - 1
+        diversity.add(voice)
+    assert not diversity.full and diversity.figures == FIGURES - 1
 
 
 def test_where_it_gets_worse_and_better_again_the_worst_counts():
     rng = np.random.default_rng(0)
     pitches = np.concatenate([rng.integers(30, 100, 200), 60 + np.arange(130) % 4, rng.integers(30, 100, 200)])
-    assert least_variety(notes_of(pitches)) == 4
+    assert least_diversity(notes_of(pitches)) == 4
 
 
 def test_a_vocabulary_knows_the_least_variety_and_the_keys_of_its_corpus():
@@ -73,8 +73,8 @@ def test_a_vocabulary_knows_the_least_variety_and_the_keys_of_its_corpus():
     short = sequence_of(notes_of(np.full(20, 62)))
     pieces = [(piece(2), "a"), (piece(2), "a"), (piece(0), "b"), (round_and_round, "b"), (short, None)]
     vocabulary = Vocabulary.fit(pieces, GRID)
-    assert vocabulary.variety == 20
+    assert vocabulary.diversity == 20
     of_a, of_b, of_all = vocabulary.signatures
     assert (of_a[2], sum(of_a), of_b[0], sum(of_b), sum(of_all)) == (2, 2, 2, 2, 5)
     assert Vocabulary.from_dict(json.loads(json.dumps(vocabulary.as_dict()))) == vocabulary
-    assert Vocabulary.fit([(short, None)], GRID).variety == 0
+    assert Vocabulary.fit([(short, None)], GRID).diversity == 0

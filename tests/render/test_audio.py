@@ -157,7 +157,7 @@ class TestSoundFontRenderer:
             audio.render(piece([(0, 4, 0, 60, 90)]))
 
     def test_the_soundfont_is_found_without_importing_pretty_midi(self):
-        code = "import sys; from melodygru import audio; print(audio.default_soundfont().name, *sys.modules)"
+        code = "import sys; from melodygru.render import audio; print(audio.default_soundfont().name, *sys.modules)"
         out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
         name, *modules = out.split()
         assert name == "TimGM6mb.sf2"

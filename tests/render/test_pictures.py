@@ -9,7 +9,7 @@ import pytest
 
 from melodygru.errors import SettingError
 from melodygru.music.notes import DRUMS, METRE, NOTE, Grid, NoteSequence, canonical
-from melodygru.render import pictures
+from melodygru.render.pictures import roll as pictures
 
 ROOT = Path(__file__).resolve().parents[2]
 

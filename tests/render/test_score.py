@@ -19,7 +19,7 @@ from melodygru.cli import main
 from melodygru.compose.composition import Composition
 from melodygru.errors import SettingError
 from melodygru.music.notes import DRUMS, METRE, NOTE, TEMPO, Grid, NoteSequence, canonical
-from melodygru.render import score
+from melodygru.render.score import write as score
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "checkpoints" / "starter.keras"
@@ -564,5 +564,5 @@ def test_generate_keeps_the_music_where_the_score_has_no_place(call: Callable[..
 
 
 def test_importing_the_room_loads_no_verovio() -> None:
-    code = "import sys, melodygru.score; sys.exit('verovio' in sys.modules)"
+    code = "import sys, melodygru.render.score; sys.exit('verovio' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

@@ -21,7 +21,7 @@ from melodygru import training
 from melodygru.cli import main
 from melodygru.cli.compare import MODELS
 from melodygru.errors import SettingError
-from melodygru.events import FIELDS, VOICE, encode
+from melodygru.events import FIELDS, PROGRAM_HISTORY, encode
 from melodygru.model.checkpoint import PRESETS, Architecture
 from melodygru.render import pictures
 from melodygru.training import rivals
@@ -148,16 +148,16 @@ def test_a_place_is_heard_as_a_distance():
 
 def _logits(network, inputs):
     """Logits of each field over whole pieces, all as streams of one batch: {field: (streams, T, classes)}."""
-    fields, voice = inputs["fields"], inputs["voice"]
+    fields, program_history = inputs["fields"], inputs["program_history"]
     state = network.initial_state(len(fields))
     found = {field: [] for field in network.vocabulary.fields}
     for t in range(fields.shape[1]):
         step = network.step(inputs["previous"][:, t], inputs["before"][:, t], inputs["context"][:, t], state)
         state = step.state
         chosen = {field: np.maximum(fields[:, t, column], 0) for column, field in enumerate(FIELDS)}
-        chosen |= dict(zip(VOICE, voice[:, t].T, strict=True))
+        chosen |= dict(zip(PROGRAM_HISTORY, program_history[:, t].T, strict=True))
         found["shift"].append(step.logits("shift"))
-        step.arrive(inputs["context"][:, t + 1], inputs["heard"][:, t])
+        step.arrive(inputs["context"][:, t + 1], inputs["pitch_class_levels"][:, t])
         for field in network.vocabulary.fields[1:]:
             found[field].append(step.logits(field, chosen))
     return {field: np.stack(values, 1) for field, values in found.items()}
@@ -186,7 +186,7 @@ def test_a_cache_keeps_the_last_events():
         keys, values = cache.add(np.full((1, 1, 2), n), np.full((1, 1, 2), -n))
         assert keys[0, 0, :, 0].tolist() == list(range(max(0, n - 2), n + 1))
         assert values[0, 0, :, 1].tolist() == [-key for key in keys[0, 0, :, 0]]
-    assert cache.heard == 20
+    assert cache.pitch_class_levels == 20
 
 
 def test_it_composes():
@@ -313,7 +313,7 @@ def test_ctrl_c_and_sigterm_leave_a_line_and_nothing_else(melodygru, tunes, tmp_
     process = melodygru("compare", folder, "--preset", "tiny", "--minutes", "5", "--threads", "1", cwd=tmp_path)
     try:
         until, child = time.monotonic() + 60, None
-        while time.monotonic() < until and (child is None or child[1][1:3] != ["-m", "melodygru.comparison"]):
+        while time.monotonic() < until and (child is None or child[1][1:3] != ["-m", "melodygru.training.rivals"]):
             time.sleep(0.1)
             child = _child(process.pid)
         pid, (*_, job, name) = child
@@ -381,7 +381,7 @@ def test_a_model_that_fails_is_named_and_the_others_go_on(monkeypatch, script, m
     real, told = subprocess.Popen, []
 
     def start(command, **options):
-        assert command[1:3] == ["-m", "melodygru.comparison"]
+        assert command[1:3] == ["-m", "melodygru.training.rivals"]
         return real([command[0], "-c", script], **options)
 
     monkeypatch.setattr(subprocess, "Popen", start)
@@ -392,7 +392,9 @@ def test_a_model_that_fails_is_named_and_the_others_go_on(monkeypatch, script, m
 
 def test_when_all_fail_it_is_an_error_of_one_line(tunes, tmp_path, monkeypatch):
     monkeypatch.setenv("MELODYGRU_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("melodygru.comparison.compare", lambda *_, **__: iter([rivals.Failed("gru", "out of luck")]))
+    monkeypatch.setattr(
+        "melodygru.training.rivals.compare", lambda *_, **__: iter([rivals.Failed("gru", "out of luck")])
+    )
     run = CliRunner().invoke(main, ["compare", str(tunes), "--only", "gru"])
     assert run.exit_code == 1
     assert run.stderr.splitlines()[-1] == "melodygru: no model could be measured; gru: out of luck"
@@ -404,7 +406,7 @@ def test_one_that_fails_is_said_beside_the_figures_of_the_others(tunes, tmp_path
         "lstm", {"layers": 1, "units": 112}, 1_234_567, "a CPU", 3.0, 90, 2, 3e-3, 1.23456, 5300.4, 612.7, None, None
     )
     monkeypatch.setattr(
-        "melodygru.comparison.compare", lambda *_, **__: iter([rivals.Failed("gru", "out of luck"), lstm])
+        "melodygru.training.rivals.compare", lambda *_, **__: iter([rivals.Failed("gru", "out of luck"), lstm])
     )
     run = CliRunner().invoke(main, ["compare", str(tunes), "--only", "gru", "--only", "lstm"])
     assert run.exit_code == 1

@@ -134,12 +134,12 @@ def test_transposition_keeps_each_program_in_its_range_and_drums_where_they_are(
         toys.sequence_of([(0, 1, 0, 60, 80), (1, 1, 40, 73, 80), (2, 1, DRUMS, 50, 80)]),
     ]
     pieces = Pieces(corpus, [None, None], vocabulary, Settings(epochs=1, transpose=5))
-    heard = [
+    pitch_class_levels = [
         {tuple(pieces.encode(index, epoch).fields[:3, PITCH].tolist()) for epoch in range(80)} for index in range(2)
     ]
     # Program 40 has the range 70..73 in the corpus: the first goes 0..3 up, the second 0..3 down.
-    assert heard[0] == {(50 + n, 70 + n, 36) for n in range(4)}
-    assert heard[1] == {(60 - n, 73 - n, 50) for n in range(4)}
+    assert pitch_class_levels[0] == {(50 + n, 70 + n, 36) for n in range(4)}
+    assert pitch_class_levels[1] == {(60 - n, 73 - n, 50) for n in range(4)}
     for transpose in (0, 2):
         pieces = Pieces(corpus, [None, None], vocabulary, Settings(epochs=1, transpose=transpose))
         found = {int(pieces.encode(0, epoch).fields[0, PITCH]) for epoch in range(60)}
@@ -490,8 +490,8 @@ def test_evaluation_is_the_sum_by_hand():
     assert width[1, DURATION] > 1
     assert width[3, SHIFT] > 1
     by_hand = -sum(log_p.values()) + sum(math.log(w) for w in width.values())
-    heard = []
-    found = evaluate(model, [piece], on_piece=lambda *told: heard.append(told))
+    pitch_class_levels = []
+    found = evaluate(model, [piece], on_piece=lambda *told: pitch_class_levels.append(told))
     assert found.nats == pytest.approx(by_hand, rel=1e-5)
     assert (found.pieces, found.notes, found.events, found.steps, found.lossy_notes) == (1, 3, 4, 400, 0)
     assert (found.beats, found.seconds) == (100, 50)
@@ -499,7 +499,7 @@ def test_evaluation_is_the_sum_by_hand():
     assert found.nats_per_step == pytest.approx(by_hand / 400, rel=1e-5)
     assert found.unmodelled == []
     assert found.as_dict()["nats_per_note"] == found.nats_per_note
-    ((index, sequence, told, values),) = heard
+    ((index, sequence, told, values),) = pitch_class_levels
     assert (index, sequence == piece, len(told), values.shape) == (0, True, 4, (4, 5))
 
 

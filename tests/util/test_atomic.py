@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from melodygru.errors import AudioError, SettingError
-from melodygru.util.atomic import written_aside
+from melodygru.util.atomic import atomic_write
 
 
 def test_the_file_appears_at_the_end(tmp_path: Path) -> None:
     path = tmp_path / "song.b.mid"
     path.write_bytes(b"old")
-    with written_aside(str(path)) as aside:
+    with atomic_write(str(path)) as aside:
         assert aside.parent == tmp_path and re.fullmatch(r"\.song\.b\.[0-9a-f]{8}\.mid", aside.name)
         aside.write_bytes(b"new")
         assert path.read_bytes() == b"old"
@@ -23,7 +23,7 @@ def test_the_file_appears_at_the_end(tmp_path: Path) -> None:
 
 def test_two_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    with written_aside(path) as first, written_aside(path) as second:
+    with atomic_write(path) as first, atomic_write(path) as second:
         first.write_bytes(b"first")
         second.write_bytes(b"second")
     assert path.read_bytes() == b"first"  # its context ends last
@@ -34,7 +34,7 @@ def test_two_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
 def test_what_is_raised_within_leaves_the_old_file(tmp_path: Path, raised: BaseException) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"old")
-    with pytest.raises(type(raised)) as caught, written_aside(path, SettingError) as aside:
+    with pytest.raises(type(raised)) as caught, atomic_write(path, SettingError) as aside:
         aside.write_bytes(b"half")
         raise raised
     assert caught.value is raised
@@ -50,20 +50,20 @@ def test_a_system_error_becomes_the_callers(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(os, "replace", full)
     message = re.escape(f"cannot write {path}: No space left on device; choose another place")
-    with pytest.raises(AudioError, match=f"^{message}$"), written_aside(path, AudioError) as aside:
+    with pytest.raises(AudioError, match=f"^{message}$"), atomic_write(path, AudioError) as aside:
         aside.write_bytes(b"new")
-    with pytest.raises(OSError, match="No space left on device"), written_aside(path) as aside:
+    with pytest.raises(OSError, match="No space left on device"), atomic_write(path) as aside:
         aside.write_bytes(b"new")
     assert os.listdir(tmp_path) == []
 
 
 def test_a_missing_folder_is_refused_under_the_name_that_was_given_or_made(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "c.csv"
-    with pytest.raises(FileNotFoundError) as caught, written_aside(path) as aside:
+    with pytest.raises(FileNotFoundError) as caught, atomic_write(path) as aside:
         aside.write_bytes(b"new")
     assert caught.value.filename == str(path)
     assert os.listdir(tmp_path) == []
-    with written_aside(path, make_folder=True) as aside:
+    with atomic_write(path, make_folder=True) as aside:
         aside.write_bytes(b"new")
     assert path.read_bytes() == b"new"
 
@@ -72,5 +72,5 @@ def test_a_file_in_the_place_of_the_folder(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"")
     path = tmp_path / "a" / "b.csv"
     with pytest.raises(SettingError, match=f"^cannot write {re.escape(str(path))}: .*; choose another place$"):
-        with written_aside(path, SettingError, make_folder=True):
+        with atomic_write(path, SettingError, make_folder=True):
             pytest.fail("nothing can be written there")

@@ -46,6 +46,6 @@ def test_no_file_stays_open() -> None:
 
 
 def test_a_closed_standard_error_is_no_error() -> None:
-    code = "import os\nfrom melodygru import stderr\nos.close(2)\nwith stderr.diverted():\n    print('went on')"
+    code = "import os\nfrom melodygru.util import stderr\nos.close(2)\nwith stderr.diverted():\n    print('went on')"
     run = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert (run.returncode, run.stdout) == (0, "went on\n")

@@ -11,7 +11,7 @@ from melodygru.analysis.explain.account import Account, Unit, explain
 from melodygru.analysis.explain.following import ASPECTS, Following, Profile, follow, profile
 from melodygru.analysis.explain.memory import PERCENTILES, half_lives
 from melodygru.analysis.explain.surprise import Surprise, most_surprising
-from melodygru.model.trace import GATES, Heard, Reader
+from melodygru.model.trace import GATES, Reader, Trace
 
 __all__ = [
     "ASPECTS",
@@ -19,7 +19,7 @@ __all__ = [
     "PERCENTILES",
     "Account",
     "Following",
-    "Heard",
+    "Trace",
     "Profile",
     "Reader",
     "Surprise",

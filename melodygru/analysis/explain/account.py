@@ -10,7 +10,7 @@ import numpy as np
 from melodygru.analysis.explain.following import Following, follow
 from melodygru.analysis.explain.memory import half_lives
 from melodygru.errors import CorpusError
-from melodygru.model.trace import Heard, Reader
+from melodygru.model.trace import Reader, Trace
 from melodygru.util.wording import counted
 
 LEAST_NOTES = 16
@@ -65,7 +65,7 @@ class Account:
     forgetting: np.ndarray
 
 
-def explain(reader: Reader, pieces: Sequence[Heard], seed: int = 0) -> Account:
+def explain(reader: Reader, pieces: Sequence[Trace], seed: int = 0) -> Account:
     """Find out about a model from pieces that it heard.
 
     The candidates are the units of each layer whose outputs vary most, weighted by the norm of the weights by which
@@ -94,7 +94,7 @@ def explain(reader: Reader, pieces: Sequence[Heard], seed: int = 0) -> Account:
     return Account(notes, in_notes, in_time, units, tried_on, following, _forgetting(reader, pieces))
 
 
-def _units_that_matter(reader: Reader, pieces: Sequence[Heard]) -> tuple[list[Unit], int]:
+def _units_that_matter(reader: Reader, pieces: Sequence[Trace]) -> tuple[list[Unit], int]:
     """The candidates of all layers by what their silence costs, and on how many notes that was tried."""
     outputs = np.concatenate([heard.outputs[1:] for heard in pieces])
     mean, deviation = outputs.mean(0), outputs.std(0)
@@ -115,7 +115,7 @@ def _units_that_matter(reader: Reader, pieces: Sequence[Heard]) -> tuple[list[Un
     return sorted(found, key=lambda unit: -unit.nats_per_note), tried_on
 
 
-def _forgetting(reader: Reader, pieces: Sequence[Heard]) -> np.ndarray:
+def _forgetting(reader: Reader, pieces: Sequence[Trace]) -> np.ndarray:
     """See `Account.forgetting`; pieces of fewer events than are compared are left out."""
     span = min(SINCE, max(len(heard) for heard in pieces) // 2)
     more, events, left = np.zeros(span), 0, TRIED_ON

@@ -23,8 +23,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from melodygru.events import N_HEARD, PHRASE
-from melodygru.model.trace import Heard
+from melodygru.events import N_RECENT, PHRASE
+from melodygru.model.trace import Trace
 from melodygru.music.notes import DRUMS, NoteSequence, steps_per_bar
 
 ASPECTS = ("beat", "bar", "phrase", "key")
@@ -116,7 +116,7 @@ def pitch_profile(sequence: NoteSequence) -> np.ndarray:
     count = np.zeros((len(notes) + 1, 12))
     count[np.arange(1, len(notes) + 1), notes["pitch"] % 12] = notes["program"] != DRUMS
     count = np.cumsum(count, 0)
-    recent = count[1:] - count[np.maximum(0, np.arange(1, len(notes) + 1) - N_HEARD)]
+    recent = count[1:] - count[np.maximum(0, np.arange(1, len(notes) + 1) - N_RECENT)]
     return recent / np.maximum(1, recent.sum(1, keepdims=True))
 
 
@@ -138,7 +138,7 @@ class Profile:
     deviation: np.ndarray
 
 
-def profile(pieces: Sequence[Heard], aspect: str, layer: int, unit: int) -> Profile:
+def profile(pieces: Sequence[Trace], aspect: str, layer: int, unit: int) -> Profile:
     """What a unit does at each place; in several metres, at the places of the one with the most notes."""
     outputs = np.concatenate([_levelled(heard.outputs[1:, layer, unit, None]) for heard in pieces])[:, 0]
     if aspect == "key":
@@ -159,13 +159,13 @@ def profile(pieces: Sequence[Heard], aspect: str, layer: int, unit: int) -> Prof
     )
 
 
-def _all_places(pieces: Sequence[Heard]) -> Places:
+def _all_places(pieces: Sequence[Trace]) -> Places:
     """Where the notes of all pieces stand, one piece after the other."""
     at = [places(heard.sequence) for heard in pieces]
     return Places(*(np.concatenate([getattr(p, name) for p in at]) for name in Places.__dataclass_fields__))
 
 
-def follow(pieces: Sequence[Heard], rng: np.random.Generator, shuffles: int = SHUFFLES) -> dict[str, Following]:
+def follow(pieces: Sequence[Trace], rng: np.random.Generator, shuffles: int = SHUFFLES) -> dict[str, Following]:
     """How far each unit follows each of ASPECTS; without a metrical grid, the key alone.
 
     Parameters

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from melodygru.model.trace import Heard
+from melodygru.model.trace import Trace
 
 PERCENTILES = (5, 25, 50, 75, 95)
 
 
-def half_lives(pieces: Sequence[Heard], keeping: str) -> tuple[np.ndarray, np.ndarray]:
+def half_lives(pieces: Sequence[Trace], keeping: str) -> tuple[np.ndarray, np.ndarray]:
     """After how long half of what a unit holds is left, by its own gate alone.
 
     A GRU's h' = z h + (1 - z) candidate leaves the share z of what was there at each note, an LSTM's memory the share

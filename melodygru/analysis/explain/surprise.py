@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from melodygru.events import FIELDS
-from melodygru.model.trace import Heard
+from melodygru.model.trace import Trace
 
 ALTERNATIVES = 3
 
@@ -36,7 +36,7 @@ class Surprise:
     alternatives: list[tuple[int, float]]
 
 
-def most_surprising(heard: Heard, n: int) -> list[Surprise]:
+def most_surprising(heard: Trace, n: int) -> list[Surprise]:
     """The `n` events of a piece that cost most nats, the costliest first."""
     total = heard.nats.sum(1)
     found = []

@@ -97,7 +97,7 @@ class Index:
         self.files = tuple(about["files"])
         self.n_notes = int(about["notes"])
         self.stride = int(about["stride"])
-        self.yardstick: dict[str, Any] | None = about["yardstick"]
+        self.baseline: dict[str, Any] | None = about["yardstick"]
         # bytes: slices of them compare as fast as Python can
         self._text = arrays["text"].tobytes()
         self._sorted = arrays["sorted"].tobytes()
@@ -160,7 +160,7 @@ class Index:
             "files": list(self.files),
             "notes": self.n_notes,
             "stride": self.stride,
-            "yardstick": self.yardstick,
+            "yardstick": self.baseline,
         }
         return {
             "text": np.frombuffer(self._text, np.uint8),
@@ -201,9 +201,9 @@ class Index:
     def measured_by(self, pieces: Iterable[NoteSequence]) -> Index:
         """The same index with real pieces that it does not hold as the yardstick; without any, it has none."""
         found = [self.examine(piece) for piece in pieces]
-        yardstick = spread(found) if found else None
+        baseline = spread(found) if found else None
         about = {"grid": str(self.grid), "files": self.files, "notes": self.n_notes, "stride": self.stride}
-        return Index(self.arrays(), {**about, "yardstick": yardstick})
+        return Index(self.arrays(), {**about, "yardstick": baseline})
 
     def examine(self, sequence: NoteSequence) -> Originality:
         """What of a piece stands in the corpus.

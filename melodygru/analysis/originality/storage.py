@@ -12,7 +12,7 @@ import numpy as np
 
 from melodygru.analysis.originality.index import Index
 from melodygru.errors import CheckpointError
-from melodygru.util.atomic import written_aside
+from melodygru.util.atomic import atomic_write
 
 MEMBER = "originality.npz"
 
@@ -62,7 +62,7 @@ def attach(path: Path | str, index: Index) -> None:
         raise CheckpointError(f"{path}: no such checkpoint") from None
     except _DAMAGED as error:
         raise CheckpointError(f"{path}: not a readable .keras file ({error})") from error
-    with written_aside(path, CheckpointError) as aside:
+    with atomic_write(path, CheckpointError) as aside:
         if MEMBER in names:
             with zipfile.ZipFile(path) as old, zipfile.ZipFile(aside, "w") as new:
                 for info in old.infolist():

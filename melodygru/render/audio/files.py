@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from melodygru.errors import AudioError
-from melodygru.util.atomic import written_aside
+from melodygru.util.atomic import atomic_write
 
 SAMPLE_RATE = 44_100  # samples a second, unless another is asked for
 
@@ -32,7 +32,7 @@ def write_wav(samples: np.ndarray, path: Path, sample_rate: int = SAMPLE_RATE) -
     """
     if samples.ndim != 2:
         raise AudioError(f"samples of shape {samples.shape}: expected (n_samples, n_channels)")
-    with written_aside(path, AudioError) as aside, aside.open("wb") as stream, wave.open(stream, "wb") as file:
+    with atomic_write(path, AudioError) as aside, aside.open("wb") as stream, wave.open(stream, "wb") as file:
         file.setnchannels(samples.shape[1])
         file.setsampwidth(2)
         file.setframerate(sample_rate)
@@ -67,7 +67,7 @@ def write_flac(samples: np.ndarray, path: Path, sample_rate: int = SAMPLE_RATE, 
     except (ImportError, OSError) as error:  # OSError: without libsndfile
         raise AudioError(f"FLAC needs soundfile ({error}); pip install soundfile, or write a WAV file") from error
     greatest, spare = (1 << (bits - 1)) - 1, 32 - bits
-    with written_aside(path, AudioError) as aside, aside.open("wb") as stream:
+    with atomic_write(path, AudioError) as aside, aside.open("wb") as stream:
         settings = {"samplerate": sample_rate, "channels": samples.shape[1], "subtype": f"PCM_{bits}", "format": "FLAC"}
         try:
             with soundfile.SoundFile(stream, "w", **settings) as file:

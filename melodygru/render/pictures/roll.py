@@ -23,7 +23,7 @@ import numpy as np
 from melodygru.analysis.style import Comparison, Densities
 from melodygru.errors import SettingError
 from melodygru.music.notes import DRUMS, Grid, NoteSequence
-from melodygru.util.atomic import written_aside
+from melodygru.util.atomic import atomic_write
 from melodygru.util.wording import clock, counted
 
 if TYPE_CHECKING:
@@ -1263,5 +1263,5 @@ def _save(figure: Figure, path: Path) -> None:
     if suffix not in (".png", ".svg"):
         raise SettingError(f"picture {path.name}: expected a name that ends in .png or .svg")
     drawn = picture(figure, suffix)
-    with written_aside(path, SettingError) as aside:
+    with atomic_write(path, SettingError) as aside:
         aside.write_bytes(drawn)

@@ -38,7 +38,7 @@ from melodygru.errors import SettingError
 from melodygru.music.keys import key_signature
 from melodygru.music.notes import DRUMS, Grid, NoteSequence
 from melodygru.render.pictures import DRUM_NAMES, program_name
-from melodygru.util.atomic import written_aside
+from melodygru.util.atomic import atomic_write
 from melodygru.util.stderr import diverted
 
 SUFFIXES = (".svg", ".musicxml", ".xml")
@@ -191,7 +191,7 @@ def write(sequence: NoteSequence, path: str | Path, *, title: str | None = None)
     path = Path(path)
     check_path(path)
     data = (to_svg if path.suffix.lower() == ".svg" else to_musicxml)(sequence, title=title)
-    with written_aside(path, SettingError) as aside:
+    with atomic_write(path, SettingError) as aside:
         aside.write_bytes(data)
 
 

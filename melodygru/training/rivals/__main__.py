@@ -1,4 +1,4 @@
-"""`python -m melodygru.comparison FOLDER NAME`: the process of one model; a JSON document a line on stdout."""
+"""`python -m melodygru.training.rivals FOLDER NAME`: the process of one model; a JSON document a line on stdout."""
 
 from __future__ import annotations
 

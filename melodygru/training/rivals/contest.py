@@ -55,7 +55,7 @@ def compare(
 
 def _measure(folder: Path, name: str, threads: int | None, told: Told | None) -> Result | Failed:
     """Start a model's process and listen to it until it is over."""
-    command = [sys.executable, "-m", "melodygru.comparison", str(folder), name]
+    command = [sys.executable, "-m", "melodygru.training.rivals", str(folder), name]
     answer: dict[str, Any] = {}
     with open(folder / f"{name}.stderr", "w+b") as stderr:
         # A session of its own: Ctrl-C reaches this process alone, which then ends the other.

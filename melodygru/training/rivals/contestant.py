@@ -19,7 +19,7 @@ from melodygru.events import Vocabulary
 from melodygru.model import checkpoint
 from melodygru.model.checkpoint import Architecture, as_settings
 from melodygru.model.keras_model import EventModel
-from melodygru.model.numpy_model import Network
+from melodygru.model.numpy_model import NumpyModel
 from melodygru.training.rivals.job import HELD_OUT, TRAIN, Job, Result, read_pieces
 from melodygru.training.rivals.sizes import TransformerSizes
 from melodygru.training.rivals.transformer import Transformer, network_of
@@ -85,7 +85,7 @@ def run(folder: Path, name: str, tell: Tell) -> Result:
     highest = memory("VmHWM")
     best = keras.models.load_model(output)
     found = training.evaluate(best, held_out)
-    network = network_of(best) if isinstance(best, Transformer) else Network(checkpoint.read(output))
+    network = network_of(best) if isinstance(best, Transformer) else NumpyModel(checkpoint.read(output))
     return Result(
         name=name,
         sizes=dataclasses.asdict(sizes),
@@ -104,7 +104,7 @@ def run(folder: Path, name: str, tell: Tell) -> Result:
     )
 
 
-def seconds_per_note(network: Network, seed: int, notes: int = SAMPLED) -> float:
+def seconds_per_note(network: NumpyModel, seed: int, notes: int = SAMPLED) -> float:
     """The time that a note of a single piece takes to compose, the mean over its first `notes`."""
     sampler = Sampler(network, [np.random.default_rng(seed)])
     warm = Sampler(network, [np.random.default_rng(seed)])

@@ -9,13 +9,13 @@ import numpy as np
 
 from melodygru.events import Vocabulary
 from melodygru.model.checkpoint import Architecture, Checkpoint
-from melodygru.model.numpy_model import Network
+from melodygru.model.numpy_model import NumpyModel
 from melodygru.training.rivals.sizes import TransformerSizes
 
 ROTATION_BASE = 10_000.0  # the slowest pair turns once in 2 pi times so many events, as usual for RoPE
 
 
-class TransformerNetwork(Network):
+class TransformerNetwork(NumpyModel):
     """The weights of a Transformer, arranged for stepping.
 
     Its state is a `Cache` for each layer. Unlike a recurrent network's state a cache is advanced in place: copying it
@@ -56,7 +56,7 @@ class TransformerNetwork(Network):
         """What the heads are given, (streams, units), and the caches, each an event longer."""
         s = self.sizes
         shape = (len(x), 3 * s.heads, s.units // s.heads)
-        angle = state[0].heard * self._frequency
+        angle = state[0].pitch_class_levels * self._frequency
         cos, sin = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
         scale = np.float32(1 / math.sqrt(shape[2]))
         h = x @ self.entry[0] + self.entry[1]
@@ -67,8 +67,8 @@ class TransformerNetwork(Network):
             scores = np.matmul(keys, turned[:, : s.heads, :, None])[..., 0] * scale  # (streams, heads, events)
             weights = np.exp(scores - scores.max(-1, keepdims=True))
             weights /= weights.sum(-1, keepdims=True)
-            taken = np.matmul(weights[:, :, None], values).reshape(len(x), s.units)
-            h = h + taken @ output[0] + output[1]
+            pitch_mask = np.matmul(weights[:, :, None], values).reshape(len(x), s.units)
+            h = h + pitch_mask @ output[0] + output[1]
             h = h + np.maximum(_normalised(h) @ hidden[0] + hidden[1], 0.0) @ back[0] + back[1]
         return _normalised(h), state
 
@@ -86,7 +86,7 @@ class Cache:
         # Twice the span, so that what is kept moves to the front once in `span` events and not at each.
         self._keys, self._values = np.empty((2, streams, heads, 2 * span, width), np.float32)
         self._span = span
-        self._stop = self.heard = 0
+        self._stop = self.pitch_class_levels = 0
         self.nbytes = self._keys.nbytes + self._values.nbytes
 
     def add(self, key: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -98,7 +98,7 @@ class Cache:
             self._stop = kept
         self._keys[:, :, self._stop], self._values[:, :, self._stop] = key, value
         self._stop += 1
-        self.heard += 1
+        self.pitch_class_levels += 1
         held = slice(max(0, self._stop - self._span), self._stop)
         return self._keys[:, :, held], self._values[:, :, held]
 

@@ -58,28 +58,28 @@ class Block(keras.layers.Layer):
     def call(self, h: tf.Tensor, memory: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
         """The block's output, (B, T, units), and its memory after the window, (B, at most span, units)."""
         now = self.norm(h)
-        heard = tf.concat([memory, now], 1)
-        h = h + self.drop_attention(self.output_layer(self._attend(now, heard)), training=training)
+        pitch_class_levels = tf.concat([memory, now], 1)
+        h = h + self.drop_attention(self.output_layer(self._attend(now, pitch_class_levels)), training=training)
         h = h + self.drop_back(self.back(tf.nn.relu(self.hidden(self.norm(h)))), training=training)
-        return h, heard[:, -self.sizes.span :]
+        return h, pitch_class_levels[:, -self.sizes.span :]
 
-    def _attend(self, now: tf.Tensor, heard: tf.Tensor) -> tf.Tensor:
+    def _attend(self, now: tf.Tensor, pitch_class_levels: tf.Tensor) -> tf.Tensor:
         """What each event of the window takes from those heard up to it, (B, T, units)."""
         s = self.sizes
-        steps, n = tf.shape(now)[1], tf.shape(heard)[1]
+        steps, n = tf.shape(now)[1], tf.shape(pitch_class_levels)[1]
 
         def by_head(x: tf.Tensor) -> tf.Tensor:
             shape = tf.concat([tf.shape(x)[:2], [s.heads, s.units // s.heads]], 0)
             return tf.transpose(tf.reshape(x, shape), [0, 2, 1, 3])
 
-        key, value = tf.split(self.key_value(heard), 2, -1)
+        key, value = tf.split(self.key_value(pitch_class_levels), 2, -1)
         at = tf.range(n)
         query = rotate(by_head(self.query(now)), at[n - steps :])
         scores = tf.matmul(query, rotate(by_head(key), at), transpose_b=True) / math.sqrt(s.units // s.heads)
         back = at[n - steps :, None] - at
         scores = tf.where((back >= 0) & (back < s.span), scores, tf.cast(MASKED, scores.dtype))
-        taken = tf.transpose(tf.matmul(tf.nn.softmax(scores), by_head(value)), [0, 2, 1, 3])
-        return tf.reshape(taken, tf.concat([tf.shape(now)[:2], [s.units]], 0))
+        pitch_mask = tf.transpose(tf.matmul(tf.nn.softmax(scores), by_head(value)), [0, 2, 1, 3])
+        return tf.reshape(pitch_mask, tf.concat([tf.shape(now)[:2], [s.units]], 0))
 
 
 def rotate(x: tf.Tensor, at: tf.Tensor) -> tf.Tensor:
