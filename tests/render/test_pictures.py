@@ -385,9 +385,9 @@ class TestFiles:
 
     def test_the_callers_plots_and_settings_are_left_alone(self, tmp_path):
         code = (
-            "import sys; from melodygru import plots; assert 'matplotlib' not in sys.modules\n"
+            "import sys; from melodygru.render import pictures; assert 'matplotlib' not in sys.modules\n"
             "import matplotlib as m; before = dict(m.rcParams)\n"
-            f"plots.training_curves([], {str(tmp_path / 'a.svg')!r})\n"
+            f"pictures.training_curves([], {str(tmp_path / 'a.svg')!r})\n"
             "assert dict(m.rcParams) == before; assert 'matplotlib.pyplot' not in sys.modules"
         )
         subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
