@@ -62,14 +62,20 @@ format: .venv/.installed-dev
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
-# The peers need an environment of their own: their requirements and ours need not agree.
+# The peers need an environment of their own: their requirements and ours need not agree. PyTorch comes first and alone
+# from its own index: as an extra index, one that can't be reached would be waited for with every package.
+PEERS_PIP := .venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --timeout 15 --retries 1
 .venv-peers/.installed: .venv/.created benchmarks/peers/requirements.txt
 	@echo "Installing the peers, PyTorch among them, into .venv-peers (large: a few minutes the first time)"
-	.venv/bin/python -m venv .venv-peers
-	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers/requirements.txt
+	@.venv/bin/python -m venv .venv-peers
+	@set -e; torch=$$(grep '^torch==' benchmarks/peers/requirements.txt); \
+	  { $(PEERS_PIP) --no-deps --index-url https://download.pytorch.org/whl/cpu "$$torch" && \
+	  $(PEERS_PIP) -r benchmarks/peers/requirements.txt; } >.venv-peers/install.log 2>&1
 	@touch $@
 
-bench: .venv/.installed .venv-peers/.installed
+bench: .venv/.installed
+	@$(MAKE) --silent .venv-peers/.installed 2>/dev/null || \
+	  echo "The peers could not be installed (.venv-peers/install.log says why): what needs none is measured"
 	.venv/bin/python benchmarks/bench.py $(PART) $(if $(DATA),--data $(DATA))
 
 # One seed, and the model that comes along: the piece changes when that model does.

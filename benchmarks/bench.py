@@ -3,7 +3,8 @@
     python benchmarks/bench.py [PART ...] [--data DATA] [--peers PYTHON] [--threads N]
 
 Each part runs in a process of its own. Its rows go into `results.json` with the machine's description, in place of
-those of its last run; parts that are not run keep theirs. Prints all rows as a Markdown table, draws `results.png`.
+those of its last run; parts that are not run keep theirs. Where the peers are not installed, rows against them are
+left out, and named. Prints all rows as a Markdown table, draws `results.png`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import multiprocessing
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ from melodygru.util.atomic import atomic_write
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
 PEERS_PYTHON = HERE.parent / ".venv-peers" / "bin" / "python"  # as `make bench` makes it
+AGAINST_PEERS = {"training": "PyTorch", "sampling": "Notochord", "intake": "MidiTok"}  # part -> whom its rows need
 PARTS = ("training", "tokens", "sampling", "start", "intake", "growth")  # modules of the folder `parts`
 OURS = ("tensorflow", "keras", "numpy", "mido")
 THEIRS = ("torch", "notochord", "miditok", "numpy")  # in the peers' environment
@@ -46,16 +49,41 @@ def _measure(name: str, setting: Setting) -> list[Row]:
     return importlib.import_module(f"parts.{name}").measure(setting)
 
 
+def peer_versions(python: Path) -> dict[str, str]:
+    """The versions of the peers that an environment has, by name; an installation that broke off leaves some out."""
+    code = (
+        "from importlib.metadata import distributions\n"
+        f"print(*{{f'{{d.name}} {{d.version}}' for d in distributions() if d.name in {THEIRS}}}, sep='\\n')"
+    )
+    try:
+        run = subprocess.run([python, "-I", "-c", code], check=True, stdout=subprocess.PIPE, text=True)
+    except (OSError, subprocess.CalledProcessError):
+        return {}
+    found = dict(line.split() for line in run.stdout.splitlines() if line)
+    return {name: found[name] for name in THEIRS if name in found}
+
+
+def unusable(peers: Path | None) -> str | None:
+    """Why nothing can be measured against the peers of an environment; None if all are there."""
+    if peers is None:
+        return "there is no .venv-peers (make bench installs it)"
+    versions = peer_versions(peers)
+    missing = [name for name in THEIRS if name not in versions]
+    return f"{peers} lacks {', '.join(missing)}" if missing else None
+
+
+def left_out(names: Sequence[str], why: str) -> str | None:
+    """One line that says which rows of the parts `names` are left out without peers; None if they need none."""
+    rows = [f"{name} against {AGAINST_PEERS[name]}" for name in names if name in AGAINST_PEERS]
+    return f"left out: {', '.join(rows)}; {why}" if rows else None
+
+
 def describe_machine(setting: Setting) -> dict[str, Any]:
     """Processor, cores, threads used, memory, and versions, as plain values."""
     import numpy as np
 
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-    theirs = {}
-    if setting.peers is not None:
-        code = f"from importlib.metadata import version; print(*map(version, {THEIRS}))"
-        printed = subprocess.run([setting.peers, "-c", code], check=True, stdout=subprocess.PIPE, text=True).stdout
-        theirs = dict(zip(THEIRS, printed.split(), strict=True))
+    theirs = peer_versions(setting.peers) if setting.peers is not None else {}
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -169,11 +197,12 @@ def draw(rows: list[Row], path: Path) -> None:
     help="CPU threads, for ours and theirs alike.  [default: one a core]",
 )
 def main(names: tuple[str, ...], data: Path | None, peers: Path | None, threads: int) -> None:
-    setting = Setting(
-        data.resolve() if data else None,
-        peers.absolute() if peers else None,  # not resolved: a link into an environment is that environment
-        threads,
-    )
+    peers = peers.absolute() if peers else None  # not resolved: a link into an environment is that environment
+    if why := unusable(peers):
+        peers = None
+        if line := left_out(names or PARTS, why):
+            click.echo(line, err=True)
+    setting = Setting(data.resolve() if data else None, peers, threads)
     machine = describe_machine(setting)
     parts = read(RESULTS)
     for name in names or PARTS:

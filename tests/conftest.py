@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # Before TensorFlow or matplotlib is imported: no start-up chatter, no window.
@@ -21,12 +21,35 @@ from click.testing import CliRunner, Result
 from melodygru import midi
 from melodygru.music.notes import NOTE, Grid, NoteSequence
 
+# The processes that tests start find the package from any working folder.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    path for path in (str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH")) if path
+)
+
 # A shell that starts the tests in the background has them, and every process they start, ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples in every run; and no deadline, for a busy machine is not a defect.
 hypothesis.settings.register_profile("melodygru", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("melodygru")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cache of this run alone, and an empty working folder for fixtures that several tests share."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("working_folder"))
+        patch.setenv("MELODYGRU_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.delenv("MELODYGRU_DEBUG", raising=False)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _empty_working_folder(_own_cache: None, tmp_path: Path) -> Iterator[None]:
+    """Every test works in an empty folder: what lies in ./checkpoints or generated/ changes no result."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        yield
 
 
 @pytest.fixture

@@ -230,7 +230,7 @@ def test_public_names_have_docstrings(modules: tuple[str, list[Path]]) -> None:
 def _loaded_by(code: str) -> list[str]:
     """The heavy packages that a fresh interpreter has loaded after `code`."""
     probe = f"import json, sys\n{code}\nprint('\\n' + json.dumps([n for n in {sorted(HEAVY)} if n in sys.modules]))"
-    run = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True)
+    run = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     return json.loads(run.stdout.splitlines()[-1])
 

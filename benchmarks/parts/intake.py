@@ -26,7 +26,6 @@ def against_miditok(setting: Setting) -> list[Row]:
     thread each. Both count the notes that they read.
     """
     if setting.peers is None:
-        print("intake: no peers' Python (--peers), so MidiTok is not measured", file=sys.stderr)
         return []
     folder, name = copies.STARTER, "the starter corpus"
     if setting.data is not None and (setting.data / "maestro" / "train").is_dir():

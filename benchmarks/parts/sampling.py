@@ -8,7 +8,6 @@ the starter corpus' classes as often as the corpus, so that what is composed is 
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -51,9 +50,7 @@ def measure(setting: Setting) -> list[Row]:
         "sgemm": lambda: products_seconds(matrices, STREAMS),
         "predict": predicting(model),
     }
-    if setting.peers is None:
-        print("sampling: no peers' environment, so Notochord is left out", file=sys.stderr)
-    else:
+    if setting.peers is not None:
         timed["notochord"] = lambda: notochord_seconds(setting, model.architecture)
     list(islice(one, UNTIMED)), list(islice(many, UNTIMED * STREAMS))
     seconds = in_turns(timed, REPEATS)

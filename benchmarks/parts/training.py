@@ -6,7 +6,6 @@ Steps are timed, not `fit`: reading, encoding and validation are left out on all
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -35,9 +34,7 @@ def measure(setting: Setting) -> list[Row]:
     products = products_of_step(corpus.architecture, corpus.vocabulary, BATCH, WINDOW)
     timed: dict[str, Any] = {"ours": ours.seconds, "stock": stock.seconds, "products": lambda: best_seconds(products)}
     with tempfile.TemporaryDirectory() as folder:
-        if setting.peers is None:
-            print("training: no peers' environment, so PyTorch is left out", file=sys.stderr)
-        else:
+        if setting.peers is not None:
             batch = Path(folder) / "batch.npz"
             np.savez(batch, **peer_inputs(ours, corpus))
             timed["torch"] = lambda: _torch_seconds(setting, batch, ours.model.count_params())

@@ -231,7 +231,7 @@ class TestLivePort:
                 player.wait()
         """)
         process = subprocess.Popen(
-            [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
         lines = []
         while not lines or "note_on" not in lines[-1]:

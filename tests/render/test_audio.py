@@ -8,7 +8,6 @@ import time
 import types
 import wave
 from enum import Enum
-from pathlib import Path
 
 import mido
 import numpy as np
@@ -18,8 +17,6 @@ from melodygru import midi
 from melodygru.errors import AudioError
 from melodygru.music.notes import DRUMS, NOTE, TEMPO, Grid, NoteSequence
 from melodygru.render import audio
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def piece(rows, *, grid=None, length=None, **marks):
@@ -158,7 +155,7 @@ class TestSoundFontRenderer:
 
     def test_the_soundfont_is_found_without_importing_pretty_midi(self):
         code = "import sys; from melodygru.render import audio; print(audio.default_soundfont().name, *sys.modules)"
-        out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
         name, *modules = out.split()
         assert name == "TimGM6mb.sf2"
         assert not {"pretty_midi", "midirenderer", "miniaudio", "matplotlib"} & set(modules)
@@ -553,7 +550,7 @@ class TestSend:
             audio.send(NoteSequence(notes, Grid.seconds(1), 60), Port())
         """)
         process = subprocess.Popen(
-            [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
         lines = []
         while not lines or "note_on" not in lines[-1]:

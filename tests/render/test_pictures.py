@@ -2,7 +2,6 @@ import os
 import subprocess
 import sys
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +9,6 @@ import pytest
 from melodygru.errors import SettingError
 from melodygru.music.notes import DRUMS, METRE, NOTE, Grid, NoteSequence, canonical
 from melodygru.render.pictures import roll as pictures
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def piece(rows, *, grid=None, length=None, **marks):
@@ -390,7 +387,7 @@ class TestFiles:
             f"pictures.training_curves([], {str(tmp_path / 'a.svg')!r})\n"
             "assert dict(m.rcParams) == before; assert 'matplotlib.pyplot' not in sys.modules"
         )
-        subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+        subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def row(step, minutes, train, validation=None):

@@ -565,4 +565,4 @@ def test_generate_keeps_the_music_where_the_score_has_no_place(call: Callable[..
 
 def test_importing_the_room_loads_no_verovio() -> None:
     code = "import sys, melodygru.render.score; sys.exit('verovio' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

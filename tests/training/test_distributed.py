@@ -235,7 +235,7 @@ print("both learn the same")
 @pytest.mark.slow
 def test_two_devices_learn_what_one_learns_and_a_run_changes_between_them(tmp_path):
     command = [sys.executable, "-c", textwrap.dedent(MIRRORED), str(tmp_path)]
-    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    found = subprocess.run(command, capture_output=True, text=True)
     assert found.returncode == 0 and "both learn the same" in found.stdout, found.stderr[-3000:]
 
 
@@ -348,7 +348,7 @@ def test_workers_that_never_come_are_given_up():
         addresses = [f"127.0.0.1:{free.getsockname()[1]}" for free in (one, other)]
     environment = {**os.environ, "TF_CONFIG": _config({"worker": addresses})}
     command = [sys.executable, "-c", code]
-    found = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=200)
+    found = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
     assert found.stdout == "waiting\n" and found.returncode == -signal.SIGALRM, found.stderr
 
 
