@@ -273,10 +273,10 @@ def where(told: Told, note: int) -> str:
 def named(told: Told, field: str, value: int) -> str:
     """A class of a field as people say it."""
     from melodygru.events import END, TIMES, VELOCITY_WIDTH
-    from melodygru.render.pictures import note_name, program_name
+    from melodygru.music.names import pitch_name, program_name
 
     if field == "pitch":
-        return note_name(value)
+        return pitch_name(value)
     if field == "program":
         return "the end" if value == END else program_name(told.program_of_class(value))
     if field == "velocity":
@@ -292,14 +292,14 @@ def named(told: Told, field: str, value: int) -> str:
 
 def came(told: Told, note: int) -> str:
     """A note of the first piece in words."""
-    from melodygru.render.pictures import note_name, program_name
+    from melodygru.music.names import pitch_name, program_name
 
     sequence = told.heard[0].sequence
     if note == len(sequence):
         return "end of the piece"
     row = sequence.notes[note]
     rate = float(told.grid.steps_per_beat or told.grid.steps_per_second or 1)
-    text = f"{note_name(int(row['pitch']))} for {row['duration'] / rate:.6g}"
+    text = f"{pitch_name(int(row['pitch']))} for {row['duration'] / rate:.6g}"
     text += " s" if not told.grid.is_metrical else " beat" if row["duration"] == rate else " beats"
     return text + (f", {program_name(int(row['program']))}" if len(sequence.programs) > 1 else "")
 

@@ -90,9 +90,9 @@ def _midi(path: Path, score_file: Path | None) -> dict[str, Any]:
     from melodygru import midi
     from melodygru.corpus import choose_grid
     from melodygru.midi.reading import load, parse_chunks
+    from melodygru.music.names import program_name
     from melodygru.music.notes import quantize
     from melodygru.render import score
-    from melodygru.render.pictures import program_name
 
     with options.naming(path):
         data = load(path)
@@ -131,8 +131,8 @@ def _midi(path: Path, score_file: Path | None) -> dict[str, Any]:
 
 
 def _midi_rows(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    from melodygru.music.names import pitch_name
     from melodygru.music.notes import Grid
-    from melodygru.render.pictures import note_name
 
     tracks = counted(about["tracks"], "track")
     yield "MIDI file", f"{screen.name(about['path'])}, type {about['type']}, {tracks}, {about['division']}"
@@ -144,7 +144,7 @@ def _midi_rows(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "program", f"{item['program']} {item['name']}: {counted(item['notes'], 'note')}"
     if about["notes"]:
         low, high = about["pitch_low"], about["pitch_high"]
-        yield "pitches", f"{low}..{high} ({note_name(low)}..{note_name(high)})"
+        yield "pitches", f"{low}..{high} ({pitch_name(low)}..{pitch_name(high)})"
         yield "grid", f"train would choose {Grid.parse(about['grid']).describe()} for this piece alone"
     for name, count in about["oddities"].items():
         yield "oddity", f"{name.replace('_', ' ')}: {count:,}"
@@ -180,8 +180,8 @@ def _checkpoint(path: Path) -> dict[str, Any]:
 
 
 def _checkpoint_rows(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    from melodygru.music.names import program_name
     from melodygru.music.notes import Grid
-    from melodygru.render.pictures import program_name
 
     size, v, card = about["architecture"], about["vocabulary"], about["card"]
     yield "checkpoint", screen.name(about["path"])

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from melodygru.cli import charts, page
+from melodygru.music.names import DRUM_NAMES, pitch_name, program_name
 from melodygru.music.notes import DRUMS
-from melodygru.render.pictures import DRUM_NAMES, note_name, program_name
 from melodygru.util.wording import clock, counted
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def _facts(corpus: Corpus, found: Survey) -> Iterator[tuple[str, str]]:
     pitched = found.pitches[:DRUMS].sum(0)
     if pitched.any():
         low, high = np.flatnonzero(pitched)[[0, -1]]
-        yield "pitches", f"{low}..{high} ({note_name(low)}..{note_name(high)})"
+        yield "pitches", f"{low}..{high} ({pitch_name(low)}..{pitch_name(high)})"
     yield "polyphony", f"mean {report.polyphony_mean:.2f}, at most {report.polyphony_max}"
     loud = np.flatnonzero(found.velocities)
     if len(loud) == 1:
@@ -305,14 +305,14 @@ def _voices(found: Survey) -> str:
             rows.append([*cells[:1], "drums", *cells[2:], *("–" * 5)])
             continue
         places = _percentiles(counts)
-        rows.append([*cells, *(note_name(place) for place in places)])
-        names = [note_name(place) for place in places]
+        rows.append([*cells, *(pitch_name(place) for place in places)])
+        names = [pitch_name(place) for place in places]
         said = f"{cells[0]}: {names[0]} to {names[4]}, 90% of notes {names[1]} to {names[3]}, median {names[2]}"
         ranges.append((cells[0], places.tolist(), said))
     drawn = []
     pitched = found.pitches[:DRUMS].sum(0)
     if ranges:
-        octaves = [(pitch, note_name(pitch)) for pitch in range(0, 128, 12)]
+        octaves = [(pitch, pitch_name(pitch)) for pitch in range(0, 128, 12)]
         low, high = np.flatnonzero(pitched)[[0, -1]].tolist()
         low, high = low // 12 * 12, -(-high // 12) * 12  # whole octaves
         alt = "; ".join(said for _, _, said in ranges[:6])
@@ -320,8 +320,8 @@ def _voices(found: Survey) -> str:
         drawn.append(
             charts.spans(f"Ranges{more}", ranges[:BARS], (low, high), octaves, "pitch; octaves begin at C", alt)
         )
-        labels = [note_name(pitch) if pitch % 12 == 0 else "" for pitch in range(low, high + 1)]
-        used = [(note_name(pitch), int(pitched[pitch]) if pitch < 128 else 0) for pitch in range(low, high + 1)]
+        labels = [pitch_name(pitch) if pitch % 12 == 0 else "" for pitch in range(low, high + 1)]
+        used = [(pitch_name(pitch), int(pitched[pitch]) if pitch < 128 else 0) for pitch in range(low, high + 1)]
         alt = f"Notes by pitch; most: {_most(used, 'notes')}"
         drawn.append(
             charts.columns(

@@ -20,6 +20,7 @@ from melodygru.events import Vocabulary
 from melodygru.model import checkpoint
 from melodygru.model.checkpoint import Checkpoint
 from melodygru.model.numpy_model import NumpyModel
+from melodygru.music.names import PROGRAM_NAMES
 from melodygru.music.notes import NoteSequence, quantize
 from melodygru.render import audio, pictures, score
 from melodygru.util.wording import counted
@@ -213,7 +214,7 @@ def generate(
         chords=chords,
         chord_bias=chord_bias,
         chords_only=chords_only,
-        names=pictures.PROGRAM_NAMES,
+        names=PROGRAM_NAMES,
     )
     index = None
     if max_copy is not None and model.path is not None:

@@ -25,8 +25,8 @@ from melodygru.music.harmony import (
     parse_key,
     parse_pitch_classes,
     parse_range,
-    pitch_name,
 )
+from melodygru.music.names import pitch_name
 from melodygru.music.notes import DRUMS, N_PITCHES, NoteSequence
 
 CHORD_BIAS = 3.0  # nats

@@ -75,11 +75,6 @@ def parse_pitch(text: str) -> int | None:
     return pitch if 0 <= pitch < N_PITCHES else None
 
 
-def pitch_name(pitch: int) -> str:
-    """`C4` for 60, `F#3` for 54."""
-    return f"{'C C# D D# E F F# G G# A A# B'.split()[pitch % 12]}{pitch // 12 - 1}"
-
-
 def parse_key(text: str) -> frozenset[int]:
     """Pitch classes of a key such as `C:maj`, `F#:dorian`, `Bb` (major) or `Am`.
 

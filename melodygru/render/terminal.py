@@ -20,8 +20,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from melodygru.music.names import DRUM_NAMES, facts, pitch_name
 from melodygru.music.notes import DRUMS, NoteSequence
-from melodygru.render.pictures import DRUM_NAMES, facts, note_name, page_units, voices
+from melodygru.music.voices import voices
+from melodygru.render.pictures import page_units
 from melodygru.util.wording import clock
 
 LEAST_WIDTH = 24  # columns; where there are fewer, lines are longer than the terminal
@@ -86,7 +88,7 @@ def lines(
         Columns; lines are no longer, except where `width` is below 24.
     title : str, optional
     colour : bool
-        Whether voices (see `plots.voices`) are told apart by escape sequences of colour.
+        Whether voices (see `music.voices`) are told apart by escape sequences of colour.
     blocks : bool
         Half blocks; otherwise ASCII, where `'` is a row's upper pitch, `.` the lower and `:` both.
     nats : array, shape (n_notes,), optional
@@ -134,7 +136,7 @@ def lines(
         for note, until in zip(melodic.tolist(), _set_off(notes[melodic], start[melodic], end[melodic]), strict=True):
             cells[notes["pitch"][note], start[note] : until] = look[note]
         for lower in range(high - 1, low - 1, -2) if high > low else ():
-            name = note_name(lower) if lower % 12 == 0 else _WHITE_KEYS[lower % 12]
+            name = pitch_name(lower) if lower % 12 == 0 else _WHITE_KEYS[lower % 12]
             text = _row(cells[lower + 1], cells[lower], closing, marks, colour)
             yield _faint(f"{name:>{margin}}{marks.line}", colour) + text
         for key, label in zip(reversed(strokes), reversed(labels), strict=True):

@@ -40,8 +40,8 @@ from melodygru.music.harmony import (
     parse_pitch,
     parse_pitch_classes,
     parse_range,
-    pitch_name,
 )
+from melodygru.music.names import pitch_name
 from melodygru.music.notes import DRUMS
 
 ONE, MANY = VOCABULARIES["one"], VOCABULARIES["many"]

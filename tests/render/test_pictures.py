@@ -62,32 +62,6 @@ def assert_nothing_cut_or_overlapping(figure):
     assert not touch.any(), [(shown[a].get_text(), shown[b].get_text()) for a, b in np.argwhere(touch)]
 
 
-class TestNames:
-    @pytest.mark.parametrize(("pitch", "name"), [(0, "C-1"), (60, "C4"), (61, "C#4"), (69, "A4"), (127, "G9")])
-    def test_pitches(self, pitch, name):
-        assert pictures.note_name(pitch) == name
-
-    @pytest.mark.parametrize(
-        ("program", "name"),
-        [
-            (0, "Acoustic Grand Piano"), (13, "Xylophone"), (24, "Nylon-string Guitar"), (40, "Violin"),
-            (43, "Contrabass"), (56, "Trumpet"), (73, "Flute"), (80, "Square Lead"), (88, "New Age Pad"),
-            (96, "Rain"), (104, "Sitar"), (112, "Tinkle Bell"), (120, "Guitar Fret Noise"), (127, "Gunshot"),
-            (DRUMS, "Drums"),
-        ],
-    )  # fmt: skip
-    def test_programs(self, program, name):
-        assert pictures.program_name(program) == name
-
-    def test_there_are_128_different_programs(self):
-        assert len(pictures.PROGRAM_NAMES) == len(set(pictures.PROGRAM_NAMES)) == 128
-
-    def test_drum_keys(self):
-        assert min(pictures.DRUM_NAMES) == 35 and max(pictures.DRUM_NAMES) == 81
-        named = {36: "Kick", 38: "Snare", 42: "Closed Hi-hat", 49: "Crash", 56: "Cowbell", 75: "Claves"}
-        assert {key: pictures.DRUM_NAMES[key] for key in named} == named
-
-
 class TestNotes:
     def test_a_note_is_a_rectangle_at_its_time_and_pitch(self):
         figure = pictures.piano_roll_figure(piece([(0, 4, 0, 60, 90), (4, 8, 0, 64, 90)]))
@@ -150,40 +124,6 @@ class TestNotes:
 
 
 class TestVoices:
-    def of(self, rows, **options):
-        voice, names = pictures.voices(piece(rows, **options))
-        return voice.tolist(), names
-
-    def test_programs_are_voices(self):
-        found = self.of([(0, 4, 40, 60, 90), (0, 4, 0, 60, 90), (4, 4, DRUMS, 36, 90)])
-        assert found == ([0, 1, 2], ["Acoustic Grand Piano", "Violin", "Drums"])
-
-    def test_a_melody_is_one_voice_though_its_notes_overlap_a_little(self):
-        rows = [(0, 482, 0, 60, 90), (480, 482, 0, 67, 90), (960, 480, 0, 64, 90)]
-        assert self.of(rows, grid=Grid.beats(480)) == ([0, 0, 0], ["Acoustic Grand Piano"])
-
-    def test_lines_of_one_program_are_followed_from_the_highest(self):
-        rows = [(0, 4, 0, 72, 90), (0, 4, 0, 60, 90), (4, 4, 0, 74, 90), (4, 4, 0, 59, 90)]
-        assert self.of(rows) == ([1, 0, 1, 0], ["voice 1", "voice 2"])  # in canonical order: the lower pitch first
-
-    def test_where_a_line_rests_the_others_stay_what_they_are(self):
-        rows = [(0, 4, 0, 72, 90), (0, 4, 0, 60, 90), (4, 4, 0, 62, 90), (8, 4, 0, 71, 90)]
-        assert self.of(rows)[0] == [1, 0, 1, 0]
-
-    def test_what_begins_over_a_held_note_does_not_cross_it(self):
-        rows = [(0, 4, 0, 72, 90), (0, 12, 0, 64, 90), (4, 4, 0, 67, 90), (8, 4, 0, 70, 90)]
-        assert self.of(rows)[0] == [1, 0, 0, 0]
-
-    def test_where_more_than_six_sound_or_there_is_no_beat_there_are_no_lines(self):
-        six, seven = ([(0, 4, 0, 40 + 3 * i, 90) for i in range(n)] for n in (6, 7))
-        assert self.of(six)[0] == [5, 4, 3, 2, 1, 0]
-        assert self.of(seven) == ([0] * 7, ["Acoustic Grand Piano"])
-        assert self.of(six, grid=Grid.seconds(100))[1] == ["Acoustic Grand Piano"]
-
-    def test_drums_are_one_voice_and_no_notes_none(self):
-        assert self.of([(0, 4, DRUMS, 36, 90), (0, 4, DRUMS, 42, 90)]) == ([0, 0], ["Drums"])
-        assert self.of([]) == ([], [])
-
     def test_each_has_a_colour_and_a_name_in_the_legend(self):
         figure = pictures.piano_roll_figure(piece([(0, 4, 0, 72, 90), (0, 4, 0, 60, 90)], length=16))
         colours = collection(figure.axes[0], "notes").get_facecolor()[:, :3]

@@ -32,9 +32,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from melodygru.music.keys import DIATONIC, key_signature
+from melodygru.music.names import PITCH_CLASSES
 from melodygru.music.notes import DRUMS, Grid, NoteSequence
 
-PITCH_CLASSES = tuple("C C# D D# E F F# G G# A A# B".split())
 MAX_INTERVAL = 12  # semitones; wider ones share a class on either side
 INTERVALS = (
     f"< -{MAX_INTERVAL}",

@@ -11,7 +11,6 @@ from __future__ import annotations
 import colorsys
 import contextlib
 import io
-import itertools
 import math
 import warnings
 from collections.abc import Iterator, Sequence
@@ -22,55 +21,16 @@ import numpy as np
 
 from melodygru.analysis.style import Comparison, Densities
 from melodygru.errors import SettingError
+from melodygru.music.names import DRUM_NAMES, PITCH_CLASSES, facts, pitch_name
 from melodygru.music.notes import DRUMS, Grid, NoteSequence
+from melodygru.music.voices import voices
 from melodygru.util.atomic import atomic_write
-from melodygru.util.wording import clock, counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.text import Text
 
-# General MIDI level 1 sound set, programs 0..127.
-PROGRAM_NAMES: tuple[str, ...] = tuple(
-    name.strip()
-    for name in """
-    Acoustic Grand Piano, Bright Acoustic Piano, Electric Grand Piano, Honky-tonk Piano, Electric Piano 1,
-    Electric Piano 2, Harpsichord, Clavinet, Celesta, Glockenspiel, Music Box, Vibraphone, Marimba, Xylophone,
-    Tubular Bells, Dulcimer, Drawbar Organ, Percussive Organ, Rock Organ, Church Organ, Reed Organ, Accordion,
-    Harmonica, Tango Accordion, Nylon-string Guitar, Steel-string Guitar, Jazz Guitar, Clean Guitar, Muted Guitar,
-    Overdriven Guitar, Distortion Guitar, Guitar Harmonics, Acoustic Bass, Fingered Bass, Picked Bass,
-    Fretless Bass, Slap Bass 1, Slap Bass 2, Synth Bass 1, Synth Bass 2, Violin, Viola, Cello, Contrabass,
-    Tremolo Strings, Pizzicato Strings, Orchestral Harp, Timpani, String Ensemble 1, String Ensemble 2,
-    Synth Strings 1, Synth Strings 2, Choir Aahs, Voice Oohs, Synth Voice, Orchestra Hit, Trumpet, Trombone, Tuba,
-    Muted Trumpet, French Horn, Brass Section, Synth Brass 1, Synth Brass 2, Soprano Sax, Alto Sax, Tenor Sax,
-    Baritone Sax, Oboe, English Horn, Bassoon, Clarinet, Piccolo, Flute, Recorder, Pan Flute, Blown Bottle,
-    Shakuhachi, Whistle, Ocarina, Square Lead, Sawtooth Lead, Calliope Lead, Chiff Lead, Charang Lead, Voice Lead,
-    Fifths Lead, Bass and Lead, New Age Pad, Warm Pad, Polysynth Pad, Choir Pad, Bowed Pad, Metallic Pad, Halo Pad,
-    Sweep Pad, Rain, Soundtrack, Crystal, Atmosphere, Brightness, Goblins, Echoes, Sci-fi, Sitar, Banjo, Shamisen,
-    Koto, Kalimba, Bagpipe, Fiddle, Shanai, Tinkle Bell, Agogo, Steel Drums, Woodblock, Taiko Drum, Melodic Tom,
-    Synth Drum, Reverse Cymbal, Guitar Fret Noise, Breath Noise, Seashore, Bird Tweet, Telephone Ring, Helicopter,
-    Applause, Gunshot
-    """.split(",")
-)
-
-# General MIDI level 1 percussion map, keys 35..81.
-DRUM_NAMES: dict[int, str] = dict(
-    enumerate(
-        (
-            name.strip()
-            for name in """
-            Kick 2, Kick, Side Stick, Snare, Hand Clap, Electric Snare, Low Floor Tom, Closed Hi-hat, High Floor Tom,
-            Pedal Hi-hat, Low Tom, Open Hi-hat, Low-mid Tom, High-mid Tom, Crash, High Tom, Ride, China, Ride Bell,
-            Tambourine, Splash, Cowbell, Crash 2, Vibraslap, Ride 2, High Bongo, Low Bongo, Mute Conga, Open Conga,
-            Low Conga, High Timbale, Low Timbale, High Agogo, Low Agogo, Cabasa, Maracas, Short Whistle,
-            Long Whistle, Short Guiro, Long Guiro, Claves, High Woodblock, Low Woodblock, Mute Cuica, Open Cuica,
-            Mute Triangle, Open Triangle
-            """.split(",")
-        ),
-        start=35,
-    )
-)
 
 _COLOURS = (
     "#2a6fbb #d1495b #3f9b5b #e08a1e #7b5ea7 #1b9aaa #a65628 #d667a8 #6b7a1f "
@@ -80,8 +40,6 @@ _DRUM_COLOUR = "#4a4e69"
 _INK, _MUTED = "#22252b", "#6d7380"  # text
 _BLACK_KEYS = (1, 3, 6, 8, 10)  # pitch classes
 
-_MAX_VOICES = 6  # of a program: where more sound at once there are no lines to tell apart
-_LEGATO = 1 / 16  # quarter notes by which a note may sound into the next one of its voice
 
 _MAX_SYSTEMS = 8  # rows of one page; longer pieces are compressed into as many
 _SYSTEM_BEATS = 40  # quarter notes in a system, about, where there is room
@@ -94,88 +52,6 @@ _LEGEND_COLUMN, _LEGEND_LINE = 2.1, 0.22
 _DPI = 150
 _LEAST_GAP = 0.06  # between lines: closer ones would be a grey area
 _FAR = 1 << 40  # steps: a distance where there is no neighbour
-
-
-def program_name(program: int) -> str:
-    """General MIDI's name of a program 0..127; `Drums` for 128."""
-    return "Drums" if program == DRUMS else PROGRAM_NAMES[program]
-
-
-def note_name(pitch: int) -> str:
-    """`C4` for 60, `F#3` for 54."""
-    return f"{'C C# D D# E F F# G G# A A# B'.split()[pitch % 12]}{pitch // 12 - 1}"
-
-
-def facts(sequence: NoteSequence) -> list[str]:
-    """What a piece is, in words: its program if it has one, metre and tempo at the start, length, number of notes."""
-    found = [program_name(sequence.programs[0])] if len(sequence.programs) == 1 else []
-    if sequence.grid.is_metrical:
-        found += [f"{sequence.metre[0]}/{sequence.metre[1]}", f"{sequence.qpm:.0f} qpm"]
-    return [*found, clock(round(sequence.seconds)), counted(len(sequence), "note")]
-
-
-def voices(sequence: NoteSequence) -> tuple[np.ndarray, list[str]]:
-    """Which voice each note belongs to.
-
-    Where several programs play, a voice is a program. Where one plays up to six notes at once on a metrical grid, its
-    voices are followed from the highest to the lowest: a chord's notes go, in order, to the voices that are free and
-    whose last notes were nearest.
-
-    Parameters
-    ----------
-    sequence : NoteSequence
-
-    Returns
-    -------
-    voice : array of int, shape (n_notes,)
-        Numbers into `names`.
-    names : list of str
-        General MIDI's names of the programs, or `voice 1` (the highest), `voice 2`, ...; none without notes.
-    """
-    notes, programs = sequence.notes, sequence.programs
-    if len(programs) == 1 and programs != [DRUMS] and sequence.grid.steps_per_beat is not None:
-        legato = int(_LEGATO * sequence.grid.steps_per_beat)
-        end = notes["onset"] + np.maximum(1, notes["duration"] - legato)
-        chords = _chords(notes["onset"], end)
-        n_voices = max(len(held) + last - first for held, first, last in chords)
-        if 1 < n_voices <= _MAX_VOICES:
-            return _followed(notes["pitch"].astype(int), chords, n_voices), [f"voice {1 + v}" for v in range(n_voices)]
-    return np.searchsorted(programs, notes["program"]), [program_name(program) for program in programs]
-
-
-def _chords(onset: np.ndarray, end: np.ndarray) -> list[tuple[list[int], int, int]]:
-    """For each onset the notes that sound on, and the first and the one past the last of those that begin."""
-    starts = np.flatnonzero(np.append(True, onset[1:] != onset[:-1])).tolist()
-    found: list[tuple[list[int], int, int]] = []
-    held: list[int] = []
-    for first, last in zip(starts, [*starts[1:], len(onset)], strict=True):
-        held = [note for note in held if end[note] > onset[first]]
-        found.append((held, first, last))
-        held = [*held, *range(first, last)]
-    return found
-
-
-def _followed(pitch: np.ndarray, chords: list[tuple[list[int], int, int]], n_voices: int) -> np.ndarray:
-    """The voice of each note, 0 the highest, of `_chords` of at most `n_voices` notes."""
-    full = [[*held, *range(first, last)] for held, first, last in chords if len(held) + last - first == n_voices]
-    at = np.mean([sorted(pitch[chord], reverse=True) for chord in full], axis=0).tolist()  # where each voice was last
-    voice = np.zeros(len(pitch), int)
-    for held, first, last in chords:
-        sounding = {int(voice[note]): int(pitch[note]) for note in held}
-        free = [v for v in range(n_voices) if v not in sounding]
-        struck = sorted(range(first, last), key=lambda note: -pitch[note])
-        choices = itertools.combinations(free, len(struck))
-        best = min(choices, key=lambda choice: _cost(choice, pitch[struck].tolist(), at, sounding))
-        for note, v in zip(struck, best, strict=True):
-            voice[note], at[v] = v, int(pitch[note])
-    return voice
-
-
-def _cost(choice: Sequence[int], struck: list[int], at: list[float], sounding: dict[int, int]) -> float:
-    """Semitones that the voices move which take the pitches struck, and an octave for each sounding one crossed."""
-    taken = list(zip(choice, struck, strict=True))
-    crossed = sum((other - pitch) * (v - beside) < 0 for v, pitch in taken for beside, other in sounding.items())
-    return sum(abs(pitch - at[v]) for v, pitch in taken) + 12 * crossed
 
 
 def piano_roll(sequence: NoteSequence, path: Path, *, title: str | None = None) -> None:
@@ -396,7 +272,7 @@ def _draw_keyboard(
             axes.plot([start, end], [pitch - 0.5] * 2, color="#b9c0cb", linewidth=0.7, zorder=1)
     named = {0: 0.0, 7: 0.024, 4: 0.034}  # pitch class: the height of a semitone from which there is room for it
     ticks = [p for p in range(low, high + 1) if inches_per_semitone >= named.get(p % 12, np.inf)] if melodic else []
-    labels = [note_name(p) for p in ticks]
+    labels = [pitch_name(p) for p in ticks]
     stride = max(1, math.ceil(0.1 / (inches_per_semitone * _LANE)))  # every how many lanes a name fits
     for i in range(0, len(lanes), stride):
         ticks.append(_lane_bottom(i, len(lanes), low) + _LANE / 2)  # type: ignore[arg-type]
@@ -1224,7 +1100,7 @@ def profiles_figure(profiles: Sequence[tuple[str, str, np.ndarray, np.ndarray, n
         axes.bar(at, 2 * deviation, 0.8 * gap, mean - deviation, color="#dbe4f0", linewidth=0, zorder=1)
         if aspect == "key":
             axes.bar(at, mean, 0.6 * gap, color=_COLOURS[0], linewidth=0, zorder=2)
-            axes.set_xticks(at, "C C# D D# E F F# G G# A A# B".split())
+            axes.set_xticks(at, PITCH_CLASSES)
         else:
             axes.hlines(mean, at - 0.4 * gap, at + 0.4 * gap, colors=_COLOURS[0], linewidth=2, zorder=2)
             apart = len(at) <= 9 and gap > 0.1 * np.ptp(at)  # room for each label

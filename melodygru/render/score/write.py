@@ -36,8 +36,8 @@ import numpy as np
 
 from melodygru.errors import SettingError
 from melodygru.music.keys import key_signature
+from melodygru.music.names import DRUM_NAMES, program_name
 from melodygru.music.notes import DRUMS, Grid, NoteSequence
-from melodygru.render.pictures import DRUM_NAMES, program_name
 from melodygru.util.atomic import atomic_write
 from melodygru.util.stderr import diverted
 

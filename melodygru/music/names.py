@@ -1,0 +1,67 @@
+"""What people call programs, drums and pitches: General MIDI's names, and letters with octaves (C4 is 60)."""
+
+from __future__ import annotations
+
+from melodygru.music.notes import DRUMS, NoteSequence
+from melodygru.util.wording import clock, counted
+
+# General MIDI level 1 sound set, programs 0..127.
+PROGRAM_NAMES: tuple[str, ...] = tuple(
+    name.strip()
+    for name in """
+    Acoustic Grand Piano, Bright Acoustic Piano, Electric Grand Piano, Honky-tonk Piano, Electric Piano 1,
+    Electric Piano 2, Harpsichord, Clavinet, Celesta, Glockenspiel, Music Box, Vibraphone, Marimba, Xylophone,
+    Tubular Bells, Dulcimer, Drawbar Organ, Percussive Organ, Rock Organ, Church Organ, Reed Organ, Accordion,
+    Harmonica, Tango Accordion, Nylon-string Guitar, Steel-string Guitar, Jazz Guitar, Clean Guitar, Muted Guitar,
+    Overdriven Guitar, Distortion Guitar, Guitar Harmonics, Acoustic Bass, Fingered Bass, Picked Bass,
+    Fretless Bass, Slap Bass 1, Slap Bass 2, Synth Bass 1, Synth Bass 2, Violin, Viola, Cello, Contrabass,
+    Tremolo Strings, Pizzicato Strings, Orchestral Harp, Timpani, String Ensemble 1, String Ensemble 2,
+    Synth Strings 1, Synth Strings 2, Choir Aahs, Voice Oohs, Synth Voice, Orchestra Hit, Trumpet, Trombone, Tuba,
+    Muted Trumpet, French Horn, Brass Section, Synth Brass 1, Synth Brass 2, Soprano Sax, Alto Sax, Tenor Sax,
+    Baritone Sax, Oboe, English Horn, Bassoon, Clarinet, Piccolo, Flute, Recorder, Pan Flute, Blown Bottle,
+    Shakuhachi, Whistle, Ocarina, Square Lead, Sawtooth Lead, Calliope Lead, Chiff Lead, Charang Lead, Voice Lead,
+    Fifths Lead, Bass and Lead, New Age Pad, Warm Pad, Polysynth Pad, Choir Pad, Bowed Pad, Metallic Pad, Halo Pad,
+    Sweep Pad, Rain, Soundtrack, Crystal, Atmosphere, Brightness, Goblins, Echoes, Sci-fi, Sitar, Banjo, Shamisen,
+    Koto, Kalimba, Bagpipe, Fiddle, Shanai, Tinkle Bell, Agogo, Steel Drums, Woodblock, Taiko Drum, Melodic Tom,
+    Synth Drum, Reverse Cymbal, Guitar Fret Noise, Breath Noise, Seashore, Bird Tweet, Telephone Ring, Helicopter,
+    Applause, Gunshot
+    """.split(",")
+)
+# General MIDI level 1 percussion map, keys 35..81.
+DRUM_NAMES: dict[int, str] = dict(
+    enumerate(
+        (
+            name.strip()
+            for name in """
+            Kick 2, Kick, Side Stick, Snare, Hand Clap, Electric Snare, Low Floor Tom, Closed Hi-hat, High Floor Tom,
+            Pedal Hi-hat, Low Tom, Open Hi-hat, Low-mid Tom, High-mid Tom, Crash, High Tom, Ride, China, Ride Bell,
+            Tambourine, Splash, Cowbell, Crash 2, Vibraslap, Ride 2, High Bongo, Low Bongo, Mute Conga, Open Conga,
+            Low Conga, High Timbale, Low Timbale, High Agogo, Low Agogo, Cabasa, Maracas, Short Whistle,
+            Long Whistle, Short Guiro, Long Guiro, Claves, High Woodblock, Low Woodblock, Mute Cuica, Open Cuica,
+            Mute Triangle, Open Triangle
+            """.split(",")
+        ),
+        start=35,
+    )
+)
+
+
+PITCH_CLASSES = tuple("C C# D D# E F F# G G# A A# B".split())
+
+
+def program_name(program: int) -> str:
+    """General MIDI's name of a program 0..127; `Drums` for 128."""
+    return "Drums" if program == DRUMS else PROGRAM_NAMES[program]
+
+
+def pitch_name(pitch: int) -> str:
+    """The name of a pitch 0..127: `C4` for 60, `F#3` for 54."""
+    return f"{PITCH_CLASSES[pitch % 12]}{pitch // 12 - 1}"
+
+
+def facts(sequence: NoteSequence) -> list[str]:
+    """What a piece is, in words: its program if it has one, metre and tempo at the start, length, number of notes."""
+    found = [program_name(sequence.programs[0])] if len(sequence.programs) == 1 else []
+    if sequence.grid.is_metrical:
+        found += [f"{sequence.metre[0]}/{sequence.metre[1]}", f"{sequence.qpm:.0f} qpm"]
+    return [*found, clock(round(sequence.seconds)), counted(len(sequence), "note")]
