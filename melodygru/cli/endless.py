@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -71,8 +71,6 @@ class Composer:
 
     def _piece(self, start_s: float) -> Generator[LiveNote, None, float]:
         """A piece that begins at `start_s`; returns when the next one begins."""
-        import numpy as np
-
         from melodygru import compose
         from melodygru.render.audio import LiveNote
 
@@ -85,9 +83,15 @@ class Composer:
             second_per_step = 1 / float(grid.steps_per_second or 1)
         bar = plan.bar or max(1, round(REST_S / second_per_step))
         limit = plan.limit if plan.limit is not None else max(bar, round(LONGEST_S / second_per_step))
-        told: dict[str, Any] = {"style": style, "metres": [plan.metre], "signatures": [plan.signature]}
-        sampler = compose.Sampler(self._network, [self._rng], controls, **told)
-        sampler.due = np.array([compose.NEVER if plan.due is None else plan.due])
+        sampler = compose.Sampler(
+            self._network,
+            [self._rng],
+            controls,
+            style=style,
+            metres=[plan.metre],
+            signatures=[plan.signature],
+            due=[plan.due],
+        )
         end: int | None = None  # the bar line where another style takes over
         last = 0
         number = self._n_pieces
@@ -104,8 +108,7 @@ class Composer:
                 return start_s + end * second_per_step
             if self.controls is not controls:
                 controls = self.controls
-                sampler.temperatures = {field: controls.temperature_of(field) for field in vocabulary.fields}
-                sampler.filters = {field: controls.filters(field) for field in vocabulary.fields}
+                sampler.set_controls(controls)
             last = note.onset
             yield LiveNote(
                 start_s + note.onset * second_per_step,

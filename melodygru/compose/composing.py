@@ -51,10 +51,10 @@ def notes(
             length, end = lengths[stream], sampler.ends[stream]
             composed = len(sampler.rows[stream]) - sampler.n_heard
             if composed >= (most or (MAX_NOTES if length is None else NEVER)):
-                sampler.done[stream] = True
+                sampler.end(stream)
             if note is not None and length is not None and note.onset + note.duration > length:
                 if note.onset >= length:
-                    sampler.done[stream] = True
+                    sampler.end(stream)
                     note, end = None, length
                 else:
                     note = replace(note, duration=length - note.onset)
@@ -147,8 +147,8 @@ def compose(
         primer=primer,
         splice=splice,
         steering=steering,
+        due=[plan.due for plan in plans],
     )
-    sampler.due = np.array([NEVER if plan.due is None else plan.due for plan in plans])
     legality = [NEVER if length.notes is not None else plan.limit for plan in plans]
     watching = guarded(
         sampler,

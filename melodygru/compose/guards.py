@@ -408,7 +408,7 @@ class Guard:
         if self._watches:
             if found is None:
                 if len(piece.notes) > piece.trouble:
-                    sampler.temperature_boost[stream] = 0.0
+                    sampler.raise_temperature(stream, 0.0)
             elif len(piece.notes) < piece.let_be:
                 piece.let_be = len(piece.notes) + LET_BE
             elif self._take_back(stream, found):
@@ -435,7 +435,7 @@ class Guard:
             piece.tries, piece.trouble = 0, -1
             if not self._may_shorten or found.first < self._sampler.n_heard + SHORTEST:
                 piece.let_be = len(piece.notes) + LET_BE
-                self._sampler.temperature_boost[stream] = 0.0
+                self._sampler.raise_temperature(stream, 0.0)
                 self._say(stream, found.first, 0, found.why, "let be")
                 return False
         back = max(STEP_BACK, found.span) * ((1 << max(0, piece.tries - 1)) - 1)
@@ -444,9 +444,9 @@ class Guard:
         self._say(stream, n, len(piece.notes) - n, found.why, "resampled" if piece.tries else "ended")
         self._go_back(stream, n, avoid)
         # What comes again at this temperature may not at a higher one.
-        self._sampler.temperature_boost[stream] = max(0, piece.tries - 1) / (TRIES - 1)
+        self._sampler.raise_temperature(stream, max(0, piece.tries - 1) / (TRIES - 1))
         if not piece.tries:
-            self._sampler.done[stream], self._sampler.ends[stream] = True, piece.watch.end
+            self._sampler.end(stream, piece.watch.end)
         return True
 
     def _take_copy_back(self, stream: int, matched: int) -> bool:

@@ -66,6 +66,8 @@ class Sampler:
     primer : NoteSequence on the vocabulary's grid, optional; heard before anything is composed
     seam : step from which on is composed; default: the primer's end
     steering : constraints on what is chosen, put together for these streams
+    due : for each stream the step from which on it ends as soon as the model gives an end PLAUSIBLE probability, or
+        None for the model's choice alone, the default
 
     Attributes
     ----------
@@ -74,11 +76,8 @@ class Sampler:
     log_p : array, shape (streams,): log-probability, in nats, of what was sampled, under the model itself
         (temperature 1, nothing filtered)
     n_heard : notes of the primer, the first of each stream's rows
-    due : array, shape (streams,): the step from which on a stream ends as soon as the model gives an end PLAUSIBLE
-        probability; default: NEVER, the model's choice alone
-    warmth : array, shape (streams,): how far, 0..1, a stream's temperatures below 1 are raised towards 1
     done : list of bool: whether a stream is over
-    ends : list: the step at which the model ended a stream, or None
+    ends : list: the step at which a stream was ended, by the model or by `end`, or None
     """
 
     def __init__(
@@ -93,16 +92,15 @@ class Sampler:
         primer: NoteSequence | None = None,
         splice: int | None = None,
         steering: Steering | None = None,
+        due: Sequence[int | None] | None = None,
     ) -> None:
         self.network, self.vocabulary, self.steering = network, network.vocabulary, steering
-        controls = controls or Controls()
-        self.temperatures = {field: controls.temperature_of(field) for field in self.vocabulary.fields}
-        self.filters = {field: controls.filters(field) for field in self.vocabulary.fields}
         n = len(rngs)
+        self.set_controls(controls or Controls())
         self.rngs = rngs
         self.log_p = np.zeros(n)
-        self.due = np.full(n, NEVER)
-        self.temperature_boost = np.zeros(n)
+        self._due = np.array([NEVER if step is None else step for step in due or [None] * n])
+        self._temperature_boost = np.zeros(n)
         self.done = [False] * n
         self.ends: list[int | None] = [None] * n
         self.rows: list[list[tuple[int, int, int, int, int]]] = [[] for _ in range(n)]
@@ -143,6 +141,26 @@ class Sampler:
             self._hear(primer)
         if splice is not None:
             self._earliest = splice
+
+    def set_controls(self, controls: Controls) -> None:
+        """Choose by other temperatures and filters from the next event on."""
+        self._temperatures = {field: controls.temperature_of(field) for field in self.vocabulary.fields}
+        self._filters = {field: controls.filters(field) for field in self.vocabulary.fields}
+
+    def raise_temperature(self, stream: int, share: float) -> None:
+        """Raise a stream's temperatures below 1 towards 1, from the next event on until it is said otherwise.
+
+        Parameters
+        ----------
+        share : of the way to 1, in 0..1; 0 is none
+        """
+        self._temperature_boost[stream] = share
+
+    def end(self, stream: int, step: int | None = None) -> None:
+        """End a stream, at a step if that is the piece's end; `rewind` takes it up again."""
+        self.done[stream] = True
+        if step is not None:
+            self.ends[stream] = step
 
     def _hear(self, primer: NoteSequence) -> None:
         """Let every stream hear the primer."""
@@ -213,10 +231,10 @@ class Sampler:
         elif temperature is not None:
             weights = to_weights(logits, temperature)
         unfiltered = weights
-        for change in self.filters[field]:
+        for change in self._filters[field]:
             weights = change(weights)
-        if self.temperatures[field] == 0 and self.temperature_boost.any():
-            weights = np.where(self.temperature_boost[:, None] > 0, unfiltered, weights)
+        if self._temperatures[field] == 0 and self._temperature_boost.any():
+            weights = np.where(self._temperature_boost[:, None] > 0, unfiltered, weights)
         cumulative = np.add.accumulate(weights, 1)
         chosen = (cumulative > (u * cumulative[:, -1])[:, None]).argmax(1)
         self._choices.append((below[self._streams, chosen], total, live))
@@ -224,10 +242,10 @@ class Sampler:
 
     def _temperature(self, field: str) -> float | np.ndarray | None:
         """That of a field, for all streams or, shape (streams, 1), for each; None: the model's own distribution."""
-        temperature = self.temperatures[field]
-        if temperature >= 1 or not self.temperature_boost.any():
+        temperature = self._temperatures[field]
+        if temperature >= 1 or not self._temperature_boost.any():
             return None if temperature in (0, 1) else temperature
-        raised = temperature + (1 - temperature) * self.temperature_boost
+        raised = temperature + (1 - temperature) * self._temperature_boost
         return np.where(raised > 0, raised, 1.0)[:, None]
 
     def _count(self, *log_widths: np.ndarray) -> None:
@@ -397,10 +415,10 @@ class Sampler:
         if nothing.any():
             wanted[nothing] = possible[nothing]
         at = np.array([context.onset for context in contexts])
-        if may_end and (at >= self.due).any():
+        if may_end and (at >= self._due).any():
             weights = to_weights(logits)
             p_end = weights[:, END] / weights.sum(1)
-            ends = (at >= self.due) & (p_end >= PLAUSIBLE * 0.5 ** (END_DECAY * (at / np.maximum(1, self.due) - 1)))
+            ends = (at >= self._due) & (p_end >= PLAUSIBLE * 0.5 ** (END_DECAY * (at / np.maximum(1, self._due) - 1)))
             if added is not None:
                 ends &= added[:, END] > -np.inf
             wanted[ends] = self._classes == END
@@ -437,7 +455,7 @@ class Sampler:
                 continue
             onset = contexts[stream].onset
             if row[PROGRAM] == END:
-                self.done[stream], self.ends[stream] = True, onset
+                self.end(stream, onset)
                 continue
             self._keep(stream, row)
             played = v.velocities[row[VELOCITY]] if v.models_velocity else v.velocities[0]

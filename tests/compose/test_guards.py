@@ -351,9 +351,9 @@ def test_what_is_taken_back_again_and_again_gets_warmer_until_it_is_past():
         """Repeats one pitch, whatever is drawn, until it is warm."""
 
         def step(self, may_end=True):
-            temperature_boosts.append(float(self.temperature_boost[0]))
+            temperature_boosts.append(float(self._temperature_boost[0]))
             notes = super().step(may_end)
-            if self.temperature_boost[0] < 0.5 and notes[0] is not None:
+            if self._temperature_boost[0] < 0.5 and notes[0] is not None:
                 notes[0] = dataclasses.replace(notes[0], pitch=60)
             return notes
 
@@ -369,8 +369,8 @@ def test_what_is_taken_back_again_and_again_gets_warmer_until_it_is_past():
 def test_warmth_raises_low_temperatures_of_its_stream_alone():
     cold, warm = _sampler("one", n=2), _sampler("one", n=2)
     for sampler in (cold, warm):
-        sampler.temperatures = dict.fromkeys(sampler.temperatures, 0.1)
-    warm.temperature_boost[0] = 1.0
+        sampler.set_controls(Controls(temperature=0.1))
+    warm.raise_temperature(0, 1.0)
     _steps(cold, 30)
     _steps(warm, 30)
     assert warm.rows[1] == cold.rows[1]
@@ -408,12 +408,18 @@ class _Scripted:
     def __init__(self, notes, steps_per_beat=4):
         self.vocabulary = dataclasses.replace(toys.VOCABULARIES["one"], slots=4)
         self.script, self.rows, self.n_heard = notes, [[]], 0
-        self.done, self.ends, self.rewound, self.temperature_boost = [False], [None], [], [0.0]
+        self.done, self.ends, self.rewound = [False], [None], []
 
     def rewind(self, stream, n, avoid=()):
         del self.rows[stream][n:]
         self.done[stream], self.ends[stream] = False, None
         self.rewound.append((n, tuple(avoid)))
+
+    def raise_temperature(self, stream, share):
+        pass
+
+    def end(self, stream, step=None):
+        self.done[stream], self.ends[stream] = True, step
 
     def next(self):
         at = len(self.rows[0])
@@ -603,4 +609,4 @@ def test_a_new_temperature_holds_from_the_next_notes_on():
     composer.controls = Controls(temperature=0)
     next(music)
     sampler = music.gi_yieldfrom.gi_frame.f_locals["sampler"]  # that of the piece being composed
-    assert set(sampler.temperatures.values()) == {0}
+    assert set(sampler._temperatures.values()) == {0}
