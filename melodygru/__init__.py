@@ -13,7 +13,7 @@ import importlib.util
 import sys
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from melodygru.version import __version__
 
 if TYPE_CHECKING:
     from melodygru.compose.composition import Composition as Composition

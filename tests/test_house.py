@@ -278,7 +278,7 @@ def test_every_command_and_option_has_help() -> None:
 def test_the_version_is_written_once() -> None:
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg", "utf-8")
-    assert config["metadata"]["version"] == "attr: melodygru.__version__"
+    assert config["metadata"]["version"] == "attr: melodygru.version.__version__"
     assert f"## [{melodygru.__version__}]" in (ROOT / "CHANGELOG.md").read_text("utf-8")
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 
-from melodygru import __version__
 from melodygru.cli import screen
 from melodygru.cli.compare import compare
 from melodygru.cli.evaluate import evaluate
@@ -24,6 +23,7 @@ from melodygru.cli.replay import replay
 from melodygru.cli.show import show
 from melodygru.cli.train import train
 from melodygru.errors import MelodyGruError
+from melodygru.version import __version__
 
 ARGUMENTS = "melodygru.arguments"  # in the context: what was typed, for commands that name themselves
 INTERRUPTED = 130  # exit code of Ctrl-C

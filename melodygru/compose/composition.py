@@ -22,7 +22,7 @@ from melodygru.model.checkpoint import Checkpoint
 from melodygru.model.numpy_model import NumpyModel
 from melodygru.music.names import PROGRAM_NAMES
 from melodygru.music.notes import NoteSequence, quantize
-from melodygru.render import audio, pictures, score
+from melodygru.render import formats, pictures
 from melodygru.util.wording import counted
 
 logger = logging.getLogger("melodygru")
@@ -62,9 +62,10 @@ class Composition(NoteSequence):
         return midi.to_pretty_midi(self)
 
     def save(self, path: str | Path) -> None:
-        """Write a MIDI file (.mid, .midi), sound (.wav), a piano roll (.png, .svg) or MusicXML (.musicxml, .xml).
+        """Write a file; the suffix of its name decides what it is.
 
-        The path's suffix decides. Sheet music as a picture: `melodygru.render.score.write(piece, "a.svg")`.
+        MIDI (.mid, .midi), sound (.wav, .flac), a piano roll (.png, .svg) or MusicXML (.musicxml, .xml). Sheet music
+        as a picture: `melodygru.render.score.write(piece, "a.svg")`.
 
         Raises
         ------
@@ -73,18 +74,7 @@ class Composition(NoteSequence):
         MidiError, AudioError
             The file can't be written, or there is no renderer.
         """
-        path = Path(path)
-        suffix = path.suffix.lower()
-        if suffix in (".mid", ".midi"):
-            midi.write(self, path, self.texts)
-        elif suffix == ".wav":
-            audio.write_wav(audio.render(self), path)
-        elif suffix in (".png", ".svg"):
-            pictures.piano_roll(self, path, title=path.stem)
-        elif suffix in (".musicxml", ".xml"):
-            score.write(self, path, title=path.stem)
-        else:
-            raise SettingError(f"{path}: expected a name that ends in .mid, .midi, .wav, .png, .svg or .musicxml")
+        formats.Output(self, texts=self.texts).save(path)
 
 
 def generate(

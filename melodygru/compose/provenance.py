@@ -30,10 +30,11 @@ from typing import Any
 
 import numpy as np
 
-from melodygru import __version__, midi
+from melodygru import midi
 from melodygru.compose.primer import Source
 from melodygru.errors import MidiError, ProvenanceError
 from melodygru.music.notes import NoteSequence
+from melodygru.version import __version__
 
 FORM = 1
 MARK = "melodygru "

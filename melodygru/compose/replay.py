@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from melodygru import __version__, compose, midi
+from melodygru import compose, midi
 from melodygru.compose import composition
 from melodygru.compose.composition import Composition
 from melodygru.compose.primer import Source
@@ -28,6 +28,7 @@ from melodygru.model.checkpoint import Checkpoint
 from melodygru.music.notes import DRUMS, NoteSequence, quantize
 from melodygru.util.atomic import atomic_write
 from melodygru.util.wording import counted
+from melodygru.version import __version__
 
 SHOWN = 12  # digits of a hash in a message
 

@@ -197,11 +197,13 @@ def test_it_saves_as_sound(piece, tmp_path):
     except AudioError as error:
         pytest.skip(str(error))
     assert (tmp_path / "a.WAV").read_bytes()[:4] == b"RIFF"
+    piece.save(tmp_path / "a.flac")
+    assert (tmp_path / "a.flac").read_bytes()[:4] == b"fLaC"
 
 
 @pytest.mark.parametrize("name", ["a.mp3", "a", "mid", ".mid"])
 def test_another_suffix_is_refused(piece, tmp_path, name):
-    expected = r"expected a name that ends in \.mid, \.midi, \.wav, \.png, \.svg or \.musicxml$"
+    expected = r"expected a name that ends in \.mid, \.midi, \.wav, \.flac, \.png, \.svg or \.musicxml$"
     with pytest.raises(SettingError, match=expected):
         piece.save(tmp_path / name)
     assert not list(tmp_path.iterdir())
