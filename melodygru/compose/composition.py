@@ -22,7 +22,7 @@ from melodygru.model.checkpoint import Checkpoint
 from melodygru.model.numpy_model import NumpyModel
 from melodygru.music.names import PROGRAM_NAMES
 from melodygru.music.notes import NoteSequence, quantize
-from melodygru.render import formats, pictures
+from melodygru.render import formats
 from melodygru.util.wording import counted
 
 logger = logging.getLogger("melodygru")
