@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
-from melodygru.errors import MidiError
+from melodygru.errors import MidiError, SettingError
+from melodygru.util.settings import Setting, declared_by
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 
@@ -51,3 +54,62 @@ def parse_grid(text: str) -> Any:
     from melodygru.music.notes import Grid
 
     return None if text == "auto" else Grid.parse(text)
+
+
+class Parsed(click.ParamType):
+    """A value that a setting's own `parse` makes of the text."""
+
+    def __init__(self, declared: Setting) -> None:
+        self.name, self._parse = declared.name, declared.about.parse
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if not isinstance(value, str) or self._parse is None:
+            return value
+        try:
+            return self._parse(value)
+        except SettingError as error:
+            self.fail(str(error), param, ctx)
+
+
+def declared(owner: type, *names: str) -> Callable[[Command], Command]:
+    """The options of a settings class (`util.settings`): all, or those named; each value under its field's name.
+
+    The range, the default and the help are those that the class declares.
+    """
+    settings = declared_by(owner)
+    chosen = [_option(settings[name]) for name in names or settings]
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(chosen):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def _option(declared: Setting) -> Callable[[Command], Command]:
+    """The click option of one setting."""
+    about = declared.about
+    flags = about.flags or (f"--{declared.name.replace('_', '-')}",)
+    given: dict[str, Any] = {"help": about.help, "default": declared.default, "metavar": about.metavar}
+    if declared.default_words and declared.default is None:
+        given["show_default"] = declared.default_words
+    elif declared.default is not None:
+        given["show_default"] = True
+    if about.parse is not None:
+        given["type"] = Parsed(declared)
+    elif about.choices:
+        given["type"] = click.Choice(about.choices)
+    elif declared.type is bool:
+        if declared.default is False:
+            given |= {"is_flag": True, "show_default": False}
+        else:
+            flags = (f"{flags[0]}/--no-{flags[0].removeprefix('--')}", *flags[1:])
+    elif declared.type in (int, float):
+        low: Any = about.low if about.low is not None else about.above
+        high: Any = about.high if about.high is not None else about.below
+        within = click.IntRange if declared.type is int else click.FloatRange
+        given["type"] = within(low, high, min_open=about.above is not None, max_open=about.below is not None)
+    elif issubclass(declared.type, Path):
+        given["type"] = click.Path(path_type=Path)
+    return click.option(*flags, declared.name, **given)
