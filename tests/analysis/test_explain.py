@@ -27,7 +27,8 @@ from melodygru.events import END, TIMES
 from melodygru.model import checkpoint
 from melodygru.model import trace as reading
 from melodygru.music.notes import DRUMS, NOTE, quantize
-from melodygru.render.pictures import roll as pictures
+from melodygru.render import pictures
+from melodygru.render.pictures import explain as drawing
 
 command = sys.modules["melodygru.cli.explain"]  # the name in the package is the command itself
 DRAW = explain_page._png
@@ -350,9 +351,9 @@ def assert_nothing_cut_or_overlapping(figure):
 
 class TestPictures:
     def test_columns_share_an_onsets_time(self):
-        assert pictures._columns(np.array([0.0, 0, 4]), 8.0).tolist() == [0, 2, 4, 8]
-        assert pictures._columns(np.array([3.0]), 5.0).tolist() == [3, 5]
-        assert pictures._columns(np.zeros(0), 5.0).tolist() == [5]
+        assert drawing._columns(np.array([0.0, 0, 4]), 8.0).tolist() == [0, 2, 4, 8]
+        assert drawing._columns(np.array([3.0]), 5.0).tolist() == [3, 5]
+        assert drawing._columns(np.zeros(0), 5.0).tolist() == [5]
 
     @pytest.mark.parametrize("name", ["many", "performance", "one"])
     def test_nothing_is_cut_or_overlaps(self, name, rng):

@@ -8,7 +8,8 @@ import pytest
 
 from melodygru.errors import SettingError
 from melodygru.music.notes import DRUMS, METRE, NOTE, Grid, NoteSequence, canonical
-from melodygru.render.pictures import roll as pictures
+from melodygru.render import pictures
+from melodygru.render.pictures import roll
 
 
 def piece(rows, *, grid=None, length=None, **marks):
@@ -92,7 +93,7 @@ class TestNotes:
 
     @pytest.mark.parametrize("n_programs", [14, 15, 20, 129])
     def test_colours_differ_however_many_programs_there_are(self, n_programs):
-        colours = pictures._colours(list(range(129 - n_programs, 129)))
+        colours = roll._colours(list(range(129 - n_programs, 129)))
         assert len(set(colours.values())) == n_programs
 
     def test_drums_have_lanes_beneath_the_pitches(self):
@@ -118,7 +119,7 @@ class TestNotes:
 
     @pytest.mark.parametrize("pitch", [0, 1, 126, 127])
     def test_the_ends_of_the_keyboard(self, pitch):
-        low, high = pictures._pitch_range(piece([(0, 4, 0, pitch, 90)]))
+        low, high = roll.pitch_range(piece([(0, 4, 0, pitch, 90)]))
         assert 0 <= low <= pitch <= high <= 127
         assert high - low == 18
 
@@ -173,7 +174,7 @@ class TestTime:
 
     @pytest.mark.parametrize("n_bars", [1, 7, 10, 11, 13, 29, 80, 81, 999])
     def test_systems_hold_whole_bars_and_lose_nothing(self, n_bars):
-        systems, _ = pictures._systems(piece([(0, 4, 0, 60, 90)], length=16 * n_bars))
+        systems, _ = roll.cut_into_systems(piece([(0, 4, 0, 60, 90)], length=16 * n_bars))
         assert systems[0][0] == 0 and systems[-1][1] == 16 * n_bars
         assert [end for _, end in systems[:-1]] == [start for start, _ in systems[1:]]
         assert all(start % 16 == end % 16 == 0 for start, end in systems)
@@ -181,7 +182,9 @@ class TestTime:
 
     @pytest.mark.parametrize("seconds", [0.01, 1, 20, 25, 26, 160, 161, 5000])
     def test_systems_of_seconds(self, seconds):
-        systems, _ = pictures._systems(piece([(0, 1, 0, 60, 90)], grid=Grid.parse("10ms"), length=round(seconds * 100)))
+        systems, _ = roll.cut_into_systems(
+            piece([(0, 1, 0, 60, 90)], grid=Grid.parse("10ms"), length=round(seconds * 100))
+        )
         assert systems[0][0] == 0 and systems[-1][1] >= seconds * 100
         assert len(systems) <= 8
 

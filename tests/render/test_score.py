@@ -19,7 +19,8 @@ from melodygru.cli import main
 from melodygru.compose.composition import Composition
 from melodygru.errors import SettingError
 from melodygru.music.notes import DRUMS, METRE, NOTE, TEMPO, Grid, NoteSequence, canonical
-from melodygru.render.score import write as score
+from melodygru.render import score
+from melodygru.render.score.write import _stack
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "checkpoints" / "starter.keras"
@@ -501,10 +502,10 @@ def test_the_picture(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_pages_stand_beneath_each_other() -> None:
     page = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {} {}"><g id="{}"/></svg>'
-    root = ET.fromstring(score._stack([page.format(210, 600, "a"), page.format(210, 150, "b")]))
+    root = ET.fromstring(_stack([page.format(210, 600, "a"), page.format(210, 150, "b")]))
     assert root.get("viewBox") == "0 0 210 750"
     assert [(p.get("y"), p.get("height")) for p in root] == [("0", "600"), ("600", "150")]
-    assert score._stack(["<svg/>"]) == b"<svg/>"
+    assert _stack(["<svg/>"]) == b"<svg/>"
 
 
 def test_a_composition_saves_itself_as_musicxml(tmp_path: Path) -> None:

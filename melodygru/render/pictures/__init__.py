@@ -1,22 +1,23 @@
-"""Pictures: piano rolls, training curves, and what analysis found."""
+"""Pictures: piano rolls, training curves, sets of pieces compared, and what a model does with a piece.
 
-from melodygru.render.pictures.roll import (
-    comparison,
-    comparison_figure,
+Conventions
+-----------
+Figures are built with matplotlib's objects alone (no pyplot, no state shared with the caller's own plots), drawn
+by Agg or as SVG by the file's suffix. The same input gives the same bytes. Sizes are in inches.
+"""
+
+from melodygru.render.pictures.explain import (
     following_figure,
     gates_figure,
     memory_figure,
-    page_units,
-    piano_roll,
-    piano_roll_figure,
-    picture,
     profiles_figure,
-    style_figure,
     surprise,
     surprise_figure,
-    training_curves,
-    training_figure,
 )
+from melodygru.render.pictures.judge import style_figure
+from melodygru.render.pictures.roll import page_units, piano_roll, piano_roll_figure
+from melodygru.render.pictures.style import picture
+from melodygru.render.pictures.training import comparison, comparison_figure, training_curves, training_figure
 
 __all__ = [
     "comparison",

@@ -1,0 +1,101 @@
+"""How all pictures look: colours, plain axes, legends; and a figure as the bytes of a file."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from melodygru.errors import SettingError
+from melodygru.util.atomic import atomic_write
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
+
+COLOURS = (
+    "#2a6fbb #d1495b #3f9b5b #e08a1e #7b5ea7 #1b9aaa #a65628 #d667a8 #6b7a1f "
+    "#e4572e #5c80bc #8fb339 #b5838d #9b2226 #005f73"
+).split()
+INK, MUTED = "#22252b", "#6d7380"  # text
+_DPI = 150
+
+
+def shorten(text: Text, room: float) -> None:
+    """Cut a text at its end until it is `room` pixels wide."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure = text.get_figure()
+    assert figure is not None
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    whole = text.get_text()
+    kept = len(whole)
+    with _missing_glyphs_allowed():
+        while kept and (wide := text.get_window_extent(renderer).width) > room:
+            kept = min(kept - 1, int(kept * room / wide))
+            text.set_text(whole[:kept].rstrip() + "…")
+
+
+@contextlib.contextmanager
+def _missing_glyphs_allowed() -> Iterator[None]:
+    """No warning about a title in a script that the font lacks."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        yield
+
+
+def plain(axes: Axes) -> None:
+    """Axes with a line below alone."""
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color("#a9b1bd")
+    axes.tick_params(labelsize=7, colors=MUTED, length=2)
+
+
+def legend_above(axes: Axes) -> None:
+    """The legend, right above the axes, real before generated."""
+    handles, labels = axes.get_legend_handles_labels()
+    shown = sorted(zip(labels, handles, strict=True), key=lambda entry: entry[0], reverse=True)
+    axes.legend(
+        [handle for _, handle in shown], [label for label, _ in shown],
+        loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, frameon=False, fontsize=7.5, borderaxespad=0.1,
+        labelcolor=INK,
+    )  # fmt: skip
+
+
+def plain_log(axes: Axes) -> None:
+    """Ticks of a logarithmic axis as plain numbers: 0.1, 0.2, 0.5, 1."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axes.xaxis.set_major_locator(LogLocator(10, (1, 2, 5)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def picture(figure: Figure, suffix: str) -> bytes:
+    """A figure as the bytes of a `.png` or `.svg` file: the same bytes for the same figure."""
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    # Without these, files carry the date or the library's version, and SVG's ids are random.
+    metadata = {"Date": None, "Creator": None} if suffix == ".svg" else {"Software": None}
+    FigureCanvasAgg(figure)
+    stream = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "melodygru"}), _missing_glyphs_allowed():
+        figure.savefig(stream, format=suffix[1:], dpi=_DPI, metadata=metadata)
+    return stream.getvalue()
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Draw a figure into a file, written aside and renamed."""
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in (".png", ".svg"):
+        raise SettingError(f"picture {path.name}: expected a name that ends in .png or .svg")
+    drawn = picture(figure, suffix)
+    with atomic_write(path, SettingError) as aside:
+        aside.write_bytes(drawn)
