@@ -1,12 +1,13 @@
 """Notes to events and back: the vocabulary, the features, and what may follow what."""
 
-from melodygru.events.encode import (
-    DRUMS,
+from melodygru.events.context import Context
+from melodygru.events.encoding import Events, decode, encode, representable
+from melodygru.events.times import N_INTERVALS, TIMES, TimeClasses, motion_class, span_class
+from melodygru.events.vocabulary import (
     DURATION,
     END,
     FIELDS,
     INPUTS,
-    N_INTERVALS,
     N_RECENT,
     N_VELOCITIES,
     PHRASE,
@@ -14,19 +15,11 @@ from melodygru.events.encode import (
     PROGRAM,
     PROGRAM_HISTORY,
     SHIFT,
-    TIMES,
     VELOCITY,
     VELOCITY_WIDTH,
-    Context,
-    Events,
-    TimeClasses,
     Vocabulary,
-    decode,
-    encode,
-    motion_class,
-    representable,
-    span_class,
 )
+from melodygru.music.notes import DRUMS
 
 __all__ = [
     "Context",

@@ -1,7 +1,6 @@
 """Events: classes, round trips, the two forms of the context, and what may follow what."""
 
 import dataclasses
-import importlib
 
 import numpy as np
 import pytest
@@ -9,10 +8,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from melodygru.errors import NoteError
-from melodygru.events import TIMES, Context, Vocabulary, decode, encode
-from melodygru.music.notes import DRUMS, METRE, NOTE, Grid, NoteSequence, canonical
-
-events = importlib.import_module("melodygru.events.encode")  # the name in the package is the function
+from melodygru.events import (
+    DURATION,
+    N_INTERVALS,
+    TIMES,
+    VELOCITY_WIDTH,
+    Context,
+    Vocabulary,
+    decode,
+    encode,
+    encoding,
+    representable,
+    span_class,
+)
+from melodygru.events.encoding import _ranked
+from melodygru.events.statistics import N_LENGTHS
+from melodygru.events.times import N_SPANS, span_of
+from melodygru.events.vocabulary import MAX_PLACES, N_LATELY, N_PHRASES, RUNS
+from melodygru.music.notes import DRUMS, METRE, NOTE, Grid, NoteSequence, canonical, steps_per_bar
 
 GRID = Grid.beats(4)
 
@@ -61,10 +74,10 @@ def test_a_time_lies_in_its_class(steps):
 
 
 def test_span_classes_hold_at_their_edges():
-    assert events.span_class(np.array([0, 15, 16, 18, 19, 32])).tolist() == [0, 15, 16, 16, 16, 20]
-    assert events.span_class(np.array([10**9])).tolist() == [events.N_SPANS - 1]
-    assert [events._span(s) for s in (0, 2047, 2048, 10**9)] == [
-        int(c) for c in events.span_class(np.array([0, 2047, 2048, 10**9]))
+    assert span_class(np.array([0, 15, 16, 18, 19, 32])).tolist() == [0, 15, 16, 16, 16, 20]
+    assert span_class(np.array([10**9])).tolist() == [N_SPANS - 1]
+    assert [span_of(s) for s in (0, 2047, 2048, 10**9)] == [
+        int(c) for c in span_class(np.array([0, 2047, 2048, 10**9]))
     ]
 
 
@@ -79,7 +92,7 @@ def test_a_chord_and_its_end_as_rows():
         [int(TIMES.encode(np.array([104]))[0]), 0, -1, -1, -1],
     ]
     assert vocabulary.unmodelled == ["velocity"]
-    np.testing.assert_allclose(encoded.log_bin_width[2, events.DURATION], np.log(6))
+    np.testing.assert_allclose(encoded.log_bin_width[2, DURATION], np.log(6))
     assert encoded.legality.tolist() == [[1, 1, 1], [1, 41, 0], [1, 1, 1], [1, 1, 1]]
     none = [0] * 6
     assert encoded.program_history.tolist() == [none, none, [73, 0, 5, 0, 1, 1], none]
@@ -98,7 +111,7 @@ def test_one_program_and_one_velocity_are_unmodelled_and_restored():
 def test_another_program_than_the_only_one_counts_as_changed():
     vocabulary = Vocabulary(GRID, (0,), (80,))
     piece = sequence_of([(0, 4, 5, 60, 80), (0, 8, 6, 60, 80), (4, 4, 0, 62, 80)])
-    changed, changes = events.representable(piece, vocabulary)
+    changed, changes = representable(piece, vocabulary)
     assert changed.programs == [0]
     assert (changes.reprogrammed, changes.merged) == (2, 1)
 
@@ -107,9 +120,9 @@ def test_times_beyond_the_maximum_are_clipped_and_counted():
     vocabulary = Vocabulary(GRID, (0,), (80,))
     longest = TIMES.maximum
     exact = sequence_of([(longest, longest, 0, 60, 80)], length=2 * longest)
-    assert events.representable(exact, vocabulary)[1].total == 0
+    assert representable(exact, vocabulary)[1].total == 0
     beyond = sequence_of([(longest + 1, longest + 1, 0, 60, 80)])
-    clipped, changes = events.representable(beyond, vocabulary)
+    clipped, changes = representable(beyond, vocabulary)
     assert changes.clipped == 2  # the note, and the end of the piece
     assert clipped.notes[["onset", "duration"]].tolist() == [(longest, longest)]
 
@@ -135,7 +148,7 @@ def test_events_and_notes_determine_each_other(piece):
     assert restored.length == piece.length
     for name in ("onset", "duration", "program", "pitch"):
         assert np.array_equal(restored.notes[name], piece.notes[name])
-    assert np.abs(restored.notes["velocity"] - piece.notes["velocity"]).max() < events.VELOCITY_WIDTH
+    assert np.abs(restored.notes["velocity"] - piece.notes["velocity"]).max() < VELOCITY_WIDTH
 
 
 @settings(max_examples=150, deadline=None)
@@ -176,7 +189,7 @@ def test_both_forms_agree_on_a_grid_that_divides_no_beat(grid):
 
 
 def check_context(piece, vocabulary, style, metre_known):
-    piece, _ = events.representable(piece, vocabulary)
+    piece, _ = representable(piece, vocabulary)
     encoded = encode(piece, vocabulary, style, metre_known=metre_known)
     context = Context(vocabulary, style, piece.metre if metre_known else None, metres=piece.metres)
     pitch_mask = np.unpackbits(encoded.pitch_mask, axis=1, bitorder="little").astype(bool)
@@ -208,7 +221,7 @@ def test_blocks_of_events_make_no_difference(monkeypatch):
     rows = [(int(o), int(d), 0, int(p), 80) for o, d, p in rng.integers((0, 1, 40), (99, 60, 70), (80, 3))]
     vocabulary = Vocabulary(GRID, (0,), (80,), slots=5)
     whole = encode(sequence_of(rows), vocabulary)
-    monkeypatch.setattr(events, "BLOCK", 7)
+    monkeypatch.setattr(encoding, "BLOCK", 7)
     blocks = encode(sequence_of(rows), vocabulary)
     for name in ("context", "pitch_mask", "legality"):
         assert np.array_equal(getattr(whole, name), getattr(blocks, name))
@@ -219,8 +232,8 @@ def test_the_programs_with_most_notes_have_a_place_of_their_own():
     rows = [(step, 1, program, 60, 80) for program in range(30) for step in range(1 + program)]
     vocabulary = Vocabulary.fit([(sequence_of(rows), None)], GRID)
     assert vocabulary.programs == tuple(range(29, -1, -1))
-    assert vocabulary.n_places == events.MAX_PLACES + 1
-    assert vocabulary.place_of_class[1:31].tolist() == [events.MAX_PLACES] * 6 + list(range(23, -1, -1))
+    assert vocabulary.n_places == MAX_PLACES + 1
+    assert vocabulary.place_of_class[1:31].tolist() == [MAX_PLACES] * 6 + list(range(23, -1, -1))
     check_context(sequence_of(rows), vocabulary, None, True)
 
 
@@ -265,7 +278,7 @@ def test_echo_tells_what_stood_a_lag_before():
         0,
         vocabulary.blocks["lookback_note"] + 60,
     ]
-    middle = vocabulary.blocks["lookback_motion"] + events.N_INTERVALS // 2
+    middle = vocabulary.blocks["lookback_motion"] + N_INTERVALS // 2
     assert motion.tolist() == [0, 0, 0, 0, middle + 4, middle + 1, 0, middle - 5]  # the first note had none before it
     assert duration[3:6].tolist() == [vocabulary.blocks["lookback_duration"] + steps for steps in (2, 2, 6)]
 
@@ -277,9 +290,9 @@ def test_runs_tell_how_well_the_last_notes_agreed_with_those_a_lag_before():
     vocabulary = Vocabulary(GRID, (0,), (80,), ngram_orders=(), lookback_steps=(8,), lookback_runs=True)
     told = encode(piece, vocabulary).before[:, 1]
     assert told[0] == 0
-    run, lately = np.divmod(told[1:] - vocabulary.blocks["lookback_run"], events.N_LATELY)
+    run, lately = np.divmod(told[1:] - vocabulary.blocks["lookback_run"], N_LATELY)
     in_a_row = [0, 0, 0, 0, *range(1, 15), 0, 1, 2, 3, 0, 1]  # what follows the other note by a lag differs, too
-    assert np.array(events.RUNS)[run].tolist() == [max(r for r in events.RUNS if r <= n) for n in in_a_row]
+    assert np.array(RUNS)[run].tolist() == [max(r for r in RUNS if r <= n) for n in in_a_row]
     assert lately.tolist() == [0] * 4 + [1] * 4 + [2] * 4 + [3] * 4 + [4] * 3 + [4] * 3 + [4, 4]
 
 
@@ -329,14 +342,14 @@ def test_lags_in_bars_are_found_where_a_corpus_has_several_metres():
         random = np.random.default_rng(0)
         for index in range(60):
             metre = metres[index % len(metres)]
-            bars = 4 * events.steps_per_bar(GRID, metre)
+            bars = 4 * steps_per_bar(GRID, metre)
             theme = [(at, 1, 0, int(random.integers(30, 100)), 80) for at in range(0, bars, 2)]
             again = [(at + bars, *rest) for at, *rest in theme]
             yield sequence_of([*theme, *again], metres=np.array([(0, *metre)], METRE)), None
 
     assert Vocabulary.fit(tunes([(4, 4), (3, 4), (6, 8)]), GRID).lookback_bars == (4,)
     one = Vocabulary.fit(tunes([(4, 4)]), GRID)
-    assert (one.lookback_steps, one.lookback_bars) == ((4 * events.steps_per_bar(GRID, (4, 4)),), ())
+    assert (one.lookback_steps, one.lookback_bars) == ((4 * steps_per_bar(GRID, (4, 4)),), ())
 
 
 def test_a_program_s_range_is_told_from_its_last_pitch():
@@ -365,7 +378,7 @@ def test_a_corpus_in_one_key_is_not_told_of_keys_and_ranges():
     in_d = sequence_of([(at, 1, 0, 62 + step, 80) for at, step in enumerate((0, 2, 4, 5, 7, 9, 11))])
     several = Vocabulary.fit([(in_c, None)] * 9 + [(in_d, None)] * 11, GRID)
     one = Vocabulary.fit([(in_c, None)] * 3, GRID)
-    assert [several.key, one.key] == [False, False]  # 11 of 20 is more than events.ONE_KEY
+    assert [several.key, one.key] == [False, False]  # 11 of 20 is more than ONE_KEY
     keys = [sequence_of([(at, 1, 0, 60 + up + step, 80) for at, step in enumerate((0, 4, 5, 11))]) for up in range(3)]
     spread = Vocabulary.fit([(piece, None) for piece in keys], GRID)
     assert spread.key
@@ -389,7 +402,7 @@ def test_lengths_are_remembered_by_style_and_metre_in_equal_shares():
     vocabulary = Vocabulary.fit([*pieces, (waltz, "b")], GRID)
     assert vocabulary.metres == ((4, 4), (3, 4))
     (in_four, in_three), b, whole = vocabulary.lengths
-    assert len(in_four) == events.N_LENGTHS and abs(np.mean(in_four) - 149.5) < 1
+    assert len(in_four) == N_LENGTHS and abs(np.mean(in_four) - 149.5) < 1
     assert (in_three, b, whole) == ((), ((), (48,)), (in_four, (48,)))
     assert vocabulary.longest == 199
 
@@ -405,7 +418,7 @@ def test_phrases_of_four_bars_are_counted_from_the_beginning():
     piece = sequence_of([(step, 1, 0, 60, 80) for step in (0, 16 * 4 - 1, 16 * 4, 16 * 4 * 40)])
     vocabulary = Vocabulary(GRID, (0,), (80,))
     phrase = encode(piece, vocabulary).context[:, 5] - vocabulary.blocks["phrase"]
-    assert phrase.tolist() == [0, 0, 1, events.N_PHRASES - 1, events.N_PHRASES - 1]
+    assert phrase.tolist() == [0, 0, 1, N_PHRASES - 1, N_PHRASES - 1]
 
 
 def test_a_vocabulary_survives_json():
@@ -423,5 +436,5 @@ def test_no_note_no_vocabulary():
 
 def test_equal_hashes_stand_together_even_where_others_differ_in_their_lowest_bits_alone():
     hashes = np.array([9 << 40, (9 << 40) + 1, 9 << 40, 3, (9 << 40) + 1], np.uint64)  # places take the low three bits
-    assert events._ranked(hashes).tolist() == [3, 0, 2, 1, 4]
-    assert events._ranked(hashes[[0, 2, 3]]).tolist() == [2, 0, 1]
+    assert _ranked(hashes).tolist() == [3, 0, 2, 1, 4]
+    assert _ranked(hashes[[0, 2, 3]]).tolist() == [2, 0, 1]
