@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 BATCH = 64
 WINDOW, HOP = 128, 16  # notes
 RARE = 0.001  # share of the real pieces that the second judge calls collapsed
-HELD_OUT = 0.1
 
 
 @click.command(help=__doc__)
@@ -65,7 +64,7 @@ def main(
     network = NumpyModel(checkpoint.read(checkpoint.find(model)))
     grid = network.vocabulary.grid
     corpus = intake(train, grid=grid)
-    held_out = intake(valid, grid=grid) if valid is not None else split(corpus, HELD_OUT, 0)[1]
+    held_out = intake(valid, grid=grid) if valid is not None else split(corpus)[1]
     real, limits = list(corpus), guards.Limits.of(network.vocabulary)
     floor = float(np.quantile([packed(piece) for piece in real], RARE, method="lower"))
     judges: dict[str, Callable[[NoteSequence], bool]] = {

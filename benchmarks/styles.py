@@ -126,10 +126,9 @@ def reasons(
 
 def divided(corpus: Any, card: dict[str, Any]) -> tuple[Any, Any]:
     """The pieces that the model was trained on and those that were held out, as `melodygru train` divided them."""
-    from melodygru.cli.train import HELD_OUT
     from melodygru.corpus import split
 
-    train, held_out = split(corpus, HELD_OUT, card.get("seed", 0))
+    train, held_out = split(corpus, seed=card.get("seed", 0))
     if train.fingerprint != card.get("corpus", {}).get("fingerprint"):
         raise click.ClickException(
             f"the model was not trained on {corpus.report.folder} with a tenth of it held out: no piece of it is known "

@@ -460,12 +460,11 @@ def _duplicates(report: Report, room: _Room) -> str:
 
 def _held_out(corpus: Corpus) -> set[int]:
     """The pieces that `train` would be judged by, unless told otherwise; none where it would refuse."""
-    from melodygru.cli.train import HELD_OUT
     from melodygru.corpus import split
 
     if len(corpus) < 2:
         return set()
-    held_out = {piece.path for piece in split(corpus, HELD_OUT)[1].pieces}
+    held_out = {piece.path for piece in split(corpus)[1].pieces}
     return {at for at, piece in enumerate(corpus.pieces) if piece.path in held_out}
 
 

@@ -8,12 +8,13 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from melodygru.util.wording import clock
+from melodygru.util.wording import left as left
+from melodygru.util.wording import name as name
+from melodygru.util.wording import one_line as one_line
 
 if TYPE_CHECKING:
     from melodygru.corpus import Corpus
@@ -38,11 +39,6 @@ def warn(text: str) -> None:
     say(f"warning: {one_line(text)}")
 
 
-def one_line(text: object) -> str:
-    """The text without line breaks."""
-    return " ".join(str(text).split())
-
-
 def result(text: str) -> None:
     """A line of the command's result on stdout."""
     if _open is not None:
@@ -53,16 +49,6 @@ def result(text: str) -> None:
 def result_json(document: dict[str, Any]) -> None:
     """The command's result as one JSON document on stdout."""
     result(json.dumps(document, indent=2, allow_nan=False))
-
-
-def name(path: Path | str) -> str:
-    """A path for people: bytes that are no text are replaced."""
-    return click.format_filename(path)
-
-
-def left(seconds: float) -> str:
-    """A remaining time: `0:07 left`, `1:02:03 left`."""
-    return f"{clock(max(0, round(seconds)))} left"
 
 
 class ProgressLine:

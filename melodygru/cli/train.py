@@ -19,7 +19,6 @@ from melodygru.util.wording import counted
 if TYPE_CHECKING:
     from melodygru.corpus import Corpus
 
-HELD_OUT = 0.1  # share of the pieces, when no --validation is given
 MAX_SEED = 1_000_000  # TensorFlow's seeds are 32 bits, and each is a thousandfold of this
 SHOWN = 5  # skipped validation files, or pieces that are in both folders
 BASELINE = 100  # held-out pieces that show what any music of the kind has in common with the training pieces
@@ -285,7 +284,7 @@ def read_corpora(
     midi_dir: Path, validation: Path | None, grid: Any, seed: int, scheduler: str | None = None
 ) -> tuple[Corpus, Corpus, str]:
     """The corpus to learn, the corpus to be judged by, and where that came from."""
-    from melodygru.corpus import overlap, require_pieces, split
+    from melodygru.corpus import HELD_OUT, overlap, require_pieces, split
 
     # the table says which files were skipped
     corpus = read(midi_dir, grid, deduplicate=True, warnings=0, scheduler=scheduler)

@@ -7,11 +7,12 @@ train, validation = split(corpus)
 
 from melodygru.corpus.grid import PERFORMANCE_GRID, STEPS_PER_BEAT, choose_grid
 from melodygru.corpus.intake import intake
-from melodygru.corpus.pieces import Corpus, Piece, overlap, require_pieces, split
+from melodygru.corpus.pieces import HELD_OUT, Corpus, Piece, overlap, require_pieces, split
 from melodygru.corpus.report import FileRecord, Report
 from melodygru.corpus.scheduler import DaskExecutor
 
 __all__ = [
+    "HELD_OUT",
     "PERFORMANCE_GRID",
     "STEPS_PER_BEAT",
     "Corpus",

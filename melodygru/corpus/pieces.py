@@ -15,6 +15,8 @@ from melodygru.errors import CorpusError, SettingError
 from melodygru.music.notes import Grid, NoteSequence, trusted
 from melodygru.util.wording import counted
 
+HELD_OUT = 0.1  # share of the pieces that training holds out, when no other music is given to judge by
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -110,7 +112,7 @@ def require_pieces(corpus: Corpus, n: int) -> None:
         )
 
 
-def split(corpus: Corpus, fraction: float = 0.1, seed: int = 0) -> tuple[Corpus, Corpus]:
+def split(corpus: Corpus, fraction: float = HELD_OUT, seed: int = 0) -> tuple[Corpus, Corpus]:
     """Divide a corpus by piece into a training and a validation part.
 
     Each style gives its share, by largest remainders, and keeps at least one piece for training. Within a style the

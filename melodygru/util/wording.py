@@ -1,6 +1,9 @@
-"""Counts and times as people read them, in every room's messages."""
+"""Counts, times and names as people read them, in every message."""
 
 from __future__ import annotations
+
+import os
+from pathlib import Path
 
 
 def counted(n: int, noun: str) -> str:
@@ -13,3 +16,18 @@ def clock(seconds: float) -> str:
     minutes, second = divmod(int(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def left(seconds: float) -> str:
+    """A remaining time: `0:07 left`, `1:02:03 left`."""
+    return f"{clock(max(0, round(seconds)))} left"
+
+
+def name(path: Path | str) -> str:
+    """A path for people: bytes that are no text are replaced."""
+    return os.fspath(path).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def one_line(text: object) -> str:
+    """The text without line breaks."""
+    return " ".join(str(text).split())

@@ -198,11 +198,6 @@ def test_progress_is_rewritten_on_a_terminal(
     assert capsys.readouterr().err == "\r12345678" + "\r" + " " * 8 + "\r" + "talk\n"
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0:00 left"), (59.6, "1:00 left"), (3723, "1:02:03 left")])
-def test_time_left(seconds: float, text: str) -> None:
-    assert screen.left(seconds) == text
-
-
 # -- train
 
 
