@@ -35,13 +35,14 @@ from typing import Any
 
 import numpy as np
 
-from melodygru import midi
 from melodygru.errors import NoteError
-from melodygru.music import notes
-from melodygru.music.notes import METRE, NOTE, TEMPO, Grid, NoteSequence, trusted
+from melodygru.music.grid import Grid
+from melodygru.music.metre import METRE
+from melodygru.music.notes import NOTE, TEMPO, NoteSequence, unchecked
 from melodygru.util.atomic import atomic_write
 
 CACHE_FORMAT = 3  # raise when the layout above changes
+WINGS = ("util", "music", "midi", "corpus")  # whose code decides what is cached
 CHECKED_BYTES = 1 << 26  # arrays up to 64 MiB are checked byte by byte when opened; of larger ones only the size
 FRESH_NS = 2_000_000_000  # a file changed this recently may change again without its time showing it
 LOCK_TIMEOUT_S = 60
@@ -169,7 +170,7 @@ def unpack(data: bytes) -> NoteSequence:
         marks.append(np.frombuffer(data, dtype, size, at).copy())
         at += marks[-1].nbytes
     rates = [None if about[name] is None else Fraction(about[name]) for name in ("beats", "seconds")]
-    return trusted(notes, Grid(*rates), about["length"], *marks)
+    return unchecked(notes, Grid(*rates), about["length"], *marks)
 
 
 def _arrays(sequence: NoteSequence) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -178,12 +179,10 @@ def _arrays(sequence: NoteSequence) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
 @lru_cache(maxsize=1)
 def version() -> str:
-    """Names the reading rule: a hash of the code of `notes`, `midi` and this room, where it lies in files."""
-    sources: list[Path] = []
-    for module in (notes, midi, sys.modules["melodygru.corpus"]):
-        path = Path(module.__file__ or "")
-        sources += sorted(path.parent.glob("*.py")) if path.name == "__init__.py" else [path]
-    parts = [source.read_bytes() for source in sources if source.is_file()]
+    """Names the rule by which rows are made: a hash of all code of the wings that `corpus` may import, and its own."""
+    root = Path(__file__).parents[1]
+    sources = sorted(source for wing in WINGS for source in (root / wing).rglob("*.py"))
+    parts = [part for source in sources for part in (source.relative_to(root).as_posix(), source.read_bytes())]
     return f"v{CACHE_FORMAT}-{digest_of(*parts)[:12]}"
 
 

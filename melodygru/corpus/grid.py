@@ -26,7 +26,8 @@ from typing import Any
 
 import numpy as np
 
-from melodygru.music.notes import Grid, NoteSequence
+from melodygru.music.grid import Grid
+from melodygru.music.notes import NoteSequence
 
 STEPS_PER_BEAT = (1, 2, 3, 4, 6, 8, 12, 16, 24)
 PERFORMANCE_GRID = Grid.seconds(100)  # 10 ms: about what a listener can tell apart

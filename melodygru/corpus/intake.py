@@ -37,7 +37,8 @@ from melodygru.corpus.report import FileRecord, Report, Tally
 from melodygru.errors import CorpusError, MelodyGruError, MidiError, SettingError
 from melodygru.midi.files import find_paths
 from melodygru.midi.reading import load
-from melodygru.music.notes import Grid, quantize
+from melodygru.music.grid import Grid
+from melodygru.music.quantize import quantize
 from melodygru.util.wording import counted
 
 FEW_FILES = 32  # up to here reading in this process is faster than starting others

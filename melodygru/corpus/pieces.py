@@ -12,7 +12,8 @@ import numpy as np
 from melodygru.corpus.cache import CHECKED_BYTES, digest_of
 from melodygru.corpus.report import Report
 from melodygru.errors import CorpusError, SettingError
-from melodygru.music.notes import Grid, NoteSequence, trusted
+from melodygru.music.grid import Grid
+from melodygru.music.notes import NoteSequence, unchecked
 from melodygru.util.wording import counted
 
 HELD_OUT = 0.1  # share of the pieces that training holds out, when no other music is given to judge by
@@ -78,7 +79,7 @@ class Corpus:
             for name, (start, stop) in zip(("notes", "tempos", "metres"), spans, strict=True)
         )
         # what was checked as a whole when it was opened need not be checked piece by piece
-        make = trusted if self._arrays["notes"].nbytes <= CHECKED_BYTES else NoteSequence
+        make = unchecked if self._arrays["notes"].nbytes <= CHECKED_BYTES else NoteSequence
         return make(notes, self.grid, self.pieces[index].length, tempos, metres)
 
     def __iter__(self) -> Iterator[NoteSequence]:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from melodygru.music.notes import DRUMS, Grid, NoteSequence
+from melodygru.music.grid import Grid
+from melodygru.music.notes import DRUMS, NoteSequence
 from melodygru.util.wording import counted
 
 WIDTH = 100  # columns of the table

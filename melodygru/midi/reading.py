@@ -12,19 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from melodygru.errors import MidiError
-from melodygru.music.notes import (
-    DEFAULT_METRE,
-    DEFAULT_TEMPO,
-    DRUMS,
-    METRE,
-    NOTE,
-    TEMPO,
-    Grid,
-    NoteSequence,
-    canonical,
-    tidy_marks,
-    trusted,
-)
+from melodygru.music.grid import Grid
+from melodygru.music.metre import DEFAULT_METRE, METRE
+from melodygru.music.notes import DEFAULT_TEMPO, DRUMS, NOTE, TEMPO, NoteSequence, canonical, tidy_marks, unchecked
 from melodygru.util.wording import counted
 
 MAX_TICKS = 2**27  # 134 million: 38 hours at 480 ticks per beat and 120 qpm
@@ -464,7 +454,7 @@ def assemble(
     notes, changes = canonical(notes)
     counts["merged"] += changes.merged
     counts["cut"] += changes.cut
-    sequence = trusted(
+    sequence = unchecked(
         notes, header.grid, length, tidy_marks(np.array(tempos, TEMPO)), tidy_marks(np.array(metres, METRE))
     )
     return Reading(sequence, Oddities(**counts))

@@ -12,18 +12,10 @@ import numpy as np
 
 from melodygru.errors import MidiError
 from melodygru.midi.reading import DRUM_CHANNEL, MAX_DENOMINATOR_POWER, tick_limit
-from melodygru.music.notes import (
-    DEFAULT_TEMPO,
-    DRUMS,
-    METRE,
-    NOTE,
-    TEMPO,
-    Grid,
-    NoteSequence,
-    canonical,
-    quantize,
-    tidy_marks,
-)
+from melodygru.music.grid import Grid
+from melodygru.music.metre import METRE
+from melodygru.music.notes import DEFAULT_TEMPO, DRUMS, NOTE, TEMPO, NoteSequence, canonical, tidy_marks
+from melodygru.music.quantize import quantize
 from melodygru.util.atomic import atomic_write
 
 if TYPE_CHECKING:

@@ -8,23 +8,25 @@ grid is the file's own tick (`Grid.beats(480)`), so reading and quantising use o
 
 A sequence is **canonical**: its notes are ordered by (onset, program, pitch); no two notes share all three;
 no note sounds on when its program strikes the same pitch again. `canonical` makes any notes so and counts
-what it changed. Every room below relies on this order.
+what it changed. Everything below relies on this order.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 
 import numpy as np
 
 from melodygru.errors import NoteError
+from melodygru.music.grid import Grid as Grid
+from melodygru.music.metre import DEFAULT_METRE, Bars
+from melodygru.music.metre import METRE as METRE
+from melodygru.music.metre import steps_per_bar as steps_per_bar
 
 DRUMS = 128  # the program of the percussion channel; 0..127 are General MIDI's
 N_PROGRAMS = 129
 N_PITCHES = 128
 DEFAULT_TEMPO = 500_000  # microseconds per quarter note: 120 qpm, what MIDI assumes when a file says nothing
-DEFAULT_METRE = (4, 4)  # likewise
 
 NOTE = np.dtype(
     [
@@ -36,75 +38,15 @@ NOTE = np.dtype(
     ]
 )
 TEMPO = np.dtype([("step", np.int64), ("tempo", np.int64)])  # microseconds per quarter note, from step on
-METRE = np.dtype([("step", np.int64), ("numerator", np.int16), ("denominator", np.int16)])
 
 
-@dataclass(frozen=True)
-class Grid:
-    """The size of a step: either `steps_per_beat` (a beat is a quarter note) or `steps_per_second`."""
-
-    steps_per_beat: Fraction | None = None
-    steps_per_second: Fraction | None = None
-
-    def __post_init__(self) -> None:
-        rates = [rate for rate in (self.steps_per_beat, self.steps_per_second) if rate is not None]
-        if len(rates) != 1 or rates[0] <= 0:
-            raise NoteError(
-                f"a grid needs one positive rate, got {self.steps_per_beat} steps per beat and "
-                f"{self.steps_per_second} steps per second"
-            )
-
-    @classmethod
-    def beats(cls, steps_per_beat: int | Fraction) -> Grid:
-        """A metrical grid of `steps_per_beat` steps in a quarter note."""
-        return cls(steps_per_beat=Fraction(steps_per_beat))
-
-    @classmethod
-    def seconds(cls, steps_per_second: int | Fraction) -> Grid:
-        """A grid of `steps_per_second` steps in a second, for music without a beat."""
-        return cls(steps_per_second=Fraction(steps_per_second))
-
-    @classmethod
-    def parse(cls, text: str) -> Grid:
-        """Read `4` (steps per beat) or `10ms` (milliseconds per step).
-
-        Raises
-        ------
-        NoteError
-            The text is neither.
-        """
-        try:
-            if text.endswith("ms"):
-                return cls.seconds(1000 / Fraction(text[:-2]))
-            return cls.beats(Fraction(text))
-        except (ValueError, ZeroDivisionError, NoteError) as error:
-            raise NoteError(
-                f"grid {text!r}: expected a number of steps per beat such as 4, or a step in milliseconds such as 10ms"
-            ) from error
-
-    @property
-    def is_metrical(self) -> bool:
-        return self.steps_per_beat is not None
-
-    def __str__(self) -> str:
-        if self.steps_per_beat is not None:
-            return str(self.steps_per_beat)
-        assert self.steps_per_second is not None
-        step_ms = 1000 / self.steps_per_second
-        return f"{step_ms}ms"
-
-    def describe(self) -> str:
-        """In words, for reports: `4 steps per beat`, `10 ms per step`."""
-        if self.steps_per_beat is not None:
-            return f"{self.steps_per_beat} step{'' if self.steps_per_beat == 1 else 's'} per beat"
-        return f"{str(self)[:-2]} ms per step"
-
-
-def _default_tempos() -> np.ndarray:
+def default_tempos() -> np.ndarray:
+    """MIDI's tempo from step 0 on, where a file says nothing."""
     return np.array([(0, DEFAULT_TEMPO)], TEMPO)
 
 
-def _default_metres() -> np.ndarray:
+def default_metres() -> np.ndarray:
+    """MIDI's metre from step 0 on, where a file says nothing."""
     return np.array([(0, *DEFAULT_METRE)], METRE)
 
 
@@ -134,8 +76,8 @@ class NoteSequence:
     notes: np.ndarray
     grid: Grid
     length: int
-    tempos: np.ndarray = field(default_factory=_default_tempos)
-    metres: np.ndarray = field(default_factory=_default_metres)
+    tempos: np.ndarray = field(default_factory=default_tempos)
+    metres: np.ndarray = field(default_factory=default_metres)
 
     def __post_init__(self) -> None:
         validate(self.notes, self.length)
@@ -198,20 +140,17 @@ class NoteSequence:
         segment = np.clip(np.searchsorted(starts, steps, side="right") - 1, 0, None)
         return start_s[segment] + (steps - starts[segment]) * second_per_step[segment]
 
+    @property
+    def bars(self) -> Bars:
+        """The bars and beats of a piece on a metrical grid."""
+        return Bars(self.grid, self.metres)
+
     def bar_starts(self) -> np.ndarray:
         """Steps at which bars begin, ascending, up to and including the first at or after the end.
 
         Only on a metrical grid. A change of metre begins a new bar; a bar shorter than a step counts as one step.
         """
-        assert self.grid.steps_per_beat is not None
-        starts: list[np.ndarray] = []
-        ends = np.append(self.metres["step"][1:], max(self.length, int(self.metres["step"][-1])))
-        for mark, end in zip(self.metres, ends, strict=True):
-            bar = steps_per_bar(self.grid, (int(mark["numerator"]), int(mark["denominator"])))
-            starts.append(np.arange(mark["step"], end, bar))
-        last = int(starts[-1][-1]) + bar if len(starts[-1]) else int(self.metres["step"][-1])
-        bars = np.concatenate([*starts, [last]])
-        return bars[: np.searchsorted(bars, self.length) + 1]
+        return self.bars.starts(self.length)
 
     def transpose(self, semitones: int) -> NoteSequence:
         """The same piece `semitones` higher (drums stay).
@@ -253,19 +192,12 @@ class NoteSequence:
         )
 
 
-def trusted(notes: np.ndarray, grid: Grid, length: int, tempos: np.ndarray, metres: np.ndarray) -> NoteSequence:
+def unchecked(notes: np.ndarray, grid: Grid, length: int, tempos: np.ndarray, metres: np.ndarray) -> NoteSequence:
     """A `NoteSequence` without its checks: of notes from `canonical`, or that were checked before they were stored."""
     sequence = object.__new__(NoteSequence)
     for name, value in (("notes", notes), ("grid", grid), ("length", length), ("tempos", tempos), ("metres", metres)):
         object.__setattr__(sequence, name, value)
     return sequence
-
-
-def steps_per_bar(grid: Grid, metre: tuple[int, int]) -> int:
-    """Steps in a bar of `metre` on a metrical grid, rounded, at least 1."""
-    assert grid.steps_per_beat is not None
-    numerator, denominator = metre
-    return max(1, round(grid.steps_per_beat * 4 * numerator / denominator))
 
 
 def validate(notes: np.ndarray, length: int) -> None:
@@ -290,9 +222,9 @@ def validate(notes: np.ndarray, length: int) -> None:
     ends = notes["onset"] + notes["duration"]
     if ends.max() > length:
         raise NoteError(f"note {int(ends.argmax())} ends at step {ends.max()}, after the piece's end at {length}")
-    places = _place(notes)
-    if np.any(places[1:] < places[:-1]):
-        at = int(np.argmax(places[1:] < places[:-1])) + 1
+    keys = _sort_key(notes)
+    if np.any(keys[1:] < keys[:-1]):
+        at = int(np.argmax(keys[1:] < keys[:-1])) + 1
         raise NoteError(f"note {at} is out of order: expected (onset, program, pitch) ascending; use notes.canonical")
     clash, _ = _overlaps(notes)
     if len(clash):
@@ -303,7 +235,7 @@ def validate(notes: np.ndarray, length: int) -> None:
         )
 
 
-def _place(notes: np.ndarray) -> np.ndarray:
+def _sort_key(notes: np.ndarray) -> np.ndarray:
     """A number for each note that sorts as (onset, program, pitch) does."""
     return (notes["onset"] * N_PROGRAMS + notes["program"]) * N_PITCHES + notes["pitch"]
 
@@ -356,17 +288,17 @@ def canonical(notes: np.ndarray) -> tuple[np.ndarray, Changes]:
     """
     if len(notes) == 0:
         return notes.copy(), Changes()
-    places = _place(notes)
+    keys = _sort_key(notes)
     merged = 0
-    if np.all(places[1:] > places[:-1]):
+    if np.all(keys[1:] > keys[:-1]):
         notes = notes.copy()
     else:
-        order = np.argsort(places, kind="stable")
-        ordered = places[order]
+        order = np.argsort(keys, kind="stable")
+        ordered = keys[order]
         repeated = np.append(False, ordered[1:] == ordered[:-1])
         merged = int(np.count_nonzero(repeated))
         if merged:
-            order = np.lexsort((-notes["velocity"], -notes["duration"], places))[~repeated]
+            order = np.lexsort((-notes["velocity"], -notes["duration"], keys))[~repeated]
         notes = notes.take(order)
     cut, gap = _overlaps(notes)
     notes["duration"][cut] = gap
@@ -382,92 +314,6 @@ def transpose(notes: np.ndarray, semitones: int) -> np.ndarray:
         at = int(np.argmax(bad))
         raise NoteError(f"transposing by {semitones} takes pitch {notes['pitch'][at]} (note {at}) outside 0..127")
     return moved
-
-
-def _rescale(steps: np.ndarray, ratio: Fraction) -> np.ndarray:
-    """steps * ratio to the nearest integer, halves up, without a float's error."""
-    largest = 2 * max(1, int(steps.max(initial=0))) * ratio.numerator + 2 * ratio.denominator
-    exact = steps if largest < 2**63 else steps.astype(object)  # Python's integers where 64 bits would overflow
-    rescaled = (2 * exact * ratio.numerator + ratio.denominator) // (2 * ratio.denominator)
-    return np.asarray(rescaled).astype(np.int64)
-
-
-def _elapsed(tempos: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    """Time at steps of a metrical grid, exactly: in microseconds times the grid's steps per beat."""
-    starts, tempo = tempos["step"], tempos["tempo"]
-    if len(tempos) == 1:
-        return steps * tempo[0]
-    at_start = np.concatenate([[0], np.cumsum(np.diff(starts) * tempo[:-1])])
-    segment = np.searchsorted(starts, steps, side="right") - 1
-    return at_start[segment] + (steps - starts[segment]) * tempo[segment]
-
-
-def quantize(sequence: NoteSequence, grid: Grid) -> tuple[NoteSequence, Changes, np.ndarray]:
-    """Put a piece on another grid.
-
-    Onsets and ends go to the nearest step (halves up); a note lasts at least one step. On a grid of seconds the
-    tempo is spent in the process, so tempo and metre become MIDI's defaults.
-
-    Parameters
-    ----------
-    sequence : NoteSequence
-    grid : Grid
-        A grid of seconds can't become a metrical one, except through its first tempo.
-
-    Returns
-    -------
-    sequence : NoteSequence
-    changes : Changes
-        What the coarser grid made coincide.
-    error_s : array, shape (n_notes,)
-        How far each onset of the input moved, in seconds.
-    """
-    old = sequence.notes
-    ends = old["onset"] + old["duration"]
-
-    if grid.steps_per_second is not None:
-        beat = sequence.grid.steps_per_beat
-        ratio = grid.steps_per_second / (sequence.grid.steps_per_second or 1_000_000 * (beat or 1))
-
-        def convert(steps: np.ndarray) -> np.ndarray:
-            return _rescale(np.asarray(steps) if beat is None else _elapsed(sequence.tempos, steps), ratio)
-
-        tempos, metres = _default_tempos(), _default_metres()
-    else:
-        assert grid.steps_per_beat is not None
-        if sequence.grid.steps_per_beat is not None:
-            ratio = grid.steps_per_beat / sequence.grid.steps_per_beat
-        else:
-            assert sequence.grid.steps_per_second is not None
-            second_per_beat = Fraction(int(sequence.tempos["tempo"][0]), 1_000_000)
-            ratio = grid.steps_per_beat / second_per_beat / sequence.grid.steps_per_second
-
-        def convert(steps: np.ndarray) -> np.ndarray:
-            return _rescale(np.asarray(steps, np.int64), ratio)
-
-        tempos, metres = _move_marks(sequence.tempos, convert), _move_marks(sequence.metres, convert)
-
-    notes = old.copy()
-    notes["onset"] = convert(old["onset"])
-    notes["duration"] = np.maximum(1, convert(ends) - notes["onset"])
-    moved = notes["onset"]
-    notes, changes = canonical(notes)
-    end = int((notes["onset"] + notes["duration"]).max()) if len(notes) else 0
-    length = max(end, int(convert(np.asarray(sequence.length))))
-    result = trusted(notes, grid, length, tempos, metres)
-    if grid.is_metrical:
-        # On the old grid, since marks of tempo move as well: they are no error of the notes.
-        error_s = np.abs(sequence.step2second(moved / float(ratio)) - sequence.step2second(old["onset"]))
-    else:
-        error_s = np.abs(moved / float(grid.steps_per_second or 1) - sequence.step2second(old["onset"]))
-    return result, changes, error_s
-
-
-def _move_marks(marks: np.ndarray, convert) -> np.ndarray:
-    """Marks at new steps; of several that fall on one step the last holds; repetitions of a value go."""
-    moved = marks.copy()
-    moved["step"] = convert(marks["step"])
-    return tidy_marks(moved)
 
 
 def tidy_marks(marks: np.ndarray) -> np.ndarray:
@@ -491,3 +337,11 @@ def _join_marks(first: np.ndarray, second: np.ndarray, at: int) -> np.ndarray:
     later = second.copy()
     later["step"] += at
     return tidy_marks(np.concatenate([first[first["step"] < max(at, 1)], later]))
+
+
+def __getattr__(name: str):
+    if name == "quantize":  # moved
+        from melodygru.music.quantize import quantize
+
+        return quantize
+    raise AttributeError(name)

@@ -21,7 +21,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from melodygru import __version__
 from melodygru.errors import TrainingError
 from melodygru.events import PITCH
 from melodygru.model.checkpoint import as_settings
@@ -33,6 +32,7 @@ from melodygru.training.progress import History, Progress, Timer, stopping
 from melodygru.training.settings import Settings, learning_rate
 from melodygru.training.workers import Workers
 from melodygru.util.atomic import atomic_write
+from melodygru.version import __version__
 
 VALIDATIONS = (3, 24)  # figures taken during a run, at least and at most
 VALIDATION_SHARE = 0.15  # events heard in validation per event heard in training, at most; they cost a third each

@@ -22,7 +22,10 @@ from melodygru.corpus import choose_grid, intake, overlap, require_pieces, split
 from melodygru.corpus.grid import PERFORMANCE_GRID, SAMPLE, sample
 from melodygru.corpus.report import WIDTH, Tally, _polyphony
 from melodygru.errors import CorpusError, SettingError
-from melodygru.music.notes import METRE, NOTE, TEMPO, Grid, NoteSequence, canonical, quantize
+from melodygru.music.grid import Grid
+from melodygru.music.metre import METRE
+from melodygru.music.notes import NOTE, TEMPO, NoteSequence, canonical
+from melodygru.music.quantize import quantize
 
 intake_module = sys.modules["melodygru.corpus.intake"]
 ROOT = Path(__file__).resolve().parents[2]

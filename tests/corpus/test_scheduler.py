@@ -12,7 +12,8 @@ import pytest
 from melodygru import midi
 from melodygru.corpus import DaskExecutor, intake
 from melodygru.errors import CorpusError, SettingError
-from melodygru.music.notes import NOTE, Grid, NoteSequence
+from melodygru.music.grid import Grid
+from melodygru.music.notes import NOTE, NoteSequence
 
 
 @pytest.fixture

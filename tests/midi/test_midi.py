@@ -16,7 +16,10 @@ from hypothesis import strategies as st
 from melodygru import midi
 from melodygru.errors import MidiError
 from melodygru.midi import bulk, reading
-from melodygru.music.notes import DRUMS, METRE, NOTE, TEMPO, Grid, NoteSequence, canonical, quantize
+from melodygru.music.grid import Grid
+from melodygru.music.metre import METRE
+from melodygru.music.notes import DRUMS, NOTE, TEMPO, NoteSequence, canonical
+from melodygru.music.quantize import quantize
 
 END = "00 FF 2F 00"  # end_of_track at once
 

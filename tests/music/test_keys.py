@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from melodygru.music.grid import Grid
 from melodygru.music.keys import commonest_share, key_signature, pitch_class_weights
-from melodygru.music.notes import DRUMS, NOTE, Grid, NoteSequence
+from melodygru.music.notes import DRUMS, NOTE, NoteSequence
 
 C_MAJOR = (60, 62, 64, 65, 67, 69, 71)
 

@@ -8,20 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from melodygru.errors import NoteError
-from melodygru.music.notes import (
-    DRUMS,
-    METRE,
-    NOTE,
-    TEMPO,
-    Changes,
-    Grid,
-    NoteSequence,
-    canonical,
-    quantize,
-    steps_per_bar,
-    tidy_marks,
-    transpose,
-)
+from melodygru.music.grid import Grid
+from melodygru.music.metre import METRE
+from melodygru.music.notes import DRUMS, NOTE, TEMPO, Changes, NoteSequence, canonical, tidy_marks, transpose
+from melodygru.music.quantize import quantize
 
 
 def notes_of(*rows) -> np.ndarray:
@@ -207,22 +197,6 @@ def test_step2second_on_a_grid_of_seconds():
     sequence = piece(length=250, grid=Grid.parse("10ms"), tempos=[(0, 1_000_000)])
     assert sequence.seconds == 2.5
     assert sequence.beats == 2.5
-
-
-@pytest.mark.parametrize(
-    ("grid", "metre", "steps"),
-    [
-        (4, (4, 4), 16),
-        (4, (6, 8), 12),
-        (1, (3, 4), 3),
-        (2, (7, 8), 7),
-        (1, (3, 8), 2),
-        (1, (1, 16), 1),
-        (480, (2, 2), 1920),
-    ],
-)
-def test_steps_per_bar(grid, metre, steps):
-    assert steps_per_bar(Grid.beats(grid), metre) == steps
 
 
 @pytest.mark.parametrize(

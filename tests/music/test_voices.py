@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from melodygru.music.notes import DRUMS, NOTE, Grid, NoteSequence, canonical
+from melodygru.music.grid import Grid
+from melodygru.music.notes import DRUMS, NOTE, NoteSequence, canonical
 from melodygru.music.voices import voices
 
 
