@@ -8,7 +8,7 @@ from collections import deque
 
 import numpy as np
 
-from melodygru.events.encoding import _MASK, _MIX, _PLACES_AT_ONSET, _bar_positions, _lately_class, _metres_in_force
+from melodygru.events.encoding import _MASK, _MIX, _PLACES_AT_ONSET, _lately_class, _metres_in_force
 from melodygru.events.times import MOTIONS, N_INTERVALS, N_SPANS, TIMES, span_of, time_of
 from melodygru.events.vocabulary import (
     KEY_SHARES,
@@ -26,7 +26,8 @@ from melodygru.events.vocabulary import (
     RUNS,
     Vocabulary,
 )
-from melodygru.music.notes import DRUMS, METRE, N_PITCHES, steps_per_bar
+from melodygru.music.metre import METRE, Bars
+from melodygru.music.notes import DRUMS, N_PITCHES
 
 
 class Context:
@@ -58,7 +59,7 @@ class Context:
         first = (int(self._metres["numerator"][0]), int(self._metres["denominator"][0]))
         self._conditions = vocabulary.condition_ids(style, first if self._metre_known else None)
         self._metrical, self._phases = vocabulary.grid.is_metrical, vocabulary.n_phases
-        self._bar = steps_per_bar(vocabulary.grid, first) if self._metrical else 0
+        self._bars = Bars(vocabulary.grid, self._metres) if self._metrical else None
         self._place = vocabulary.place_of_class.tolist()
         self._highest = vocabulary.size("program") - 1
         self._drums = next((c for c in range(1, self._highest + 1) if vocabulary.program_of_class(c) == DRUMS), -1)
@@ -208,11 +209,9 @@ class Context:
 
     def _position(self, at: int) -> tuple[int, int]:
         """Position class in the bar and number of the bar."""
-        if len(self._metres) > 1:
-            positions, bars = _bar_positions(np.array([at]), self._metres, self.vocabulary.grid)
-            return int(positions[0]), int(bars[0])
-        bar, position = divmod(at, self._bar)
-        return (position * N_POSITIONS // self._bar if self._bar > N_POSITIONS else position), bar
+        assert self._bars is not None
+        bar, position, size = self._bars.at_step(at)
+        return (position * N_POSITIONS // size if size > N_POSITIONS else position), bar
 
     def in_chord(self) -> bool:
         """Whether the event stands at the last note's onset."""

@@ -88,6 +88,7 @@ from melodygru.events.vocabulary import (
     VELOCITY_WIDTH,
     Vocabulary,
 )
+from melodygru.music.metre import Bars
 from melodygru.music.notes import (
     DRUMS,
     METRE,
@@ -99,7 +100,6 @@ from melodygru.music.notes import (
     Grid,
     NoteSequence,
     canonical,
-    steps_per_bar,
 )
 
 
@@ -374,15 +374,8 @@ def _metres_in_force(metres: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
 
 def _bar_positions(steps: np.ndarray, metres: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
     """Position in the bar (class below N_POSITIONS) and number of the bar of each step."""
-    bar_steps = np.array([steps_per_bar(grid, (int(m["numerator"]), int(m["denominator"]))) for m in metres])
-    spans = np.diff(metres["step"])
-    bars_before = np.concatenate([[0], np.cumsum(-(-spans // bar_steps[:-1]))]).astype(np.int64)
-    mark = np.searchsorted(metres["step"], steps, side="right") - 1
-    inside = steps - metres["step"][mark]
-    size = bar_steps[mark]
-    position = inside % size
-    position = np.where(size > N_POSITIONS, position * N_POSITIONS // size, position)
-    return position, bars_before[mark] + inside // size
+    bar, position, size = Bars(grid, metres).at(steps)
+    return np.where(size > N_POSITIONS, position * N_POSITIONS // size, position), bar
 
 
 def _active_pairs(end: np.ndarray, at: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
