@@ -32,7 +32,7 @@ def ablate(
 ) -> dict[str, Any]:
     """Train on a corpus with some values replaced, and judge by another; both as `corpus.intake` gives them."""
     from melodygru.events import Vocabulary
-    from melodygru.model.checkpoint import Architecture
+    from melodygru.model.architecture import Architecture
     from melodygru.training import (
         Settings,
         Trainer,

@@ -43,8 +43,11 @@ from melodygru.events import (
     encode,
     span_class,
 )
-from melodygru.model.checkpoint import Architecture, as_settings
-from melodygru.model.keras_model import GRU, IMPOSSIBLE, EmbeddingBag
+from melodygru.model.architecture import Architecture
+from melodygru.model.cells.keras_layers import GRU
+from melodygru.model.checkpoint import as_settings
+from melodygru.model.heads import EmbeddingBag
+from melodygru.model.keras_model import IMPOSSIBLE
 from melodygru.music.notes import N_PITCHES, NoteSequence
 from melodygru.training import SAMPLED_EVENTS, Progress, Settings, Trainer, default_transpose_until, evaluate, new_model
 

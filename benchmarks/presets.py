@@ -15,7 +15,7 @@ import click
 def main(midi_dir: Path) -> None:
     from melodygru.corpus import intake
     from melodygru.events import Vocabulary
-    from melodygru.model.checkpoint import PRESETS
+    from melodygru.model.architecture import PRESETS
     from melodygru.training import new_model
 
     corpus = intake(midi_dir)

@@ -85,7 +85,7 @@ def sampling_shares() -> tuple[dict[str, float], float]:
 
     from parts.sampling import composing, untrained
 
-    from melodygru.model.checkpoint import Architecture
+    from melodygru.model.architecture import Architecture
     from melodygru.model.numpy_model import NumpyModel
 
     notes = composing(NumpyModel(untrained(Architecture.preset("base"))), 1)

@@ -9,7 +9,7 @@ import numpy as np
 from melodygru.errors import NoteError
 from melodygru.events import END, TIMES, Vocabulary
 from melodygru.model import checkpoint
-from melodygru.model.checkpoint import Architecture
+from melodygru.model.architecture import Architecture
 from melodygru.model.numpy_model import NumpyModel
 from melodygru.music.notes import DRUMS, METRE, NOTE, Grid, NoteSequence, canonical
 

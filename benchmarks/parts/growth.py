@@ -157,7 +157,7 @@ def train(folder: Path, cache: Path) -> None:
     """A short training on a folder that has been read."""
     from melodygru.corpus import intake, split
     from melodygru.events import Vocabulary
-    from melodygru.model.checkpoint import Architecture
+    from melodygru.model.architecture import Architecture
     from melodygru.training import Settings, Trainer, new_model
 
     training, held_out = split(intake(folder, cache=cache, workers=1))

@@ -21,7 +21,8 @@ from melodygru.compose import NEVER, Controls, Note, Sampler, notes
 from melodygru.corpus import intake
 from melodygru.events import Vocabulary
 from melodygru.model import checkpoint
-from melodygru.model.checkpoint import DEEP, Architecture, Checkpoint
+from melodygru.model.architecture import DEEP, Architecture
+from melodygru.model.checkpoint import Checkpoint
 from melodygru.model.keras_model import save
 from melodygru.model.numpy_model import NumpyModel
 from melodygru.training import new_model

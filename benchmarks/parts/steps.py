@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from melodygru.events import PITCH, Vocabulary
-from melodygru.model.checkpoint import Architecture
+from melodygru.model.architecture import Architecture
 from melodygru.music.notes import NoteSequence
 from melodygru.training import Settings, Trainer, stack
 

@@ -10,14 +10,15 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-import melodygru.model.keras_model
 from melodygru.events import FIELDS, Vocabulary
-from melodygru.model.checkpoint import DEEP, Architecture
+from melodygru.model.architecture import DEEP, Architecture
+from melodygru.model.cells import CELLS
 from melodygru.training import new_model
 from parts.row import Row, Setting, in_turns
 from parts.steps import BATCH, STARTER, WINDOW, Corpus, Step
@@ -59,13 +60,8 @@ def measure(setting: Setting) -> list[Row]:
 
 def stock_model(*arguments: Any) -> Any:
     """`training.new_model` with Keras's own GRU."""
-    cells = melodygru.model.keras_model.CELLS
-    ours = cells["gru"]
-    cells["gru"] = keras.layers.GRU
-    try:
+    with mock.patch.object(CELLS["gru"], "keras_layer", lambda: keras.layers.GRU):
         return new_model(*arguments)
-    finally:
-        cells["gru"] = ours
 
 
 def products_of_step(architecture: Architecture, vocabulary: Vocabulary, batch: int, window: int) -> list[Product]:

@@ -103,7 +103,7 @@ def compare(
     melodygru compare midi_dir/ --validation other_dir/ --minutes 10 --png compare.png
     """  # fmt: skip
     from melodygru.events import Vocabulary
-    from melodygru.model.checkpoint import Architecture
+    from melodygru.model.architecture import Architecture
     from melodygru.training import rivals
 
     if png is not None and png.suffix.lower() not in (".png", ".svg"):

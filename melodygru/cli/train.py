@@ -308,7 +308,7 @@ def read_corpora(
 def _model(training: Any, corpus: Corpus, preset: str, cell: str, start_from: Path | None, seed: int) -> Any:
     """A new model for the corpus, or the one to fine-tune."""
     from melodygru.events import Vocabulary, representable
-    from melodygru.model.checkpoint import Architecture
+    from melodygru.model.architecture import Architecture
 
     if start_from is not None:
         model = training.fine_tune_from(start_from, corpus.grid)

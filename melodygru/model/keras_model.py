@@ -36,328 +36,15 @@ from melodygru.events import (
     Vocabulary,
     encode,
 )
-from melodygru.model.checkpoint import DEEP, Architecture, as_settings, layer_group, read_settings, to_float16
+from melodygru.model.architecture import DEEP, Architecture
+from melodygru.model.cells import CELLS
+from melodygru.model.checkpoint import as_settings, read_settings, to_float16
+from melodygru.model.heads import EmbeddingBag, Head, glorot
 from melodygru.music.notes import N_PITCHES, NOTE, NoteSequence
 from melodygru.util.atomic import atomic_write
 
 ONE_MASK = (None, 1, None)  # dropout's noise shape: variational, the same units for all steps
 IMPOSSIBLE = -1e9  # a logit; finite, so that nothing becomes NaN should every class be impossible
-
-
-@keras.saving.register_keras_serializable("melodygru")
-class GRU(keras.layers.GRU):
-    """`keras.layers.GRU` with a faster loop where there is no cuDNN: same weights, values and gradients.
-
-    On a GPU the stock layer runs, with cuDNN. On a CPU the stock loop multiplies the inputs inside the loop and
-    accumulates weight gradients step by step; here the inputs are projected before the loop, and the weight gradients
-    are taken after it, by one product a gate.
-    """
-
-    def inner_loop(self, sequences, initial_state, mask, training=False):
-        if not (_is_plain(self, mask) and self.reset_after):
-            return super().inner_loop(sequences, initial_state, mask, training)
-        state = initial_state[0] if isinstance(initial_state, (list, tuple)) else initial_state
-        kernel, recurrent, bias = _weights(self.cell, sequences.dtype)
-        *gates, candidate = tf.split(bias[1], 3)
-        biases = tf.split(bias[0] + tf.concat([*gates, tf.zeros_like(candidate)], 0), 3)
-        by_time = tf.transpose(sequences, [1, 0, 2])
-        projected = [
-            _projected(by_time, columns, shift) for columns, shift in zip(tf.split(kernel, 3, 1), biases, strict=True)
-        ]
-        state = tf.cast(state, sequences.dtype)
-        outputs = _gru_recurrence(*projected, state, *tf.split(recurrent, 3, 1), candidate)
-        last = outputs[-1]
-        return last, _by_batch(self, sequences, outputs), [last]
-
-
-@keras.saving.register_keras_serializable("melodygru")
-class LSTM(keras.layers.LSTM):
-    """`keras.layers.LSTM` with a faster loop where there is no cuDNN, as `GRU`."""
-
-    def inner_loop(self, sequences, initial_state, mask, training=False):
-        if not _is_plain(self, mask):
-            return super().inner_loop(sequences, initial_state, mask, training)
-        state, memory = (tf.cast(array, sequences.dtype) for array in initial_state)
-        kernel, recurrent, bias = _weights(self.cell, sequences.dtype)
-        projected = _projected(tf.transpose(sequences, [1, 0, 2]), kernel, bias)
-        outputs, memory = _lstm_recurrence(projected, state, memory, recurrent)
-        last = outputs[-1]
-        return last, _by_batch(self, sequences, outputs), [last, memory]
-
-
-def _is_plain(layer: keras.layers.Layer, mask: Any) -> bool:
-    """Whether the faster loop serves: no GPU, and only options that it has."""
-    return (
-        mask is None
-        and layer.use_bias
-        and not (layer.dropout or layer.recurrent_dropout or layer.go_backwards or layer.unroll)
-        and layer.activation is keras.activations.tanh
-        and layer.recurrent_activation is keras.activations.sigmoid
-        and not tf.config.list_logical_devices("GPU")
-    )
-
-
-def _weights(cell: Any, dtype: Any) -> list[tf.Tensor]:
-    """Kernel, recurrent kernel and bias of a cell."""
-    return [tf.cast(tf.convert_to_tensor(w), dtype) for w in (cell.kernel, cell.recurrent_kernel, cell.bias)]
-
-
-def _projected(by_time: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
-    """What time-major inputs add to the gates of `kernel`: (T, B, gates)."""
-    steps, batch = tf.shape(by_time)[0], tf.shape(by_time)[1]
-    flat = tf.reshape(by_time, [-1, by_time.shape[-1]])
-    return tf.reshape(tf.nn.bias_add(tf.matmul(flat, kernel), bias), [steps, batch, kernel.shape[1]])
-
-
-def _by_batch(layer: keras.layers.Layer, sequences: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-    """Time-major outputs as Keras returns them: all of them, or the last."""
-    if not layer.return_sequences:
-        return outputs[-1][:, None]
-    outputs = tf.transpose(outputs, [1, 0, 2])
-    outputs.set_shape([sequences.shape[0], sequences.shape[1], layer.units])
-    return outputs
-
-
-@tf.custom_gradient
-def _gru_recurrence(z_in, r_in, candidate_in, state, to_z, to_r, to_candidate, bias):
-    """The GRU's recurrent part over time-major projected inputs, a tensor for each gate.
-
-    z_in, r_in, candidate_in: (T, B, H), what the inputs add to each gate, biases included; state: (B, H); to_z, to_r,
-    to_candidate: (H, H), the recurrent kernel's columns of each gate; bias: (H,), of the candidate's recurrent part.
-    Returns (T, B, H).
-
-    Nothing is sliced but first axes, which costs no copy, and a step's element-wise work stays in the cache: both are
-    why each gate has its own tensors, and why the gradient is not taken over the whole window at once.
-    """
-    steps = tf.shape(z_in)[0]
-    like_state = {"dtype": z_in.dtype, "size": steps, "element_shape": [None, to_z.shape[0]]}
-
-    def forward(t, h, states, saved):
-        z = tf.sigmoid(z_in[t] + tf.matmul(h, to_z))
-        r = tf.sigmoid(r_in[t] + tf.matmul(h, to_r))
-        inner = tf.nn.bias_add(tf.matmul(h, to_candidate), bias)
-        candidate = tf.tanh(candidate_in[t] + r * inner)
-        h = candidate + z * (h - candidate)
-        saved = [array.write(t, value) for array, value in zip(saved, (z, r, candidate, inner), strict=True)]
-        return t + 1, h, states.write(t, h), saved
-
-    saved = [tf.TensorArray(**like_state) for _ in range(4)]
-    _, _, states, saved = tf.while_loop(
-        lambda t, *_: t < steps,
-        forward,
-        (tf.constant(0), state, tf.TensorArray(**like_state), saved),
-        maximum_iterations=steps,
-    )
-    states = states.stack()
-    saved = [array.stack() for array in saved]  # arrays that a gradient reads cannot be exported
-
-    def gradient(d_states):
-        transposed = [tf.transpose(kernel) for kernel in (to_z, to_r, to_candidate)]
-
-        def backward(k, d_h, d_gates):
-            t = steps - 1 - k
-            z, r, candidate, inner = (values[t] for values in saved)
-            before = tf.cond(t > 0, lambda: states[t - 1], lambda: state)
-            d_h += d_states[t]
-            d_kept = d_h * z
-            d_candidate = tf.raw_ops.TanhGrad(y=candidate, dy=d_h - d_kept)
-            d_z = tf.raw_ops.SigmoidGrad(y=z, dy=d_h * (before - candidate))
-            d_r = tf.raw_ops.SigmoidGrad(y=r, dy=d_candidate * inner)
-            d_inner = d_candidate * r
-            d_values = (d_z, d_r, d_candidate, d_inner)
-            d_gates = [array.write(t, value) for array, value in zip(d_gates, d_values, strict=True)]
-            products = map(tf.matmul, (d_z, d_r, d_inner), transposed)
-            return k + 1, tf.add_n([d_kept, *products]), d_gates
-
-        d_gates = [tf.TensorArray(**like_state) for _ in range(4)]
-        _, d_state, d_gates = tf.while_loop(
-            lambda k, *_: k < steps,
-            backward,
-            (tf.constant(0), tf.zeros_like(state), d_gates),
-            maximum_iterations=steps,
-        )
-        d_z, d_r, d_candidate, d_inner = (array.stack() for array in d_gates)
-
-        def d_kernel(d):
-            """Of the products of each step with the state before it; of the first, with the state given."""
-            later = tf.matmul(_rows(states[:-1]), _rows(d[1:]), transpose_a=True)
-            return later + tf.matmul(state, d[0], transpose_a=True)
-
-        d_kernels = [d_kernel(d) for d in (d_z, d_r, d_inner)]
-        return d_z, d_r, d_candidate, d_state, *d_kernels, tf.reduce_sum(_rows(d_inner), 0)
-
-    return states, gradient
-
-
-def _rows(values: tf.Tensor) -> tf.Tensor:
-    """(T, B, n) as (T * B, n)."""
-    return tf.reshape(values, [-1, values.shape[-1]])
-
-
-@tf.custom_gradient
-def _lstm_recurrence(projected: tf.Tensor, state: tf.Tensor, memory: tf.Tensor, recurrent: tf.Tensor):
-    """The LSTM's recurrent part over time-major projected inputs, gates in the order i, f, candidate, o.
-
-    projected: (T, B, 4H), state and memory: (B, H), recurrent: (H, 4H). Returns the states, (T, B, H), and the last
-    memory, (B, H).
-    """
-    steps = tf.shape(projected)[0]
-    dtype = projected.dtype
-    units = recurrent.shape[0]
-
-    def forward(t, h, c, states, memories, gates):
-        inner = projected[t] + tf.matmul(h, recurrent)
-        i_f = tf.sigmoid(inner[:, : 2 * units])
-        candidate = tf.tanh(inner[:, 2 * units : 3 * units])
-        o = tf.sigmoid(inner[:, 3 * units :])
-        c = i_f[:, units:] * c + i_f[:, :units] * candidate
-        h = o * tf.tanh(c)
-        gates = gates.write(t, tf.concat([i_f, candidate, o], 1))
-        return t + 1, h, c, states.write(t, h), memories.write(t, c), gates
-
-    arrays = [tf.TensorArray(dtype, steps, element_shape=[None, k * units]) for k in (1, 1, 4)]
-    _, _, last_memory, states, memories, gates = tf.while_loop(
-        lambda t, *_: t < steps, forward, (tf.constant(0), state, memory, *arrays), maximum_iterations=steps
-    )
-    states, memories, gates = states.stack(), memories.stack(), gates.stack()
-
-    def gradient(d_states, d_last_memory):
-        # All that does not depend on the gradient's own recursion is one fused step over the whole window.
-        i, f, candidate, o = tf.split(gates, 4, 2)
-        before = tf.concat([memory[None], memories[:-1]], 0)
-        bent = tf.tanh(memories)
-        to_memory = o * (1 - bent * bent)
-        to_gates = tf.concat(
-            [candidate * i * (1 - i), before * f * (1 - f), i * (1 - candidate * candidate), bent * o * (1 - o)], 2
-        )
-        transposed = tf.transpose(recurrent)
-
-        def backward(k, d_h, d_c, out):
-            t = steps - 1 - k
-            d_h = d_h + d_states[t]
-            d_c = d_c + d_h * to_memory[t]
-            d_gates = tf.concat([d_c, d_c, d_c, d_h], 1) * to_gates[t]
-            return k + 1, tf.matmul(d_gates, transposed), d_c * f[t], out.write(t, d_gates)
-
-        out = tf.TensorArray(dtype, steps, element_shape=[None, 4 * units])
-        _, d_state, d_memory, d_projected = tf.while_loop(
-            lambda k, *_: k < steps,
-            backward,
-            (tf.constant(0), tf.zeros_like(state), d_last_memory, out),
-            maximum_iterations=steps,
-        )
-        d_projected = d_projected.stack()
-        previous = tf.reshape(tf.concat([state[None], states[:-1]], 0), [-1, units])
-        d_recurrent = tf.matmul(previous, tf.reshape(d_projected, [-1, 4 * units]), transpose_a=True)
-        return d_projected, d_state, d_memory, d_recurrent
-
-    return (states, last_memory), gradient
-
-
-CELLS: dict[str, Any] = {"gru": GRU, "lstm": LSTM}
-
-
-@keras.saving.register_keras_serializable("melodygru")
-class EmbeddingBag(keras.layers.Layer):
-    """The sum of the embeddings of a row of ids; id 0 adds nothing.
-
-    Input shape (..., ids), integers in [0, rows); output shape (..., width).
-    """
-
-    def __init__(self, rows: int, width: int, seed: int = 0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.rows, self.width = rows, width
-        self.initializer = keras.initializers.RandomNormal(stddev=0.1, seed=seed)
-
-    def build(self, input_shape: Any = None) -> None:
-        self.table = self.add_weight(name="table", shape=(self.rows, self.width), initializer=self.initializer)
-        self.built = True
-
-    def call(self, ids: tf.Tensor) -> tf.Tensor:
-        lead = tf.shape(ids)[:-1]
-        table = tf.cast(tf.convert_to_tensor(self.table), self.compute_dtype)
-        total = _sum_of_rows(table, tf.reshape(ids, [-1, ids.shape[-1]]))
-        return tf.reshape(total, tf.concat([lead, [self.width]], 0))
-
-
-@tf.custom_gradient
-def _sum_of_rows(table: tf.Tensor, ids: tf.Tensor):
-    """Sums of a table's rows: (rows, width) and ids (N, k) give (N, width); id 0 adds nothing."""
-    pitch_class_levels = ids > 0
-    wanted = tf.boolean_mask(ids, pitch_class_levels)
-    into = tf.cast(tf.where(pitch_class_levels)[:, 0], tf.int32)
-
-    def gradient(d_total):
-        # Sorted by row, the gradient is such a sum as well: twice as fast as scattering.
-        order = tf.argsort(wanted)
-        rows = tf.shape(table)[0]
-        return _segment_sum(d_total, tf.gather(into, order), tf.gather(wanted, order), rows), None
-
-    return _segment_sum(table, wanted, into, tf.shape(ids)[0]), gradient
-
-
-def _segment_sum(data: tf.Tensor, rows: tf.Tensor, segments: tf.Tensor, n_segments: tf.Tensor) -> tf.Tensor:
-    """`tf.sparse.segment_sum`; one segment more, which is dropped, as the sum of no rows at all is unset memory."""
-    rows, segments = tf.concat([rows, [0]], 0), tf.concat([segments, n_segments[None]], 0)
-    return tf.sparse.segment_sum(data, rows, segments, num_segments=n_segments + 1)[:-1]
-
-
-@keras.saving.register_keras_serializable("melodygru")
-class Head(keras.layers.Layer):
-    """One link of the chain: a hidden layer over the features and the fields chosen before, then the logits.
-
-    A `deep` head has a second hidden layer, whose output is added to the first's.
-
-    Inputs: features, a list of (B, T, width) that are never joined, and ids (B, T, k) into a table of what was chosen
-    before; `rows` 1 means nothing was. Output: (B, T, classes).
-    """
-
-    def __init__(
-        self,
-        classes: int,
-        width: int,
-        features: int,
-        rows: int,
-        drop: float,
-        seed: int,
-        deep: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.features = features
-        self.hidden = keras.layers.Dense(width, name="hidden", kernel_initializer=_glorot(seed))
-        self.output_layer = keras.layers.Dense(
-            classes, name="output", dtype="float32", kernel_initializer=_glorot(seed + 1)
-        )
-        self.bag = EmbeddingBag(rows, width, seed=seed + 2, name="bag") if rows > 1 else None
-        self.second = keras.layers.Dense(width, name="second", kernel_initializer=_glorot(seed + 5)) if deep else None
-        self.dropout = keras.layers.Dropout(drop, seed=seed + 3)
-
-    def build(self, input_shape: Any = None) -> None:
-        self.hidden.build((None, None, self.features))
-        self.output_layer.build((None, None, self.hidden.units))
-        if self.bag is not None:
-            self.bag.build()
-        if self.second is not None:
-            self.second.build((None, None, self.hidden.units))
-        self.built = True
-
-    def call(self, features: list[tf.Tensor], ids: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
-        hidden = self.hidden
-        kernel, bias = (tf.cast(tf.convert_to_tensor(w), self.compute_dtype) for w in (hidden.kernel, hidden.bias))
-        kernels = tf.split(kernel, [values.shape[-1] for values in features])
-        parts = [tf.tensordot(values, part, 1) for values, part in zip(features, kernels, strict=True)]
-        if self.bag is not None:
-            parts.append(self.bag(ids))
-        hidden = tf.nn.bias_add(tf.add_n(parts), bias)
-        hidden = self.dropout(tf.nn.relu(hidden), training=training)
-        if self.second is not None:
-            hidden += self.dropout(tf.nn.relu(self.second(hidden)), training=training)
-        return self.output_layer(hidden)
-
-
-def _glorot(seed: int) -> keras.initializers.Initializer:
-    return keras.initializers.GlorotUniform(seed=seed)
 
 
 class EventModel(keras.Model):
@@ -534,19 +221,18 @@ class EventModel(keras.Model):
         options.setdefault("input_signature", [self.input_specs()])
         super().export(filepath, format=format, **options)
 
-    def input_specs(self) -> dict[str, keras.InputSpec]:
+    def input_specs(self) -> dict[str, tf.TensorSpec]:
         """Types and shapes of the inputs: those of an empty piece, with the batch and the length left open."""
         empty = NoteSequence(np.zeros(0, NOTE), self.vocabulary.grid, 0)
         window = encode(empty, self.vocabulary).window(0, 1)
         return {
-            name: keras.InputSpec(dtype=values.dtype.name, shape=(None, None, *values.shape[1:]), name=name)
-            for name, values in window.items()
+            name: tf.TensorSpec([None, None, *values.shape[1:]], values.dtype, name) for name, values in window.items()
         }
 
 
 @keras.saving.register_keras_serializable("melodygru")
 class MelodyGRU(EventModel):
-    """The model of a vocabulary's events; despite its name its cells are LSTMs if the architecture says so.
+    """The model of a vocabulary's events; despite its name its cells are those that the architecture names.
 
     Called with a batch of windows (`Events.window`, stacked: a dict of arrays, first axes (B, T)), it returns the
     log-likelihood of every field of every event, in nats: shape (B, T, 5), float32, the charge for places inside
@@ -573,35 +259,36 @@ class MelodyGRU(EventModel):
 
     def _build_body(self, seeds: Iterator[int]) -> int:
         a = self.architecture
+        cell = CELLS[a.cell]
         for index in range(a.layers):
-            layer = CELLS[a.cell](
+            layer = cell.keras_layer()(
                 a.units,
                 return_sequences=True,
                 return_state=True,
-                kernel_initializer=_glorot(next(seeds)),
+                kernel_initializer=glorot(next(seeds)),
                 recurrent_initializer=keras.initializers.Orthogonal(seed=next(seeds)),
                 name=f"{a.cell}_{index}",
             )
             layer.build((None, None, a.units if index else a.embedding))
-            setattr(self, layer_group(a.cell, index), layer)
+            setattr(self, cell.attribute(index), layer)
             setattr(self, f"drop_{index}", keras.layers.Dropout(a.drop_layer, noise_shape=ONE_MASK, seed=next(seeds)))
         return a.units
 
     def _body(
         self, x: tf.Tensor, state: Sequence[tf.Tensor], training: bool = False
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        a, h, end_state = self.architecture, x, []
-        for index in range(a.layers):
-            first = a.states * index
-            h, *last = getattr(self, layer_group(a.cell, index))(h, initial_state=list(state[first : first + a.states]))
+        cell, h, end_state = CELLS[self.architecture.cell], x, []
+        for index in range(self.architecture.layers):
+            before = list(state[cell.states * index : cell.states * (index + 1)])
+            h, *last = getattr(self, cell.attribute(index))(h, initial_state=before)
             h = getattr(self, f"drop_{index}")(h, training=training)
             end_state += last
         return h, end_state
 
     def initial_state(self, batch: int | tf.Tensor) -> list[tf.Tensor]:
-        """The state before the first event: for each layer a (B, units) tensor; an LSTM has two, state and memory."""
+        """The state before the first event: for each layer its cell's `states` tensors, (B, units)."""
         a = self.architecture
-        return [tf.zeros([batch, a.units], self.compute_dtype)] * (a.layers * a.states)
+        return [tf.zeros([batch, a.units], self.compute_dtype)] * (a.layers * CELLS[a.cell].states)
 
     def get_config(self) -> dict[str, Any]:
         return {

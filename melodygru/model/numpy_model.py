@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 
 from melodygru.events import PROGRAM_HISTORY, motion_class
-from melodygru.model.checkpoint import DEEP, Checkpoint
+from melodygru.model.architecture import DEEP
+from melodygru.model.cells import CELLS, PARTS
+from melodygru.model.checkpoint import Checkpoint
 from melodygru.music.notes import N_PITCHES
 
 FEW = 10  # ids of a stream that are summed with those of all streams
@@ -88,15 +90,14 @@ class NumpyModel:
     def load_body(self, weights: dict[str, np.ndarray]) -> None:
         """Arrange the weights of what stands between embeddings and heads."""
         a = self.architecture
+        self.cell = CELLS[a.cell]
         self.layers: list[Any] = [
-            tuple(weights[f"{a.cell}/{layer}/{part}"] for part in ("kernel", "recurrent", "bias"))
-            for layer in range(a.layers)
+            tuple(weights[f"{a.cell}/{layer}/{part}"] for part in PARTS) for layer in range(a.layers)
         ]
 
     def initial_state(self, streams: int) -> list[Any]:
-        """The state before the first event: (streams, units) for each layer; an LSTM has two, state and memory."""
-        a = self.architecture
-        return [np.zeros((streams, a.units), np.float32)] * (a.layers * a.states)
+        """The state before the first event: for each layer its cell's `states` arrays, (streams, units)."""
+        return [np.zeros((streams, self.architecture.units), np.float32)] * (len(self.layers) * self.cell.states)
 
     def bag(self, ids: np.ndarray) -> np.ndarray:
         """Sums of embeddings, (streams, embedding), of ids (streams, k)."""
@@ -129,55 +130,13 @@ class NumpyModel:
 
     def body(self, x: np.ndarray, state: list[Any]) -> tuple[np.ndarray, list[Any]]:
         """What the heads are given, (streams, units), of inputs (streams, embedding), and the state after them."""
-        h, new_state, n = x, [], self.architecture.states
-        cell = lstm_step if self.architecture.cell == "lstm" else gru_step
+        h, new_state, cell = x, [], self.cell
+        n = cell.states
         for index, weights in enumerate(self.layers):
-            after = cell(h, state[n * index : n * (index + 1)], *weights)
+            after = cell.step(cell.project(h, weights), state[n * index : n * (index + 1)], weights)
             h = after[0]
             new_state += after
         return h, new_state
-
-
-def gru_step(
-    x: np.ndarray, state: list[np.ndarray], kernel: np.ndarray, recurrent: np.ndarray, bias: np.ndarray
-) -> list[np.ndarray]:
-    """A GRU layer's state, [(streams, units)], after inputs `x`; gates in the order z, r, candidate."""
-    (last,), units = state, len(recurrent)
-    gates = x @ kernel
-    gates += bias[0]
-    inner = last @ recurrent
-    inner += bias[1]
-    zr, candidate = gates[:, : 2 * units], inner[:, 2 * units :]
-    zr += inner[:, : 2 * units]
-    _sigmoid(zr)
-    candidate *= zr[:, units:]
-    candidate += gates[:, 2 * units :]
-    np.tanh(candidate, candidate)
-    h = last - candidate
-    h *= zr[:, :units]
-    h += candidate
-    return [h]
-
-
-def lstm_step(
-    x: np.ndarray, state: list[np.ndarray], kernel: np.ndarray, recurrent: np.ndarray, bias: np.ndarray
-) -> list[np.ndarray]:
-    """An LSTM layer's state and memory, each (streams, units), after inputs `x`; gates i, f, candidate, o."""
-    (last, memory), units = state, len(recurrent)
-    gates = x @ kernel + last @ recurrent + bias
-    i_f = _sigmoid(gates[:, : 2 * units])
-    candidate = np.tanh(gates[:, 2 * units : 3 * units])
-    memory = i_f[:, units:] * memory + i_f[:, :units] * candidate
-    return [_sigmoid(gates[:, 3 * units :]) * np.tanh(memory), memory]
-
-
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    """In place, by way of tanh, which never overflows."""
-    x *= 0.5
-    np.tanh(x, x)
-    x *= 0.5
-    x += 0.5
-    return x
 
 
 class Step:

@@ -1,8 +1,8 @@
 """A piece heard note by note, with everything kept that `network` forgets: gates, outputs, probabilities.
 
-The recurrence is the one of `melodygru.model.numpy_model`, over a whole piece: what does not depend on the state is one product
-before the loop, and the heads are one product after it. Tests hold the states to the Keras model's and the nats to
-those of `evaluate`.
+The recurrence is that of `melodygru.model.numpy_model`, over a whole piece: what does not depend on the state is one
+product before the loop, and the heads are one product after it. Tests hold the states to the Keras model's and the
+nats to those of `evaluate`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from melodygru.events import (
     motion_class,
     representable,
 )
-from melodygru.model.checkpoint import DEEP, Checkpoint
+from melodygru.model.architecture import DEEP
+from melodygru.model.checkpoint import Checkpoint
 from melodygru.music.notes import N_PITCHES, NoteSequence
 
 GATES = {"gru": ("update", "reset"), "lstm": ("forget", "input", "output")}  # the first one keeps the memory
@@ -174,7 +175,7 @@ class Reader:
         streams = x.shape[1] if held is None else len(held[0])
         outputs = np.empty((steps, streams, units), np.float32)
         gates = np.empty((steps, streams, len(self.gates) * units), np.float32)
-        state = [np.zeros((streams, units), np.float32)] * self.architecture.states
+        state = [np.zeros((streams, units), np.float32)] * (2 if self.architecture.cell == "lstm" else 1)
         for t in range(steps):
             state, gates[t] = self._step(projected[t], state, recurrent, bias)
             if held is not None:

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from melodygru.events import Events, Vocabulary, encode
 from melodygru.model.keras_model import EventModel
-from melodygru.music.notes import NOTE, NoteSequence
+from melodygru.music.notes import NoteSequence
 from melodygru.training.pieces import stack
 
 VALIDATION_EVENTS = 24_000  # heard at most for one figure during training; the final figure hears all
@@ -67,11 +67,8 @@ def window_signature(model: EventModel) -> list[Any]:
 
     TensorFlow traces a function of this signature once; without it, anew as shapes change, for seconds each time.
     """
-    empty = NoteSequence(np.zeros(0, NOTE), model.vocabulary.grid, 0)
-    window = encode(empty, model.vocabulary).window(0, 1)
-    inputs = {name: tf.TensorSpec([None, None, *rows.shape[1:]], rows.dtype) for name, rows in window.items()}
     state = [tf.TensorSpec([*[None] * (len(s.shape) - 1), s.shape[-1]], s.dtype) for s in model.initial_state(1)]
-    return [inputs, state]
+    return [model.input_specs(), state]
 
 
 def total_nats(model: EventModel, pieces: Sequence[Events]) -> float:

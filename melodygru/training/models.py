@@ -9,7 +9,8 @@ import numpy as np
 
 from melodygru.errors import TrainingError
 from melodygru.events import Vocabulary, encode
-from melodygru.model.checkpoint import Architecture, as_settings
+from melodygru.model.architecture import Architecture
+from melodygru.model.checkpoint import as_settings
 from melodygru.model.keras_model import EventModel, MelodyGRU, load_model
 from melodygru.music.notes import Grid, NoteSequence
 

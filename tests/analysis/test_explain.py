@@ -72,7 +72,7 @@ class TestReader:
         for t in range(len(found)):
             step = network.step(inputs["previous"][:, t], inputs["before"][:, t], inputs["context"][:, t], state)
             state = step.state
-            expected = np.stack(state[:: network.architecture.states], 1)[0]
+            expected = np.stack(state[:: network.cell.states], 1)[0]
             np.testing.assert_allclose(found.outputs[t], expected, atol=1e-5)
         assert found.outputs.std() > 0.1
         assert tuple(found.gates) == GATES[cell]

@@ -181,7 +181,7 @@ def test_the_products_of_a_step_are_counted_by_hand():
     from parts.training import products_of_step
     from toys import VOCABULARIES
 
-    from melodygru.model.checkpoint import Architecture
+    from melodygru.model.architecture import Architecture
 
     sizes = Architecture(layers=2, units=5, embedding=4, head=3)
     vocabulary = VOCABULARIES["one"]
@@ -240,7 +240,7 @@ def test_medians_are_of_runs_in_turns():
 def untrained():
     from parts import sampling
 
-    from melodygru.model.checkpoint import Architecture
+    from melodygru.model.architecture import Architecture
 
     sizes = Architecture(layers=2, units=12, embedding=8, head=6)
     return sampling.untrained(sizes, sampling.STARTER / "airs")

@@ -12,7 +12,7 @@ import toys
 from toys import VOCABULARIES
 
 from melodygru.events import DURATION, END, FIELDS, PITCH, PROGRAM, SHIFT, TIMES, Vocabulary, encode
-from melodygru.model.checkpoint import Architecture
+from melodygru.model.architecture import Architecture
 from melodygru.model.keras_model import IMPOSSIBLE, save
 from melodygru.music.notes import DRUMS, NoteSequence
 from melodygru.training import Settings, Trainer, evaluate, stack

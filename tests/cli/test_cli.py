@@ -26,6 +26,7 @@ from melodygru.cli import main, screen
 from melodygru.cli import play as play_module  # noqa: F401  the module is patched by its name
 from melodygru.compose import composition
 from melodygru.model import checkpoint
+from melodygru.model.architecture import PRESETS
 from melodygru.music.notes import quantize
 from melodygru.render import audio
 
@@ -95,7 +96,7 @@ def test_the_help_states_the_defaults_of_training_settings() -> None:
 
 def test_presets_are_those_of_the_checkpoint_room() -> None:
     (preset,) = [option for option in main.commands["train"].params if option.name == "preset"]
-    assert list(preset.type.choices) == list(checkpoint.PRESETS)
+    assert list(preset.type.choices) == list(PRESETS)
 
 
 def test_only_train_and_evaluate_load_tensorflow(trained: Trained, song: Path, tmp_path: Path) -> None:
@@ -289,7 +290,7 @@ def test_fine_tuning_takes_grid_and_size_from_the_checkpoint(
     document = json.loads(call("train", tunes / "high", *options).stdout)
     assert document["report"]["grid_evidence"] == {"decided_by": "given"} and document["report"]["grid"] == "2"
     assert document["card"]["from"] == "tunes.keras"
-    assert document["architecture"]["units"] == checkpoint.PRESETS["tiny"].units
+    assert document["architecture"]["units"] == PRESETS["tiny"].units
     before, after = checkpoint.read(trained.path), checkpoint.read(tmp_path / "tuned.keras")
     assert after.vocabulary == before.vocabulary
     assert any(not np.array_equal(before.weights[name], after.weights[name]) for name in before.weights)

@@ -15,7 +15,13 @@ from toys import VOCABULARIES
 
 from melodygru.errors import CheckpointError, SettingError
 from melodygru.model import checkpoint
-from melodygru.model.checkpoint import PRESETS, Architecture
+from melodygru.model.architecture import (
+    DEEP,
+    PRESETS,
+    Architecture,
+    count_parameters,
+    count_shared_parameters,
+)
 from melodygru.model.keras_model import load_model, save
 
 
@@ -66,7 +72,7 @@ def test_weights_are_those_of_keras(name, layers, cell, tmp_path):
     for field in model.vocabulary.fields:
         head = getattr(model, f"head_{field}")
         layers_of_head = {"hidden": head.hidden, "output": head.output_layer}
-        if field in checkpoint.DEEP:
+        if field in DEEP:
             layers_of_head["second"] = head.second
         for part, layer in layers_of_head.items():
             expected[f"head/{field}/{part}/kernel"] = layer.kernel
@@ -78,10 +84,10 @@ def test_weights_are_those_of_keras(name, layers, cell, tmp_path):
         np.testing.assert_array_equal(read.weights[part], weight.numpy())
         assert read.weights[part].dtype == np.float32
     parameters = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
-    assert read.n_parameters == parameters == checkpoint.count_parameters(model.vocabulary, model.architecture)
+    assert read.n_parameters == parameters == count_parameters(model.vocabulary, model.architecture)
     a = model.architecture
     shared = sum(int(np.prod(w.shape)) for part, w in expected.items() if not part.startswith(cell))
-    assert checkpoint.count_shared_parameters(model.vocabulary, a.embedding, a.head, a.units, a.deep) == shared
+    assert count_shared_parameters(model.vocabulary, a.embedding, a.head, a.units, a.deep) == shared
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
@@ -338,5 +344,5 @@ def test_the_models_of_the_repository_are_readable_and_small(name):
     path = Path(__file__).parents[2] / f"{name}.keras"
     found = checkpoint.read(path)
     assert path.stat().st_size < 12_000_000
-    assert found.n_parameters == checkpoint.count_parameters(found.vocabulary, found.architecture)
+    assert found.n_parameters == count_parameters(found.vocabulary, found.architecture)
     assert found.card["seed"] == 0

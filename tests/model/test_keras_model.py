@@ -15,7 +15,9 @@ from toys import VOCABULARIES
 from melodygru import training
 from melodygru.errors import CheckpointError
 from melodygru.events import DURATION, END, FIELDS, PITCH, PROGRAM, SHIFT, TIMES, VELOCITY, Vocabulary, encode
-from melodygru.model.keras_model import GRU, LSTM, EmbeddingBag, MelodyGRU, load_model, save
+from melodygru.model.cells.keras_layers import GRU, LSTM
+from melodygru.model.heads import EmbeddingBag
+from melodygru.model.keras_model import MelodyGRU, load_model, save
 from melodygru.music.notes import DRUMS, NOTE, NoteSequence
 
 # -- the recurrence, against Keras's own

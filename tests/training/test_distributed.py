@@ -23,7 +23,7 @@ from melodygru.corpus import intake
 from melodygru.errors import SettingError, TrainingError
 from melodygru.events import Vocabulary
 from melodygru.model import checkpoint
-from melodygru.model.checkpoint import Architecture
+from melodygru.model.architecture import Architecture
 from melodygru.training.workers import Workers, start_workers
 
 ROOT = Path(__file__).parents[2]
@@ -182,7 +182,7 @@ import numpy as np
 import tensorflow as tf
 import toys
 from melodygru import training
-from melodygru.model.checkpoint import Architecture
+from melodygru.model.architecture import Architecture
 
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)

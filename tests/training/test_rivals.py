@@ -22,7 +22,7 @@ from melodygru.cli import main
 from melodygru.cli.compare import MODELS
 from melodygru.errors import SettingError
 from melodygru.events import FIELDS, PROGRAM_HISTORY, encode
-from melodygru.model.checkpoint import PRESETS, Architecture
+from melodygru.model.architecture import PRESETS, Architecture
 from melodygru.render import pictures
 from melodygru.training import rivals
 from melodygru.training.rivals import TransformerSizes

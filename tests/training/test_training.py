@@ -16,7 +16,7 @@ from melodygru import training
 from melodygru.errors import SettingError, TrainingError
 from melodygru.events import DURATION, PITCH, PROGRAM, SHIFT, TIMES, Vocabulary, encode
 from melodygru.model import checkpoint
-from melodygru.model.checkpoint import Architecture
+from melodygru.model.architecture import Architecture
 from melodygru.model.keras_model import load_model, save
 from melodygru.music.notes import DRUMS
 from melodygru.training import (

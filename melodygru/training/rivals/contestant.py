@@ -17,7 +17,8 @@ from melodygru import training
 from melodygru.compose import Sampler
 from melodygru.events import Vocabulary
 from melodygru.model import checkpoint
-from melodygru.model.checkpoint import Architecture, as_settings
+from melodygru.model.architecture import Architecture
+from melodygru.model.checkpoint import as_settings
 from melodygru.model.keras_model import EventModel
 from melodygru.model.numpy_model import NumpyModel
 from melodygru.training.rivals.job import HELD_OUT, TRAIN, Job, Result, read_pieces

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from melodygru.events import Vocabulary
-from melodygru.model.checkpoint import Architecture
+from melodygru.model.architecture import Architecture
 from melodygru.music.notes import Grid, NoteSequence
 from melodygru.training.rivals.sizes import TransformerSizes
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from melodygru.events import Vocabulary
-from melodygru.model.checkpoint import Architecture, Checkpoint
+from melodygru.model.architecture import Architecture
+from melodygru.model.checkpoint import Checkpoint
 from melodygru.model.numpy_model import NumpyModel
 from melodygru.training.rivals.sizes import TransformerSizes
 

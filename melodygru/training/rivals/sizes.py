@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from melodygru.errors import SettingError
 from melodygru.events import Vocabulary
-from melodygru.model import checkpoint
-from melodygru.model.checkpoint import Architecture
+from melodygru.model.architecture import Architecture, count_parameters, count_shared_parameters
 
 NAMES = {"gru": "GRU", "lstm": "LSTM", "transformer": "Transformer"}
 SPAN = 512  # events that a layer of the Transformer attends to, the present one among them
@@ -20,7 +19,7 @@ EVEN = 8  # widths are multiples of it: processors like them, and each head need
 
 @dataclass(frozen=True)
 class TransformerSizes:
-    """Sizes of the Transformer and its regularisation; what is not named here is as in `checkpoint.Architecture`.
+    """Sizes of the Transformer and its regularisation; what is not named here is as in `Architecture`.
 
     Parameters
     ----------
@@ -48,11 +47,11 @@ class TransformerSizes:
 def count(vocabulary: Vocabulary, sizes: Architecture | TransformerSizes) -> int:
     """Parameters of a model."""
     if isinstance(sizes, Architecture):
-        return checkpoint.count_parameters(vocabulary, sizes)
+        return count_parameters(vocabulary, sizes)
     w, f = sizes.units, sizes.hidden
     block = 4 * w * w + 4 * w + 2 * w * f + f + w  # attention: query, key, value, output; two dense layers
     body = sizes.embedding * w + w + sizes.layers * block
-    return body + checkpoint.count_shared_parameters(vocabulary, sizes.embedding, sizes.head, w, sizes.deep)
+    return body + count_shared_parameters(vocabulary, sizes.embedding, sizes.head, w, sizes.deep)
 
 
 def equal_sizes(

@@ -1,0 +1,111 @@
+"""Parts of the Keras model around its recurrent layers: sums of embeddings, and the heads that give the logits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable("melodygru")
+class EmbeddingBag(keras.layers.Layer):
+    """The sum of the embeddings of a row of ids; id 0 adds nothing.
+
+    Input shape (..., ids), integers in [0, rows); output shape (..., width).
+    """
+
+    def __init__(self, rows: int, width: int, seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rows, self.width = rows, width
+        self.initializer = keras.initializers.RandomNormal(stddev=0.1, seed=seed)
+
+    def build(self, input_shape: Any = None) -> None:
+        self.table = self.add_weight(name="table", shape=(self.rows, self.width), initializer=self.initializer)
+        self.built = True
+
+    def call(self, ids: tf.Tensor) -> tf.Tensor:
+        lead = tf.shape(ids)[:-1]
+        table = tf.cast(tf.convert_to_tensor(self.table), self.compute_dtype)
+        total = _sum_of_rows(table, tf.reshape(ids, [-1, ids.shape[-1]]))
+        return tf.reshape(total, tf.concat([lead, [self.width]], 0))
+
+
+@tf.custom_gradient
+def _sum_of_rows(table: tf.Tensor, ids: tf.Tensor):
+    """Sums of a table's rows: (rows, width) and ids (N, k) give (N, width); id 0 adds nothing."""
+    pitch_class_levels = ids > 0
+    wanted = tf.boolean_mask(ids, pitch_class_levels)
+    into = tf.cast(tf.where(pitch_class_levels)[:, 0], tf.int32)
+
+    def gradient(d_total):
+        # Sorted by row, the gradient is such a sum as well: twice as fast as scattering.
+        order = tf.argsort(wanted)
+        rows = tf.shape(table)[0]
+        return _segment_sum(d_total, tf.gather(into, order), tf.gather(wanted, order), rows), None
+
+    return _segment_sum(table, wanted, into, tf.shape(ids)[0]), gradient
+
+
+def _segment_sum(data: tf.Tensor, rows: tf.Tensor, segments: tf.Tensor, n_segments: tf.Tensor) -> tf.Tensor:
+    """`tf.sparse.segment_sum`; one segment more, which is dropped, as the sum of no rows at all is unset memory."""
+    rows, segments = tf.concat([rows, [0]], 0), tf.concat([segments, n_segments[None]], 0)
+    return tf.sparse.segment_sum(data, rows, segments, num_segments=n_segments + 1)[:-1]
+
+
+@keras.saving.register_keras_serializable("melodygru")
+class Head(keras.layers.Layer):
+    """One link of the chain: a hidden layer over the features and the fields chosen before, then the logits.
+
+    A `deep` head has a second hidden layer, whose output is added to the first's.
+
+    Inputs: features, a list of (B, T, width) that are never joined, and ids (B, T, k) into a table of what was chosen
+    before; `rows` 1 means nothing was. Output: (B, T, classes).
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        width: int,
+        features: int,
+        rows: int,
+        drop: float,
+        seed: int,
+        deep: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.features = features
+        self.hidden = keras.layers.Dense(width, name="hidden", kernel_initializer=glorot(seed))
+        self.output_layer = keras.layers.Dense(
+            classes, name="output", dtype="float32", kernel_initializer=glorot(seed + 1)
+        )
+        self.bag = EmbeddingBag(rows, width, seed=seed + 2, name="bag") if rows > 1 else None
+        self.second = keras.layers.Dense(width, name="second", kernel_initializer=glorot(seed + 5)) if deep else None
+        self.dropout = keras.layers.Dropout(drop, seed=seed + 3)
+
+    def build(self, input_shape: Any = None) -> None:
+        self.hidden.build((None, None, self.features))
+        self.output_layer.build((None, None, self.hidden.units))
+        if self.bag is not None:
+            self.bag.build()
+        if self.second is not None:
+            self.second.build((None, None, self.hidden.units))
+        self.built = True
+
+    def call(self, features: list[tf.Tensor], ids: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
+        hidden = self.hidden
+        kernel, bias = (tf.cast(tf.convert_to_tensor(w), self.compute_dtype) for w in (hidden.kernel, hidden.bias))
+        kernels = tf.split(kernel, [values.shape[-1] for values in features])
+        parts = [tf.tensordot(values, part, 1) for values, part in zip(features, kernels, strict=True)]
+        if self.bag is not None:
+            parts.append(self.bag(ids))
+        hidden = tf.nn.bias_add(tf.add_n(parts), bias)
+        hidden = self.dropout(tf.nn.relu(hidden), training=training)
+        if self.second is not None:
+            hidden += self.dropout(tf.nn.relu(self.second(hidden)), training=training)
+        return self.output_layer(hidden)
+
+
+def glorot(seed: int) -> keras.initializers.Initializer:
+    return keras.initializers.GlorotUniform(seed=seed)
