@@ -283,7 +283,7 @@ def named(told: Told, field: str, value: int) -> str:
         return f"{value * VELOCITY_WIDTH} to {(value + 1) * VELOCITY_WIDTH - 1}"
     if field == "shift" and value == 0:
         return "with the note before"
-    rate = float(told.grid.steps_per_beat or told.grid.steps_per_second or 1)
+    rate = told.grid.rate
     low, wide = int(TIMES.low[value]), int(TIMES.width[value])
     text = f"{low / rate:.6g}" if wide == 1 else f"{low / rate:.6g} to {(low + wide - 1) / rate:.6g}"
     unit = "s" if not told.grid.is_metrical else "beat" if text == "1" else "beats"
@@ -298,7 +298,7 @@ def came(told: Told, note: int) -> str:
     if note == len(sequence):
         return "end of the piece"
     row = sequence.notes[note]
-    rate = float(told.grid.steps_per_beat or told.grid.steps_per_second or 1)
+    rate = told.grid.rate
     text = f"{pitch_name(int(row['pitch']))} for {row['duration'] / rate:.6g}"
     text += " s" if not told.grid.is_metrical else " beat" if row["duration"] == rate else " beats"
     return text + (f", {program_name(int(row['program']))}" if len(sequence.programs) > 1 else "")

@@ -336,7 +336,7 @@ class Density(Constraint):
         if field != "shift":
             return None
         grid = at.vocabulary.grid
-        rate = float(grid.steps_per_beat or grid.steps_per_second or 1)
+        rate = grid.rate
         late = (at.onset - at.begin) / rate - at.n / self.notes
         late = min(max(late, -self.most), self.most)
         return -self.pull * (late + _MIDDLE / rate) ** 2

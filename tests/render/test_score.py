@@ -438,8 +438,22 @@ def test_tempo_and_dynamics() -> None:
     assert [d[0].tag for d in reading.root.iter("dynamics")] == ["p", "f"]
     assert reading.root.findtext(".//per-minute") == "120"
     assert not list(written(piece((0, 16, 60, 0, 80), (16, 16, 60, 0, 89))).root.iter("dynamics"))
-    jig = written(piece((0, 12, 60), metres=[(0, 6, 8)]))
-    assert jig.root.findtext(".//per-minute") == "80" and jig.root.find(".//beat-unit-dot") is not None
+
+
+@pytest.mark.parametrize(
+    ("metre", "unit", "per_minute"),
+    [
+        ((6, 8), "quarter.", "80"),
+        ((6, 4), "half.", "40"),
+        ((9, 16), "eighth.", "160"),
+        ((3, 8), "quarter", "120"),  # three eighths, as in 3/4 three quarters: no dotted beat
+        ((2, 2), "quarter", "120"),
+    ],
+)
+def test_the_metronome_counts_the_beats_of_a_compound_metre(metre, unit, per_minute) -> None:
+    root = written(piece((0, 8, 60), metres=[(0, *metre)])).root
+    assert root.findtext(".//beat-unit") + "." * (root.find(".//beat-unit-dot") is not None) == unit
+    assert root.findtext(".//per-minute") == per_minute
 
 
 @pytest.mark.parametrize(

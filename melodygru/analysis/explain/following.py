@@ -25,7 +25,7 @@ import numpy as np
 
 from melodygru.events import N_RECENT, PHRASE
 from melodygru.model.trace import Trace
-from melodygru.music.notes import DRUMS, NoteSequence, steps_per_bar
+from melodygru.music.notes import DRUMS, NoteSequence
 
 ASPECTS = ("beat", "bar", "phrase", "key")
 SHUFFLES = 100
@@ -86,27 +86,15 @@ class Places:
 
 def places(sequence: NoteSequence) -> Places:
     """Where each note of a piece on a metrical grid stands."""
-    onset, grid, metres = sequence.notes["onset"], sequence.grid, sequence.metres
-    steps_per_beat = float(grid.steps_per_beat or 1)
-    signatures = [(int(mark["numerator"]), int(mark["denominator"])) for mark in metres]
-    bar = np.array([steps_per_bar(grid, signature) for signature in signatures])
-    compound = np.array([d >= 8 and n % 3 == 0 and n > 3 for n, d in signatures])
-    beat = np.array([4 * steps_per_beat / d for _, d in signatures]) * np.where(compound, 3, 1)
-    beat = np.maximum(1, np.round(beat)).astype(np.int64)
-    starts = metres["step"]
-    bars_before = np.concatenate([[0], np.cumsum(-(-np.diff(starts) // bar[:-1]))]).astype(np.int64)
-    beats_in_bar = -(-bar // beat)
-    beats_before = np.concatenate([[0], np.cumsum(np.diff(bars_before) * beats_in_bar[:-1])]).astype(np.int64)
-    mark = np.searchsorted(starts, onset, side="right") - 1
-    inside = onset - starts[mark]
-    number, position = inside // bar[mark], inside % bar[mark]
+    onset = sequence.notes["onset"]
+    bar, beat = sequence.bars.at(onset), sequence.bars.beats_at(onset)
     return Places(
-        step=position % beat[mark],
-        beat=beat[mark],
-        position=position,
-        bar=bar[mark],
-        bar_number=bars_before[mark] + number,
-        beat_number=beats_before[mark] + number * beats_in_bar[mark] + position // beat[mark],
+        step=beat.position,
+        beat=beat.size,
+        position=bar.position,
+        bar=bar.size,
+        bar_number=bar.bar,
+        beat_number=beat.beat,
     )
 
 

@@ -37,7 +37,7 @@ def half_lives(pieces: Sequence[Trace], keeping: str) -> tuple[np.ndarray, np.nd
         n_notes += len(gate)
         onset = heard.sequence.notes["onset"]
         grid = heard.sequence.grid
-        rate = float(grid.steps_per_beat or grid.steps_per_second or 1)
+        rate = grid.rate
         if len(onset) > 1:  # the last note's time ends with the piece's notes: as long as the mean of the others
             elapsed += float(onset[-1] - onset[0]) / rate * len(onset) / (len(onset) - 1)
     with np.errstate(divide="ignore"):

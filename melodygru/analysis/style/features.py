@@ -182,7 +182,7 @@ def piece_features(sequence: NoteSequence) -> dict[str, np.ndarray]:
     """
     notes = sequence.notes
     grid = sequence.grid
-    steps_per_unit = float(grid.steps_per_beat or grid.steps_per_second or 1)
+    steps_per_unit = grid.rate
     found = {name: np.full(feature.width, np.nan) for name, feature in FEATURES.items()}
     if len(notes) == 0:
         return found

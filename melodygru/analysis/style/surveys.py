@@ -95,7 +95,7 @@ def survey(pieces: Iterable[NoteSequence]) -> Survey:
         pieces_of[piece.programs] += 1
         sounding = _added(sounding, polyphony(piece))
         durations = notes["duration"][notes["program"] != DRUMS]
-        rate = float(grid.steps_per_beat or grid.steps_per_second or 1)
+        rate = grid.rate
         lengths += np.bincount(_nearest(durations / rate, LENGTH_BEATS if is_metrical else LENGTH_S), minlength=12)
         velocities += np.bincount(notes["velocity"], minlength=128)
     return Survey(

@@ -220,7 +220,7 @@ def draw_time(axes: Axes, sequence: NoteSequence, start: int, end: int, inches_p
         numbers = np.flatnonzero((bars >= start) & (bars < end)) + 1
         labels = [str(number) for number in numbers]
         at = bars[numbers - 1]
-        weak = _beats(sequence, bars)
+        weak = sequence.bars.beat_lines(bars)
     else:
         assert sequence.grid.steps_per_second is not None
         rate = float(sequence.grid.steps_per_second)
@@ -246,21 +246,6 @@ def draw_time(axes: Axes, sequence: NoteSequence, start: int, end: int, inches_p
             axes.vlines(lines, *axes.get_ylim(), colors=colour, linewidth=linewidth, zorder=1)
     axes.set_xticks([at[i] for i in keep], [labels[i] for i in keep], fontsize=7, color=MUTED)
     axes.tick_params(axis="x", length=0, pad=6)
-
-
-def _beats(sequence: NoteSequence, bars: np.ndarray) -> np.ndarray:
-    """Steps of the beats of every bar; a beat is the metre's denominator, or three of it where they go in threes."""
-    assert sequence.grid.steps_per_beat is not None
-    beats = [bars]
-    for at, mark in enumerate(sequence.metres):
-        until = sequence.metres["step"][at + 1] if at + 1 < len(sequence.metres) else np.inf
-        here = bars[(bars >= mark["step"]) & (bars < until)]
-        numerator, denominator = int(mark["numerator"]), int(mark["denominator"])
-        compound = denominator >= 8 and numerator % 3 == 0 and numerator > 3
-        unit = float(sequence.grid.steps_per_beat) * 4 / denominator * (3 if compound else 1)
-        inside = np.arange(1, numerator // 3 if compound else numerator) * unit
-        beats.append((here[:, None] + inside[None, :]).reshape(-1))
-    return np.unique(np.concatenate(beats))
 
 
 def _rectangle(left: float, right: float, bottom: float, top: float) -> list[tuple[float, float]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from melodygru.errors import SettingError
 from melodygru.music.keys import key_signature
+from melodygru.music.metre import beat_quarters, is_compound
 from melodygru.music.names import DRUM_NAMES, program_name
 from melodygru.music.notes import DRUMS, Grid, NoteSequence
 from melodygru.render.score.layout import N_VOICES, Event, Note, Part, dynamic_marks, lay_out, tempo_marks
@@ -204,17 +205,19 @@ def _write_clefs(attributes: ET.Element, part: Part) -> None:
 
 
 def _write_tempo(measure: ET.Element, qpm: float, metre: tuple[int, int], *, in_words: bool) -> None:
-    """A metronome mark above the staff, in dotted quarters where those are the beat."""
-    compound = metre[1] == 8 and metre[0] % 3 == 0
-    per_minute = str(round(qpm / 1.5 if compound else qpm))
+    """A metronome mark above the staff, in quarter notes, or in the dotted notes that are a compound metre's beat."""
+    beat = beat_quarters(metre) if is_compound(metre) else Fraction(1)
+    if in_words and beat != Fraction(3, 2):  # of the notes' signs a text font has the quarter note alone
+        beat = Fraction(1)
+    dotted, per_minute = beat != 1, str(round(qpm / beat))
     direction = ET.SubElement(measure, "direction", placement="above")
     kind = ET.SubElement(direction, "direction-type")
     if in_words:
-        ET.SubElement(kind, "words").text = f"\N{QUARTER NOTE}{'.' if compound else ''} = {per_minute}"
+        ET.SubElement(kind, "words").text = f"\N{QUARTER NOTE}{'.' if dotted else ''} = {per_minute}"
     else:
         mark = ET.SubElement(kind, "metronome")
-        ET.SubElement(mark, "beat-unit").text = "quarter"
-        if compound:
+        ET.SubElement(mark, "beat-unit").text = TYPES[beat * Fraction(2, 3) if dotted else beat]
+        if dotted:
             ET.SubElement(mark, "beat-unit-dot")
         ET.SubElement(mark, "per-minute").text = per_minute
     ET.SubElement(direction, "sound", tempo=f"{qpm:.6g}")

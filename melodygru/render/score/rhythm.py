@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from melodygru.errors import SettingError
-from melodygru.music.notes import Grid, NoteSequence
+from melodygru.music.grid import Grid
+from melodygru.music.metre import is_compound, signatures, steps_per_bar
+from melodygru.music.notes import NoteSequence
 
 MOST_BARS = 10_000
 TYPES = {  # quarter notes: MusicXML's name
@@ -58,7 +60,7 @@ def bars_of(sequence: NoteSequence, quarter: int, step: int) -> list[Bar]:
     """Bars up to the end of the last note, one at least."""
     notes = sequence.notes
     end = max(1, int((notes["onset"] + notes["duration"]).max(initial=0)) * step)
-    marks = [(int(m["step"]) * step, (int(m["numerator"]), int(m["denominator"]))) for m in sequence.metres]
+    marks = list(zip((sequence.metres["step"] * step).tolist(), signatures(sequence.metres), strict=True))
     for _, (numerator, denominator) in marks:
         if numerator < 1 or denominator not in (1, 2, 4, 8, 16, 32, 64):
             raise SettingError(f"metre {numerator}/{denominator}: expected 1 or more over 1, 2, 4, 8, 16, 32 or 64")
@@ -70,7 +72,7 @@ def bars_of(sequence: NoteSequence, quarter: int, step: int) -> list[Bar]:
         while at + 1 < len(marks) and marks[at + 1][0] <= start:
             at += 1
         metre = marks[at][1]
-        length = quarter * 4 * metre[0] // metre[1]
+        length = steps_per_bar(Grid.beats(quarter), metre)
         if at + 1 < len(marks) and marks[at + 1][0] < start + length:
             until = marks[at + 1][0] - start
             length = until if _is_binary(until, quarter) else length
@@ -93,10 +95,10 @@ class Metre:
         numerator, denominator = bar.metre
         self.quarter, self.length = quarter, bar.length
         self.unit = quarter * 4 // denominator
-        self.is_compound = denominator >= 8 and numerator % 3 == 0
+        self.is_compound = is_compound(bar.metre)
         if self.is_compound:
             sizes = [3] * (numerator // 3)
-        elif denominator >= 8 and numerator > 1:
+        elif denominator >= 8 and numerator > 1:  # 3/8 is one group, 5/8 two of 2 and 3
             sizes = [2] * (numerator // 2)
             sizes[-1] += numerator % 2
         else:
