@@ -60,10 +60,10 @@ class Context:
         self._conditions = vocabulary.condition_ids(style, first if self._metre_known else None)
         self._metrical, self._phases = vocabulary.grid.is_metrical, vocabulary.n_phases
         self._bars = Bars(vocabulary.grid, self._metres) if self._metrical else None
-        self._place = vocabulary.place_of_class.tolist()
+        self._place = vocabulary.program_slots.tolist()
         self._highest = vocabulary.size("program") - 1
         self._drums = next((c for c in range(1, self._highest + 1) if vocabulary.program_of_class(c) == DRUMS), -1)
-        blocks, notes = vocabulary.blocks, vocabulary.n_places * N_PITCHES
+        blocks, notes = vocabulary.blocks, vocabulary.n_program_slots * N_PITCHES
         # First ids of each level's shifts, notes and durations; of an echo also its lag and the first of its motions.
         self._ngram = [
             (blocks["ngram_shift"] + level * N_SPANS, blocks["ngram_note"] + level * notes,
@@ -178,10 +178,10 @@ class Context:
                 row[2] = blocks["position"] + position
                 row[4] = blocks["bar"] + bar % N_BARS
                 row[5] = blocks["phrase"] + min(bar // PHRASE, N_PHRASES - 1)
-        active = self._active[: -vocabulary.slots - 1 : -1]
+        active = self._active[: -vocabulary.n_sounding - 1 : -1]
         for _, _, onset, end, sounding, remaining, age in active:
             row += (sounding + (end > at), remaining + span_of(end - at), age + span_of(at - onset))
-        row += [0] * (3 * (vocabulary.slots - len(active)))
+        row += [0] * (3 * (vocabulary.n_sounding - len(active)))
         for source, (_, ngram_note, ngram_duration) in zip(self._ngram_sources, self._ngram, strict=True):
             if source >= 0 and events[source][0] == self._shift:
                 _, _, note, span, _ = events[source]

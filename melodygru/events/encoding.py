@@ -58,7 +58,6 @@ from typing import Any
 import numpy as np
 
 from melodygru.errors import NoteError
-from melodygru.events.statistics import active_counts, events_begun
 from melodygru.events.times import N_INTERVALS, N_SPANS, TIMES, motion_class, span_class
 from melodygru.events.vocabulary import (
     BLOCK,
@@ -228,7 +227,7 @@ def encode(
     onset, end = notes["onset"], notes["onset"] + notes["duration"]
     at = np.append(onset, sequence.length)  # onset of every event
     program = vocabulary.program_class(notes["program"])
-    place = vocabulary.place_of_class[program]
+    place = vocabulary.program_slots[program]
     pitch = notes["pitch"].astype(np.int64)
 
     fields = np.full((n + 1, 5), -1, np.int32)
@@ -273,7 +272,7 @@ def encode(
         left = end[note] - now
         same = np.flatnonzero((left > 0) & (all_program[event] == program[note]))
         pitch_mask.reshape(-1)[event[same] * N_PITCHES + pitch[note[same]]] = True
-        keep = np.flatnonzero(rank < vocabulary.slots)
+        keep = np.flatnonzero(rank < vocabulary.n_sounding)
         e, j, left = event[keep], note[keep], left[keep]
         flat = context.reshape(-1)  # a view
         cell = e * vocabulary.n_context + N_PLACES_IN_TIME + 3 * rank[keep]
@@ -291,9 +290,9 @@ def encode(
         before[has, level] = blocks["ngram_shift"] + level * N_SPANS + span_class(shift[source])
         agree = shift[source] == shift[has]
         has, source = has[agree], source[agree]
-        column = N_PLACES_IN_TIME + 3 * vocabulary.slots + 2 * level
+        column = N_PLACES_IN_TIME + 3 * vocabulary.n_sounding + 2 * level
         context[has, column] = (
-            blocks["ngram_note"] + (level * vocabulary.n_places + place[source]) * N_PITCHES + pitch[source]
+            blocks["ngram_note"] + (level * vocabulary.n_program_slots + place[source]) * N_PITCHES + pitch[source]
         )
         context[has, column + 1] = blocks["ngram_duration"] + level * N_SPANS + span_class(notes["duration"][source])
 
@@ -318,9 +317,9 @@ def encode(
         source = np.searchsorted(place_key, new_place[has] - lag * _PLACES_AT_ONSET)
         there = onset[np.minimum(source, n - 1)] == at[has] - lag
         has, source = has[there], source[there]
-        column = N_PLACES_IN_TIME + 3 * vocabulary.slots + 2 * len(vocabulary.ngram_orders) + 3 * level
+        column = N_PLACES_IN_TIME + 3 * vocabulary.n_sounding + 2 * len(vocabulary.ngram_orders) + 3 * level
         context[has, column] = (
-            blocks["lookback_note"] + (level * vocabulary.n_places + place[source]) * N_PITCHES + pitch[source]
+            blocks["lookback_note"] + (level * vocabulary.n_program_slots + place[source]) * N_PITCHES + pitch[source]
         )
         motion = motion_class(pitch[source], program_history[source, 0])
         context[has, column + 1] = np.where(motion > 0, blocks["lookback_motion"] + level * N_INTERVALS + motion - 1, 0)
@@ -376,6 +375,22 @@ def _bar_positions(steps: np.ndarray, metres: np.ndarray, grid: Grid) -> tuple[n
     """Position in the bar (class below N_POSITIONS) and number of the bar of each step."""
     bar, position, size = Bars(grid, metres).at(steps)
     return np.where(size > N_POSITIONS, position * N_POSITIONS // size, position), bar
+
+
+def active_counts(end: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """For each event, how many earlier notes sound or end at its onset; `end` of the notes, `at` of the events."""
+    begun = np.minimum(np.arange(len(at)), len(end))
+    ended = np.bincount(events_begun(at, end), minlength=len(at) + 1)[: len(at)]
+    return begun - np.cumsum(ended)
+
+
+def events_begun(at: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """How many events, at `at` (ascending), begin at or before each of `steps`, which is 0 or more."""
+    latest = int(steps.max(initial=0))
+    if latest > 16 * len(at):  # mostly rests
+        return np.searchsorted(at, steps, side="right")
+    count = np.bincount(at[: np.searchsorted(at, latest, side="right")], minlength=latest + 1)
+    return np.cumsum(count)[steps]
 
 
 def _active_pairs(end: np.ndarray, at: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -557,7 +572,7 @@ def decode(
             else vocabulary.velocities[0]
         )
     end = int((notes["onset"] + notes["duration"]).max()) if len(notes) else 0
-    tempos = np.array([(0, round(60e6 / (qpm or vocabulary.tempo_of(style))))], TEMPO)
+    tempos = np.array([(0, round(60e6 / (qpm or vocabulary.statistics.tempo_of(style))))], TEMPO)
     if not vocabulary.grid.is_metrical:
         return NoteSequence(notes, vocabulary.grid, max(end, length or 0))
     metres = np.array([(0, *(metre or vocabulary.metres[0]))], METRE)

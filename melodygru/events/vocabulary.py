@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from melodygru.errors import NoteError
-from melodygru.events.statistics import (
-    Repeats,
-    active_counts,
-    by_frequency,
-    quantiles,
-    signature_counts,
-    velocity_of_bin,
-)
+from melodygru.events.statistics import CorpusStatistics
 from melodygru.events.times import N_INTERVALS, N_SPANS, TIMES, interval_class, motion_class
-from melodygru.music.diversity import least_diversity
-from melodygru.music.keys import commonest_share, key_signature
-from melodygru.music.notes import N_PITCHES, N_PROGRAMS, Grid, NoteSequence, steps_per_bar
+from melodygru.music.notes import N_PITCHES, N_PROGRAMS, Grid, steps_per_bar
 
 FIELDS = ("shift", "program", "pitch", "duration", "velocity")
 SHIFT, PROGRAM, PITCH, DURATION, VELOCITY = range(5)
@@ -48,11 +36,8 @@ RUNS = (0, 1, 2, 3, 4, 6, 9, 16, 32)  # notes in a row that agree with those a l
 LATELY, N_LATELY = 16, 5  # the last notes among which those that agree are counted, and classes of their number
 N_RECENT = 24  # notes that the pitch classes heard last are counted over
 OFTEN = 3  # times that a pitch class is heard often
-ONE_KEY = 0.45  # share of the pieces in one key signature above which a corpus is taken to be in one key
-RARE_DIVERSITY = 0.001  # share of the pieces
 KEY_SHARES = (24, 8)  # a pitch class with this part of a piece's notes, or more, belongs to its key; is at its centre
-MAX_PLACES = 24  # programs with a place of their own in the context
-MAX_SLOTS = 16  # sounding notes told to the model; the most recent ones, should there be more
+MAX_PROGRAM_SLOTS = 24  # programs with a slot of their own among the features
 
 
 # What a program played, and how many classes each has: its last two pitches, the spans that these lasted, and how far
@@ -69,8 +54,9 @@ PROGRAM_HISTORY = {
 
 RANGE, KEY = slice(4, 6), slice(12, 24)  # columns of `Events.voice` and `Events.heard` about the whole piece
 
-# Fields of `Vocabulary` that have another name in a checkpoint.
+# Fields of `Vocabulary` and `CorpusStatistics` that have another name in a checkpoint.
 NAMES_IN_FILES = {
+    "n_sounding": "slots",
     "ngram_orders": "recall",
     "lookback_steps": "echo",
     "lookback_bars": "echo_bars",
@@ -88,46 +74,32 @@ class Vocabulary:
     grid : Grid
     programs : tuple of int
         The programs of the training corpus, the one with the most notes first. One program: the field is unmodelled.
-        Several: all 129 have a class, and in the context the first MAX_PLACES have a place of their own; the others,
-        and those that the corpus never showed, share one.
+        Several: all 129 have a class; among the features the first MAX_PROGRAM_SLOTS have a slot of their own, while
+        the others, and those that the corpus never showed, share one.
     velocities : tuple of int
         One value: the field is unmodelled and decodes to it. Otherwise, 32 values: what each bin decodes to.
     styles : tuple of str
         Sub-folders of the corpus, empty when there are none.
     metres : tuple of (numerator, denominator)
         First time signatures of the training pieces; a condition only when there are several.
-    qpm : float
-        Tempo that a new piece is written with.
-    metre_pieces : tuple of int
-        How many pieces begin in each of the metres; empty: equally many.
-    style_qpm, style_metres, style_programs : tuples, one for each style
-        Its median tempo; how many of its pieces begin in each of the metres; its programs.
-    lengths : tuple of int, for each of the metres, for each style and then for the whole corpus
-        Steps of its pieces, N_LENGTHS quantiles of them, in rising order; empty without such a piece.
-    longest : int
-        Steps of the longest piece of the corpus; 0 is unknown. What is composed without a length ends there at the
-        latest.
-    slots : int
-        Sounding notes told to the model, at most.
-    recall : tuple of int
-        Numbers of agreeing events after which the model is told what followed them.
+    n_sounding : int
+        Sounding notes that are features, at most.
+    ngram_orders : tuple of int
+        Numbers of agreeing events after which what followed them is a feature.
     key : bool
-        Whether the model is told of the key and the range of the whole piece so far. In a corpus that stands in one key
-        they are no more than each piece's fingerprint, to be learned by heart.
-    echo : tuple of int
-        Lags in steps at which the model is told what stood there; those at which the corpus repeats itself most.
-    echo_bars : tuple of int
-        Lags in bars of the piece's first metre, told where the metre is known: those that say more than `echo` does, in
-        a corpus of several metres.
-    echo_runs : bool
-        Whether the model is told how well the last notes agreed with those a lag before them.
+        Whether the key and the range of the whole piece so far are features. In a corpus that stands in one key they
+        are no more than each piece's fingerprint, to be learned by heart.
+    lookback_steps : tuple of int
+        Lags in steps at which what stood there is a feature; those at which the corpus repeats itself most.
+    lookback_bars : tuple of int
+        Lags in bars of the piece's first metre, features where the metre is known: those that say more than
+        `lookback_steps` do, in a corpus of several metres.
+    lookback_runs : bool
+        Whether it is a feature how well the last notes agreed with those a lag before them.
     pointers : bool
-        Whether recalled notes and echoes have a logit each, which is added to that of their pitch.
-    signatures : tuple of int, for each style and then for the whole corpus
-        How many of its pieces stand in each of the twelve key signatures (`keys.key_signature`); empty: unknown.
-    variety : int
-        The fewest different figures that the corpus' pieces keep to, RARE_VARIETY of them left out, see `variety`; 0 is
-        unknown.
+        Whether the notes of n-gram lookup and lookbacks have a logit each, which is added to that of their pitch.
+    statistics : CorpusStatistics
+        What new pieces are drawn from; its styles, metres and programs are always these.
     """
 
     grid: Grid
@@ -135,55 +107,39 @@ class Vocabulary:
     velocities: tuple[int, ...]
     styles: tuple[str, ...] = ()
     metres: tuple[tuple[int, int], ...] = ((4, 4),)
-    qpm: float = 120.0
-    style_qpm: tuple[float, ...] = ()
-    metre_pieces: tuple[int, ...] = ()
-    style_metres: tuple[tuple[int, ...], ...] = ()
-    style_programs: tuple[tuple[int, ...], ...] = ()
-    lengths: tuple[tuple[tuple[int, ...], ...], ...] = ()
-    longest: int = 0
-    slots: int = 8
+    n_sounding: int = 8
     ngram_orders: tuple[int, ...] = NGRAM_ORDERS
     key: bool = True
     lookback_steps: tuple[int, ...] = ()
     lookback_bars: tuple[int, ...] = ()
     lookback_runs: bool = False
     pointers: bool = False
-    signatures: tuple[tuple[int, ...], ...] = ()
-    diversity: int = 0
+    statistics: CorpusStatistics = dataclasses.field(default=CorpusStatistics(), hash=False)  # large
+
+    def __post_init__(self) -> None:
+        same = {"styles": self.styles, "metres": self.metres, "programs": self.programs}
+        object.__setattr__(self, "statistics", dataclasses.replace(self.statistics, **same))
 
     # -- plain values, for the checkpoint
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON values from which `from_dict` makes an equal vocabulary."""
-        values = {NAMES_IN_FILES.get(f.name, f.name): getattr(self, f.name) for f in dataclasses.fields(self)}
-        for name in ("metres", "style_metres", "style_programs", "signatures"):
-            values[name] = [list(row) for row in values[name]]
-        return {**values, "grid": str(self.grid)}
+        """Plain JSON values from which `from_dict` makes an equal vocabulary; those of the statistics among them."""
+        values = vars(self.statistics) | {name: value for name, value in vars(self).items() if name in _FIELDS}
+        values |= {"grid": str(self.grid)}
+        return {NAMES_IN_FILES.get(name, name): _with(list, value) for name, value in values.items()}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Vocabulary:
         """The inverse of `as_dict`."""
         names = {in_file: name for name, in_file in NAMES_IN_FILES.items()}
-        values = {names.get(name, name): value for name, value in values.items()}
-        for name in (
-            "programs",
-            "velocities",
-            "styles",
-            "metre_pieces",
-            "style_qpm",
-            "ngram_orders",
-            "lookback_steps",
-            "lookback_bars",
-        ):
-            values[name] = tuple(values.get(name, ()))
-        for name in ("metres", "style_metres", "style_programs", "signatures"):
-            values[name] = tuple(tuple(int(value) for value in row) for row in values.get(name, ()))
-        values["lengths"] = tuple(tuple(tuple(row) for row in metres) for metres in values.get("lengths", ()))
+        read = {names.get(name, name): _with(tuple, value) for name, value in values.items()}
+        counted = {name: read.pop(name) for name in _COUNTED if name in read}
         return cls(
             **{
-                **values,
+                "ngram_orders": (),  # of the oldest files
+                **read,
                 "grid": Grid.parse(values["grid"]),
+                "statistics": CorpusStatistics(**counted),
             }
         )
 
@@ -230,22 +186,28 @@ class Vocabulary:
         programs = np.asarray(programs)
         return programs.astype(np.int64) + 1 if self.models_program else np.ones(programs.shape, np.int64)
 
+    def program_mask(self, programs: Sequence[int]) -> np.ndarray:
+        """Which program classes are those of some programs, shape (size of the field,), bool."""
+        mask = np.zeros(self.size("program"), bool)
+        mask[self.program_class(np.array(programs))] = True
+        return mask
+
     def program_of_class(self, program_class: int) -> int:
         return program_class - 1 if self.models_program else self.programs[0]
 
     @cached_property
-    def place_of_class(self) -> np.ndarray:
-        """Place in the context's tables of each program class, shape (n_classes,); END's is meaningless."""
+    def program_slots(self) -> np.ndarray:
+        """Slot of each program class among the features, shape (n_classes,); END's is meaningless."""
         if not self.models_program:
             return np.zeros(2, np.int64)
-        own = np.array(self.programs[:MAX_PLACES])
-        place = np.full(1 + N_PROGRAMS, len(own), np.int64)
-        place[own + 1] = np.arange(len(own))
-        return place
+        own = np.array(self.programs[:MAX_PROGRAM_SLOTS])
+        slots = np.full(1 + N_PROGRAMS, len(own), np.int64)
+        slots[own + 1] = np.arange(len(own))
+        return slots
 
     @property
-    def n_places(self) -> int:
-        return min(len(self.programs), MAX_PLACES) + 1 if self.models_program else 1
+    def n_program_slots(self) -> int:
+        return min(len(self.programs), MAX_PROGRAM_SLOTS) + 1 if self.models_program else 1
 
     # -- context ids: blocks of one table, id 0 is "nothing"
 
@@ -265,20 +227,20 @@ class Vocabulary:
             "bar": N_BARS if self.grid.is_metrical else 0,
             "phrase": N_PHRASES if self.grid.is_metrical else 0,
             "chord": N_CHORD_PLACES,
-            "sounding": self.n_places * N_PITCHES * 2,
-            "remaining": self.n_places * N_SPANS,
-            "age": self.n_places * N_SPANS,
+            "sounding": self.n_program_slots * N_PITCHES * 2,
+            "remaining": self.n_program_slots * N_SPANS,
+            "age": self.n_program_slots * N_SPANS,
             "ngram_shift": len(self.ngram_orders) * N_SPANS,
-            "ngram_note": len(self.ngram_orders) * self.n_places * N_PITCHES,
+            "ngram_note": len(self.ngram_orders) * self.n_program_slots * N_PITCHES,
             "ngram_duration": len(self.ngram_orders) * N_SPANS,
             "start": 1,
             "shift": TIMES.size,
-            "note": self.n_places * N_PITCHES,
-            "duration": self.n_places * TIMES.size,
+            "note": self.n_program_slots * N_PITCHES,
+            "duration": self.n_program_slots * TIMES.size,
             "velocity": N_VELOCITIES if self.models_velocity else 0,
-            "motion": self.n_places * N_INTERVALS,
+            "motion": self.n_program_slots * N_INTERVALS,
             "lookback_shift": self.n_lookbacks * N_SPANS,
-            "lookback_note": self.n_lookbacks * self.n_places * N_PITCHES,
+            "lookback_note": self.n_lookbacks * self.n_program_slots * N_PITCHES,
             "lookback_motion": self.n_lookbacks * N_INTERVALS,
             "lookback_duration": self.n_lookbacks * N_SPANS,
             "lookback_run": self.n_runs * len(RUNS) * N_LATELY,
@@ -297,7 +259,7 @@ class Vocabulary:
     @property
     def n_context(self) -> int:
         """Ids in one row of `context`."""
-        return N_PLACES_IN_TIME + 3 * self.slots + 2 * len(self.ngram_orders) + 3 * self.n_lookbacks
+        return N_PLACES_IN_TIME + 3 * self.n_sounding + 2 * len(self.ngram_orders) + 3 * self.n_lookbacks
 
     @property
     def n_before(self) -> int:
@@ -324,7 +286,7 @@ class Vocabulary:
         """Columns of `context` that hold the notes pointed to."""
         if not self.pointers:
             return []
-        recalled = N_PLACES_IN_TIME + 3 * self.slots
+        recalled = N_PLACES_IN_TIME + 3 * self.n_sounding
         looked_back = recalled + 2 * len(self.ngram_orders)
         return [*range(recalled, looked_back, 2), *range(looked_back, self.n_context, 3)]
 
@@ -360,7 +322,7 @@ class Vocabulary:
         blocks = self.blocks
         ids = np.zeros((*fields.shape[:-1], 5), np.int32)
         start = fields[..., PITCH] < 0
-        place = self.place_of_class[fields[..., PROGRAM]]
+        place = self.program_slots[fields[..., PROGRAM]]
         ids[..., 0] = np.where(start, blocks["start"], blocks["shift"] + fields[..., SHIFT])
         ids[..., 1] = np.where(start, 0, blocks["note"] + place * N_PITCHES + fields[..., PITCH])
         ids[..., 2] = np.where(start, 0, blocks["duration"] + place * TIMES.size + fields[..., DURATION])
@@ -424,7 +386,7 @@ class Vocabulary:
     @property
     def sounding_columns(self) -> slice:
         """Columns of `context` that hold ids of the block "sounding"."""
-        return slice(N_PLACES_IN_TIME, N_PLACES_IN_TIME + 3 * self.slots, 3)
+        return slice(N_PLACES_IN_TIME, N_PLACES_IN_TIME + 3 * self.n_sounding, 3)
 
     # -- piece conditions
 
@@ -437,112 +399,11 @@ class Vocabulary:
             metre_id = self.blocks["metre"] + self.metres.index(metre)
         return style_id, metre_id
 
-    def metre_of(self, style: str | None, draw: float = 0.0) -> tuple[int, int]:
-        """A time signature of a style's pieces: the commonest, or as frequent as among them over draws in [0, 1)."""
-        pieces = np.array(self._of_style(self.style_metres, style) or self.metre_pieces or [1] * len(self.metres))
-        order = np.argsort(-pieces, kind="stable")
-        return self.metres[order[np.searchsorted(np.cumsum(pieces[order]), draw * pieces.sum(), side="right")]]
 
-    def signature_of(self, style: str | None, draw: float) -> int | None:
-        """A key signature, as frequent as among a style's pieces over draws in [0, 1); None: unknown."""
-        if not self.signatures:
-            return None
-        pieces = np.cumsum(self.signatures[self.styles.index(style) if style in self.styles else -1])
-        return int(np.searchsorted(pieces, draw * pieces[-1], side="right")) if pieces[-1] else None
+_FIELDS = {field.name for field in dataclasses.fields(Vocabulary)} - {"statistics"}
+_COUNTED = {field.name for field in dataclasses.fields(CorpusStatistics)} - _FIELDS
 
-    def length_of(self, style: str | None, metre: tuple[int, int], draw: float) -> int | None:
-        """Steps of a piece of `style` in `metre`, as frequent as among them over draws in [0, 1); None: unknown."""
-        if not self.lengths or metre not in self.metres:
-            return None
-        of_style = self.lengths[self.styles.index(style) if style in self.styles else -1]
-        lengths = of_style[self.metres.index(metre)]
-        return lengths[int(draw * len(lengths))] if lengths else None
 
-    def _of_style(self, values: tuple[tuple[int, ...], ...], style: str | None) -> tuple[int, ...]:
-        """What is known of a style; empty where it, or its pieces, are unknown."""
-        return values[self.styles.index(style)] if style in self.styles and values else ()
-
-    def programs_of(self, style: str | None) -> np.ndarray:
-        """Which program classes the pieces of `style` have, shape (size of the field,), bool; None: the corpus."""
-        programs = self._of_style(self.style_programs, style) or self.programs
-        present = np.zeros(self.size("program"), bool)
-        present[self.program_class(np.array(programs))] = True
-        return present
-
-    def tempo_of(self, style: str | None) -> float:
-        """Quarter notes per minute that a new piece of `style` is written with."""
-        if style in self.styles and self.style_qpm:
-            return self.style_qpm[self.styles.index(style)]
-        return self.qpm
-
-    @classmethod
-    def fit(cls, pieces: Iterable[tuple[NoteSequence, str | None]], grid: Grid) -> Vocabulary:
-        """The vocabulary of a corpus of (sequence on `grid`, style) pairs, read once.
-
-        Raises
-        ------
-        NoteError
-            There is no note in it.
-        """
-        program_count = np.zeros(N_PROGRAMS, np.int64)
-        velocity_count = np.zeros(128, np.int64)
-        metre_count: Counter[tuple[int, int]] = Counter()
-        style_metres: dict[str, Counter[tuple[int, int]]] = {}
-        style_programs: dict[str, set[int]] = {}
-        style_tempos: dict[str, list[float]] = {}
-        tempos: list[float] = []
-        slots = 4.0
-        lengths: dict[tuple[str | None, tuple[int, int]], list[int]] = {}
-        signatures: list[tuple[str | None, int | None]] = []
-        diversities: list[int] = []
-        repeats = Repeats(grid)
-        for sequence, style in pieces:
-            notes = sequence.notes
-            if len(notes) == 0:
-                continue
-            program_count += np.bincount(notes["program"], minlength=N_PROGRAMS)
-            velocity_count += np.bincount(notes["velocity"], minlength=128)
-            metre_count[sequence.metre] += 1
-            tempos.append(sequence.qpm)
-            for key in {(style, sequence.metre), (None, sequence.metre)}:
-                lengths.setdefault(key, []).append(sequence.length)
-            if style is not None:
-                style_tempos.setdefault(style, []).append(sequence.qpm)
-                style_metres.setdefault(style, Counter())[sequence.metre] += 1
-                style_programs.setdefault(style, set()).update(np.unique(notes["program"]).tolist())
-            counts = active_counts(notes["onset"] + notes["duration"], notes["onset"])
-            slots = max(slots, float(np.quantile(counts, 0.98)))
-            signatures.append((style, key_signature(sequence)))
-            if (diversity := least_diversity(notes)) is not None:
-                diversities.append(diversity)
-            repeats.add(notes, sequence.metre)
-        if not program_count.any():
-            raise NoteError("no note in the corpus: nothing to make a vocabulary of")
-        lookback_steps, lookback_bars = repeats.lags()
-        styles = tuple(sorted(style_tempos))
-        present = np.flatnonzero(velocity_count)
-        metres = by_frequency(metre_count)
-        return cls(
-            grid=grid,
-            programs=tuple(np.argsort(-program_count, kind="stable")[: np.count_nonzero(program_count)].tolist()),
-            velocities=(int(present[0]),) if len(present) == 1 else velocity_of_bin(velocity_count),
-            styles=styles,
-            metres=metres,
-            metre_pieces=tuple(metre_count[metre] for metre in metres),
-            qpm=float(np.median(tempos)),
-            style_qpm=tuple(float(np.median(style_tempos[style])) for style in styles),
-            style_metres=tuple(tuple(style_metres[style][metre] for metre in metres) for style in styles),
-            style_programs=tuple(tuple(sorted(style_programs[style])) for style in styles),
-            lengths=tuple(
-                tuple(quantiles(lengths.get((style, metre), [])) for metre in metres) for style in (*styles, None)
-            ),
-            longest=max(max(of_metre) for of_metre in lengths.values()),
-            slots=min(MAX_SLOTS, int(math.ceil(slots))),
-            key=bool(commonest_share(signature for _, signature in signatures) <= ONE_KEY),
-            lookback_steps=lookback_steps,
-            lookback_bars=lookback_bars,
-            lookback_runs=bool(lookback_bars),
-            pointers=True,
-            signatures=tuple(signature_counts(signatures, style) for style in (*styles, None)),
-            diversity=int(np.quantile(diversities, RARE_DIVERSITY, method="lower")) if diversities else 0,
-        )
+def _with(sequence: type, value: Any) -> Any:
+    """The value with its lists and tuples, at any depth, as `sequence`."""
+    return sequence(_with(sequence, item) for item in value) if isinstance(value, (list, tuple)) else value

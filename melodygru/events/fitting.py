@@ -1,0 +1,193 @@
+"""A corpus' vocabulary and statistics, fitted to its pieces."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from melodygru.errors import NoteError
+from melodygru.events.encoding import active_counts
+from melodygru.events.statistics import CorpusStatistics
+from melodygru.events.vocabulary import VELOCITY_WIDTH, Vocabulary
+from melodygru.music.diversity import least_diversity
+from melodygru.music.keys import commonest_share, key_signature
+from melodygru.music.notes import N_PITCHES, N_PROGRAMS, Grid, NoteSequence, steps_per_bar
+
+N_SIGNATURES = 12
+ONE_KEY = 0.45  # share of the pieces in one key signature above which a corpus is taken to be in one key
+RARE_DIVERSITY = 0.001  # share of the pieces, the least diverse ones, that are left out
+N_LENGTHS = 32  # quantiles that are kept of the lengths of a style's pieces
+MAX_SOUNDING = 16  # sounding notes that are features, at most; the most recent ones, should there be more
+N_LOOKBACKS = 6  # lags, at most
+LOOKBACK_BEATS = 64  # the longest lag
+LOOKBACK_BARS = 16  # the longest lag that is counted in bars
+# Share of the notes that a lag must explain beyond the lags before it, and beyond any odd lag; a bar is no odd one.
+LOOKBACK_GAIN, LOOKBACK_BAR_GAIN = 0.03, 0.02
+LOOKBACK_NOTES = 10_000  # of the corpus that lags are chosen by, about
+
+
+def fit_vocabulary(pieces: Iterable[tuple[NoteSequence, str | None]], grid: Grid) -> Vocabulary:
+    """The vocabulary of a corpus of (sequence on `grid`, style) pairs, read once.
+
+    Raises
+    ------
+    NoteError
+        There is no note in it.
+    """
+    program_count = np.zeros(N_PROGRAMS, np.int64)
+    velocity_count = np.zeros(128, np.int64)
+    metre_count: Counter[tuple[int, int]] = Counter()
+    style_metres: dict[str, Counter[tuple[int, int]]] = {}
+    style_programs: dict[str, set[int]] = {}
+    style_tempos: dict[str, list[float]] = {}
+    tempos: list[float] = []
+    sounding = 4.0
+    lengths: dict[tuple[str | None, tuple[int, int]], list[int]] = {}
+    signatures: list[tuple[str | None, int | None]] = []
+    diversities: list[int] = []
+    repeats = _Repeats(grid)
+    for sequence, style in pieces:
+        notes = sequence.notes
+        if len(notes) == 0:
+            continue
+        program_count += np.bincount(notes["program"], minlength=N_PROGRAMS)
+        velocity_count += np.bincount(notes["velocity"], minlength=128)
+        metre_count[sequence.metre] += 1
+        tempos.append(sequence.qpm)
+        for key in {(style, sequence.metre), (None, sequence.metre)}:
+            lengths.setdefault(key, []).append(sequence.length)
+        if style is not None:
+            style_tempos.setdefault(style, []).append(sequence.qpm)
+            style_metres.setdefault(style, Counter())[sequence.metre] += 1
+            style_programs.setdefault(style, set()).update(np.unique(notes["program"]).tolist())
+        counts = active_counts(notes["onset"] + notes["duration"], notes["onset"])
+        sounding = max(sounding, float(np.quantile(counts, 0.98)))
+        signatures.append((style, key_signature(sequence)))
+        if (diversity := least_diversity(notes)) is not None:
+            diversities.append(diversity)
+        repeats.add(notes, sequence.metre)
+    if not program_count.any():
+        raise NoteError("no note in the corpus: nothing to make a vocabulary of")
+    lookback_steps, lookback_bars = repeats.lags()
+    styles = tuple(sorted(style_tempos))
+    present = np.flatnonzero(velocity_count)
+    metres = _by_frequency(metre_count)
+    return Vocabulary(
+        grid=grid,
+        programs=tuple(np.argsort(-program_count, kind="stable")[: np.count_nonzero(program_count)].tolist()),
+        velocities=(int(present[0]),) if len(present) == 1 else _velocity_of_bin(velocity_count),
+        styles=styles,
+        metres=metres,
+        n_sounding=min(MAX_SOUNDING, int(math.ceil(sounding))),
+        key=bool(commonest_share(signature for _, signature in signatures) <= ONE_KEY),
+        lookback_steps=lookback_steps,
+        lookback_bars=lookback_bars,
+        lookback_runs=bool(lookback_bars),
+        pointers=True,
+        statistics=CorpusStatistics(
+            qpm=float(np.median(tempos)),
+            style_qpm=tuple(float(np.median(style_tempos[style])) for style in styles),
+            metre_pieces=tuple(metre_count[metre] for metre in metres),
+            style_metres=tuple(tuple(style_metres[style][metre] for metre in metres) for style in styles),
+            style_programs=tuple(tuple(sorted(style_programs[style])) for style in styles),
+            lengths=tuple(
+                tuple(_quantiles(lengths.get((style, metre), [])) for metre in metres) for style in (*styles, None)
+            ),
+            longest=max(max(of_metre) for of_metre in lengths.values()),
+            signatures=tuple(_signature_counts(signatures, style) for style in (*styles, None)),
+            diversity=int(np.quantile(diversities, RARE_DIVERSITY, method="lower")) if diversities else 0,
+        ),
+    )
+
+
+class _Repeats:
+    """At which lags the pieces of a corpus repeat their own notes, by a sample of them."""
+
+    def __init__(self, grid: Grid) -> None:
+        self._grid = grid
+        beat = float(grid.steps_per_beat or 0)  # none: no lags
+        unit, longest = max(1, round(beat / 2)), round(beat * LOOKBACK_BEATS)
+        self._lags = np.arange(unit, longest + 1, unit)
+        self._bars = np.arange(1, LOOKBACK_BARS + 1)
+        self._repeated: list[np.ndarray] = []  # of a piece: shape (lags and bars, notes), whether it stood there too
+        self._every, self._met = 1, 0
+        self._metre: tuple[int, int] | None = None
+        self._several = False  # whether there are several metres
+
+    def add(self, notes: np.ndarray, metre: tuple[int, int]) -> None:
+        """Look at a piece, or at every second, fourth, ... once there are many."""
+        self._met += 1
+        self._metre = self._metre or metre
+        self._several |= metre != self._metre
+        if not len(self._lags) or self._met % self._every:
+            return
+        notes = notes[:LOOKBACK_NOTES]
+        step = (N_PROGRAMS + 1) * N_PITCHES
+        key = np.sort(notes["onset"].astype(np.int64) * step + notes["program"] * N_PITCHES + notes["pitch"])
+        lags = np.append(self._lags, self._bars * steps_per_bar(self._grid, metre))
+        wanted = key - lags[:, None] * step
+        self._repeated.append(key[np.minimum(np.searchsorted(key, wanted), len(key) - 1)] == wanted)
+        if sum(repeated.shape[1] for repeated in self._repeated) > 2 * LOOKBACK_NOTES:
+            self._repeated = self._repeated[1::2]
+            self._every *= 2
+
+    def lags(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The lags that explain most notes, each beyond those before it and beyond chance: in steps, and in bars.
+
+        Chance is what one lag in ten reaches. Without several metres bars say nothing that steps don't; with them,
+        steps still serve where the metre is unknown.
+        """
+        if not self._repeated:
+            return (), ()
+        repeated = np.concatenate(self._repeated, 1)
+        n = len(self._lags)
+        steps = _most_telling(repeated[:n], repeated[:n], LOOKBACK_GAIN)
+        bars = _most_telling(repeated[n:], repeated[:n], LOOKBACK_BAR_GAIN) if self._several else []
+        return tuple(self._lags[sorted(steps)].tolist()), tuple(self._bars[sorted(bars)].tolist())
+
+
+def _most_telling(repeated: np.ndarray, any_lag: np.ndarray, least: float) -> list[int]:
+    """At most N_LOOKBACKS rows of `repeated`, shape (lags, notes), each true beyond those before it and beyond chance.
+
+    Chance is what one in ten of `any_lag` reaches; beyond both by `least`, a share of the notes.
+    """
+    chosen: list[int] = []
+    open_notes = np.ones(repeated.shape[1], bool)
+    while len(chosen) < N_LOOKBACKS:
+        gain = (repeated & open_notes).mean(1) - np.quantile((any_lag & open_notes).mean(1), 0.9)
+        best = int(gain.argmax())
+        if gain[best] < least:
+            break
+        chosen.append(best)
+        open_notes &= ~repeated[best]
+    return chosen
+
+
+def _quantiles(lengths: Sequence[int]) -> tuple[int, ...]:
+    """At most N_LENGTHS of the numbers, evenly over their ranks."""
+    ranked = sorted(lengths)
+    n = min(len(ranked), N_LENGTHS)
+    return tuple(ranked[(2 * i + 1) * len(ranked) // (2 * n)] for i in range(n))
+
+
+def _by_frequency(count: Counter[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Time signatures, the most frequent first."""
+    return tuple(sorted(count, key=lambda metre: (-count[metre], metre)))
+
+
+def _signature_counts(signatures: Sequence[tuple[str | None, int | None]], style: str | None) -> tuple[int, ...]:
+    """Pieces in each key signature, of a style or, for None, of the corpus."""
+    found = [signature for of, signature in signatures if signature is not None and style in (of, None)]
+    return tuple(np.bincount(found, minlength=N_SIGNATURES).tolist())
+
+
+def _velocity_of_bin(count: np.ndarray) -> tuple[int, ...]:
+    """What each velocity bin decodes to: the corpus's most frequent velocity in it, else its middle."""
+    values = []
+    for low in range(0, 128, VELOCITY_WIDTH):
+        inside = count[low : low + VELOCITY_WIDTH]
+        values.append(low + (int(inside.argmax()) if inside.any() else VELOCITY_WIDTH // 2))
+    return tuple(values)
