@@ -31,7 +31,7 @@ def ablate(
     vocabulary: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Train on a corpus with some values replaced, and judge by another; both as `corpus.intake` gives them."""
-    from melodygru.events import Vocabulary
+    from melodygru.events import fit_vocabulary
     from melodygru.model.architecture import Architecture
     from melodygru.training import (
         Settings,
@@ -45,7 +45,7 @@ def ablate(
 
     styles = [piece.style for piece in train.pieces]
     changes = {name: tuple(v) if isinstance(v, list) else v for name, v in (vocabulary or {}).items()}
-    chosen = dataclasses.replace(Vocabulary.fit(zip(train, styles, strict=True), train.grid), **changes)
+    chosen = dataclasses.replace(fit_vocabulary(zip(train, styles, strict=True), train.grid), **changes)
     sizes = Architecture.preset(preset).for_corpus(sum(piece.n_notes for piece in train.pieces))
     sizes = dataclasses.replace(sizes, **(architecture or {}))
     given = {"transpose_until": default_transpose_until(chosen), **(settings or {})}

@@ -41,6 +41,7 @@ from melodygru.events import (
     TIMES,
     Vocabulary,
     encode,
+    fit_vocabulary,
     span_class,
 )
 from melodygru.model.architecture import Architecture
@@ -226,7 +227,7 @@ class FlatGRU(keras.Model):
         """Ids that each step is told beside the context, (B, T, positions, ids): the token before it, and views."""
         blocks, fields = self.blocks, inputs["fields"]
         shift, program, pitch, duration = (fields[..., c : c + 1] for c in (SHIFT, PROGRAM, PITCH, DURATION))
-        place = tf.gather(tf.constant(self.vocabulary.place_of_class, tf.int32), tf.maximum(program, 0))
+        place = tf.gather(tf.constant(self.vocabulary.program_slots, tf.int32), tf.maximum(program, 0))
         last_token = inputs["previous"][..., 3:4] if "velocity" in self.positions else inputs["previous"][..., 2:3]
         tokens = {
             "shift": tf.where(last_token > 0, last_token, inputs["previous"][..., 0:1]),  # at first: the start
@@ -438,7 +439,7 @@ def main(
     validation = intake(validation_dir, grid=corpus.grid, workers=1, deduplicate=False)
     styles = [piece.style for piece in corpus.pieces]
     # The flat model has no pointers, so the other does without them, too.
-    vocabulary = dataclasses.replace(Vocabulary.fit(zip(corpus, styles, strict=True), corpus.grid), pointers=False)
+    vocabulary = dataclasses.replace(fit_vocabulary(zip(corpus, styles, strict=True), corpus.grid), pointers=False)
     sizes = Architecture.preset(preset).for_corpus(sum(piece.n_notes for piece in corpus.pieces))
     given = {"transpose_until": default_transpose_until(vocabulary), **json.loads(settings)}
     run = Settings(epochs=epochs, minutes=minutes, **given)

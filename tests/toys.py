@@ -1,5 +1,6 @@
 """Tiny vocabularies, pieces and models that several test files share; each is made once."""
 
+import dataclasses
 import functools
 import tempfile
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from melodygru.errors import NoteError
-from melodygru.events import END, TIMES, Vocabulary
+from melodygru.events import END, TIMES, CorpusStatistics, Vocabulary
 from melodygru.model import checkpoint
 from melodygru.model.architecture import Architecture
 from melodygru.model.numpy_model import NumpyModel
@@ -20,8 +21,15 @@ BINS = tuple(range(2, 128, 4))  # what each velocity bin decodes to
 VOCABULARIES = {
     "one": Vocabulary(BEAT, (0,), (80,)),
     "one_loud": Vocabulary(BEAT, (5,), BINS, metres=((3, 4),)),
-    "many": Vocabulary(BEAT, (0, 40, DRUMS), BINS, metres=((4, 4), (3, 4)), slots=4),
-    "styles": Vocabulary(BEAT, (40, 43), (64,), ("airs", "reels"), ((4, 4), (6, 8)), 100.0, (80.0, 120.0)),
+    "many": Vocabulary(BEAT, (0, 40, DRUMS), BINS, metres=((4, 4), (3, 4)), n_sounding=4),
+    "styles": Vocabulary(
+        BEAT,
+        (40, 43),
+        (64,),
+        ("airs", "reels"),
+        ((4, 4), (6, 8)),
+        statistics=CorpusStatistics(qpm=100.0, style_qpm=(80.0, 120.0)),
+    ),
     "echoing": Vocabulary(
         BEAT,
         (0, 40),
@@ -35,6 +43,11 @@ VOCABULARIES = {
     "performance": Vocabulary(PERFORMANCE, (0,), BINS, pointers=True),
     "ensemble": Vocabulary(PERFORMANCE, (0, 40), (80,), ("a", "b")),
 }
+
+
+def with_statistics(vocabulary, **counts):
+    """The vocabulary with other statistics of its corpus."""
+    return dataclasses.replace(vocabulary, statistics=dataclasses.replace(vocabulary.statistics, **counts))
 
 
 def sequence_of(rows, length=0, grid=BEAT, metres=((0, 4, 4),)):

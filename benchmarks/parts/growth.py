@@ -156,13 +156,13 @@ def read(folder: Path, cache: Path) -> None:
 def train(folder: Path, cache: Path) -> None:
     """A short training on a folder that has been read."""
     from melodygru.corpus import intake, split
-    from melodygru.events import Vocabulary
+    from melodygru.events import fit_vocabulary
     from melodygru.model.architecture import Architecture
     from melodygru.training import Settings, Trainer, new_model
 
     training, held_out = split(intake(folder, cache=cache, workers=1))
     styles = [piece.style for piece in training.pieces]
-    vocabulary = Vocabulary.fit(zip(training, styles, strict=True), training.grid)
+    vocabulary = fit_vocabulary(zip(training, styles, strict=True), training.grid)
     model = new_model(vocabulary, Architecture.preset("tiny"), 1, training)
     settings = Settings(minutes=MINUTES, seed=1)
     with tempfile.TemporaryDirectory() as output:

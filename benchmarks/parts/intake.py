@@ -59,13 +59,13 @@ def against_miditok(setting: Setting) -> list[Row]:
 def read_and_encode(folder: Path) -> tuple[float, int]:
     """Seconds, with an empty cache, and the notes read."""
     from melodygru.corpus import intake
-    from melodygru.events import Vocabulary, encode
+    from melodygru.events import encode, fit_vocabulary
 
     with tempfile.TemporaryDirectory() as cache:
         began = time.perf_counter()
         corpus = intake(folder, cache=cache, workers=1, deduplicate=False)
         styles = [piece.style for piece in corpus.pieces]
-        vocabulary = Vocabulary.fit(zip(corpus, styles, strict=True), corpus.grid)
+        vocabulary = fit_vocabulary(zip(corpus, styles, strict=True), corpus.grid)
         for sequence, style in zip(corpus, styles, strict=True):
             encode(sequence, vocabulary, style)
         seconds = time.perf_counter() - began

@@ -19,7 +19,7 @@ import numpy as np
 
 from melodygru.compose import NEVER, Controls, Note, Sampler, notes
 from melodygru.corpus import intake
-from melodygru.events import Vocabulary
+from melodygru.events import fit_vocabulary
 from melodygru.model import checkpoint
 from melodygru.model.architecture import DEEP, Architecture
 from melodygru.model.checkpoint import Checkpoint
@@ -84,7 +84,7 @@ def untrained(architecture: Architecture, folder: Path = STARTER) -> Checkpoint:
     """A model as training begins with it: random weights, each class as probable as it is frequent in the corpus."""
     corpus = intake(folder, workers=1)
     styles = [piece.style for piece in corpus.pieces]
-    vocabulary = Vocabulary.fit(zip(corpus, styles, strict=True), corpus.grid)
+    vocabulary = fit_vocabulary(zip(corpus, styles, strict=True), corpus.grid)
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "untrained.keras"
         save(new_model(vocabulary, architecture, 1, corpus), path)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from melodygru.events import PITCH, Vocabulary
+from melodygru.events import PITCH, fit_vocabulary
 from melodygru.model.architecture import Architecture
 from melodygru.music.notes import NoteSequence
 from melodygru.training import Settings, Trainer, stack
@@ -32,7 +32,7 @@ class Corpus:
         read = intake(folder, workers=1)
         self.pieces: Sequence[NoteSequence] = read
         self.styles = [piece.style for piece in read.pieces]
-        self.vocabulary = Vocabulary.fit(zip(self.pieces, self.styles, strict=True), read.grid)
+        self.vocabulary = fit_vocabulary(zip(self.pieces, self.styles, strict=True), read.grid)
         n_notes = sum(piece.n_notes for piece in read.pieces)
         self.architecture = Architecture.preset(preset).for_corpus(n_notes)
 

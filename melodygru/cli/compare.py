@@ -102,7 +102,7 @@ def compare(
     melodygru compare midi_dir/
     melodygru compare midi_dir/ --validation other_dir/ --minutes 10 --png compare.png
     """  # fmt: skip
-    from melodygru.events import Vocabulary
+    from melodygru.events import fit_vocabulary
     from melodygru.model.architecture import Architecture
     from melodygru.training import rivals
 
@@ -110,7 +110,7 @@ def compare(
         raise SettingError(f"--png {png}: expected a name that ends in .png or .svg")
     train, held_out, held_out_from = read_corpora(midi_dir, validation, options.parse_grid(grid), seed)
     styles = [piece.style for piece in train.pieces]
-    vocabulary = Vocabulary.fit(zip(train, styles, strict=True), train.grid)
+    vocabulary = fit_vocabulary(zip(train, styles, strict=True), train.grid)
     gru = Architecture.preset(preset).for_corpus(sum(piece.n_notes for piece in train.pieces))
     names = [name for name in MODELS if name in only or not only]
     job = rivals.Job(vocabulary, rivals.equal_sizes(vocabulary, gru, names), styles, minutes, seed)

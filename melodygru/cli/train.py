@@ -307,7 +307,7 @@ def read_corpora(
 
 def _model(training: Any, corpus: Corpus, preset: str, cell: str, start_from: Path | None, seed: int) -> Any:
     """A new model for the corpus, or the one to fine-tune."""
-    from melodygru.events import Vocabulary, representable
+    from melodygru.events import fit_vocabulary, representable
     from melodygru.model.architecture import Architecture
 
     if start_from is not None:
@@ -320,7 +320,7 @@ def _model(training: Any, corpus: Corpus, preset: str, cell: str, start_from: Pa
             )
         return model
     styles = [piece.style for piece in corpus.pieces]
-    vocabulary = Vocabulary.fit(zip(corpus, styles, strict=True), corpus.grid)
+    vocabulary = fit_vocabulary(zip(corpus, styles, strict=True), corpus.grid)
     sizes = dataclasses.replace(Architecture.preset(preset), cell=cell)
     architecture = sizes.for_corpus(sum(piece.n_notes for piece in corpus.pieces))
     return training.new_model(vocabulary, architecture, seed, corpus)

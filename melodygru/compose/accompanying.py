@@ -53,7 +53,7 @@ class Around:
         self._notes = list(zip(notes["onset"].tolist(), programs.tolist(), notes["pitch"].tolist(),
                                notes["duration"].tolist(), bins.tolist(), strict=True))  # fmt: skip
         self._notes.append((self.given.length, END, -1, 0, -1))
-        self._free = v.programs_of(self.style)
+        self._free = v.program_mask(v.statistics.programs_of(self.style))
         self._free[programs] = False
         # A given line stays alone, unless there is no other program to write for.
         if not self._free.any():
@@ -158,7 +158,7 @@ def heard_as(network: NumpyModel, given: NoteSequence, style: str | None = None)
     v = network.vocabulary
     if not v.models_program:
         return {}
-    known = [v.program_of_class(int(program)) for program in np.flatnonzero(v.programs_of(style))]
+    known = sorted(v.statistics.programs_of(style))
     free = [program for program in known if program not in (*given.programs, DRUMS)]
     strange = [program for program in given.programs if program not in known and program != DRUMS]
     found: dict[int, int] = {}

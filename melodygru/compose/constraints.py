@@ -381,7 +381,7 @@ class Steering:
     ) -> None:
         self.constraints, self.vocabulary, self.plans = tuple(constraints), vocabulary, plans
         self.begin = begin
-        self._programs = vocabulary.programs_of(style)
+        self._programs = vocabulary.program_mask(vocabulary.statistics.programs_of(style))
         if primer is not None:
             self._programs[vocabulary.program_class(primer.notes["program"])] = True
         self._programs[END] = False

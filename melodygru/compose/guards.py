@@ -73,10 +73,10 @@ class Limits:
     @classmethod
     def of(cls, vocabulary: Vocabulary) -> Limits:
         """Those of a vocabulary's music: its grid, how many notes sound together, how long its pieces are."""
-        rate, diversity = vocabulary.grid.steps_per_beat, vocabulary.diversity or LEAST_DIVERSITY
-        sounding, onset = max(16, 5 * vocabulary.slots), max(16, 2 * vocabulary.slots)
+        rate, diversity = vocabulary.grid.steps_per_beat, vocabulary.statistics.diversity or LEAST_DIVERSITY
+        sounding, onset = max(16, 5 * vocabulary.n_sounding), max(16, 2 * vocabulary.n_sounding)
         if rate is not None:
-            longest = max(round(32 * rate), vocabulary.longest // 3)
+            longest = max(round(32 * rate), vocabulary.statistics.longest // 3)
             return cls(4, 16, 48, round(16 * rate), onset, sounding, longest, diversity)
         rate = vocabulary.grid.steps_per_second
         assert rate is not None

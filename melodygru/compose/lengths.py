@@ -105,14 +105,14 @@ class Plan:
             known = ", ".join(v.styles) if v.styles else "none"
             raise SettingError(f"style {style!r}: this model knows {known}")
         if metre is None:
-            metre = primer.metre if primer is not None else v.metre_of(style, draws[0])
+            metre = primer.metre if primer is not None else v.statistics.metre_of(style, draws[0])
         if min(metre) < 1:
             raise SettingError("metre {}/{}: expected two numbers above 0".format(*metre))
         if primer is not None and v.grid.is_metrical and metre != primer.metre:
             raise SettingError("metre {}/{}: the primer's {}/{} goes on, leave metre out".format(*metre, *primer.metre))
         going: float | None = qpm  # the tempo of what is composed
         if qpm is None:
-            qpm = primer.qpm if primer is not None else v.tempo_of(style)
+            qpm = primer.qpm if primer is not None else v.statistics.tempo_of(style)
         if not 5 <= qpm <= 1000:
             raise SettingError(f"qpm {qpm}: expected 5..1000 quarter notes per minute")
         bar = steps_per_bar(v.grid, metre) if v.grid.is_metrical else None
@@ -128,9 +128,9 @@ class Plan:
                 going = 60e6 / float(primer.tempos["tempo"][-1])
         steps = length.steps(v, bar, going or qpm)
         at_most = steps
-        if steps is None and length.notes is None and v.longest:
-            at_most = -(-v.longest // (bar or 1)) * (bar or 1)
-        typical = v.length_of(style, metre, draws[1]) if length == Length() else None
+        if steps is None and length.notes is None and v.statistics.longest:
+            at_most = -(-v.statistics.longest // (bar or 1)) * (bar or 1)
+        typical = v.statistics.length_of(style, metre, draws[1]) if length == Length() else None
         due = None if typical is None else start + typical
-        signature = v.signature_of(style, draws[2]) if primer is None else None
+        signature = v.statistics.signature_of(style, draws[2]) if primer is None else None
         return cls(metre, qpm, start, bar, length, steps, due, None if at_most is None else start + at_most, signature)

@@ -109,7 +109,7 @@ class Sampler:
         self._conditions = [(style, metre, given) for metre in of_streams]
         self.contexts = [Context(self.vocabulary, *conditions) for conditions in self._conditions]
         # Only programs that the model has heard, in pieces of the style or in the primer, are chosen.
-        self._programs = self.vocabulary.programs_of(style)
+        self._programs = self.vocabulary.program_mask(self.vocabulary.statistics.programs_of(style))
         self._openings = {
             stream: np.isin(np.arange(N_PITCHES) % 12, (DIATONIC + signature) % 12)
             for stream, signature in enumerate(signatures or [])

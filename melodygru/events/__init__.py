@@ -2,6 +2,8 @@
 
 from melodygru.events.context import Context
 from melodygru.events.encoding import Events, decode, encode, representable
+from melodygru.events.fitting import fit_vocabulary
+from melodygru.events.statistics import CorpusStatistics
 from melodygru.events.times import N_INTERVALS, TIMES, TimeClasses, motion_class, span_class
 from melodygru.events.vocabulary import (
     DURATION,
@@ -23,6 +25,7 @@ from melodygru.music.notes import DRUMS
 
 __all__ = [
     "Context",
+    "CorpusStatistics",
     "DRUMS",
     "DURATION",
     "END",
@@ -44,6 +47,7 @@ __all__ = [
     "Vocabulary",
     "decode",
     "encode",
+    "fit_vocabulary",
     "motion_class",
     "representable",
     "span_class",

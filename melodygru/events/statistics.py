@@ -1,4 +1,4 @@
-"""What is counted in a training corpus, and draws from it: the metre, key, length, tempo and programs of a new piece."""
+"""Counts of a training corpus, and draws from them: a new piece's metre, key, length, tempo and programs."""
 
 from __future__ import annotations
 

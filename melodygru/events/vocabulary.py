@@ -117,8 +117,10 @@ class Vocabulary:
     statistics: CorpusStatistics = dataclasses.field(default=CorpusStatistics(), hash=False)  # large
 
     def __post_init__(self) -> None:
-        same = {"styles": self.styles, "metres": self.metres, "programs": self.programs}
-        object.__setattr__(self, "statistics", dataclasses.replace(self.statistics, **same))
+        statistics = dataclasses.replace(
+            self.statistics, styles=self.styles, metres=self.metres, programs=self.programs
+        )
+        object.__setattr__(self, "statistics", statistics)
 
     # -- plain values, for the checkpoint
 

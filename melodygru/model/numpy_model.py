@@ -61,7 +61,7 @@ class NumpyModel:
         self.told = {field: self._told(field) for field in fields[1:]}
         self.seen = {field: self._seen(field) for field in ("pitch", "duration")}
         pitches = np.arange(N_PITCHES)[:, None]
-        first, n = self.vocabulary.blocks["sounding"], self.vocabulary.n_places
+        first, n = self.vocabulary.blocks["sounding"], self.vocabulary.n_program_slots
         self.sounding = np.zeros(self.vocabulary.n_context_ids, np.int64)  # column of `seen` of each id, 0 is none
         self.sounding[first : first + n * N_PITCHES * 2] = np.tile(np.arange(1, 1 + N_PITCHES * 2), n)
         self.motion = motion_class(pitches, np.arange(N_PITCHES + 1))  # of each pitch and last pitch

@@ -11,7 +11,7 @@ import tensorflow as tf
 import toys
 from toys import VOCABULARIES
 
-from melodygru.events import DURATION, END, FIELDS, PITCH, PROGRAM, SHIFT, TIMES, Vocabulary, encode
+from melodygru.events import DURATION, END, FIELDS, PITCH, PROGRAM, SHIFT, TIMES, encode, fit_vocabulary
 from melodygru.model.architecture import Architecture
 from melodygru.model.keras_model import IMPOSSIBLE, save
 from melodygru.music.notes import DRUMS, NoteSequence
@@ -199,7 +199,7 @@ def test_a_step_sees_the_same_from_a_pitch_as_a_head_does(position):
 @pytest.mark.slow
 def test_it_trains_is_saved_and_evaluates_as_the_events_model(tmp_path):
     pieces = [toys.piece(VOCABULARIES["one"], seed, n=20) for seed in range(6)]
-    vocabulary = Vocabulary.fit([(piece, None) for piece in pieces], pieces[0].grid)
+    vocabulary = fit_vocabulary([(piece, None) for piece in pieces], pieces[0].grid)
     model = flat.new_flat(vocabulary, SIZES, 0, pieces)
     bias = model.output_layer.bias.numpy()[: model.first_token["intervals"]]
     begins = [*model.first_token.values(), len(bias)]

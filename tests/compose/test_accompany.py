@@ -13,7 +13,7 @@ from melodygru.analysis.explain import Reader
 from melodygru.compose import Controls, Particles, accompany
 from melodygru.compose.accompanying import Around, add_voices, heard_as
 from melodygru.errors import SettingError
-from melodygru.events import END, Context, Vocabulary, decode
+from melodygru.events import END, Context, CorpusStatistics, Vocabulary, decode
 from melodygru.model import checkpoint
 from melodygru.music.notes import DRUMS, TEMPO, NoteSequence
 
@@ -349,7 +349,7 @@ def test_where_nothing_is_left_below_the_line_it_is_crossed():
 
 
 def test_a_given_line_stays_alone():
-    v = Vocabulary(BEAT, (0, 40, 41), (80,), ("a", "b"), style_programs=((0, 40), (41,)))
+    v = Vocabulary(BEAT, (0, 40, 41), (80,), ("a", "b"), statistics=CorpusStatistics(style_programs=((0, 40), (41,))))
     given = sequence_of([(4, 1, 40, 60, 80)], 9)
     assert np.flatnonzero(Around(v, given)._free).tolist() == [1, 42]
     assert np.flatnonzero(Around(v, given, "a")._free).tolist() == [1]
@@ -372,7 +372,7 @@ def test_after_the_highest_program_nothing_is_added_at_its_onset():
 
 
 def test_a_strange_line_is_heard_as_the_program_in_which_it_is_most_probable():
-    v = Vocabulary(BEAT, (40, 41, 42), (80,), ("a", "b"), style_programs=((40, 41), (42,)))
+    v = Vocabulary(BEAT, (40, 41, 42), (80,), ("a", "b"), statistics=CorpusStatistics(style_programs=((40, 41), (42,))))
 
     class High(Chain):
         """Program 41 plays high, the others low."""

@@ -30,7 +30,7 @@ from melodygru.compose import (
 from melodygru.compose.composition import generate
 from melodygru.compose.constraints import CHORD_BIAS, NEVER, of_settings
 from melodygru.errors import SettingError
-from melodygru.events import TIMES, Context, Vocabulary, decode
+from melodygru.events import TIMES, Context, CorpusStatistics, Vocabulary, decode
 from melodygru.music.harmony import (
     CHORDS,
     SCALES,
@@ -537,8 +537,8 @@ def test_what_cannot_be_met_is_refused_before_the_first_note(settings, message):
 
 def test_programs_that_the_style_does_not_play():
     vocabulary = Vocabulary(
-        BEAT, (40, 43), (64,), ("airs", "reels"), style_qpm=(100.0, 100.0), style_metres=((1,), (1,)),
-        style_programs=((40,), (43,)), lengths=(),
+        BEAT, (40, 43), (64,), ("airs", "reels"),
+        statistics=CorpusStatistics(style_qpm=(100.0, 100.0), style_metres=((1,), (1,)), style_programs=((40,), (43,))),
     )  # fmt: skip
     assert set(compose(Wild(vocabulary), style="airs", length=Length(bars=4))[0].programs) == {40}
     with pytest.raises(

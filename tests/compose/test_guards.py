@@ -203,7 +203,7 @@ def test_few_figures_are_a_collapse_though_no_two_rounds_are_alike():
     found = _first(notes)
     assert found == (127, Degeneration("the same few figures", 64, 16))
     assert _first(notes, dataclasses.replace(LIMITS, diversity=6)) is None
-    assert Limits.of(dataclasses.replace(toys.VOCABULARIES["many"], diversity=60)).diversity == 60
+    assert Limits.of(toys.with_statistics(toys.VOCABULARIES["many"], diversity=60)).diversity == 60
     assert Limits.of(toys.VOCABULARIES["many"]).diversity == LIMITS.diversity
 
 
@@ -260,9 +260,9 @@ def test_clusters():
 
 
 def test_limits_follow_the_music():
-    beats = Limits.of(dataclasses.replace(toys.VOCABULARIES["many"], slots=7, longest=1200))
+    beats = Limits.of(toys.with_statistics(dataclasses.replace(toys.VOCABULARIES["many"], n_sounding=7), longest=1200))
     assert (beats.silence, beats.onset, beats.sounding, beats.duration, beats.alike) == (64, 16, 35, 400, 48)
-    seconds = Limits.of(dataclasses.replace(toys.VOCABULARIES["performance"], slots=16))
+    seconds = Limits.of(dataclasses.replace(toys.VOCABULARIES["performance"], n_sounding=16))
     assert (seconds.silence, seconds.onset, seconds.sounding, seconds.duration, seconds.alike) == (
         2400,
         32,
@@ -281,7 +281,7 @@ def test_a_finished_piece():
 
 @pytest.mark.parametrize("folder", ["airs", "chorales", "hornpipes", "jigs", "reels"])
 def test_real_music_does_not_collapse(folder):
-    vocabulary = dataclasses.replace(toys.VOCABULARIES["many"], slots=7, longest=1162)
+    vocabulary = toys.with_statistics(dataclasses.replace(toys.VOCABULARIES["many"], n_sounding=7), longest=1162)
     paths = sorted((Path(__file__).parents[2] / "data" / "starter" / folder).glob("*.mid"))[::8]
     assert len(paths) >= 10
     for path in paths:
@@ -406,7 +406,7 @@ class _Scripted:
     """A sampler's place taken by a list of notes, which come again from wherever it is taken back to."""
 
     def __init__(self, notes, steps_per_beat=4):
-        self.vocabulary = dataclasses.replace(toys.VOCABULARIES["one"], slots=4)
+        self.vocabulary = dataclasses.replace(toys.VOCABULARIES["one"], n_sounding=4)
         self.script, self.rows, self.n_heard = notes, [[]], 0
         self.done, self.ends, self.rewound = [False], [None], []
 

@@ -293,11 +293,11 @@ def test_a_piece_that_never_ends_stops(monkeypatch):
 
 
 def test_a_piece_that_the_model_does_not_end_is_no_longer_than_the_longest_it_heard():
-    (piece,) = compose(Fake(dataclasses.replace(ONE, longest=40), **BEATS))
+    (piece,) = compose(Fake(toys.with_statistics(ONE, longest=40), **BEATS))
     assert piece.notes["onset"].tolist() == list(range(4, 48, 4))
     assert piece.length == 48  # the bar line after 40 steps
     early = {**BEATS, "shift": {8: 1.0}, "program": {END: 1.0}}
-    (piece,) = compose(Fake(dataclasses.replace(ONE, longest=40), **early))
+    (piece,) = compose(Fake(toys.with_statistics(ONE, longest=40), **early))
     assert (len(piece), piece.length) == (0, 8)
 
 
@@ -354,7 +354,7 @@ def test_the_plan_is_told_before_the_first_note():
 
 def test_a_plan_by_hand():
     assert Plan.of(ONE) == Plan((4, 4), 120, 0, 16, Length(), None, None, None)
-    longest = dataclasses.replace(ONE, longest=33)  # two bars and a step: three bars
+    longest = toys.with_statistics(ONE, longest=33)  # two bars and a step: three bars
     assert Plan.of(longest) == Plan((4, 4), 120, 0, 16, Length(), None, None, 48)
     counted = Plan.of(longest, Length(notes=9), metre=(3, 4), qpm=90)
     assert counted == Plan((3, 4), 90, 0, 12, Length(notes=9), None, None, None)
@@ -456,7 +456,7 @@ def test_a_model_without_styles_says_so():
 
 def test_a_styles_tempo_metres_and_programs_are_its_own():
     network = toys.network("styles")
-    own = dataclasses.replace(network.vocabulary, style_metres=((0, 1), (3, 1)), style_programs=((43,), (40, 43)))
+    own = toys.with_statistics(network.vocabulary, style_metres=((0, 1), (3, 1)), style_programs=((43,), (40, 43)))
     network = copy.copy(network)
     network.vocabulary = own
     for style, qpm, metres in (("airs", 80, {(6, 8)}), ("reels", 120, {(4, 4), (6, 8)}), (None, 100, {(4, 4), (6, 8)})):
@@ -473,17 +473,22 @@ def test_a_styles_tempo_metres_and_programs_are_its_own():
 
 def test_a_piece_ends_at_a_plausible_place_once_it_is_as_long_as_those_of_the_corpus():
     lengths = (((64, 128),), ((64, 128),))
-    vocabulary = dataclasses.replace(ONE, styles=("airs",), lengths=lengths)
-    assert [vocabulary.length_of("airs", (4, 4), draw) for draw in (0.0, 0.49, 0.5, 0.99)] == [64, 64, 128, 128]
-    assert vocabulary.length_of(None, (3, 4), 0.5) is None
+    vocabulary = toys.with_statistics(dataclasses.replace(ONE, styles=("airs",)), lengths=lengths)
+    assert [vocabulary.statistics.length_of("airs", (4, 4), draw) for draw in (0.0, 0.49, 0.5, 0.99)] == [
+        64,
+        64,
+        128,
+        128,
+    ]
+    assert vocabulary.statistics.length_of(None, (3, 4), 0.5) is None
     assert Plan.of(vocabulary, draws=(0.0, 0.4, 0.0)).due == 64
     wishes = {"shift": {4: 1.0}, "pitch": {60: 1.0}, "duration": {4: 1.0}}
     # What is plausible halves 20 times until the piece is twice as long: to 0.042 in 4 steps of 64, to 1e-7 in 64.
     for p_end, lengths in ((0.11, {64, 128}), (0.09, {68, 132}), (1e-7, {128, 256}), (1e-15, {216, 428})):
-        fake = Fake(dataclasses.replace(vocabulary, longest=512), **wishes, program={1: 1 - p_end, END: p_end})
+        fake = Fake(toys.with_statistics(vocabulary, longest=512), **wishes, program={1: 1 - p_end, END: p_end})
         pieces = compose(fake, 8, controls=Controls(top_p=0.5))  # the filter alone would never let it end
         assert {piece.length for piece in pieces} == lengths
-    fake = Fake(dataclasses.replace(vocabulary, longest=192), **wishes, program={1: 1.0})
+    fake = Fake(toys.with_statistics(vocabulary, longest=192), **wishes, program={1: 1.0})
     assert {piece.length for piece in compose(fake, 8)} == {192}
 
 
@@ -687,19 +692,18 @@ def _in_several_keys():
     none = [0] * 12
     d, mixed = [*none], [*none]
     d[2], mixed[5], mixed[0] = 3, 2, 2
-    return dataclasses.replace(
-        ONE, styles=("a", "b"), signatures=(tuple(d), tuple(mixed), (2, 0, 3, 0, 0, 2, *none[:6]))
-    )
+    signatures = (tuple(d), tuple(mixed), (2, 0, 3, 0, 0, 2, *none[:6]))
+    return toys.with_statistics(dataclasses.replace(ONE, styles=("a", "b")), signatures=signatures)
 
 
 def test_a_key_signature_is_as_frequent_as_in_the_corpus():
     v = _in_several_keys()
     draws = np.arange(70) / 70
-    assert {v.signature_of("a", draw) for draw in draws} == {2}
-    assert Counter(v.signature_of("b", draw) for draw in draws) == {0: 35, 5: 35}
-    assert Counter(v.signature_of(None, draw) for draw in draws) == {0: 20, 2: 30, 5: 20}
-    assert ONE.signature_of(None, 0.5) is None
-    assert dataclasses.replace(ONE, signatures=((0,) * 12,)).signature_of(None, 0.5) is None
+    assert {v.statistics.signature_of("a", draw) for draw in draws} == {2}
+    assert Counter(v.statistics.signature_of("b", draw) for draw in draws) == {0: 35, 5: 35}
+    assert Counter(v.statistics.signature_of(None, draw) for draw in draws) == {0: 20, 2: 30, 5: 20}
+    assert ONE.statistics.signature_of(None, 0.5) is None
+    assert toys.with_statistics(ONE, signatures=((0,) * 12,)).statistics.signature_of(None, 0.5) is None
     assert Plan.of(v, style="b", draws=(0.0, 0.5, 0.9)).signature == 5
     primer = toys.sequence_of([(0, 4, 0, 61, 80)], 16)
     assert Plan.of(v, style="b", primer=primer).signature is None
@@ -725,7 +729,7 @@ def test_a_wish_for_pitch_classes_is_stronger_than_the_key_of_the_corpus():
     from melodygru.compose import constraints
 
     network = copy.copy(toys.network("one"))
-    network.vocabulary = dataclasses.replace(network.vocabulary, signatures=((0, 0, 3, *[0] * 9),))
+    network.vocabulary = toys.with_statistics(network.vocabulary, signatures=((0, 0, 3, *[0] * 9),))
     free = compose(network, 3, 1, length=Length(notes=16))
     assert all(set(piece.notes["pitch"] % 12) <= {2, 4, 6, 7, 9, 11, 1} for piece in free)
     wished = constraints.PitchClasses.key("Ab:maj")

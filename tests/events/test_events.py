@@ -14,17 +14,19 @@ from melodygru.events import (
     TIMES,
     VELOCITY_WIDTH,
     Context,
+    CorpusStatistics,
     Vocabulary,
     decode,
     encode,
     encoding,
+    fit_vocabulary,
     representable,
     span_class,
 )
 from melodygru.events.encoding import _ranked
-from melodygru.events.statistics import N_LENGTHS
+from melodygru.events.fitting import N_LENGTHS
 from melodygru.events.times import N_SPANS, span_of
-from melodygru.events.vocabulary import MAX_PLACES, N_LATELY, N_PHRASES, RUNS
+from melodygru.events.vocabulary import MAX_PROGRAM_SLOTS, N_LATELY, N_PHRASES, RUNS
 from melodygru.music.notes import DRUMS, METRE, NOTE, Grid, NoteSequence, canonical, steps_per_bar
 
 GRID = Grid.beats(4)
@@ -100,7 +102,7 @@ def test_a_chord_and_its_end_as_rows():
 
 def test_one_program_and_one_velocity_are_unmodelled_and_restored():
     piece = sequence_of([(0, 4, 40, 72, 64), (4, 4, 40, 74, 64)])
-    vocabulary = Vocabulary.fit([(piece, None)], GRID)
+    vocabulary = fit_vocabulary([(piece, None)], GRID)
     assert vocabulary.unmodelled == ["program", "velocity"]
     assert vocabulary.fields == ("shift", "program", "pitch", "duration")
     assert vocabulary.size("program") == 2
@@ -135,7 +137,7 @@ def test_another_grid_is_refused():
 @settings(max_examples=150, deadline=None)
 @given(pieces())
 def test_events_and_notes_determine_each_other(piece):
-    vocabulary = Vocabulary.fit([(piece, "a"), (piece, "b")], GRID)
+    vocabulary = fit_vocabulary([(piece, "a"), (piece, "b")], GRID)
     encoded = encode(piece, vocabulary)
     at = np.append(piece.notes["onset"], piece.length)
     places = (np.diff(at, prepend=0) - TIMES.low[encoded.fields[:, 0]] + 0.5) / TIMES.width[encoded.fields[:, 0]]
@@ -169,7 +171,7 @@ def test_both_forms_of_the_context_agree(
 ):
     vocabulary = Vocabulary(
         GRID, programs, (80, 90), ("a", "b"), metres,
-        slots=slots, lookback_steps=lookback_steps, lookback_bars=bars, key=key, lookback_runs=runs,
+        n_sounding=slots, lookback_steps=lookback_steps, lookback_bars=bars, key=key, lookback_runs=runs,
     )  # fmt: skip
     check_context(piece, vocabulary, style, metre_known)
 
@@ -219,7 +221,7 @@ def check_context(piece, vocabulary, style, metre_known):
 def test_blocks_of_events_make_no_difference(monkeypatch):
     rng = np.random.default_rng(1)
     rows = [(int(o), int(d), 0, int(p), 80) for o, d, p in rng.integers((0, 1, 40), (99, 60, 70), (80, 3))]
-    vocabulary = Vocabulary(GRID, (0,), (80,), slots=5)
+    vocabulary = Vocabulary(GRID, (0,), (80,), n_sounding=5)
     whole = encode(sequence_of(rows), vocabulary)
     monkeypatch.setattr(encoding, "BLOCK", 7)
     blocks = encode(sequence_of(rows), vocabulary)
@@ -230,10 +232,10 @@ def test_blocks_of_events_make_no_difference(monkeypatch):
 
 def test_the_programs_with_most_notes_have_a_place_of_their_own():
     rows = [(step, 1, program, 60, 80) for program in range(30) for step in range(1 + program)]
-    vocabulary = Vocabulary.fit([(sequence_of(rows), None)], GRID)
+    vocabulary = fit_vocabulary([(sequence_of(rows), None)], GRID)
     assert vocabulary.programs == tuple(range(29, -1, -1))
-    assert vocabulary.n_places == MAX_PLACES + 1
-    assert vocabulary.place_of_class[1:31].tolist() == [MAX_PLACES] * 6 + list(range(23, -1, -1))
+    assert vocabulary.n_program_slots == MAX_PROGRAM_SLOTS + 1
+    assert vocabulary.program_slots[1:31].tolist() == [MAX_PROGRAM_SLOTS] * 6 + list(range(23, -1, -1))
     check_context(sequence_of(rows), vocabulary, None, True)
 
 
@@ -321,9 +323,9 @@ def test_the_lags_of_a_corpus_are_those_at_which_it_repeats_itself():
         theme = [(int(at), 1, 0, int(random.integers(30, 100)), 80) for at in range(0, 24, 2)]
         again = [(onset + 24, *rest) for onset, *rest in theme]
         pieces.append((sequence_of([*theme, *again]), None))
-    assert Vocabulary.fit(pieces, GRID).lookback_steps[-1] == 24
+    assert fit_vocabulary(pieces, GRID).lookback_steps[-1] == 24
     other = [(sequence_of([(0, 1, 0, 60, 80)], grid=Grid.seconds(100)), None)]
-    assert Vocabulary.fit(other, Grid.seconds(100)).lookback_steps == ()
+    assert fit_vocabulary(other, Grid.seconds(100)).lookback_steps == ()
 
 
 def test_a_lag_in_bars_is_one_of_the_piece_s_own_bars_and_nothing_without_a_metre():
@@ -347,8 +349,8 @@ def test_lags_in_bars_are_found_where_a_corpus_has_several_metres():
             again = [(at + bars, *rest) for at, *rest in theme]
             yield sequence_of([*theme, *again], metres=np.array([(0, *metre)], METRE)), None
 
-    assert Vocabulary.fit(tunes([(4, 4), (3, 4), (6, 8)]), GRID).lookback_bars == (4,)
-    one = Vocabulary.fit(tunes([(4, 4)]), GRID)
+    assert fit_vocabulary(tunes([(4, 4), (3, 4), (6, 8)]), GRID).lookback_bars == (4,)
+    one = fit_vocabulary(tunes([(4, 4)]), GRID)
     assert (one.lookback_steps, one.lookback_bars) == ((4 * steps_per_bar(GRID, (4, 4)),), ())
 
 
@@ -376,11 +378,11 @@ def test_pitch_classes_heard_lately_and_in_the_whole_piece():
 def test_a_corpus_in_one_key_is_not_told_of_keys_and_ranges():
     in_c = sequence_of([(at, 1, 0, 60 + step, 80) for at, step in enumerate((0, 2, 4, 5, 7, 9, 11))])
     in_d = sequence_of([(at, 1, 0, 62 + step, 80) for at, step in enumerate((0, 2, 4, 5, 7, 9, 11))])
-    several = Vocabulary.fit([(in_c, None)] * 9 + [(in_d, None)] * 11, GRID)
-    one = Vocabulary.fit([(in_c, None)] * 3, GRID)
+    several = fit_vocabulary([(in_c, None)] * 9 + [(in_d, None)] * 11, GRID)
+    one = fit_vocabulary([(in_c, None)] * 3, GRID)
     assert [several.key, one.key] == [False, False]  # 11 of 20 is more than ONE_KEY
     keys = [sequence_of([(at, 1, 0, 60 + up + step, 80) for at, step in enumerate((0, 4, 5, 11))]) for up in range(3)]
-    spread = Vocabulary.fit([(piece, None) for piece in keys], GRID)
+    spread = fit_vocabulary([(piece, None) for piece in keys], GRID)
     assert spread.key
     assert encode(in_c, spread).pitch_class_levels[:, 12:].any() and encode(in_c, spread).program_history[:, 4:].any()
     assert not encode(in_c, one).pitch_class_levels[:, 12:].any() and not encode(in_c, one).program_history[:, 4:].any()
@@ -389,28 +391,37 @@ def test_a_corpus_in_one_key_is_not_told_of_keys_and_ranges():
 def test_a_style_has_its_own_metre_and_tempo():
     waltz = sequence_of([(0, 4, 0, 60, 80)], metres=np.array([(0, 3, 4)], METRE))
     march = sequence_of([(0, 4, 0, 60, 80)])
-    vocabulary = Vocabulary.fit([(waltz, "b"), (march, "a"), (march, "a"), (waltz, "b"), (march, "b")], GRID)
-    assert [vocabulary.metre_of(style) for style in ("a", "b", None, "unheard")] == [(4, 4), (3, 4), (4, 4), (4, 4)]
+    pieces = [(waltz, "b"), (march, "a"), (march, "a"), (waltz, "b"), (march, "b")]
+    statistics = fit_vocabulary(pieces, GRID).statistics
+    assert [statistics.metre_of(style) for style in ("a", "b", None, "unheard")] == [
+        (4, 4),
+        (3, 4),
+        (4, 4),
+        (4, 4),
+    ]
     draws = (0.0, 0.66, 0.67, 0.999)  # two of the three pieces of b are waltzes
-    assert [vocabulary.metre_of("b", draw) for draw in draws] == [(3, 4), (3, 4), (4, 4), (4, 4)]
-    assert {vocabulary.metre_of("a", draw) for draw in draws} == {(4, 4)}
+    assert [statistics.metre_of("b", draw) for draw in draws] == [(3, 4), (3, 4), (4, 4), (4, 4)]
+    assert {statistics.metre_of("a", draw) for draw in draws} == {(4, 4)}
 
 
 def test_lengths_are_remembered_by_style_and_metre_in_equal_shares():
     pieces = [(sequence_of([(0, 1, 0, 60, 80)], length), "a") for length in range(100, 200)]
     waltz = sequence_of([(0, 4, 0, 60, 80)], 48, metres=np.array([(0, 3, 4)], METRE))
-    vocabulary = Vocabulary.fit([*pieces, (waltz, "b")], GRID)
+    vocabulary = fit_vocabulary([*pieces, (waltz, "b")], GRID)
     assert vocabulary.metres == ((4, 4), (3, 4))
-    (in_four, in_three), b, whole = vocabulary.lengths
+    (in_four, in_three), b, whole = vocabulary.statistics.lengths
     assert len(in_four) == N_LENGTHS and abs(np.mean(in_four) - 149.5) < 1
     assert (in_three, b, whole) == ((), ((), (48,)), (in_four, (48,)))
-    assert vocabulary.longest == 199
+    assert vocabulary.statistics.longest == 199
 
 
 def test_a_style_has_its_own_programs():
     pieces = [(sequence_of([(0, 1, program, 60, 80)]), style) for program, style in ((0, "a"), (40, "b"), (0, "b"))]
-    vocabulary = Vocabulary.fit(pieces, GRID)
-    found = [np.flatnonzero(vocabulary.programs_of(style)).tolist() for style in ("a", "b", None)]
+    vocabulary = fit_vocabulary(pieces, GRID)
+    found = [
+        np.flatnonzero(vocabulary.program_mask(vocabulary.statistics.programs_of(style))).tolist()
+        for style in ("a", "b", None)
+    ]
     assert found == [[1], [1, 41], [1, 41]]
 
 
@@ -425,13 +436,14 @@ def test_a_vocabulary_survives_json():
     import json
 
     styles, metres = ("x", "y"), ((4, 4), (6, 8))
-    vocabulary = Vocabulary(Grid.parse("10ms"), (0, 40), tuple(range(32)), styles, metres, 99.5, (90.0, 80.0))
+    statistics = CorpusStatistics(qpm=99.5, style_qpm=(90.0, 80.0), lengths=((), (), ((), (7, 9))), longest=9)
+    vocabulary = Vocabulary(Grid.parse("10ms"), (0, 40), tuple(range(32)), styles, metres, statistics=statistics)
     assert Vocabulary.from_dict(json.loads(json.dumps(vocabulary.as_dict()))) == vocabulary
 
 
 def test_no_note_no_vocabulary():
     with pytest.raises(NoteError, match="no note in the corpus"):
-        Vocabulary.fit([], GRID)
+        fit_vocabulary([], GRID)
 
 
 def test_equal_hashes_stand_together_even_where_others_differ_in_their_lowest_bits_alone():

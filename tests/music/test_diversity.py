@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from toys import BEAT as GRID
 
-from melodygru.events import Vocabulary
+from melodygru.events import Vocabulary, fit_vocabulary
 from melodygru.music.diversity import FIGURES, VARIED, Diversity, least_diversity
 from melodygru.music.notes import NOTE, NoteSequence
 
@@ -72,9 +72,9 @@ def test_a_vocabulary_knows_the_least_variety_and_the_keys_of_its_corpus():
     round_and_round = sequence_of(notes_of(60 + np.arange(200) % 20))
     short = sequence_of(notes_of(np.full(20, 62)))
     pieces = [(piece(2), "a"), (piece(2), "a"), (piece(0), "b"), (round_and_round, "b"), (short, None)]
-    vocabulary = Vocabulary.fit(pieces, GRID)
-    assert vocabulary.diversity == 20
-    of_a, of_b, of_all = vocabulary.signatures
+    vocabulary = fit_vocabulary(pieces, GRID)
+    assert vocabulary.statistics.diversity == 20
+    of_a, of_b, of_all = vocabulary.statistics.signatures
     assert (of_a[2], sum(of_a), of_b[0], sum(of_b), sum(of_all)) == (2, 2, 2, 2, 5)
     assert Vocabulary.from_dict(json.loads(json.dumps(vocabulary.as_dict()))) == vocabulary
-    assert Vocabulary.fit([(short, None)], GRID).diversity == 0
+    assert fit_vocabulary([(short, None)], GRID).statistics.diversity == 0

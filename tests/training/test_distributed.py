@@ -21,7 +21,7 @@ from melodygru.cli import main, tensorflow
 from melodygru.cli.tensorflow import Cluster
 from melodygru.corpus import intake
 from melodygru.errors import SettingError, TrainingError
-from melodygru.events import Vocabulary
+from melodygru.events import fit_vocabulary
 from melodygru.model import checkpoint
 from melodygru.model.architecture import Architecture
 from melodygru.training.workers import Workers, start_workers
@@ -91,7 +91,7 @@ def folder(tunes, tmp_path_factory):
     folder = tmp_path_factory.mktemp("shared")
     corpus = intake(tunes, cache=folder / "cache")
     styles = [piece.style for piece in corpus.pieces]
-    vocabulary = Vocabulary.fit(zip(corpus, styles, strict=True), corpus.grid)
+    vocabulary = fit_vocabulary(zip(corpus, styles, strict=True), corpus.grid)
     save(training.new_model(vocabulary, SIZES, 1, corpus), folder / "start.keras")
     return folder
 
