@@ -36,6 +36,7 @@ from typing import Any
 import numpy as np
 
 from melodygru.errors import NoteError
+from melodygru.midi.formats import reader_of
 from melodygru.music.grid import Grid
 from melodygru.music.metre import METRE
 from melodygru.music.notes import NOTE, TEMPO, NoteSequence, unchecked
@@ -100,8 +101,8 @@ def digest_of(*parts: str | bytes) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """Hash of a file's bytes. Raises OSError."""
-    state = blake2b(digest_size=16)
+    """Hash of a file's bytes and of what reads them. Raises OSError."""
+    state = blake2b(reader_of(path.suffix).__module__.encode(), digest_size=16)
     with path.open("rb") as file:
         while block := file.read(1 << 20):
             state.update(block)

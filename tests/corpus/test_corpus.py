@@ -1,5 +1,6 @@
 """The corpus room: grid, intake, cache, split."""
 
+import ast
 import itertools
 import json
 import logging
@@ -16,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import melodygru
 from melodygru import midi
 from melodygru.corpus import cache as cache_module
 from melodygru.corpus import choose_grid, intake, overlap, require_pieces, split
@@ -576,6 +578,55 @@ def test_a_new_reading_rule_makes_old_caches_invisible(folder, store, monkeypatc
         intake(folder, cache=store)
 
 
+def test_the_version_follows_every_module_that_decides_what_is_cached(tmp_path, monkeypatch):
+    """It hashes whole wings; what `melodygru.corpus` imports, at any depth, stands in these."""
+    package = Path(melodygru.__file__).parent
+    imported = {package / "corpus" / "__init__.py"}
+    while new := {file for path in imported for file in imports_of(path, package)} - imported:
+        imported |= new
+    folders = {path.relative_to(package).parts[0] for path in imported}
+    assert {"midi", "music", "corpus"} < folders <= {*cache_module.WINGS, "errors.py"}
+
+    for name in ("corpus/cache.py", "music/grid.py", "midi/deep/new.py", "render/page.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.setattr(cache_module, "__file__", str(tmp_path / "corpus" / "cache.py"))
+    version = cache_module.version.__wrapped__
+    versions = [version()]
+    for change in ("music/grid.py", "midi/deep/new.py", "corpus/cache.py"):
+        (tmp_path / change).write_text("changed = True")
+        versions.append(version())
+    (tmp_path / "music" / "grid.py").rename(tmp_path / "music" / "other.py")
+    versions.append(version())
+    assert len(set(versions)) == 5
+    (tmp_path / "render" / "page.py").write_text("changed = True")
+    assert version() == versions[-1]
+
+
+def imports_of(path: Path, package: Path) -> set[Path]:
+    """The modules of the package that a module imports, at its top or anywhere inside; the package itself left out."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "melodygru":
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names if alias.name.startswith("melodygru.")]
+        else:
+            continue
+        for name in names:
+            base = package.joinpath(*name.split(".")[1:])
+            found |= {file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()}
+    return found - {package / "__init__.py"}
+
+
+def test_a_file_is_known_by_its_content_and_by_what_reads_it(tmp_path, monkeypatch):
+    for name in ("a.mid", "b.KAR", "c.txt", "d.bin"):
+        (tmp_path / name).write_bytes(b"the same")
+    monkeypatch.setitem(midi.READERS, ".txt", never)
+    digests = [cache_module.file_digest(tmp_path / name) for name in ("a.mid", "b.KAR", "d.bin", "c.txt")]
+    assert digests[0] == digests[1] == digests[2] != digests[3]
+
+
 def test_the_cache_lies_where_the_environment_says(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("MELODYGRU_CACHE", str(tmp_path / "named"))
     intake(folder)
@@ -713,7 +764,7 @@ def test_an_executor_is_sent_bytes_and_not_paths(many, store):
         most = 0
 
         def submit(self, fn, batch, *arguments):
-            assert all(isinstance(content, bytes) for _, content in batch)
+            assert all(isinstance(content, bytes) and suffix == ".mid" for _, suffix, content in batch)
             self.most = max(self.most, self._work_queue.qsize() + 1)
             return super().submit(fn, batch, *arguments)
 
