@@ -16,24 +16,12 @@ from typing import Any
 import numpy as np
 
 from melodygru import midi
-from melodygru.corpus.cache import (
-    Cache,
-    CacheDamaged,
-    CacheUnusable,
-    CorpusWriter,
-    Parsed,
-    content_digest,
-    default_folder,
-    digest_of,
-    file_digest,
-    logger,
-    open_corpus,
-    pack,
-    version,
-)
+from melodygru.corpus.cache import Cache, CacheDamaged, CacheUnusable, Parsed, default_folder, logger, version
 from melodygru.corpus.grid import choose_grid, sample
+from melodygru.corpus.packing import content_digest, digest_of, file_digest, pack
 from melodygru.corpus.pieces import Corpus, Piece
 from melodygru.corpus.report import FileRecord, Report, Tally
+from melodygru.corpus.storage import CorpusWriter, open_corpus
 from melodygru.errors import CorpusError, MelodyGruError, MidiError, SettingError
 from melodygru.music.grid import Grid
 from melodygru.music.quantize import quantize
@@ -240,7 +228,7 @@ def _open(cache: Cache, key: str, folder: Path) -> Corpus | None:
 
 def _digests(cache: Cache, folder: Path, files: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     """Hash of each file's bytes, from memory where size and time are as they were; and files that can't be opened."""
-    before = cache.recall_folder(folder)
+    before = cache.load_listing(folder)
     now: dict[str, tuple[int, int, str]] = {}
     failures: dict[str, str] = {}
     for path, file in files.items():
@@ -253,7 +241,7 @@ def _digests(cache: Cache, folder: Path, files: dict[str, str]) -> tuple[dict[st
         except OSError as error:
             failures[path] = f"cannot open the file: {error.strerror or error}"
     if now != before:
-        cache.remember_folder(folder, now)
+        cache.save_listing(folder, now)
     return {path: digest for path, (_, _, digest) in now.items()}, failures
 
 
@@ -369,10 +357,10 @@ def _read_far(executor: Executor, batches: list[Files], workers: int | None) -> 
                 here.append((Parsed(digest, str(error)), b""))
         return executor.submit(read_far, contents, rule)
 
-    told: Any = getattr(executor, "n_workers", FAR_WORKERS) if workers is None else workers
+    n_workers: Any = getattr(executor, "n_workers", FAR_WORKERS) if workers is None else workers
     n_files, n_read = sum(map(len, batches)), 0
     try:
-        for rows in _keep_busy(submit, {}, list(reversed(batches)), 2 * told):
+        for rows in _keep_busy(submit, {}, list(reversed(batches)), 2 * n_workers):
             rows, here = rows + here, []
             n_read += len(rows)
             yield rows

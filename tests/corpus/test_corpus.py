@@ -20,7 +20,7 @@ import pytest
 import melodygru
 from melodygru import midi
 from melodygru.corpus import cache as cache_module
-from melodygru.corpus import choose_grid, intake, overlap, require_pieces, split
+from melodygru.corpus import choose_grid, intake, overlap, packing, require_pieces, split
 from melodygru.corpus.grid import PERFORMANCE_GRID, SAMPLE, sample
 from melodygru.corpus.report import WIDTH, Tally, _polyphony
 from melodygru.errors import CorpusError, SettingError
@@ -242,8 +242,8 @@ def test_notes_are_slices_of_one_memory_map(folder, store):
     assert all(not array.flags.owndata and not array.flags.writeable for array in notes)
     base = notes[0].__array_interface__["data"][0]
     assert [array.__array_interface__["data"][0] - base for array in notes] == [8 * i * NOTE.itemsize for i in range(6)]
-    (path,) = store.rglob("notes.npy")
-    assert np.array_equal(np.load(path), np.concatenate(notes))
+    (path,) = store.rglob("notes.bin")
+    assert np.array_equal(np.fromfile(path, NOTE), np.concatenate(notes))
     part = corpus.subset([4, 1])
     assert [p.path for p in part.pieces] == ["reels/deep/e.midi", "airs/b.MID"]
     assert part[0].notes.__array_interface__ == notes[4].__array_interface__
@@ -489,7 +489,7 @@ def test_an_interrupted_intake_goes_on_where_it_stopped(tmp_path, store, monkeyp
     monkeypatch.setattr(intake_module.midi, "read", interrupted)
     with pytest.raises(KeyboardInterrupt):
         intake(root, cache=store, workers=1)
-    assert not list(store.rglob("notes.npy"))
+    assert not list(store.rglob("notes.bin"))
     monkeypatch.setattr(intake_module.midi, "read", lambda path: read.append(path.name) or real(path))
     calls = []
     corpus = intake(root, cache=store, workers=1, progress=lambda done, total: calls.append((done, total)))
@@ -511,7 +511,7 @@ def test_an_interruption_while_writing_leaves_nothing_half_made(folder, store, m
     assert len(intake(folder, cache=store)) == 6
 
 
-@pytest.mark.parametrize("name", ["notes.npy", "tempos.npy", "pieces.jsonl", "files.jsonl", "corpus.json"])
+@pytest.mark.parametrize("name", ["notes.bin", "tempos.bin", "pieces.jsonl", "files.jsonl", "corpus.json"])
 @pytest.mark.parametrize("damage", ["flip", "truncate", "delete", "empty"])
 def test_a_damaged_corpus_is_made_again(folder, store, name, damage, caplog):
     first = intake(folder, cache=store)
@@ -623,14 +623,14 @@ def test_a_file_is_known_by_its_content_and_by_what_reads_it(tmp_path, monkeypat
     for name in ("a.mid", "b.KAR", "c.txt", "d.bin"):
         (tmp_path / name).write_bytes(b"the same")
     monkeypatch.setitem(midi.READERS, ".txt", never)
-    digests = [cache_module.file_digest(tmp_path / name) for name in ("a.mid", "b.KAR", "d.bin", "c.txt")]
+    digests = [packing.file_digest(tmp_path / name) for name in ("a.mid", "b.KAR", "d.bin", "c.txt")]
     assert digests[0] == digests[1] == digests[2] != digests[3]
 
 
 def test_the_cache_lies_where_the_environment_says(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("MELODYGRU_CACHE", str(tmp_path / "named"))
     intake(folder)
-    assert list((tmp_path / "named").rglob("notes.npy"))
+    assert list((tmp_path / "named").rglob("notes.bin"))
     monkeypatch.delenv("MELODYGRU_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     monkeypatch.setattr(sys, "platform", "linux")
@@ -680,7 +680,7 @@ def test_packing_keeps_every_value():
         ),
     ]
     for sequence in sequences:
-        assert cache_module.unpack(cache_module.pack(sequence)) == sequence
+        assert packing.unpack(packing.pack(sequence)) == sequence
 
 
 # --- processes --------------------------------------------------------------------------------------------------
