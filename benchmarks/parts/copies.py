@@ -16,8 +16,8 @@ def make(folder: Path, n_files: int) -> None:
     """
     from melodygru import midi
 
-    settled = Path(__file__).stat().st_mtime_ns  # a file that is seconds old would not be trusted to stay as it is
-    sources = midi.find_files(STARTER)
+    settled = Path(__file__).stat().st_mtime_ns  # the cache remembers no file that is only seconds old
+    sources = [Path(path) for path in midi.find_files(STARTER).values()]
     for at, source in enumerate(sources[:n_files]):
         data = bytearray(source.read_bytes())
         notes = _pitch_bytes(data)

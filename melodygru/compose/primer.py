@@ -82,7 +82,7 @@ class Source:
             name = str(given)
             try:
                 content = midi.load(Path(given))
-                reading = midi.read(content)
+                reading = midi.read(content, Path(given).suffix)
             except MidiError as error:
                 raise MidiError(f"{name}: {error}") from error
             source = cls(name, reading.sequence, reading.lost, hashlib.sha256(content).hexdigest())

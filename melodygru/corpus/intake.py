@@ -16,27 +16,13 @@ from typing import Any
 import numpy as np
 
 from melodygru import midi
-from melodygru.corpus.cache import (
-    Cache,
-    CacheDamaged,
-    CacheUnusable,
-    CorpusWriter,
-    Parsed,
-    content_digest,
-    default_folder,
-    digest_of,
-    file_digest,
-    logger,
-    open_corpus,
-    pack,
-    version,
-)
+from melodygru.corpus.cache import Cache, CacheDamaged, CacheUnusable, Parsed, default_folder, logger, version
 from melodygru.corpus.grid import choose_grid, sample
+from melodygru.corpus.packing import content_digest, digest_of, file_digest, pack
 from melodygru.corpus.pieces import Corpus, Piece
 from melodygru.corpus.report import FileRecord, Report, Tally
+from melodygru.corpus.storage import CorpusWriter, open_corpus
 from melodygru.errors import CorpusError, MelodyGruError, MidiError, SettingError
-from melodygru.midi.files import find_paths
-from melodygru.midi.reading import load
 from melodygru.music.grid import Grid
 from melodygru.music.quantize import quantize
 from melodygru.util.wording import counted
@@ -127,11 +113,10 @@ def _find(folder: Path) -> dict[str, str]:
         return {folder.name: str(folder)}
     if not folder.is_dir():
         raise CorpusError(f"{folder}: no such file or folder; give a folder of MIDI files")
-    files = find_paths(folder)
+    files = midi.find_files(folder)
     if not files:
         raise CorpusError(
-            f"{folder} holds no MIDI files ({', '.join(midi.SUFFIXES)}), nor do its sub-folders; "
-            "give a folder that does"
+            f"{folder} holds no MIDI files ({', '.join(midi.READERS)}), nor do its sub-folders; give a folder that does"
         )
     return files
 
@@ -243,7 +228,7 @@ def _open(cache: Cache, key: str, folder: Path) -> Corpus | None:
 
 def _digests(cache: Cache, folder: Path, files: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     """Hash of each file's bytes, from memory where size and time are as they were; and files that can't be opened."""
-    before = cache.recall_folder(folder)
+    before = cache.load_listing(folder)
     now: dict[str, tuple[int, int, str]] = {}
     failures: dict[str, str] = {}
     for path, file in files.items():
@@ -256,7 +241,7 @@ def _digests(cache: Cache, folder: Path, files: dict[str, str]) -> tuple[dict[st
         except OSError as error:
             failures[path] = f"cannot open the file: {error.strerror or error}"
     if now != before:
-        cache.remember_folder(folder, now)
+        cache.save_listing(folder, now)
     return {path: digest for path, (_, _, digest) in now.items()}, failures
 
 
@@ -286,37 +271,36 @@ def _style(path: str) -> str | None:
     return first if slash else None
 
 
-def read_files(batch: Sequence[tuple[str, str | bytes]]) -> list[tuple[Parsed, bytes]]:
-    """Read MIDI files: (hash, path or bytes) of each gives what is known of it and its packed notes.
+def read_files(batch: Sequence[tuple[str, str]]) -> list[tuple[Parsed, bytes]]:
+    """Read files: (hash, path) of each gives what is known of it and its packed notes.
 
     Public at module level because worker processes import it by name.
     """
-    rows = []
-    for digest, source in batch:
-        try:
-            reading = midi.read(source if isinstance(source, bytes) else Path(source))
-            sequence = reading.sequence
-            parsed = Parsed(
-                digest,
-                None,
-                content_digest(sequence),
-                len(sequence),
-                reading.lost,
-                reading.oddities.as_dict(),
-            )
-            rows.append((parsed, pack(sequence)))
-        except MelodyGruError as error:
-            rows.append((Parsed(digest, str(error)), b""))
-    return rows
+    return [_row(digest, Path(path)) for digest, path in batch]
 
 
-def read_far(batch: Sequence[tuple[str, bytes]], rule: str) -> list[tuple[Parsed, bytes]]:
-    """As `read_files`, in a worker that may be on another host; it must read by the same rule (see `cache.version`)."""
+def read_far(batch: Sequence[tuple[str, str, bytes]], rule: str) -> list[tuple[Parsed, bytes]]:
+    """As `read_files`, in a worker that may be on another host: (hash, suffix, content) of each file.
+
+    It must read by the same rule (see `cache.version`).
+    """
     if version() != rule:
         raise CorpusError(
             f"a worker reads by the rule {version()}, expected {rule}: install the same melodygru on all hosts"
         )
-    return read_files(batch)
+    return [_row(digest, content, suffix) for digest, suffix, content in batch]
+
+
+def _row(digest: str, *source: Any) -> tuple[Parsed, bytes]:
+    """What is known of a file, given as to `midi.read`, and its packed notes; of one that can't be read, why."""
+    try:
+        reading = midi.read(*source)
+        sequence = reading.sequence
+        content = content_digest(sequence)
+        about = Parsed(digest, None, content, len(sequence), reading.lost, reading.oddities.as_dict())
+        return about, pack(sequence)
+    except MelodyGruError as error:
+        return Parsed(digest, str(error)), b""
 
 
 Files = list[tuple[str, str]]  # (hash, path) of each
@@ -368,15 +352,15 @@ def _read_far(executor: Executor, batches: list[Files], workers: int | None) -> 
         contents = []
         for digest, path in batch:
             try:
-                contents.append((digest, load(Path(path))))
+                contents.append((digest, Path(path).suffix, midi.load(Path(path))))
             except MidiError as error:
                 here.append((Parsed(digest, str(error)), b""))
         return executor.submit(read_far, contents, rule)
 
-    told: Any = getattr(executor, "n_workers", FAR_WORKERS) if workers is None else workers
+    n_workers: Any = getattr(executor, "n_workers", FAR_WORKERS) if workers is None else workers
     n_files, n_read = sum(map(len, batches)), 0
     try:
-        for rows in _keep_busy(submit, {}, list(reversed(batches)), 2 * told):
+        for rows in _keep_busy(submit, {}, list(reversed(batches)), 2 * n_workers):
             rows, here = rows + here, []
             n_read += len(rows)
             yield rows

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from melodygru.corpus.cache import CHECKED_BYTES, digest_of
+from melodygru.corpus.packing import digest_of
 from melodygru.corpus.report import Report
+from melodygru.corpus.storage import CHECKED_BYTES
 from melodygru.errors import CorpusError, SettingError
 from melodygru.music.grid import Grid
 from melodygru.music.notes import NoteSequence, unchecked

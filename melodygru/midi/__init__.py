@@ -1,4 +1,4 @@
-"""MIDI files to note sequences and back: the only room that knows MIDI bytes, and the only one that meets damage.
+"""MIDI files to note sequences and back: the only wing that knows MIDI bytes, and the only one that meets damage.
 
 This docstring is the rule of reading. `read_reference` is the rule in plain Python, `read` the same function
 vectorised; a property test holds them equal in every note and every count.
@@ -38,8 +38,8 @@ its channel's pedal is down goes on until the pedal is up, or the end of its tra
 program strikes the pitch again, whichever is first (**pedalled**). Drums have no pedal. Controllers 120 and 123
 (all sound off, all notes off) end every note of their channel that began before them (**silenced**).
 
-Last, `notes.canonical` over all programs: same onset, program and pitch are one note (**merged**), and a note that
-still sounds when its program strikes the pitch again is **cut**.
+Last, `melodygru.music.notes.canonical` over all programs: same onset, program and pitch are one note (**merged**), and
+a note that still sounds when its program strikes the pitch again is **cut**.
 
 Time
 ----
@@ -51,15 +51,15 @@ defaults hold, 120 quarter notes a minute and 4/4. On a grid of seconds the firs
 nothing about time.
 """
 
-from melodygru.midi.bulk import read
-from melodygru.midi.files import SUFFIXES, find_files
+from melodygru.midi.files import find_files
+from melodygru.midi.formats import READERS, read
 from melodygru.midi.reading import MAX_BEATS, MAX_TICKS, Oddities, Reading, load, read_reference, read_texts, tick_limit
 from melodygru.midi.writing import from_pretty_midi, to_bytes, to_pretty_midi, write
 
 __all__ = [
     "MAX_BEATS",
     "MAX_TICKS",
-    "SUFFIXES",
+    "READERS",
     "Oddities",
     "Reading",
     "find_files",

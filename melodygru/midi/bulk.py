@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from pathlib import Path
 
 import numpy as np
 
@@ -21,7 +20,6 @@ from melodygru.midi.reading import (
     Oddities,
     Reading,
     assemble,
-    load,
     parse_chunks,
     read_reference,
     variable_length,
@@ -36,25 +34,14 @@ PADDING = 16  # zero bytes after the file, so that looking ahead needs no bounds
 EVENT_BYTES = bytes([2] * 0x80 + [3] * 0x40 + [2] * 0x20 + [3] * 0x10 + [0] * 0x10)
 
 
-def read(source: Path | str | bytes) -> Reading:
-    """Read a MIDI file by the rule in `melodygru.midi`'s docstring.
-
-    Parameters
-    ----------
-    source : Path or bytes
-        A file, or what is in one.
-
-    Returns
-    -------
-    Reading
-        The notes in ticks, and how often each odd case came up. A file without notes gives an empty sequence.
+def read(data: bytes) -> Reading:
+    """Read a MIDI file's bytes by the rule in `melodygru.midi`'s docstring: notes in ticks, and what was odd.
 
     Raises
     ------
     MidiError
-        The file can't be opened, is no MIDI file, or holds no track.
+        They are no MIDI file, or hold no track.
     """
-    data = load(source)
     header = parse_chunks(data)
     reading = read_sound(data, header)
     return read_reference(data) if reading is None else reading

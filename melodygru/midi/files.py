@@ -1,15 +1,15 @@
-"""Finding MIDI files below a folder."""
+"""Finding the files below a folder that can be read."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-SUFFIXES = (".mid", ".midi", ".kar", ".smf")
+from melodygru.midi.formats import READERS
 
 
-def find_files(folder: Path | str) -> list[Path]:
-    """Every MIDI file below a folder, sorted by its path relative to the folder.
+def find_files(folder: Path | str) -> dict[str, str]:
+    """Every file below a folder that can be read as music: its path relative to the folder, with /, and its path.
 
     Parameters
     ----------
@@ -18,28 +18,23 @@ def find_files(folder: Path | str) -> list[Path]:
 
     Returns
     -------
-    list of Path
-        Files whose suffix is one of `SUFFIXES` in any case; empty when there are none.
+    dict of str -> str
+        Files whose suffix is one of `READERS` in any case, sorted by their relative paths; empty when there are none.
     """
-    return [Path(path) for path in find_paths(folder).values()]
-
-
-def find_paths(folder: Path | str) -> dict[str, str]:
-    """What `find_files` finds, as strings: path relative to the folder, with / -> path; sorted by the former."""
     folder = os.fspath(folder)
-    seen: set[str] = set()
+    visited: set[str] = set()
     found: dict[str, str] = {}
     for root, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(root)
-        if real in seen:
+        if real in visited:
             folders.clear()
             continue
-        seen.add(real)
+        visited.add(real)
         folders[:] = sorted(name for name in folders if not _is_link_into(folder, os.path.join(root, name)))
         below = "" if root == folder else os.path.relpath(root, folder).replace(os.sep, "/") + "/"
         for name in files:
             path = os.path.join(root, name)
-            if name.lower().endswith(SUFFIXES) and os.path.isfile(path):
+            if name.lower().endswith(tuple(READERS)) and os.path.isfile(path):
                 found[below + name] = path
     return dict(sorted(found.items()))
 

@@ -1,5 +1,6 @@
 """The corpus room: grid, intake, cache, split."""
 
+import ast
 import itertools
 import json
 import logging
@@ -16,9 +17,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import melodygru
 from melodygru import midi
 from melodygru.corpus import cache as cache_module
-from melodygru.corpus import choose_grid, intake, overlap, require_pieces, split
+from melodygru.corpus import choose_grid, intake, overlap, packing, require_pieces, split
 from melodygru.corpus.grid import PERFORMANCE_GRID, SAMPLE, sample
 from melodygru.corpus.report import WIDTH, Tally, _polyphony
 from melodygru.errors import CorpusError, SettingError
@@ -240,8 +242,8 @@ def test_notes_are_slices_of_one_memory_map(folder, store):
     assert all(not array.flags.owndata and not array.flags.writeable for array in notes)
     base = notes[0].__array_interface__["data"][0]
     assert [array.__array_interface__["data"][0] - base for array in notes] == [8 * i * NOTE.itemsize for i in range(6)]
-    (path,) = store.rglob("notes.npy")
-    assert np.array_equal(np.load(path), np.concatenate(notes))
+    (path,) = store.rglob("notes.bin")
+    assert np.array_equal(np.fromfile(path, NOTE), np.concatenate(notes))
     part = corpus.subset([4, 1])
     assert [p.path for p in part.pieces] == ["reels/deep/e.midi", "airs/b.MID"]
     assert part[0].notes.__array_interface__ == notes[4].__array_interface__
@@ -487,7 +489,7 @@ def test_an_interrupted_intake_goes_on_where_it_stopped(tmp_path, store, monkeyp
     monkeypatch.setattr(intake_module.midi, "read", interrupted)
     with pytest.raises(KeyboardInterrupt):
         intake(root, cache=store, workers=1)
-    assert not list(store.rglob("notes.npy"))
+    assert not list(store.rglob("notes.bin"))
     monkeypatch.setattr(intake_module.midi, "read", lambda path: read.append(path.name) or real(path))
     calls = []
     corpus = intake(root, cache=store, workers=1, progress=lambda done, total: calls.append((done, total)))
@@ -509,7 +511,7 @@ def test_an_interruption_while_writing_leaves_nothing_half_made(folder, store, m
     assert len(intake(folder, cache=store)) == 6
 
 
-@pytest.mark.parametrize("name", ["notes.npy", "tempos.npy", "pieces.jsonl", "files.jsonl", "corpus.json"])
+@pytest.mark.parametrize("name", ["notes.bin", "tempos.bin", "pieces.jsonl", "files.jsonl", "corpus.json"])
 @pytest.mark.parametrize("damage", ["flip", "truncate", "delete", "empty"])
 def test_a_damaged_corpus_is_made_again(folder, store, name, damage, caplog):
     first = intake(folder, cache=store)
@@ -576,10 +578,59 @@ def test_a_new_reading_rule_makes_old_caches_invisible(folder, store, monkeypatc
         intake(folder, cache=store)
 
 
+def test_the_version_follows_every_module_that_decides_what_is_cached(tmp_path, monkeypatch):
+    """It hashes whole wings; what `melodygru.corpus` imports, at any depth, stands in these."""
+    package = Path(melodygru.__file__).parent
+    imported = {package / "corpus" / "__init__.py"}
+    while new := {file for path in imported for file in imports_of(path, package)} - imported:
+        imported |= new
+    folders = {path.relative_to(package).parts[0] for path in imported}
+    assert {"midi", "music", "corpus"} < folders <= {*cache_module.WINGS, "errors.py"}
+
+    for name in ("corpus/cache.py", "music/grid.py", "midi/deep/new.py", "render/page.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.setattr(cache_module, "__file__", str(tmp_path / "corpus" / "cache.py"))
+    version = cache_module.version.__wrapped__
+    versions = [version()]
+    for change in ("music/grid.py", "midi/deep/new.py", "corpus/cache.py"):
+        (tmp_path / change).write_text("changed = True")
+        versions.append(version())
+    (tmp_path / "music" / "grid.py").rename(tmp_path / "music" / "other.py")
+    versions.append(version())
+    assert len(set(versions)) == 5
+    (tmp_path / "render" / "page.py").write_text("changed = True")
+    assert version() == versions[-1]
+
+
+def imports_of(path: Path, package: Path) -> set[Path]:
+    """The modules of the package that a module imports, at its top or anywhere inside; the package itself left out."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "melodygru":
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names if alias.name.startswith("melodygru.")]
+        else:
+            continue
+        for name in names:
+            base = package.joinpath(*name.split(".")[1:])
+            found |= {file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()}
+    return found - {package / "__init__.py"}
+
+
+def test_a_file_is_known_by_its_content_and_by_what_reads_it(tmp_path, monkeypatch):
+    for name in ("a.mid", "b.KAR", "c.txt", "d.bin"):
+        (tmp_path / name).write_bytes(b"the same")
+    monkeypatch.setitem(midi.READERS, ".txt", never)
+    digests = [packing.file_digest(tmp_path / name) for name in ("a.mid", "b.KAR", "d.bin", "c.txt")]
+    assert digests[0] == digests[1] == digests[2] != digests[3]
+
+
 def test_the_cache_lies_where_the_environment_says(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("MELODYGRU_CACHE", str(tmp_path / "named"))
     intake(folder)
-    assert list((tmp_path / "named").rglob("notes.npy"))
+    assert list((tmp_path / "named").rglob("notes.bin"))
     monkeypatch.delenv("MELODYGRU_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     monkeypatch.setattr(sys, "platform", "linux")
@@ -629,7 +680,7 @@ def test_packing_keeps_every_value():
         ),
     ]
     for sequence in sequences:
-        assert cache_module.unpack(cache_module.pack(sequence)) == sequence
+        assert packing.unpack(packing.pack(sequence)) == sequence
 
 
 # --- processes --------------------------------------------------------------------------------------------------
@@ -713,7 +764,7 @@ def test_an_executor_is_sent_bytes_and_not_paths(many, store):
         most = 0
 
         def submit(self, fn, batch, *arguments):
-            assert all(isinstance(content, bytes) for _, content in batch)
+            assert all(isinstance(content, bytes) and suffix == ".mid" for _, suffix, content in batch)
             self.most = max(self.most, self._work_queue.qsize() + 1)
             return super().submit(fn, batch, *arguments)
 

@@ -5,6 +5,7 @@ import os
 import stat
 import struct
 from fractions import Fraction
+from pathlib import Path
 
 import mido
 import numpy as np
@@ -743,8 +744,9 @@ def test_find_files(tmp_path):
     (tmp_path / "a" / "loop").symlink_to(tmp_path)
     (tmp_path / "0").symlink_to(tmp_path / "a")  # within the tree: a file is found where it really is
     (tmp_path / "gone.mid").symlink_to(tmp_path / "nothing")
-    found = [path.relative_to(tmp_path).as_posix() for path in midi.find_files(tmp_path)]
-    assert found == ["A.mid", "a.smf", "a/c.Kar", "a/z.midi", "b.MID"]
+    found = midi.find_files(tmp_path)
+    assert all(Path(path) == tmp_path / name for name, path in found.items())
+    assert list(found) == ["A.mid", "a.smf", "a/c.Kar", "a/z.midi", "b.MID"]
 
 
 def test_find_files_through_links_once(tmp_path):
@@ -754,8 +756,7 @@ def test_find_files_through_links_once(tmp_path):
     for name in ("one", "two"):
         (tmp_path / "music" / name).symlink_to(tmp_path / "outside")
     (tmp_path / "outside" / "loop").symlink_to(tmp_path / "outside")
-    found = [path.relative_to(tmp_path / "music").as_posix() for path in midi.find_files(tmp_path / "music")]
-    assert found == ["b.mid", "one/x.mid"]
+    assert list(midi.find_files(tmp_path / "music")) == ["b.mid", "one/x.mid"]
 
 
 def test_find_files_passes_over_what_it_may_not_list(tmp_path, monkeypatch):
@@ -770,12 +771,23 @@ def test_find_files_passes_over_what_it_may_not_list(tmp_path, monkeypatch):
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    assert midi.find_files(tmp_path) == [tmp_path / "b.mid"]
+    assert midi.find_files(tmp_path) == {"b.mid": str(tmp_path / "b.mid")}
 
 
 def test_find_files_in_nothing(tmp_path):
-    assert midi.find_files(tmp_path) == []
-    assert midi.find_files(tmp_path / "none") == []
+    assert midi.find_files(tmp_path) == midi.find_files(tmp_path / "none") == {}
+
+
+def test_another_format_is_a_line_of_the_table(tmp_path, monkeypatch):
+    """Its files are found, and read by its own reader, from a path as from bytes; an unknown suffix is read as MIDI."""
+    song = piece([(0, 4, 5, 60, 80)])
+    monkeypatch.setitem(midi.READERS, ".txt", lambda data: midi.Reading(song.transpose(len(data)), midi.Oddities()))
+    (tmp_path / "a.TXT").write_bytes(b"abc")
+    midi.write(song, tmp_path / "b.mid")
+    assert list(midi.find_files(tmp_path)) == ["a.TXT", "b.mid"]
+    assert midi.read(tmp_path / "a.TXT").sequence == midi.read(b"abc", ".txt").sequence == song.transpose(3)
+    (tmp_path / "b.mid").rename(tmp_path / "b.bin")
+    assert len(midi.read(tmp_path / "b.bin").sequence) == 1
 
 
 # pretty_midi
