@@ -17,10 +17,8 @@ from typing import Any
 import click
 import numpy as np
 
+from melodygru import Composer, GenerateSettings
 from melodygru.cli import endless
-from melodygru.compose import Controls
-from melodygru.model import checkpoint
-from melodygru.model.numpy_model import NumpyModel
 from melodygru.render.audio import LivePort
 
 
@@ -49,11 +47,10 @@ class Port:
 @click.option("--model", type=click.Path(exists=True, path_type=Path), help="Checkpoint; default: play's own choice.")
 @click.option("--seed", default=1, show_default=True)
 def main(minutes: float, model: Path | None, seed: int) -> None:
-    network = NumpyModel(checkpoint.read(checkpoint.find(model)))
-    composer = endless.Composer(network, np.random.default_rng(seed), Controls(top_p=0.9))
+    stream = Composer.load(model).stream(GenerateSettings(top_p=0.9, seed=seed))
     port = Port()
     player = LivePort(port, endless.AHEAD_S, on_due=port.expect)
-    endless.run(composer, player, seconds=60 * minutes)
+    endless.run(stream, player, seconds=60 * minutes)
     late_ms = 1000 * (np.array(port.sent) - np.array(port.due))
     percentiles = {f"p{p:g}": round(float(np.percentile(late_ms, p)), 3) for p in (50, 90, 99, 99.9, 100)}
     figures = {

@@ -88,7 +88,7 @@ def edited(piece: NoteSequence, share: float, rng: np.random.Generator) -> NoteS
 
 def time_of_sampling_us(model: Path | None) -> float:
     """Microseconds to sample a note of one piece: that of a long piece less that of a short one."""
-    from melodygru.compose.composition import generate
+    from melodygru.compose.composer import generate
     from melodygru.model.checkpoint import find, read
 
     loaded = read(find(model))

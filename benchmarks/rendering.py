@@ -18,19 +18,15 @@ from pathlib import Path
 import click
 import numpy as np
 
-from melodygru.cli import endless
-from melodygru.compose import Controls
-from melodygru.model import checkpoint
-from melodygru.model.numpy_model import NumpyModel
+from melodygru import Composer, GenerateSettings
 from melodygru.music.notes import NOTE, Grid, NoteSequence, canonical
 from melodygru.render import audio
 
 
 def composed(model: Path | None, seconds: float, seed: int) -> NoteSequence:
     """So many seconds of music on a grid of milliseconds."""
-    network = NumpyModel(checkpoint.read(checkpoint.find(model)))
     rows = []
-    for note in endless.Composer(network, np.random.default_rng(seed), Controls(top_p=0.9)).notes():
+    for note in Composer.load(model).stream(GenerateSettings(top_p=0.9, seed=seed)):
         if note.onset_s + note.duration_s > seconds:
             break
         duration = max(1, round(note.duration_s * 1000))

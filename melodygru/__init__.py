@@ -16,20 +16,24 @@ from typing import TYPE_CHECKING, Any
 from melodygru.version import __version__
 
 if TYPE_CHECKING:
+    from melodygru.compose.composer import Composer as Composer
+    from melodygru.compose.composer import generate as generate
     from melodygru.compose.composition import Composition as Composition
-    from melodygru.compose.composition import generate as generate
     from melodygru.compose.replay import Replay as Replay
     from melodygru.compose.replay import replay as replay
+    from melodygru.compose.settings import GenerateSettings as GenerateSettings
     from melodygru.errors import MelodyGruError as MelodyGruError
     from melodygru.model.keras_model import MelodyGRU as MelodyGRU
     from melodygru.model.keras_model import load_model as load_model
     from melodygru.music.notes import NoteSequence as NoteSequence
 
-# What the package offers, and the room that it lives in: imported when first asked for, so that
-# `import melodygru` is light and TensorFlow is loaded by those alone who train or want the Keras model.
+# What the package offers, and its module: imported when first asked for, so that `import melodygru` is light and
+# TensorFlow is loaded by those alone who train or want the Keras model.
 _OFFERED = {
+    "Composer": "compose.composer",
     "Composition": "compose.composition",
-    "generate": "compose.composition",
+    "GenerateSettings": "compose.settings",
+    "generate": "compose.composer",
     "MelodyGruError": "errors",
     "MelodyGRU": "model.keras_model",
     "load_model": "model.keras_model",

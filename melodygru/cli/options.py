@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from melodygru.errors import MidiError, SettingError
-from melodygru.util.settings import Setting, declared_by
-from melodygru.util.wording import name
+from melodygru.util.settings import Setting, declared_by, in_help_order
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -50,12 +50,6 @@ def naming(path: Path) -> Iterator[None]:
         raise MidiError(f"{path}: {error}") from error
 
 
-def require_page(path: Path | None) -> None:
-    """Raise SettingError where a page of HTML would go to a file of another kind."""
-    if path is not None and path.suffix.lower() not in (".html", ".htm"):
-        raise SettingError(f"--html {name(path)}: expected a name that ends in .html")
-
-
 def parse_grid(text: str) -> Any:
     """None for `auto`, else the grid that the text names."""
     from melodygru.music.notes import Grid
@@ -81,17 +75,31 @@ class Parsed(click.ParamType):
 def declared(owner: type, *names: str) -> Callable[[Command], Command]:
     """The options of a settings class (`util.settings`): all, or those named; each value under its field's name.
 
-    The range, the default and the help are those that the class declares.
+    The range, the default and the help are those that the class declares. They stand section after section; a setting
+    of a type that no text stands for has no option.
     """
     settings = declared_by(owner)
-    chosen = [_option(settings[name]) for name in names or settings]
+    chosen = [settings[name] for name in names] if names else in_help_order(owner)
+    made = [_option(one) for one in chosen if has_option(one)]
 
     def decorate(command: Command) -> Command:
-        for option in reversed(chosen):
+        for option in reversed(made):
             command = option(command)
         return command
 
     return decorate
+
+
+def alike(owner: type, name: str, help: str, **about: Any) -> Callable[[Command], Command]:
+    """The option of one setting in another command: of its range, without a default, and with that command's help."""
+    known = declared_by(owner)[name]
+    changed = replace(known.about, help=help, fallback=None, default_words=None, **about)
+    return _option(replace(known, default=None, about=changed))
+
+
+def has_option(declared: Setting) -> bool:
+    """Whether a setting can be given on the command line."""
+    return declared.about.parse is not None or issubclass(declared.type, (bool, int, float, str, Path))
 
 
 def _option(declared: Setting) -> Callable[[Command], Command]:
@@ -100,7 +108,7 @@ def _option(declared: Setting) -> Callable[[Command], Command]:
     flags = about.flags or (f"--{declared.name.replace('_', '-')}",)
     given: dict[str, Any] = {"help": about.help, "default": declared.default, "metavar": about.metavar}
     if declared.default_words and declared.default is None:
-        given["show_default"] = declared.default_words
+        given["help"] += f"  [default: {declared.default_words}]"
     elif declared.default is not None:
         given["show_default"] = True
     if about.parse is not None:
@@ -114,7 +122,7 @@ def _option(declared: Setting) -> Callable[[Command], Command]:
             flags = (f"{flags[0]}/--no-{flags[0].removeprefix('--')}", *flags[1:])
     elif declared.type in (int, float):
         low: Any = about.low if about.low is not None else about.above
-        high: Any = about.high if about.high is not None else about.below
+        high: Any = next((one for one in (about.high, about.below, about.typed_high) if one is not None), None)
         within = click.IntRange if declared.type is int else click.FloatRange
         given["type"] = within(low, high, min_open=about.above is not None, max_open=about.below is not None)
     elif issubclass(declared.type, Path):

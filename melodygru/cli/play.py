@@ -8,11 +8,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from melodygru.cli import options, screen
+from melodygru.compose.settings import GenerateSettings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,11 +42,11 @@ if TYPE_CHECKING:
     "--endless", is_flag=True, help="Compose for ever; keys steer it: +/- temperature, s style, [/] tempo, space, q."
 )
 @options.model
-@click.option("--temperature", type=click.FloatRange(0, 10), help="With --endless, to begin with.  [default: 1.0]")
-@click.option("--style", metavar="NAME", help="With --endless, to begin with.  [default: any]")
-@click.option("--qpm", type=click.FloatRange(5, 1000), help="With --endless: quarter notes per minute to begin with.")
-@click.option("--seconds", type=click.FloatRange(0, min_open=True), help="With --endless: stop after so much music.")
-@click.option("--seed", type=click.IntRange(0), help="With --endless.  [default: a new one, which is said]")
+@options.alike(GenerateSettings, "temperature", "With --endless, to begin with.  [default: 1.0]")
+@options.alike(GenerateSettings, "style", "With --endless, to begin with.  [default: any]")
+@options.alike(GenerateSettings, "qpm", "With --endless: quarter notes per minute to begin with.")
+@options.alike(GenerateSettings, "seconds", "With --endless: stop after so much music.", typed_high=None)
+@options.alike(GenerateSettings, "seed", "With --endless.  [default: a new one, which is printed]")
 def play(
     file: Path | None,
     port: str | None,
@@ -119,21 +120,18 @@ def without_end(
     """Compose and play until a key or a signal ends it."""
     import secrets
 
-    import numpy as np
-
     from melodygru.cli import endless
-    from melodygru.compose import Controls
+    from melodygru.compose.composer import Composer
     from melodygru.model import checkpoint
-    from melodygru.model.numpy_model import NumpyModel
 
     path = checkpoint.find(model)
     if seed is None:
         seed = secrets.randbits(32)
-    network = NumpyModel(checkpoint.read(path))
-    controls = Controls(1.0 if temperature is None else temperature, top_p=0.95)
-    composer = endless.Composer(network, np.random.default_rng(seed), controls, style=style, qpm=qpm)
+    given: dict[str, Any] = {"temperature": temperature, "style": style, "qpm": qpm, "seed": seed}
+    settings = GenerateSettings(**{name: value for name, value in given.items() if value is not None})
+    stream = Composer.load(path).stream(settings)
     screen.say(f"model {screen.name(path)}, seed {seed}")
-    endless.run(composer, live(port, soundfont, endless.AHEAD_S), seconds)
+    endless.run(stream, live(port, soundfont, endless.AHEAD_S), seconds)
 
 
 def live(port: str | None, soundfont: Path | None, ahead_s: float = math.inf) -> Live:

@@ -1,4 +1,4 @@
-"""`melodygru replay`: a file that generate wrote, made again from its stamp."""
+"""`melodygru replay`: a file that generate wrote, made again from its provenance."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from melodygru.cli import options, screen
+from melodygru.cli.outputs import make_folder
+from melodygru.compose.settings import GenerateSettings
 from melodygru.util.wording import counted
 
 if TYPE_CHECKING:
@@ -18,23 +20,19 @@ if TYPE_CHECKING:
 DIFFERS = 1  # exit code where the file isn't made again byte for byte
 
 
-def _input(name: str, what: str) -> Any:
-    return click.option(f"--{name}", type=click.Path(path_type=Path), metavar="FILE.mid", help=what)
-
-
 @click.command(
     epilog="The exit code is 0 if the file was made again byte for byte, else 1. Of several pieces made together all "
     "are composed again, for a piece depends on how many there were."
 )
 @click.argument("file", type=click.Path(path_type=Path))
-@_input("primer", "The primer that it was made with, under whatever name.")
-@_input("vary", "Likewise, the piece that was varied.")
-@_input("accompany", "Likewise, the piece that was accompanied.")
+@options.alike(GenerateSettings, "primer", "The primer that it was made with, under whatever name.")
+@options.alike(GenerateSettings, "vary", "Likewise, the piece that was varied.")
+@options.alike(GenerateSettings, "accompany", "Likewise, the piece that was accompanied.")
 @click.option(
     "--model",
     type=click.Path(path_type=Path),
     metavar="FILE.keras",
-    help="The checkpoint.  [default: the one in ./checkpoints with the stamp's hash, or the one with melodygru]",
+    help="The checkpoint.  [default: the one in ./checkpoints with the file's hash, or the one with melodygru]",
 )
 @click.option(
     "-o",
@@ -46,22 +44,14 @@ def _input(name: str, what: str) -> Any:
     help="Where the file goes, under its own name; none that is there is replaced.",
 )
 @options.as_json
-def replay(
-    file: Path,
-    primer: Path | None,
-    vary: Path | None,
-    accompany: Path | None,
-    model: Path | None,
-    output_dir: Path,
-    as_json: bool,
-) -> None:
-    """Make FILE, which generate wrote, again from its stamp, and tell what differs.
+def replay(file: Path, model: Path | None, output_dir: Path, as_json: bool, **inputs: Path | None) -> None:
+    """Make FILE, which generate wrote, again from its provenance, and say what differs.
 
     \b
     melodygru replay generated/starter-5-7.mid
-    melodygru replay generated/mine-1-1.mid --primer opening.mid -o again
+    melodygru replay generated/mine-1-1.mid --primer opening.mid -o out
     """  # fmt: skip
-    from melodygru.compose.replay import replay as make_again
+    from melodygru.compose.replay import replay as make
 
     with screen.ProgressLine() as line:
         n_notes = 0
@@ -74,9 +64,9 @@ def replay(
         def add(_: Note) -> None:
             nonlocal n_notes
             n_notes += 1
-            line.show(lambda: f"composing {counted(n_pieces, 'piece')} again: {counted(n_notes, 'note')}")
+            line.show(lambda: f"replaying {counted(n_pieces, 'piece')}: {counted(n_notes, 'note')}")
 
-        made = make_again(file, model=model, primer=primer, vary=vary, accompany=accompany, on_start=start, on_note=add)
+        made = make(file, model=model, on_start=start, on_note=add, **inputs)
     provenance = made.provenance
     from_model = "" if made.model is None else f"model {screen.name(made.model)}, "
     screen.say(f"{from_model}seed {provenance.seed}, piece {provenance.piece} of {provenance.of}")
@@ -84,7 +74,7 @@ def replay(
         screen.warn(f"not as when it was made: {what}")
     path = _write(made, output_dir, file)
     if as_json:
-        screen.result_json(_figures(made, file, path))
+        screen.result_json(_as_json(made, file, path))
     else:
         screen.result(f"{screen.name(path)}  {made.verdict}")
     if not made.identical:
@@ -93,8 +83,6 @@ def replay(
 
 def _write(made: Replay, folder: Path, file: Path) -> Path:
     """Write the piece under its own name, or another where that is taken by other bytes."""
-    from melodygru.cli.generate import make_folder
-
     make_folder(folder)
     take = 1
     while True:
@@ -107,17 +95,17 @@ def _write(made: Replay, folder: Path, file: Path) -> Path:
         take += 1
 
 
-def _figures(made: Replay, file: Path, path: Path) -> dict[str, Any]:
+def _as_json(made: Replay, file: Path, path: Path) -> dict[str, Any]:
     """The result as JSON."""
     return {
         "file": str(file),
         "midi": str(path),
         "model": None if made.model is None else str(made.model),
-        "stamp": dataclasses.asdict(made.provenance),
+        "provenance": dataclasses.asdict(made.provenance),
         "identical": made.identical,
         "as_composed": made.as_composed,
         "edited": made.edited,
         "difference": None if made.difference is None else dataclasses.asdict(made.difference),
-        "unlike": list(made.mismatches),
+        "mismatches": list(made.mismatches),
         "verdict": made.verdict,
     }

@@ -1,16 +1,17 @@
 """How a piece was made, written into its MIDI file, so that it can be made again.
 
-The stamp is one text event at the beginning of the file: `melodygru ` and a JSON object in ASCII. It names what the
-piece follows from by hashes (SHA-256, in hexadecimal), and holds no path, no time, and no name of a machine or person.
+The provenance is one text event at the beginning of the file: `melodygru ` and a JSON object in ASCII. It names what
+the piece follows from by hashes (SHA-256, in hexadecimal), and holds no path, no time, and no name of a machine or
+person.
 
     stamp      1, the version of this form
     versions   of melodygru, numpy, python, and of mido, which writes the bytes
     processor  its kind, the extensions that NumPy uses of it, and NumPy's BLAS
     model      hash of the checkpoint's file; null: it was given as an object of no file
-    settings   every argument of `compose.generate` that decides notes, by name; one that is None, and so by default, is
-               left out; numbers are exact, a tuple is a list
-    inputs     of each argument that is a piece: {"file": hash of the file}, or {"notes": `notes_hash`} of a sequence
-    own        names of the arguments whose values JSON can't hold: the piece can't be made again from the stamp alone
+    settings   the fields of `GenerateSettings` by name; one that is None, and so by default, is left out; numbers are
+               exact, a tuple is a list
+    inputs     of each setting that is a piece: {"file": hash of the file}, or {"notes": `notes_hash`} of a sequence
+    own        names of the settings whose values JSON can't hold: the piece can't be made again from the file alone
     seed, piece, of   which of how many, from 1, composed together with this seed
     notes      `notes_hash` of the piece as it was composed: a file that was changed since is known by it
 """
@@ -20,7 +21,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.metadata
-import inspect
 import json
 import platform
 from collections.abc import Callable, Sequence
@@ -32,20 +32,18 @@ import numpy as np
 
 from melodygru import midi
 from melodygru.compose.primer import Source
+from melodygru.compose.settings import OF_BATCH, SETTINGS, GenerateSettings
 from melodygru.errors import MidiError, ProvenanceError
 from melodygru.music.notes import NoteSequence
 from melodygru.version import __version__
 
 FORM = 1
 MARK = "melodygru "
-INPUTS = ("primer", "vary", "accompany")  # arguments that are a piece: a file, or a sequence
-NOT_NOTES = ("model", "num_outputs", "seed")  # arguments that the stamp has in other places
-HOOK = "on_"  # what an argument begins with that is told about the notes and doesn't decide them
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a stamp says; see the module's description. `text` is it as one line."""
+    """How a piece was made; see the module's description. `text` is it as one line."""
 
     versions: dict[str, str]
     processor: str
@@ -65,35 +63,30 @@ class Provenance:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The settings as `compose.generate` is given them: a list is a tuple."""
+        """The settings as `GenerateSettings` takes them: a list is a tuple."""
         return {name: _revived(value) for name, value in self.settings.items()}
 
 
 def provenances(
-    generate: Callable[..., Any],
-    arguments: dict[str, Any],
-    model: str | None,
-    seed: int,
-    pieces: Sequence[NoteSequence],
+    given: GenerateSettings, model: str | None, seed: int, pieces: Sequence[NoteSequence]
 ) -> list[Provenance]:
-    """The stamps of a batch.
+    """The provenance of each piece of a batch.
 
     Parameters
     ----------
-    generate : the function that was called
-    arguments : all of its arguments by name
+    given : the settings that it was composed with
     model : hash of the checkpoint's file, if it came from one
     seed : the batch's
     pieces : what was composed
     """
-    defaults = {name: parameter.default for name, parameter in inspect.signature(generate).parameters.items()}
     settings: dict[str, Any] = {}
     inputs: dict[str, dict[str, str]] = {}
     own: list[str] = []
-    for name, value in arguments.items():
-        if name in NOT_NOTES or name.startswith(HOOK) or (value is None and defaults.get(name) is None):
+    for name, known in SETTINGS.items():
+        value = getattr(given, name)
+        if OF_BATCH in known.about.marks or (value is None and known.default is None):
             continue
-        if name in INPUTS or isinstance(value, Path):
+        if issubclass(known.type, Path):
             inputs[name] = _input(value)
             continue
         try:
@@ -110,52 +103,53 @@ def provenances(
 
 
 def read(source: Path | str | bytes) -> tuple[Provenance, str]:
-    """The stamp of a MIDI file, and the line that it stands in.
+    """The provenance of a MIDI file, and the line that it stands in.
 
     Raises
     ------
     MidiError
         It is no MIDI file.
-    StampError
-        It has no stamp, or one that is damaged or of another form.
+    ProvenanceError
+        It has none, or one that is damaged or of another form.
     """
     texts = midi.read_texts(source)
     lines = list(dict.fromkeys(text for text in texts if text.startswith(MARK + "{")))
     if not lines:
         if any(text.startswith(MARK) and ", model sha256 " in text for text in texts):
             raise ProvenanceError(
-                "stamped in words by an earlier melodygru, which replay doesn't read: expected a stamp in JSON; the "
+                "its provenance is in the words of an earlier melodygru, which replay doesn't read: expected JSON; the "
                 "first texts of the file name the settings and the seed, generate takes them as options"
             )
         raise ProvenanceError(
-            "no stamp: expected a file that melodygru generate wrote, or Composition.save; other software may have "
-            "removed the text event"
+            "no provenance: expected a file that melodygru generate wrote, or Composition.save; other software may "
+            "have removed the text event"
         )
     if len(lines) > 1:
-        raise ProvenanceError(f"{len(lines)} stamps: expected one; the file was joined from several pieces")
+        raise ProvenanceError(f"{len(lines)} provenances: expected one; the file was joined from several pieces")
     return _parse(lines[0]), lines[0]
 
 
 def _parse(line: str) -> Provenance:
-    """The stamp in a text event."""
+    """The provenance in a text event."""
     try:
         values = json.loads(line[len(MARK) :])
     except (ValueError, RecursionError) as error:
         raise ProvenanceError(
-            f"the stamp is damaged, it is no JSON ({error}): expected it as generate wrote it"
+            f"the provenance is damaged, it is no JSON ({error}): expected it as generate wrote it"
         ) from error
     form = values.pop("stamp", None)
     if isinstance(form, int) and form > FORM:
-        raise ProvenanceError(f"a stamp of form {form}: this melodygru reads form {FORM}; install a newer one")
-    missing = [item.name for item in fields(Provenance) if item.name not in values]
-    wrong = [name for name, value in values.items() if name in _KINDS and not _KINDS[name](value)]
+        raise ProvenanceError(f"provenance of form {form}: this melodygru reads form {FORM}; install a newer one")
+    known = fields(Provenance)
+    missing = [item.name for item in known if item.name not in values]
+    wrong = [item.name for item in known if item.name in values and not _LOOKS[str(item.type)](values[item.name])]
     if form != FORM or missing or wrong:
         what = ", ".join([*(["stamp"] if form != FORM else []), *missing, *wrong])
-        raise ProvenanceError(f"the stamp is damaged ({what}): expected it as generate wrote it")
-    provenance = Provenance(**{item.name: values[item.name] for item in fields(Provenance)})
-    if provenance.piece > provenance.of:
+        raise ProvenanceError(f"the provenance is damaged ({what}): expected it as generate wrote it")
+    provenance = Provenance(**{item.name: values[item.name] for item in known})
+    if not 1 <= provenance.piece <= provenance.of:
         raise ProvenanceError(
-            f"the stamp is damaged (piece {provenance.piece} of {provenance.of}): expected it as generate wrote it"
+            f"the provenance is damaged (piece {provenance.piece} of {provenance.of}): expected it as generate wrote it"
         )
     return provenance
 
@@ -164,30 +158,30 @@ def _texts(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
 
 
-def _count(value: Any, least: int = 1) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+def _list_of_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
 
-_KINDS: dict[str, Callable[[Any], bool]] = {
-    "versions": _texts,
-    "processor": lambda value: isinstance(value, str),
-    "model": lambda value: value is None or isinstance(value, str),
-    "settings": lambda value: isinstance(value, dict),
-    "inputs": lambda value: isinstance(value, dict) and all(_texts(one) and len(one) == 1 for one in value.values()),
-    "own": lambda value: isinstance(value, list) and all(isinstance(name, str) for name in value),
-    "seed": lambda value: _count(value, 0),
-    "piece": _count,
-    "of": _count,
-    "notes": lambda value: isinstance(value, str),
+# What a value of each type of a field looks like in JSON.
+_LOOKS: dict[str, Callable[[Any], bool]] = {
+    "dict[str, str]": _texts,
+    "dict[str, dict[str, str]]": lambda value: (
+        isinstance(value, dict) and all(_texts(one) and len(one) == 1 for one in value.values())
+    ),
+    "dict[str, Any]": lambda value: isinstance(value, dict),
+    "list[str]": _list_of_texts,
+    "str": lambda value: isinstance(value, str),
+    "str | None": lambda value: value is None or isinstance(value, str),
+    "int": lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 0,
 }
 
 
 def mismatches(provenance: Provenance) -> list[str]:
-    """What of versions and processor is not as the stamp says, in a few words each."""
+    """What of versions and processor is not as the provenance says, in a few words each."""
     here = {**_versions(), "processor": _processor()}
     there = {**provenance.versions, "processor": provenance.processor}
     return [
-        f"{name} {here.get(name, 'none')} (the stamp: {there.get(name, 'none')})"
+        f"{name} {here.get(name, 'none')} (the file says {there.get(name, 'none')})"
         for name in {**there, **here}
         if here.get(name) != there.get(name)
     ]

@@ -1,4 +1,4 @@
-"""A stamped MIDI file made again, and what differs.
+"""A composed MIDI file replayed: made again from its provenance, and what differs.
 
 >>> import melodygru
 >>> made = melodygru.replay("generated/starter-5-7.mid")  # doctest: +SKIP
@@ -8,7 +8,6 @@ True
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from melodygru import compose, midi
-from melodygru.compose import composition
+from melodygru import midi
+from melodygru.compose.composer import Composer
 from melodygru.compose.composition import Composition
+from melodygru.compose.lengths import Plan
 from melodygru.compose.primer import Source
 from melodygru.compose.provenance import Provenance, mismatches, notes_hash, read
+from melodygru.compose.sampler import Note
+from melodygru.compose.settings import SETTINGS, GenerateSettings
 from melodygru.errors import CheckpointError, MidiError, ProvenanceError, SettingError
 from melodygru.events import Vocabulary
 from melodygru.model import checkpoint
@@ -57,19 +59,19 @@ class Difference:
 
 @dataclass(frozen=True)
 class Replay:
-    """A piece that was made again.
+    """What came of a replay.
 
     Attributes
     ----------
     piece : Composition
-    stamp : what the file says
+    provenance : what the file says
     model : checkpoint that it was made with; None: one without a file
-    data : the bytes of its MIDI file; with the file's own stamp, if the notes are those that it was composed with
+    data : the bytes of its MIDI file; with the file's own provenance, if the notes are those that it was composed with
     identical : whether these are the bytes of the file
     as_composed : whether the notes are those that it was composed with
     edited : whether the file's notes are no longer those that it was composed with
     difference : where the file's music first differs from the piece's, or None
-    unlike : what of versions and processor is not as the stamp says, in a few words each
+    mismatches : what of versions and processor is not as the provenance says, in a few words each
     """
 
     piece: Composition
@@ -97,7 +99,7 @@ class Replay:
             "with other versions or another processor" if self.mismatches else "with the same versions and processor"
         )
         if self.difference is None:
-            return f"another piece than the stamp names, {cause}, but the file's music: the stamp was changed"
+            return f"another piece than the provenance names, {cause}, but the file's music: the provenance was changed"
         return f"another piece, {cause}: it first differs {self.difference}"
 
     def save(self, path: str | Path) -> None:
@@ -117,20 +119,20 @@ def replay(
     *,
     model: str | Path | Checkpoint | None = None,
     primer: str | Path | NoteSequence | None = None,
-    on_start: Callable[[list[compose.Plan]], None] | None = None,
-    on_note: Callable[[compose.Note], None] | None = None,
+    on_start: Callable[[list[Plan]], None] | None = None,
+    on_note: Callable[[Note], None] | None = None,
     **inputs: str | Path | NoteSequence | None,
 ) -> Replay:
-    """Make a piece again from the stamp in its MIDI file; the whole batch that it is one of is composed.
+    """Make a piece again from the provenance in its MIDI file; the whole batch that it is one of is composed.
 
     Parameters
     ----------
     path : a MIDI file that `melodygru generate` or `Composition.save` wrote
-    model : the checkpoint; default: the one in ./checkpoints with the hash of the stamp, or the one that comes with
+    model : the checkpoint; default: the one in ./checkpoints with the hash in the file, or the one that comes with
         melodygru if it has it
     primer : the same primer, if it was made with one
-    on_start, on_note : as in `generate`
-    **inputs : other pieces that it was made with, under the names of `generate`'s arguments
+    on_start, on_note : as in `Composer.generate`
+    **inputs : other pieces that it was made with, under the names of the settings
 
     Returns
     -------
@@ -139,12 +141,12 @@ def replay(
 
     Raises
     ------
-    StampError
-        The file has no stamp, a damaged one, or was made with what a stamp can't hold.
+    ProvenanceError
+        The file has none, a damaged one, or was made with what it can't hold.
     CheckpointError
-        There is no checkpoint with the stamp's hash, or the one given has another.
+        There is no checkpoint with the file's hash, or the one given has another.
     SettingError
-        An input is missing, superfluous, or not the one that the stamp names.
+        An input is missing, superfluous, or not the one that the file names.
     MidiError
         A file can't be read.
     """
@@ -155,74 +157,66 @@ def replay(
     except (MidiError, ProvenanceError) as error:
         raise type(error)(f"{name}: {error}") from error
     _check(name, provenance)
-    loaded, model_path = _model(name, provenance, model)
-    given = _inputs(name, provenance, {"primer": primer, **inputs}, loaded.vocabulary)
+    composer = _composer(name, provenance, model)
+    given = _inputs(name, provenance, {"primer": primer, **inputs}, composer.vocabulary)
     try:
-        pieces = composition.generate(
-            loaded,
-            num_outputs=provenance.of,
-            seed=provenance.seed,
-            on_start=on_start,
-            on_note=on_note,
-            **provenance.arguments,
-            **given,
+        settings = GenerateSettings(
+            num_outputs=provenance.of, seed=provenance.seed, **{**provenance.arguments, **given}
         )
+        pieces = composer.generate(settings, on_start=on_start, on_note=on_note)
     except SettingError as error:
         raise ProvenanceError(f"{name}: its settings can't be followed here: {error}") from error
-    except TypeError as error:  # someone changed the stamp: generate checks ranges, not types
-        raise ProvenanceError(f"{name}: the stamp is damaged, a setting is of a wrong type ({error})") from error
-    return _compare(pieces[provenance.piece - 1], provenance, line, content, model_path, loaded.vocabulary)
+    except TypeError as error:  # the text was changed: ranges are checked, types are not
+        raise ProvenanceError(f"{name}: the provenance is damaged, a setting is of a wrong type ({error})") from error
+    model_path = None if isinstance(model, Checkpoint) else composer.checkpoint.path
+    return _compare(pieces[provenance.piece - 1], provenance, line, content, model_path, composer.vocabulary)
 
 
 def _check(name: str, provenance: Provenance) -> None:
-    """Refuse a stamp that can't be followed."""
+    """Refuse a provenance that can't be followed."""
     own = [argument for argument in provenance.own if argument != "model"]
     if own:
         raise ProvenanceError(
-            f"{name}: made in Python with objects for {', '.join(own)}, which a stamp can't hold; call "
+            f"{name}: made in Python with objects for {', '.join(own)}, which provenance can't hold; call "
             f"melodygru.generate with the same objects and seed {provenance.seed}"
         )
-    known = inspect.signature(composition.generate).parameters
-    unknown = sorted({*provenance.settings, *provenance.inputs} - set(known))
+    unknown = sorted({*provenance.settings, *provenance.inputs} - set(SETTINGS))
     if unknown:
         raise ProvenanceError(
-            f"{name}: made with {', '.join(unknown)}, which melodygru {__version__} doesn't have; the stamp says "
+            f"{name}: made with {', '.join(unknown)}, which melodygru {__version__} doesn't have; the file says "
             f"melodygru {provenance.versions.get('melodygru', 'unknown')}"
         )
 
 
-def _model(name: str, provenance: Provenance, model: str | Path | Checkpoint | None) -> tuple[Checkpoint, Path | None]:
-    """The checkpoint with the stamp's hash."""
+def _composer(name: str, provenance: Provenance, model: str | Path | Checkpoint | None) -> Composer:
+    """The checkpoint with the provenance's hash, ready to compose."""
     wanted = provenance.model
     if isinstance(model, Checkpoint):
         if wanted is not None and model.sha256 != wanted:
-            raise CheckpointError(f"{name}: the model given is not the one that the stamp names, {_short(wanted)}")
-        return model, None
+            raise CheckpointError(f"{name}: the model given is not the one that the file names, {_short(wanted)}")
+        return Composer(model)
     if wanted is None:
         raise ProvenanceError(
             f"{name}: made in Python with a model that came from no file; give melodygru.replay that model itself"
         )
-    if model is not None:
-        path = checkpoint.find(Path(model))
-    else:
-        found = checkpoint.find_by_hash(wanted)
-        if found is None:
-            raise CheckpointError(
-                f"{name}: no checkpoint in ./checkpoints, nor the one that comes with melodygru, has the "
-                f"stamp's SHA-256, {_short(wanted)}; name it with --model FILE.keras"
-            )
-        path = found
-    loaded = checkpoint.read(path)
-    if loaded.sha256 != wanted:
+    path = checkpoint.find_by_hash(wanted) if model is None else Path(model)
+    if path is None:
         raise CheckpointError(
-            f"{path}: SHA-256 {_short(loaded.sha256 or '')}, but {name} was made with {_short(wanted)}; "
+            f"{name}: no checkpoint in ./checkpoints, nor the one that comes with melodygru, has the "
+            f"file's SHA-256, {_short(wanted)}; name it with --model FILE.keras"
+        )
+    composer = Composer.load(path)
+    found = composer.checkpoint.sha256 or ""
+    if found != wanted:
+        raise CheckpointError(
+            f"{path}: SHA-256 {_short(found)}, but {name} was made with {_short(wanted)}; "
             "give that checkpoint, or leave --model out to look for it in ./checkpoints"
         )
-    return loaded, path
+    return composer
 
 
 def _inputs(name: str, provenance: Provenance, given: dict[str, Any], vocabulary: Vocabulary) -> dict[str, Any]:
-    """The pieces that were given, each the one that the stamp names."""
+    """The pieces that were given, each the one that the provenance names."""
     inputs = {}
     for argument in dict.fromkeys([*provenance.inputs, *given]):
         piece, noted = given.get(argument), provenance.inputs.get(argument)
@@ -244,7 +238,7 @@ def _inputs(name: str, provenance: Provenance, given: dict[str, Any], vocabulary
         if wanted not in hashes:
             raise SettingError(
                 f"{option}: {source.name} is not the one that {name} was made with: SHA-256 {_short(hashes[0])}, "
-                f"the stamp says {_short(wanted)}"
+                f"the file says {_short(wanted)}"
             )
         inputs[argument] = source
     return inputs
@@ -257,7 +251,7 @@ def _compare(
     made = midi.to_bytes(piece, piece.texts)
     as_composed = notes_hash(piece) == provenance.notes
     if as_composed:
-        # The file's own stamp, so that the same music is the same bytes, whatever version made it again.
+        # The file's own provenance, so that the same music is the same bytes, whatever version replays it.
         made = midi.to_bytes(piece, [line])
     # Through the same bytes, for MIDI keeps no tempo of music without a beat.
     found, ours = (quantize(midi.read(data).sequence, vocabulary.grid)[0] for data in (content, made))

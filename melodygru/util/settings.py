@@ -14,6 +14,10 @@ The command line's options (`cli.options.declared`), the class's docstring and t
 from __future__ import annotations
 
 import dataclasses
+import functools
+import inspect
+import math
+import re
 import types
 import typing
 from collections.abc import Callable
@@ -23,6 +27,7 @@ from typing import Any, TypeVar
 from melodygru.errors import SettingError
 
 Class = TypeVar("Class", bound=type)
+Function = TypeVar("Function", bound=Callable[..., Any])
 _KEY = "setting"
 
 
@@ -41,6 +46,11 @@ class About:
     metavar : stands for the value in the command line's help
     flags : the command line's names; without any: `--` and the field's name
     parse : what the command line makes of the text; raises SettingError
+    fallback : the value that None stands for
+    in_words : what an error says was expected; default: range and unit
+    typed_high : the greatest number that the command line takes, where Python takes greater ones
+    section : what it belongs to; the help and the docs list section after section, in the order of the class's SECTIONS
+    marks : what else the class wants to know of it
     """
 
     help: str
@@ -54,10 +64,17 @@ class About:
     metavar: str | None = None
     flags: tuple[str, ...] = ()
     parse: Callable[[str], Any] | None = None
+    fallback: Any = None
+    in_words: str = ""
+    typed_high: float | None = None
+    section: str = ""
+    marks: tuple[str, ...] = ()
 
     @property
     def expected(self) -> str:
         """The values allowed, in words: `0..24 semitones`, `more than 0`; empty if all are."""
+        if self.in_words:
+            return self.in_words
         if self.choices:
             return f"one of {', '.join(self.choices)}"
         if self.low is not None and self.high is not None:
@@ -76,12 +93,13 @@ class About:
         """Whether a value other than None lies within the range, or is one of the choices."""
         if self.choices:
             return value in self.choices
-        # So that nan, which compares with nothing, is outside.
+        # So that nan, which compares with nothing, is outside, and so is what has no end.
         return (
             (self.low is None or value >= self.low)
             and (self.high is None or value <= self.high)
             and (self.above is None or value > self.above)
             and (self.below is None or value < self.below)
+            and (not isinstance(value, float) or value < math.inf)
         )
 
 
@@ -109,6 +127,8 @@ class Setting:
         """The default for people; empty without one worth saying."""
         if self.about.default_words is not None:
             return self.about.default_words
+        if self.about.fallback is not None:
+            return f"{self.about.fallback:g}" if isinstance(self.about.fallback, float) else str(self.about.fallback)
         return "" if self.default in (None, dataclasses.MISSING) else str(self.default)
 
 
@@ -124,6 +144,7 @@ def optional(owner: type, name: str) -> Any:
     return dataclasses.field(default=None, metadata={_KEY: about})
 
 
+@functools.cache
 def declared_by(owner: type) -> dict[str, Setting]:
     """The settings of a dataclass by name, in the order of its fields; fields that are no settings are left out."""
     types_ = typing.get_type_hints(owner)
@@ -139,23 +160,63 @@ def declared_by(owner: type) -> dict[str, Setting]:
     return found
 
 
-def check(values: Any) -> None:
+def in_help_order(owner: type) -> list[Setting]:
+    """The settings of a dataclass section after section, in the order of its SECTIONS; without them, of its fields."""
+    sections = list(getattr(owner, "SECTIONS", ()))
+    settings = declared_by(owner).values()
+    return sorted(settings, key=lambda one: sections.index(one.about.section)) if sections else list(settings)
+
+
+def check(values: Any, *, as_options: bool = False) -> None:
     """Raise SettingError at the first setting of a dataclass's instance that is out of its range.
 
-    `transpose 25: expected 0..24 semitones`.
+    `transpose 25: expected 0..24 semitones`. With `as_options` a setting's name is written as that of its option.
     """
-    for field in dataclasses.fields(values):
-        about, value = field.metadata.get(_KEY), getattr(values, field.name)
-        if about is not None and value is not None and not about.allows(value):
-            raise SettingError(f"{field.name} {value}: expected {about.expected}")
+    for declared in declared_by(values.__class__).values():
+        value = getattr(values, declared.name)
+        if value is None:
+            continue
+        name = declared.name.replace("_", "-") if as_options else declared.name
+        if not declared.about.allows(value):
+            raise SettingError(f"{name} {value}: expected {declared.about.expected}")
+        if declared.type is int and value != int(value):
+            raise SettingError(f"{name} {value}: expected a whole number")
 
 
-def described(owner: Class) -> Class:
-    """A class decorator: the docstring lists the settings, each with its help, range and default."""
-    rows = ["", "", "Parameters", "----------"]
-    for declared in declared_by(owner).values():
+def parameters(owner: type) -> str:
+    """The settings as the entries of a docstring's Parameters, each with its help, range and default."""
+    rows = []
+    for declared in in_help_order(owner):
         beside = [declared.about.expected, declared.default_words and f"default: {declared.default_words}"]
         words = "; ".join(filter(None, beside))
         rows.append(f"{declared.name} : {declared.about.help}" + (f" ({words})" if words else ""))
-    owner.__doc__ = (owner.__doc__ or "").rstrip() + "\n".join(rows)
+    # Where the command line says `--top-k`, Python says `top_k`.
+    return re.sub(r"--([a-z][a-z-]*)", lambda option: option[1].replace("-", "_"), "\n".join(rows))
+
+
+def described(owner: Class) -> Class:
+    """A class decorator: the docstring lists the settings."""
+    owner.__doc__ = (owner.__doc__ or "").rstrip() + "\n\nParameters\n----------\n" + parameters(owner)
     return owner
+
+
+def takes_settings(owner: type) -> Callable[[Function], Function]:
+    """A decorator of a function with `**settings`: it shows those of a class in its signature and its docstring.
+
+    They stand in the docstring where it says SETTINGS.
+    """
+
+    def decorate(function: Function) -> Function:
+        own = inspect.signature(function)
+        hints = owner.__annotations__
+        shown = [
+            inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=one.default, annotation=hints[one.name])
+            for one in declared_by(owner).values()
+        ]
+        kept = [one for one in own.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
+        first = [one for one in kept if one.kind is not inspect.Parameter.KEYWORD_ONLY]
+        function.__signature__ = own.replace(parameters=[*first, *shown, *kept[len(first) :]])  # type: ignore[attr-defined]
+        function.__doc__ = inspect.cleandoc(function.__doc__ or "").replace("SETTINGS", parameters(owner))
+        return function
+
+    return decorate

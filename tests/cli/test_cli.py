@@ -24,7 +24,7 @@ from conftest import Trained, tune
 from melodygru import __version__, compose, midi
 from melodygru.cli import main, screen
 from melodygru.cli import play as play_module  # noqa: F401  the module is patched by its name
-from melodygru.compose import composition
+from melodygru.compose.composer import Composer
 from melodygru.model import checkpoint
 from melodygru.model.architecture import PRESETS
 from melodygru.music.notes import quantize
@@ -376,14 +376,14 @@ def test_a_file_names_the_model_and_primer_that_were_read(
     path = tmp_path / "live.keras"
     path.write_bytes(trained.path.read_bytes())
     digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in (path, song)]
-    composed = composition.generate
+    composed = Composer.generate
 
     def replaced_meanwhile(*arguments: Any, **settings: Any) -> Any:
         for file in (path, song):
             file.write_bytes(b"another")
         return composed(*arguments, **settings)
 
-    monkeypatch.setattr(composition, "generate", replaced_meanwhile)
+    monkeypatch.setattr(Composer, "generate", replaced_meanwhile)
     call("generate", "--model", path, "--primer", song, "--bars", 1, "--seed", 1, "-o", ".")
     (text,) = [m.text for m in mido.MidiFile(tmp_path / "live-1-1.mid").tracks[0] if m.type == "text"]
     said = json.loads(text.removeprefix("melodygru "))

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from melodygru.cli import endless, keyboard
-from melodygru.compose import Controls
+from melodygru.compose.composer import Composer
+from melodygru.compose.settings import GenerateSettings
 from melodygru.errors import AudioError, SettingError
-from melodygru.model import checkpoint
 from melodygru.music.notes import DRUMS
 from melodygru.render import audio
 from melodygru.render.audio import LiveNote, LivePort, LiveSpeakers, Score, Stopped, live, ports
@@ -417,76 +417,25 @@ class TestLiveSpeakers:
             pytest.fail("opened")
 
 
-@pytest.fixture(scope="module")
-def network():
-    from melodygru.model.numpy_model import NumpyModel
-
-    return NumpyModel(checkpoint.read(ROOT / "checkpoints" / "starter.keras"))
-
-
-def composer(network, **settings):
-    return endless.Composer(network, np.random.default_rng(1), Controls(top_p=0.9), **settings)
-
-
-class TestComposer:
-    def test_piece_follows_piece_in_time(self, network):
-        notes = composer(network).notes()
-        first = [next(notes) for _ in range(150)]
-        onsets = [each.onset_s for each in first]
-        assert onsets == sorted(onsets) and onsets[0] >= 0
-        assert all(each.duration_s > 0 for each in first)
-
-    def test_the_same_seed_composes_the_same(self, network):
-        one, two = composer(network).notes(), composer(network).notes()
-        assert [next(one) for _ in range(50)] == [next(two) for _ in range(50)]
-
-    def test_another_style_begins_at_the_next_bar(self, network, monkeypatch):
-        from melodygru import compose
-
-        styles, begun = network.vocabulary.styles, []
-        sampler = compose.Sampler
-        monkeypatch.setattr(
-            compose, "Sampler", lambda *a, style, **k: begun.append(style) or sampler(*a, style=style, **k)
-        )
-        composing = composer(network, style=styles[0], qpm=120)
-        notes = composing.notes()
-        before = [next(notes) for _ in range(10)]
-        composing.style = styles[1]
-        while len(begun) == 1:
-            after = next(notes)
-        assert begun == [styles[0], styles[1]]
-        assert after.onset_s >= before[-1].onset_s
-
-    def test_another_temperature_holds_from_the_next_note(self, network):
-        composing = composer(network)
-        notes = composing.notes()
-        cold = composer(network)
-        cold_notes = cold.notes()
-        assert [next(notes) for _ in range(5)] == [next(cold_notes) for _ in range(5)]
-        cold.controls = Controls(temperature=0.0)
-        next(notes), next(cold_notes)
-        assert [next(notes) for _ in range(40)] != [next(cold_notes) for _ in range(40)]
-
-    def test_an_unknown_style_names_the_known(self, network):
-        with pytest.raises(SettingError, match="style 'polka': this model knows"):
-            composer(network, style="polka")
+def stream(**settings):
+    return Composer.load(ROOT / "checkpoints" / "starter.keras").stream(GenerateSettings(seed=1, top_p=0.9, **settings))
 
 
 class TestKeys:
     @pytest.fixture
-    def both(self, network):
-        return composer(network), types.SimpleNamespace(speed=1.0, paused=False, position_s=61.0, underruns=0)
+    def both(self):
+        return stream(), types.SimpleNamespace(speed=1.0, paused=False, position_s=61.0, underruns=0)
 
     def test_temperature_stops_at_its_limits(self, both):
         composing, player = both
         endless.press("+", *both)
-        assert composing.controls.temperature == 1.05
+        assert composing.temperature == 1.05
         for _ in range(100):
             endless.press("-", *both)
-        assert composing.controls.temperature == 0.05
+        assert composing.temperature == 0.05
         for _ in range(100):
             endless.press("=", *both)
-        assert composing.controls.temperature == 3.0
+        assert composing.temperature == 3.0
 
     def test_style_goes_round(self, both):
         composing, _ = both
@@ -546,14 +495,14 @@ class TestTerminal:
             raise ValueError("stop")
         assert termios.tcgetattr(slave) == before
 
-    def test_keys_steer_the_music_and_q_ends_it(self, terminal, network, capsys):
+    def test_keys_steer_the_music_and_q_ends_it(self, terminal, capsys):
         master, _ = terminal
-        port, composing = Port(), composer(network)
+        port, composing = Port(), stream()
         player = LivePort(port, endless.AHEAD_S)
         threading.Timer(0.6, lambda: os.write(master, b"+")).start()
         threading.Timer(1.0, lambda: os.write(master, b"q")).start()
         endless.run(composing, player)
-        assert composing.controls.temperature == 1.05
+        assert composing.temperature == 1.05
         level = {}
         for text in port.short():
             if text[0] in "+-":
@@ -563,24 +512,24 @@ class TestTerminal:
         assert endless.KEYS in capsys.readouterr().err
 
 
-def test_without_a_terminal_keys_are_off_and_the_music_ends_by_itself(network, monkeypatch, capsys):
+def test_without_a_terminal_keys_are_off_and_the_music_ends_by_itself(monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(isatty=lambda: False))
     port = Port()
-    endless.run(composer(network, qpm=240), LivePort(port, endless.AHEAD_S), seconds=0.6)
+    endless.run(stream(qpm=240), LivePort(port, endless.AHEAD_S), seconds=0.6)
     assert capsys.readouterr().err == "keys are off: stdin is no terminal; Ctrl-C stops\n"
     assert any(text[0] == "+" for text in port.short())
     assert port.short()[-1].endswith(" 123")
 
 
-def test_an_error_while_composing_is_the_error_of_the_command(network, monkeypatch):
+def test_an_error_while_composing_is_the_error_of_the_command(monkeypatch):
     monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(isatty=lambda: False))
 
     def broken():
         yield note(0.0)
         raise SettingError("out of ideas")
 
-    composing = composer(network)
-    monkeypatch.setattr(composing, "notes", broken)
+    composing = stream()
+    composing._notes = broken()
     with pytest.raises(SettingError, match="out of ideas"):
         endless.run(composing, LivePort(Port()))
 

@@ -10,7 +10,8 @@ from toys import BEAT, VOCABULARIES
 
 import melodygru
 from melodygru import midi
-from melodygru.compose.composition import Composition, generate, read_primer
+from melodygru.compose.composer import generate
+from melodygru.compose.composition import Composition
 from melodygru.errors import AudioError, CheckpointError, MidiError, SettingError
 from melodygru.model import checkpoint
 from melodygru.model.keras_model import save
@@ -64,17 +65,6 @@ def test_the_same_seed_gives_the_same_bytes(path, tmp_path):
             data.append((tmp_path / f"{attempt}-{number}.mid").read_bytes())
     assert data[:3] == data[3:]
     assert len(set(data)) == 3
-
-
-def test_the_command_has_the_defaults_of_the_function():
-    from inspect import signature
-
-    from melodygru.cli.generate import generate as command
-
-    defaults = {name: parameter.default for name, parameter in signature(generate).parameters.items()}
-    for option in command.params:
-        if option.name in ("temperature", "top_k", "top_p", "min_p", "num_outputs"):
-            assert option.default == defaults[option.name]
 
 
 def test_settings_reach_the_sampler(path):
@@ -131,18 +121,10 @@ def test_a_primer_is_a_path_or_a_sequence(path, primer_file):
     assert fine == ways[0]
 
 
-def test_a_primer_is_put_on_the_models_grid(primer_file):
-    for name in ("many", "performance"):
-        primer = read_primer(primer_file, VOCABULARIES[name])
-        assert primer.grid == VOCABULARIES[name].grid
-        assert primer == quantize(midi.read(primer_file).sequence, VOCABULARIES[name].grid)[0]
-
-
 def test_a_primer_that_cannot_be_read_is_named(path, tmp_path):
     (tmp_path / "text.mid").write_text("no music")
-    for read in (lambda file: read_primer(file, VOCABULARIES["many"]), lambda file: generate(path, primer=file)):
-        with pytest.raises(MidiError, match=r"^\S*text\.mid: not a MIDI file"):
-            read(tmp_path / "text.mid")
+    with pytest.raises(MidiError, match=r"^\S*text\.mid: not a MIDI file"):
+        generate(path, primer=tmp_path / "text.mid")
 
 
 def test_a_primer_without_notes_is_refused(path, tmp_path):
@@ -166,7 +148,7 @@ def test_a_primer_that_is_no_midi_file_is_refused(path, tmp_path):
 
 @pytest.fixture
 def piece():
-    return Composition.of(PRIMER, 5)
+    return Composition.from_notes(PRIMER, 5)
 
 
 def test_a_composition_is_its_notes(piece):

@@ -27,7 +27,7 @@ from melodygru.compose import (
     Steering,
     compose,
 )
-from melodygru.compose.composition import generate
+from melodygru.compose.composer import generate
 from melodygru.compose.constraints import CHORD_BIAS, NEVER, of_settings
 from melodygru.errors import SettingError
 from melodygru.events import TIMES, Context, CorpusStatistics, Vocabulary, decode

@@ -15,10 +15,11 @@ import toys
 from melodygru import midi
 from melodygru.analysis import originality
 from melodygru.analysis.originality import Index
-from melodygru.cli.endless import Composer
 from melodygru.compose import Controls, Guard, Length, Note, Sampler, compose
 from melodygru.compose import sampler as room
+from melodygru.compose.composer import Composer
 from melodygru.compose.guards import LOOKAHEAD, Action, Degeneration, Limits, Watch, collapse, in_short
+from melodygru.compose.settings import GenerateSettings
 from melodygru.errors import SettingError
 from melodygru.model import checkpoint
 from melodygru.model.numpy_model import NumpyModel
@@ -594,19 +595,10 @@ def test_max_copy_needs_the_index(melodygru, tmp_path):
 
 
 def test_endless_music_is_guarded():
-    composer = Composer(_shipped(), np.random.default_rng(3), COLD)
-    music = composer.notes()
-    while not composer.taken_back:
-        heard = next(music)
-    assert re.match(r"guard: (took back [\d,]+ notes? of|ended) piece \d+ at bar \d+ \(", composer.taken_back[0])
-    assert heard.onset_s < 3600
-
-
-def test_a_new_temperature_holds_from_the_next_notes_on():
-    composer = Composer(_shipped(), np.random.default_rng(3), Controls())
-    music = composer.notes()
-    next(music)
-    composer.controls = Controls(temperature=0)
-    next(music)
-    sampler = music.gi_yieldfrom.gi_frame.f_locals["sampler"]  # that of the piece being composed
-    assert set(sampler._temperatures.values()) == {0}
+    actions = []
+    cold = GenerateSettings(temperature=COLD.temperature, top_p=COLD.top_p, seed=3)
+    music = Composer.load(SHIPPED).stream(cold, on_guard=actions.append)
+    while not actions:
+        last = next(music)
+    assert re.match(r"(took back [\d,]+ notes? of|ended) piece \d+ at bar \d+ \(", str(actions[0]))
+    assert last.onset_s < 3600

@@ -11,7 +11,7 @@ from toys import BEAT, PERFORMANCE, VOCABULARIES, sequence_of
 
 from melodygru import midi
 from melodygru.compose import Controls, Length, Plan, compose, first_step
-from melodygru.compose.composition import generate
+from melodygru.compose.composer import generate
 from melodygru.compose.primer import Primer, Source, check_bars
 from melodygru.errors import MidiError, SettingError
 from melodygru.music.notes import DRUMS, METRE, NOTE, TEMPO, Grid, NoteSequence, canonical, quantize

@@ -524,7 +524,7 @@ def test_pages_stand_beneath_each_other() -> None:
 
 def test_a_composition_saves_itself_as_musicxml(tmp_path: Path) -> None:
     sequence = piece((0, 4, 60), (4, 4, 64))
-    Composition.of(sequence, 1).save(tmp_path / "a.musicxml")
+    Composition.from_notes(sequence, 1).save(tmp_path / "a.musicxml")
     assert Reading((tmp_path / "a.musicxml").read_bytes()).sounding == expected(sequence)
 
 

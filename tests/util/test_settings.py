@@ -99,6 +99,6 @@ def test_options_out_of_range_are_refused(line):
 
 def test_the_help_says_ranges_and_defaults():
     text = CliRunner().invoke(command, ["--help"]).stdout
-    for part in ("[default: (as suits)", "[default: 0.5; 0<=x<1]", "(small|large|", "[default: (5); 0<=x<=24]"):
+    for part in ("[default: as suits]", "[default: 0.5; 0<=x<1]", "(small|large|", "[default: 5]  [0<=x<=24]"):
         assert part.replace("(small|large|", "[small|large]") in text
     assert "--guard / --no-guard" in text and "-a, --at FILE" in text

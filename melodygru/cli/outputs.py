@@ -1,0 +1,134 @@
+"""The files that `generate` writes: names that are free, sound, pictures and scores, and what is said of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from melodygru.cli import screen
+from melodygru.cli.show import terminal
+from melodygru.errors import AudioError, SettingError
+from melodygru.util.wording import clock, counted
+
+if TYPE_CHECKING:
+    from melodygru.compose.composition import Composition
+
+KINDS = ("wav", "flac", "png", "svg")  # beside the MIDI file: options of their own, and suffixes
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder for the files, or refuse it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingError(
+            f"--output-dir {screen.name(folder)}: {error.strerror or error}; expected a folder, or a name for a new one"
+        ) from error
+
+
+def write_midi(pieces: Sequence[Composition], folder: Path, stem: str) -> list[Path]:
+    """Write the MIDI files under names that are free, or that hold the very same music already."""
+    from melodygru import midi
+
+    contents = [midi.to_bytes(piece, piece.texts) for piece in pieces]
+    take = 1
+    while True:
+        suffix = "" if take == 1 else f"-take{take}"
+        paths = [folder / f"{stem}{suffix}-{index + 1}.mid" for index in range(len(pieces))]
+        if all(not path.exists() or path.read_bytes() == data for path, data in zip(paths, contents, strict=True)):
+            break
+        take += 1
+    for piece, path in zip(pieces, paths, strict=True):
+        piece.save(path)
+    return paths
+
+
+def score_paths(file: Path | None, n: int) -> list[Path | None]:
+    """A name for each piece's score: the file's own, or numbered ones for several pieces."""
+    if file is None or n == 1:
+        return [file] * n
+    return [file.with_name(f"{file.stem}-{number + 1}{file.suffix}") for number in range(n)]
+
+
+def described(piece: Composition, path: Path) -> dict[str, Any]:
+    """A piece's JSON: its files and its size."""
+    bars = len(piece.bar_starts()) - 1 if piece.grid.is_metrical else None
+    return {
+        "midi": str(path),
+        **dict.fromkeys((*KINDS, "score", "originality")),
+        "notes": len(piece),
+        "bars": bars,
+        "seconds": round(piece.seconds, 3),
+        "qpm": round(piece.qpm, 3),
+        "metre": "{}/{}".format(*piece.metre),
+    }
+
+
+def write_others(
+    pieces: Sequence[Composition],
+    paths: Sequence[Path],
+    made: list[dict[str, Any]],
+    *,
+    kinds: Sequence[str],
+    scores: Sequence[Path | None],
+    soundfont: Path | None,
+    show_it: bool,
+    as_json: bool,
+) -> list[str]:
+    """Write sound, picture and score of every piece; gives back what was not possible, in a line each.
+
+    Parameters
+    ----------
+    pieces, paths : what was composed, and its MIDI files
+    made : of each piece its JSON, which is told the names of the files
+    kinds : which of KINDS
+    scores : where each piece's sheet music goes, or None
+    soundfont : instruments
+    show_it : whether each piece is shown in the terminal
+    as_json : whether nothing is printed here
+    """
+    from melodygru.render import formats, score
+
+    problems: list[str] = []
+
+    def note(error: AudioError | SettingError) -> None:
+        if problems[-1:] != [screen.one_line(error)]:  # what keeps one kind of sound from being made keeps the other
+            problems.append(screen.one_line(error))
+            screen.say(f"melodygru: {problems[-1]}")
+
+    with screen.ProgressLine() as line:
+        progress = line.count("writing sound and pictures")
+        for index, (piece, path, sheet, about) in enumerate(zip(pieces, paths, scores, made, strict=True)):
+            progress(index, len(pieces))
+            output = formats.Output(piece, title=path.stem, soundfont=soundfont)
+            for kind in kinds:
+                file = path.with_suffix(f".{kind}")
+                try:
+                    output.save(file)
+                    about[kind] = str(file)
+                except AudioError as error:
+                    note(error)
+            if sheet is not None:
+                try:
+                    score.write(piece, sheet, title=path.stem)
+                    about["score"] = str(sheet)
+                except SettingError as error:  # a pitch that no score has, or a place that can't be written to
+                    note(error)
+            if not as_json:
+                _print(about)
+                if show_it:
+                    screen.result("")
+                    terminal(piece, path.stem)
+                    screen.result("")
+    return problems
+
+
+def _print(about: dict[str, Any]) -> None:
+    bars = "" if about["bars"] is None else f"{counted(about['bars'], 'bar')}, "
+    screen.result(f"{screen.name(about['midi'])}  {counted(about['notes'], 'note')}, {bars}{clock(about['seconds'])}")
+    if about["originality"] is not None:
+        screen.result(f"  {about['originality']['summary']}")
+    for kind in (*KINDS, "score"):
+        if about[kind] is not None:
+            screen.result(screen.name(about[kind]))

@@ -1,0 +1,298 @@
+"""A checkpoint ready to compose: whole pieces, or music without an end; TensorFlow is not needed."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from melodygru.analysis import originality
+from melodygru.analysis.originality import Index
+from melodygru.compose.accompanying import accompany
+from melodygru.compose.composing import compose
+from melodygru.compose.composition import Composition
+from melodygru.compose.constraints import Constraint, of_settings
+from melodygru.compose.controls import Controls
+from melodygru.compose.guards import Action
+from melodygru.compose.lengths import Length, Plan
+from melodygru.compose.primer import Source, check_bars
+from melodygru.compose.provenance import provenances
+from melodygru.compose.sampler import Note
+from melodygru.compose.settings import GenerateSettings
+from melodygru.compose.stream import Stream
+from melodygru.compose.varying import vary
+from melodygru.events import Vocabulary
+from melodygru.model import checkpoint
+from melodygru.model.checkpoint import Checkpoint
+from melodygru.model.numpy_model import NumpyModel
+from melodygru.music.names import PROGRAM_NAMES
+from melodygru.music.notes import NoteSequence
+from melodygru.util.settings import takes_settings
+from melodygru.util.wording import counted
+
+logger = logging.getLogger("melodygru")
+
+# Checkpoints that were read: of each path the size and time of its file, and its composer.
+_loaded: dict[Path, tuple[tuple[int, int], Composer]] = {}
+_loading = threading.Lock()
+
+
+class Composer:
+    """A model that is ready to compose.
+
+    Nothing in it changes while it composes: any number of threads may use one composer at the same time, and each gets
+    what it would get alone.
+
+    Parameters
+    ----------
+    model : Checkpoint
+        What `melodygru.model.checkpoint.read` gives; `Composer.load` takes a path.
+
+    Examples
+    --------
+    >>> composer = Composer.load("checkpoints/mine.keras")  # doctest: +SKIP
+    >>> piece, = composer.generate(GenerateSettings(bars=8, seed=1))  # doctest: +SKIP
+    >>> for note in composer.stream():  # doctest: +SKIP
+    ...     print(note.onset_s, note.pitch)
+    """
+
+    def __init__(self, model: Checkpoint) -> None:
+        self.checkpoint = model
+        self.model = NumpyModel(model)
+
+    @classmethod
+    def load(cls, path: str | Path | None = None) -> Composer:
+        """The composer of a checkpoint's file, which is read once a process, and again only when it has changed.
+
+        Parameters
+        ----------
+        path : a `.keras` file; default: the newest in ./checkpoints, else the one that comes with melodygru
+
+        Raises
+        ------
+        CheckpointError
+            There is none, or it is damaged.
+        """
+        found = checkpoint.find(None if path is None else Path(path))
+        key, state = found.absolute(), found.stat()
+        version = state.st_size, state.st_mtime_ns
+        with _loading:
+            if key not in _loaded or _loaded[key][0] != version:
+                _loaded[key] = version, cls(checkpoint.read(found))
+            return _loaded[key][1]
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The alphabet of its model, which names the styles, programs and metres that it knows."""
+        return self.model.vocabulary
+
+    @cached_property
+    def index(self) -> Index | None:
+        """The index of the music that the model was trained on; None without one."""
+        return None if self.checkpoint.path is None else originality.read(self.checkpoint.path)
+
+    def generate(
+        self,
+        settings: GenerateSettings | None = None,
+        *,
+        on_start: Callable[[list[Plan]], None] | None = None,
+        on_note: Callable[[Note], None] | None = None,
+        on_guard: Callable[[Action], None] | None = None,
+    ) -> list[Composition]:
+        """Compose pieces, all as one batch.
+
+        Parameters
+        ----------
+        settings : GenerateSettings
+        on_start : called once with the plan of each piece, before the first note
+        on_note : called with each note of a piece in order, when it is certain to stay
+        on_guard : called with each action of the guard and of `max_copy`
+
+        Raises
+        ------
+        SettingError, MidiError, CheckpointError
+            What is wrong, and what to do.
+        """
+        settings = settings or GenerateSettings()
+        seed = secrets.randbits(32) if settings.seed is None else settings.seed
+        if settings.given_piece is not None:
+            settings, pieces = self._from_piece(settings, seed, on_start=on_start, on_note=on_note)
+        else:
+            settings, pieces = self._new(settings, seed, on_start=on_start, on_note=on_note, on_guard=on_guard)
+        made = provenances(settings, self.checkpoint.sha256, seed, pieces)
+        return [Composition.from_notes(piece, seed, how) for piece, how in zip(pieces, made, strict=True)]
+
+    def stream(
+        self, settings: GenerateSettings | None = None, *, on_guard: Callable[[Action], None] | None = None
+    ) -> Stream:
+        """Music without an end: an iterator of notes, see `Stream`.
+
+        Parameters
+        ----------
+        settings : GenerateSettings
+            To begin with; without lengths and given pieces.
+        on_guard : called with each action of the guard; its stream is the number of the piece, from 0
+
+        Raises
+        ------
+        SettingError
+            A style that the model doesn't know, or a setting that a stream can't have.
+        """
+        settings = settings or GenerateSettings()
+        settings.check_for("stream")
+        if settings.seed is None:
+            settings = replace(settings, seed=secrets.randbits(32))
+        index = None if settings.max_copy is None else self.index
+        return Stream(
+            self.model,
+            settings,
+            _controls(settings),
+            constraints=_constraints(settings),
+            index=index,
+            on_guard=on_guard,
+        )
+
+    def _new(
+        self, settings: GenerateSettings, seed: int, **callbacks: Any
+    ) -> tuple[GenerateSettings, list[NoteSequence]]:
+        """New pieces, and the settings with the primer as it was read."""
+        if settings.primer_bars is not None:
+            check_bars(settings.primer_bars)
+        primer = None
+        if settings.primer is not None:
+            source = Source.of(settings.primer)
+            settings = replace(settings, primer=source)
+            primer = source.primer(self.vocabulary, settings.primer_bars)
+            _warn(source.name, primer.mismatches)
+        pieces = compose(
+            self.model,
+            settings.num_outputs,
+            seed,
+            controls=_controls(settings),
+            length=Length(settings.bars, settings.seconds, settings.notes),
+            style=settings.style,
+            metre=settings.metre,
+            primer=None if primer is None else primer.sequence,
+            splice=None if primer is None else primer.splice,
+            no_primer=settings.no_primer,
+            qpm=settings.qpm,
+            guard=settings.guard,
+            max_copy=settings.max_copy,
+            index=None if settings.max_copy is None else self.index,
+            constraints=_constraints(settings),
+            **callbacks,
+        )
+        return settings, pieces
+
+    def _from_piece(
+        self, settings: GenerateSettings, seed: int, **callbacks: Any
+    ) -> tuple[GenerateSettings, list[NoteSequence]]:
+        """A given piece varied or accompanied, and the settings with it as it was read."""
+        how = settings.given_piece
+        assert how is not None
+        source = Source.of(getattr(settings, how), "the piece that is given", how)
+        settings = replace(settings, **{how: source})  # type: ignore[arg-type]
+        given = source.primer(self.vocabulary)
+        _warn(source.name, given.mismatches)
+        beside: dict[str, Any] = {
+            "particles": settings.value("particles"),
+            "controls": _controls(settings),
+            "style": settings.style,
+            "qpm": settings.qpm,
+            **callbacks,
+        }
+        if how == "vary":
+            keep = settings.value("keep")
+            return settings, vary(self.model, given.sequence, keep, settings.num_outputs, seed, **beside)
+        pieces = accompany(self.model, given.sequence, settings.num_outputs, seed, **beside)
+        alone = sum(len(piece) == len(given.sequence) for piece in pieces)
+        if alone:
+            logger.warning(
+                "%s: nothing was added in %s; if the model knows these programs from music in which they play alone, "
+                "name a style with more voices",
+                source.name,
+                counted(alone, "piece"),
+            )
+        return settings, pieces
+
+
+def _warn(name: str, mismatches: tuple[str, ...]) -> None:
+    """Log what of a piece the model is not given as it is."""
+    if mismatches:
+        logger.warning("%s: %s", name, "; ".join(mismatches))
+
+
+def _controls(settings: GenerateSettings) -> Controls:
+    """How probabilities become choices."""
+    return Controls(
+        settings.temperature,
+        settings.rhythm_temperature,
+        settings.pitch_temperature,
+        settings.top_k,
+        settings.top_p,
+        settings.min_p,
+    )
+
+
+def _constraints(settings: GenerateSettings) -> list[Constraint]:
+    """What the notes must keep to."""
+    named = of_settings(
+        key=settings.key,
+        scale=settings.scale,
+        range=settings.range,
+        programs=settings.programs,
+        max_polyphony=settings.max_polyphony,
+        density=settings.density,
+        chords=settings.chords,
+        chord_bias=settings.chord_bias,
+        chords_only=settings.chords_only,
+        names=PROGRAM_NAMES,
+    )
+    return [*named, *(settings.constraints or ())]
+
+
+@takes_settings(GenerateSettings)
+def generate(
+    model: str | Path | Checkpoint | Composer | None = None,
+    *,
+    on_start: Callable[[list[Plan]], None] | None = None,
+    on_note: Callable[[Note], None] | None = None,
+    on_guard: Callable[[Action], None] | None = None,
+    **settings: Any,
+) -> list[Composition]:
+    """Compose new pieces with a trained model; TensorFlow is not needed.
+
+    Parameters
+    ----------
+    model : path of a `.keras` checkpoint, what `melodygru.model.checkpoint.read` made of one, or a Composer
+        Default: the newest in ./checkpoints, else the one that comes with melodygru.
+    SETTINGS
+    on_start, on_note, on_guard : see `Composer.generate`
+
+    Returns
+    -------
+    pieces : list of Composition
+
+    Raises
+    ------
+    CheckpointError, SettingError, MidiError
+        What is wrong, and what to do.
+
+    Examples
+    --------
+    >>> piece, = melodygru.generate(bars=8, seed=1)  # doctest: +SKIP
+    >>> piece.save("new.mid")  # doctest: +SKIP
+    """
+    chosen = GenerateSettings(**settings)
+    if isinstance(model, Checkpoint):
+        model = Composer(model)
+    composer = model if isinstance(model, Composer) else Composer.load(model)
+    return composer.generate(chosen, on_start=on_start, on_note=on_note, on_guard=on_guard)
+
+
+__all__ = ["Composer", "generate"]

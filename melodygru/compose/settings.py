@@ -1,0 +1,320 @@
+"""The settings of `generate`: each declared once, with its type, default, range, unit and help.
+
+From here come the options of `melodygru generate`, the signature and docstring of `melodygru.generate`, what is
+refused, the provenance in a MIDI file, what `replay` passes on, and the option table of the docs. A new setting is a
+field of `GenerateSettings` and the code that uses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from melodygru.errors import SettingError
+from melodygru.util.settings import check, declared_by, described, setting
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from melodygru.compose.constraints import Constraint
+    from melodygru.compose.primer import Source
+    from melodygru.music.notes import NoteSequence
+
+    Piece: TypeAlias = str | Path | NoteSequence | Source
+    Metre: TypeAlias = tuple[int, int]  # numerator, denominator
+    Constraints: TypeAlias = Sequence[Constraint]
+else:  # what the command line makes of them; to import the others would take time
+    Piece, Metre, Constraints = Path, tuple, Sequence
+
+KEEP = 0.7  # share of the notes of a piece that is varied
+PARTICLES = 64  # versions of a piece that go on side by side
+CHORD_BIAS = 3.0  # nats by which a chord's tones are favoured
+
+# Marks of a setting. Ways of composing, other than a new piece, in which it has an effect:
+_PIECES = ("vary", "accompany")
+_ALL = (*_PIECES, "stream")
+OF_BATCH = "batch"  # it says which pieces are composed together; provenance has it beside the settings
+
+_MIDI_FILE = "FILE.mid"
+
+
+def parse_metre(text: str) -> tuple[int, int]:
+    """A time signature such as `3/4`."""
+    numerator, _, denominator = text.partition("/")
+    if not (numerator.isdecimal() and denominator.isdecimal()):
+        raise SettingError(f"{text!r}: expected a time signature such as 3/4")
+    metre = int(numerator), int(denominator)
+    if not 1 <= metre[0] <= 99 or metre[1] not in (1, 2, 4, 8, 16, 32, 64):
+        raise SettingError(f"{text!r}: expected 1..99 over 1, 2, 4, 8, 16, 32 or 64")
+    return metre
+
+
+@described
+@dataclass(frozen=True, kw_only=True)
+class GenerateSettings:
+    """What to compose, and how.
+
+    Raises SettingError for a value that is out of range, or goes only with another one.
+    """
+
+    SECTIONS: ClassVar = ("choice", "piece", "style", "constraint", "length", "guard")  # a file keeps the fields' order
+
+    num_outputs: int = setting(
+        1,
+        "Number of pieces.",
+        section="length",
+        low=1,
+        flags=("-n", "--num-outputs"),
+        typed_high=1000,
+        marks=(OF_BATCH, *_PIECES),
+    )
+    temperature: float = setting(
+        1.0,
+        "Below 1 safer, above 1 wilder; 0 always takes the most probable.",
+        section="choice",
+        low=0,
+        high=10,
+        marks=_ALL,
+    )
+    rhythm_temperature: float | None = setting(
+        None,
+        "Likewise, for onsets and durations.",
+        section="choice",
+        low=0,
+        high=10,
+        default_words="--temperature",
+        marks=_ALL,
+    )
+    pitch_temperature: float | None = setting(
+        None, "Likewise, for pitches.", section="choice", low=0, high=10, default_words="--temperature", marks=_ALL
+    )
+    top_k: int = setting(
+        0,
+        "Choose among the k most probable values; 0: among all.",
+        section="choice",
+        low=0,
+        in_words="0 (all classes) or more",
+        marks=_ALL,
+    )
+    top_p: float = setting(
+        0.95,
+        "Choose among the most probable values that reach p together; 1: among all.",
+        section="choice",
+        above=0,
+        high=1,
+        marks=_ALL,
+    )
+    min_p: float = setting(
+        0.0,
+        "Choose among values at least p times as probable as the most probable one.",
+        section="choice",
+        low=0,
+        below=1,
+        in_words="at least 0, less than 1",
+        marks=_ALL,
+    )
+    bars: int | None = setting(
+        None, "Length in bars, after the primer.", section="length", low=1, in_words="more than 0", typed_high=100_000
+    )
+    seconds: float | None = setting(
+        None, "Length in seconds, to the nearest bar line.", section="length", above=0, typed_high=36_000
+    )
+    notes: int | None = setting(
+        None,
+        "Length in notes; the last bar is filled.",
+        section="length",
+        low=1,
+        in_words="more than 0",
+        typed_high=20_000,
+    )
+    style: str | None = setting(
+        None,
+        "A sub-folder of the training folder; inspect lists those that a model knows.",
+        section="style",
+        metavar="NAME",
+        marks=_ALL,
+    )
+    metre: Metre | None = setting(
+        None,
+        "Time signature, 3/4 for instance.",
+        section="style",
+        default_words="the primer's, else drawn from the corpus's",
+        flags=("--metre", "--meter"),
+        parse=parse_metre,
+        metavar="N/D",
+        marks=("stream",),
+    )
+    primer: Piece | None = setting(
+        None, "Go on from this piece; it stands at the beginning.", section="piece", metavar=_MIDI_FILE
+    )
+    primer_bars: str | None = setting(
+        None,
+        "Go on from these bars of it alone, counted from 1, both included; A: and :B are possible.",
+        section="piece",
+        default_words="all",
+        metavar="A:B",
+    )
+    no_primer: bool = setting(False, "Write what follows the primer without it.", section="piece")
+    vary: Piece | None = setting(
+        None, "Give some notes of this piece new pitches; all keep their onsets.", section="piece", metavar=_MIDI_FILE
+    )
+    keep: float | None = setting(
+        None,
+        "Share of its notes that stay as they are.",
+        section="piece",
+        low=0,
+        high=1,
+        fallback=KEEP,
+        marks=("vary",),
+    )
+    accompany: Piece | None = setting(
+        None, "Add voices to the notes of this file, which all stay.", section="piece", metavar=_MIDI_FILE
+    )
+    particles: int | None = setting(
+        None,
+        "Versions of each piece that --vary and --accompany try.",
+        section="piece",
+        low=1,
+        high=4096,
+        in_words="1..4096",
+        fallback=PARTICLES,
+        marks=_PIECES,
+    )
+    qpm: float | None = setting(
+        None,
+        "Tempo in quarter notes per minute.",
+        section="length",
+        low=5,
+        high=1000,
+        in_words="5..1000 quarter notes per minute",
+        default_words="the primer's, else the corpus's",
+        marks=_ALL,
+    )
+    seed: int | None = setting(
+        None,
+        "The same model, options and seed give the same bytes.",
+        section="length",
+        low=0,
+        default_words="a new one, which is printed",
+        marks=(OF_BATCH, *_ALL),
+    )
+    guard: bool = setting(
+        True,
+        "Take a piece that degenerates (a loop, one pitch, silence, a cluster) back to before it and go on anew.",
+        section="guard",
+        marks=_ALL,
+    )
+    max_copy: int | None = setting(
+        None,
+        "Take back the note that would make a match with the training corpus longer than N notes, 7 or more.",
+        section="guard",
+        low=7,
+        in_words="7 notes or more; shorter runs are no match",
+        metavar="N",
+        marks=("stream",),
+    )
+    key: str | None = setting(
+        None,
+        "Only pitches of this key, such as C:maj, Bb:minor, D:dorian, E:blues; drums are free.",
+        section="constraint",
+        metavar="TONIC:SCALE",
+        marks=("stream",),
+    )
+    scale: str | None = setting(
+        None,
+        'Only these pitch classes, such as "C D E G A" or 0,2,4,7,9.',
+        section="constraint",
+        metavar="CLASSES",
+        marks=("stream",),
+    )
+    range: str | None = setting(
+        None,
+        "Only pitches from LOW to HIGH, names (C4 is 60) or 0..127; drums are free.",
+        section="constraint",
+        metavar="LOW:HIGH",
+        marks=("stream",),
+    )
+    programs: str | None = setting(
+        None,
+        "Only these instruments of the model's, by number 0..127, General MIDI's name, or drums; with commas.",
+        section="constraint",
+        metavar="LIST",
+        marks=("stream",),
+    )
+    max_polyphony: int | None = setting(
+        None, "At most so many notes sound together.", section="constraint", low=1, marks=("stream",)
+    )
+    density: float | None = setting(
+        None,
+        "About so many notes a beat, on the average; a second, where the music has no beat.",
+        section="constraint",
+        above=0,
+        unit="notes a beat",
+        typed_high=100,
+        marks=("stream",),
+    )
+    chords: str | None = setting(
+        None,
+        'Favour the tones of these chords, such as "C | Am | F G | C", over and over; %: as before, N.C.: none.',
+        section="constraint",
+        metavar="BARS",
+        marks=("stream",),
+    )
+    chord_bias: float | None = setting(
+        None,
+        "By how many nats a chord's tones are favoured.",
+        section="constraint",
+        low=0,
+        high=100,
+        unit="nats",
+        fallback=CHORD_BIAS,
+        marks=("stream",),
+    )
+    chords_only: bool = setting(False, "Nothing but tones of the chords.", section="constraint", marks=("stream",))
+    constraints: Constraints | None = setting(
+        None, "Your own, beside these, see `melodygru.compose.Constraint`.", section="constraint", marks=("stream",)
+    )
+
+    def __post_init__(self) -> None:
+        lengths = [name for name in ("bars", "seconds", "notes") if getattr(self, name) is not None]
+        if len(lengths) > 1:
+            raise SettingError(f"{' and '.join(lengths)} given: expected at most one of bars, seconds and notes")
+        check(self, as_options=True)
+        source = self.given_piece
+        if source is not None:
+            self.check_for(source)
+        else:
+            for name, needs in (("keep", "vary"), ("particles", "vary or accompany")):
+                if getattr(self, name) is not None:
+                    raise SettingError(f"{name} {getattr(self, name)}: expected {needs} with it")
+        if source is None and self.primer is None and (self.primer_bars is not None or self.no_primer):
+            name = "primer-bars" if self.primer_bars is not None else "no-primer"
+            raise SettingError(f"{name}: expected a primer with it")
+
+    @property
+    def given_piece(self) -> str | None:
+        """Which setting names a piece that is worked on, and not gone on from: "vary", "accompany" or None."""
+        return "vary" if self.vary is not None else "accompany" if self.accompany is not None else None
+
+    def value(self, name: str) -> Any:
+        """A setting's value, or what it falls back to."""
+        value = getattr(self, name)
+        return SETTINGS[name].about.fallback if value is None else value
+
+    def check_for(self, way: str) -> None:
+        """Raise the SettingError of settings that have no effect where a piece is varied, accompanied or streamed."""
+        beside = []
+        for name, known in SETTINGS.items():
+            value = getattr(self, name)
+            as_default = value is None if known.default is None else value == known.default
+            if name != way and way not in known.about.marks and not as_default:
+                beside.append(name.replace("_", "-"))
+        if beside:
+            raise SettingError(f"{way} goes without {', '.join(beside)}: leave one out")
+
+
+SETTINGS = declared_by(GenerateSettings)
+
+__all__ = ["CHORD_BIAS", "KEEP", "OF_BATCH", "PARTICLES", "SETTINGS", "GenerateSettings"]
