@@ -35,14 +35,15 @@ if TYPE_CHECKING:
 @click.option("--seed", default=0, show_default=True, help="Of the added voices.")
 def main(model: Path, data: Path, pieces: int, particles: int, seed: int) -> None:
     from melodygru import midi
-    from melodygru.analysis.explain import Reader
+    from melodygru.analysis.explain import Tracer
     from melodygru.compose import Controls, accompany
     from melodygru.model import checkpoint
     from melodygru.model.numpy_model import NumpyModel
     from melodygru.music.notes import quantize
 
     loaded = checkpoint.read(model)
-    network, reader = NumpyModel(loaded), Reader(loaded)
+    network = NumpyModel(loaded)
+    tracer = Tracer(network)
     ways = {
         "greedy: one particle, temperature 0": (1, Controls(0)),
         "one particle, temperature 1": (1, Controls()),
@@ -58,14 +59,14 @@ def main(model: Path, data: Path, pieces: int, particles: int, seed: int) -> Non
     for number, path in enumerate(files):
         own, _, _ = quantize(midi.read(path).sequence, network.vocabulary.grid)
         given = highest(own)
-        rows["as it was composed"].append((reader.hear(own).nats.sum(), len(own), voices(own), 0, 0.0))
+        rows["as it was composed"].append((tracer.trace(own).nats.sum(), len(own), voices(own), 0, 0.0))
         for way, (n, controls) in ways.items():
             started = time.process_time()
             (made,) = accompany(network, given, 1, seed + number, particles=n, controls=controls)
             taken_s = time.process_time() - started
             kept = made.notes[np.isin(made.notes["program"], given.programs)]
             assert kept.tolist() == given.notes.tolist(), f"{path}: a given note is lost"
-            rows[way].append((reader.hear(made).nats.sum(), len(made), voices(made), len(made) - len(given), taken_s))
+            rows[way].append((tracer.trace(made).nats.sum(), len(made), voices(made), len(made) - len(given), taken_s))
         click.echo(f"{number + 1} of {len(files)}", err=True)
     columns = ("", "nats a piece", "nats a note", "notes a piece", "sounding at once", "added notes a second")
     click.echo(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")

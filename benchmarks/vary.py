@@ -36,7 +36,7 @@ KEEP = (0.7, 0.3)
 @click.option("--seed", default=1, show_default=True, help="Of the variations.")
 def main(model: Path, data: Path, pieces: int, seed: int) -> None:
     from melodygru import midi
-    from melodygru.analysis.explain import Reader
+    from melodygru.analysis.explain import Tracer
     from melodygru.compose import Controls, Particles
     from melodygru.compose.varying import Places, fill_places, kept
     from melodygru.events import PITCH, representable
@@ -45,14 +45,15 @@ def main(model: Path, data: Path, pieces: int, seed: int) -> None:
     from melodygru.music.notes import quantize
 
     loaded = checkpoint.read(model)
-    network, reader = NumpyModel(loaded), Reader(loaded)
+    network = NumpyModel(loaded)
+    tracer = Tracer(network)
     v = network.vocabulary
     files = sorted(path for path in data.rglob("*") if path.suffix.lower() in (".mid", ".midi"))
     drawn = [files[i] for i in np.random.default_rng(0).permutation(len(files))[:pieces]]
     rows: dict[tuple[float, str, int], list[tuple[float, int, int]]] = {}
     for number, path in enumerate(drawn):
         own, _ = representable(quantize(midi.read(path).sequence, v.grid)[0], v)
-        rows.setdefault((1.0, "as it was", 0), []).append((reader.hear(own).nats.sum(), len(own), len(own)))
+        rows.setdefault((1.0, "as it was", 0), []).append((tracer.trace(own).nats.sum(), len(own), len(own)))
         for keep in KEEP:
             for what, choose in (("bars", kept), ("single notes", kept_singly)):
                 for n in PARTICLES:
@@ -63,7 +64,7 @@ def main(model: Path, data: Path, pieces: int, seed: int) -> None:
                     notes = own.notes.copy()
                     notes["pitch"] = [row[PITCH] for row in particles.rows[int(np.argmax(particles.log_p))]]
                     same = int(np.sum(notes["pitch"] == own.notes["pitch"]))
-                    nats = reader.hear(replace(own, notes=notes)).nats.sum()
+                    nats = tracer.trace(replace(own, notes=notes)).nats.sum()
                     rows.setdefault((keep, what, n), []).append((nats, len(own), same))
         click.echo(f"{number + 1} of {len(drawn)}", err=True)
     click.echo("| keep | what is new | versions | nats a note | pitches as they were |\n|---|---|---|---|---|")

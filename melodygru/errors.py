@@ -16,7 +16,7 @@ class MidiError(MelodyGruError):
 
 
 class NoteError(MelodyGruError):
-    """A note or a note sequence breaks a rule of the `notes` room (range, order, grid)."""
+    """A note or a note sequence breaks a rule of `music.notes` (range, order, grid)."""
 
 
 class CorpusError(MelodyGruError):

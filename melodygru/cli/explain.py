@@ -124,10 +124,11 @@ def explain(files: tuple[Path, ...], model: Path | None, output_dir: Path, seed:
 
 def _tell(contents: Checkpoint, model: str, files: tuple[Path, ...], seed: int) -> Told:
     """Hear the pieces and find out about the model."""
-    from melodygru.analysis.explain import Reader, most_surprising
+    from melodygru.analysis.explain import Tracer, most_surprising
     from melodygru.analysis.explain import explain as find_out
+    from melodygru.model.numpy_model import NumpyModel
 
-    reader, v = Reader(contents), contents.vocabulary
+    tracer, v = Tracer(NumpyModel(contents)), contents.vocabulary
     pieces: dict[Path, tuple[Path, NoteSequence]] = {}  # a file that is given twice counts once
     for file in files:
         corpus = read(file, v.grid)
@@ -143,17 +144,17 @@ def _tell(contents: Checkpoint, model: str, files: tuple[Path, ...], seed: int) 
         for name, sequence in pieces.values():
             if heard and notes + len(sequence) > MAX_NOTES:
                 continue
-            heard.append(reader.hear(sequence))
+            heard.append(tracer.trace(sequence))
             names.append(screen.name(name))
             notes += len(sequence)
             progress(notes, min(total, MAX_NOTES))
         line.show("trying units")
-        account = find_out(reader, heard, seed)
+        account = find_out(tracer, heard, seed)
     if len(heard) < len(pieces):
         screen.warn(f"{len(heard):,} of the {len(pieces):,} pieces heard: {MAX_NOTES:,} notes are enough")
     drawn, part = _drawn(heard[0].sequence)
     return Told(
-        model, names, len(pieces) - len(heard), reader.gates, heard, account, most_surprising(heard[0], SURPRISES),
+        model, names, len(pieces) - len(heard), tracer.gates, heard, account, most_surprising(heard[0], SURPRISES),
         drawn, part, _knows(v), v.fields, v.program_of_class,
     )  # fmt: skip
 
@@ -258,14 +259,14 @@ def half_paid(told: Told) -> int | None:
 
 def where(told: Told, note: int) -> str:
     """Where a note of the first piece stands: bar and beat, or seconds."""
-    from melodygru.analysis.explain.following import places
+    from melodygru.analysis.explain.following import positions
 
     sequence = told.heard[0].sequence
     if note == len(sequence):
         return "the end"
     if not sequence.grid.is_metrical:
         return f"{float(sequence.step2second(int(sequence.notes['onset'][note]))):.2f} s"
-    at = places(sequence)
+    at = positions(sequence)
     beat = 1 + at.position[note] // at.beat[note] + at.step[note] / at.beat[note]
     return f"bar {at.bar_number[note] + 1}, beat {beat:.3g}"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from melodygru.cli import options, page, screen
+from melodygru.cli import options, screen
 from melodygru.cli.reading import read
 from melodygru.errors import SettingError
 from melodygru.util.wording import clock, counted
@@ -45,7 +45,7 @@ def inspect(path: Path, score_file: Path | None, html: Path | None, as_json: boo
     if score_file is not None and (path.is_dir() or is_checkpoint):
         kind = "folder" if path.is_dir() else "checkpoint"
         raise SettingError(f"--score {screen.name(score_file)}: {screen.name(path)} is a {kind}; expected a MIDI file")
-    page.require_name(html)
+    options.require_page(html)
     if html is not None and is_checkpoint:
         raise SettingError(
             f"--html {screen.name(html)}: {screen.name(path)} is a checkpoint; expected a folder of MIDI files"
@@ -75,7 +75,7 @@ def _folder(path: Path, html: Path | None = None) -> Any:
     """The intake report of a folder or file; its page is written where a place for it is given."""
     corpus = read(path, deduplicate=True, warnings=0)  # the table says which files were skipped
     if html is not None:
-        from melodygru.cli.inspect_page import write
+        from melodygru.render.pages.corpus import write
 
         with screen.ProgressLine() as line:
             write(html, corpus, line.count("measuring"))

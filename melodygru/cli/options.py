@@ -12,6 +12,7 @@ import click
 
 from melodygru.errors import MidiError, SettingError
 from melodygru.util.settings import Setting, declared_by, in_help_order
+from melodygru.util.wording import name
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -48,6 +49,12 @@ def naming(path: Path) -> Iterator[None]:
         yield
     except MidiError as error:
         raise MidiError(f"{path}: {error}") from error
+
+
+def require_page(path: Path | None) -> None:
+    """Raise SettingError where a page of HTML would go to a file of another kind."""
+    if path is not None and path.suffix.lower() not in (".html", ".htm"):
+        raise SettingError(f"--html {name(path)}: expected a name that ends in .html")
 
 
 def parse_grid(text: str) -> Any:

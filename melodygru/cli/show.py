@@ -73,21 +73,22 @@ def show(file: Path, png: Path | None, svg: Path | None, surprise: bool, model: 
 
 def _hear(piece: NoteSequence, model: Path | None) -> tuple[Trace, tuple[str, ...]]:
     """A piece as a model hears it, and the fields that the model has."""
-    from melodygru.analysis.explain import Reader
+    from melodygru.analysis.explain import Tracer
     from melodygru.model import checkpoint
+    from melodygru.model.numpy_model import NumpyModel
     from melodygru.music.notes import quantize
 
     path = checkpoint.find(model)
     screen.say(f"model {screen.name(path)}")
-    reader = Reader(checkpoint.read(path))
-    grid = reader.vocabulary.grid
+    tracer = Tracer(NumpyModel(checkpoint.read(path)))
+    grid = tracer.vocabulary.grid
     if piece.grid.is_metrical != grid.is_metrical:
         kinds = "without a beat", "with a beat"
         screen.warn(
             f"the model knows music {kinds[grid.is_metrical]}, and this is music {kinds[piece.grid.is_metrical]}: "
             f"its notes are moved to {grid.describe()}"
         )
-    return reader.hear(quantize(piece, grid)[0]), reader.vocabulary.fields
+    return tracer.trace(quantize(piece, grid)[0]), tracer.vocabulary.fields
 
 
 def _by_field(heard: Trace, fields: tuple[str, ...]) -> np.ndarray:

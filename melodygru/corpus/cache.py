@@ -1,7 +1,7 @@
 """The cache on disk: what was read of every file, which files a folder held, and finished corpora.
 
     <cache>/<version>/parsed.sqlite             content of a MIDI file (its hash) -> its notes in ticks, or why not
-    <cache>/<version>/folders/<folder>.json     path, size, time and hash of each file when last seen
+    <cache>/<version>/folders/<folder>.json     path, size, time and hash of each file at the last intake
     <cache>/<version>/corpora/<key>/            a finished corpus (see `storage`)
 
 Everything is keyed by content, so a copied or renamed folder is recognised. A file appears whole or not at all: SQLite
@@ -67,7 +67,7 @@ class Parsed:
 
 
 def default_folder() -> Path:
-    """`$MELODYGRU_CACHE`, else the place where this platform keeps a user's caches."""
+    """`$MELODYGRU_CACHE`, else where this platform keeps a user's caches."""
     if named := os.environ.get("MELODYGRU_CACHE"):
         return Path(named)
     if sys.platform == "win32":
@@ -206,7 +206,7 @@ class Cache:
         return self.root / "folders" / f"{digest_of(os.path.abspath(folder))}.json"
 
     def load_listing(self, folder: Path) -> dict[str, tuple[int, int, str]]:
-        """Relative path -> (size, mtime_ns, digest) when the folder was last seen; {} when it wasn't."""
+        """Relative path -> (size, mtime_ns, digest) at the folder's last intake; {} when there was none."""
         try:
             entries = json.loads(self.listing_file(folder).read_bytes())
             return {str(path): (int(size), int(mtime), str(digest)) for path, size, mtime, digest in entries}
@@ -226,7 +226,7 @@ class Cache:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what is out of use. Only folders that are certainly ours: the cache's place is the user's choice."""
+    """Remove what is out of use. Only folders that are certainly ours: where the cache lies is the user's choice."""
     now = time.time()
     for version_folder in folder.iterdir():
         if not (re.fullmatch(r"v\d+-[0-9a-f]{12}", version_folder.name) and (version_folder / "corpora").is_dir()):

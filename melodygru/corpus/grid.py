@@ -30,7 +30,7 @@ from melodygru.music.grid import Grid
 from melodygru.music.notes import NoteSequence
 
 STEPS_PER_BEAT = (1, 2, 3, 4, 6, 8, 12, 16, 24)
-PERFORMANCE_GRID = Grid.seconds(100)  # 10 ms: about what a listener can tell apart
+PERFORMANCE_GRID = Grid.seconds(100)  # 10 ms: about the shortest time that a listener notices
 TOLERANCES = (0.005, 0.01, 0.02, 0.03, 0.04)  # beats; 0.01 is 5 ms at 120 qpm
 MAX_CHANCE = 0.75
 METRICAL_SHARE = 0.95
@@ -115,7 +115,7 @@ def choose_grid(sequences: Iterable[NoteSequence]) -> tuple[Grid, dict[str, Any]
 
 
 def _phases(sequence: NoteSequence, steps: np.ndarray) -> tuple[np.ndarray, int]:
-    """Place of each time inside its beat, in ticks, and the ticks in a beat."""
+    """Phase of each time, its ticks since the last beat, and the ticks in a beat."""
     rate = sequence.grid.steps_per_beat
     if rate is not None and rate.denominator == 1:
         return steps % int(rate), int(rate)
@@ -149,7 +149,7 @@ def _hits(ticks_per_beat: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _corrected(count: np.ndarray, size: np.ndarray, chance: np.ndarray) -> np.ndarray:
-    """(share - chance) / (1 - chance), NaN where chance is too high to tell."""
+    """(share - chance) / (1 - chance), NaN where chance is too high to judge."""
     judged = chance <= MAX_CHANCE
     return np.where(judged, (count / size - chance) / np.where(judged, 1 - chance, 1.0), np.nan)
 

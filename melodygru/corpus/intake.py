@@ -60,7 +60,7 @@ def intake(
     executor : concurrent.futures.Executor, optional
         Reads the files instead of processes of our own; it is left running. It is sent the files' bytes, so its workers
         may be on other hosts that have melodygru (of the same version) and none of the files. An attribute `n_workers`
-        tells how many it has. See `scheduler.DaskExecutor`.
+        says how many it has. See `scheduler.DaskExecutor`.
     progress : callable, optional
         Called with (done, total) units of work: a file to be read is one, a piece to be put on the grid is one. A
         corpus that lies finished in the cache makes no calls.
@@ -84,11 +84,11 @@ def intake(
         raise SettingError(f"{workers} workers: expected at least 1")
     folder = Path(folder)
     files = _find(folder)
-    place: Path | None = default_folder() if cache is None else Path(cache)
+    cache_folder: Path | None = default_folder() if cache is None else Path(cache)
     rebuilt = False
     while True:
         try:
-            with Cache(place) as store:
+            with Cache(cache_folder) as store:
                 return _intake(store, folder, files, grid, workers, executor, progress, deduplicate)
         except CacheDamaged as error:
             if rebuilt:
@@ -96,15 +96,15 @@ def intake(
             logger.warning("the cache is damaged (%s); reading the files again", str(error))
             rebuilt = True
             try:
-                with Cache(place) as store:
+                with Cache(cache_folder) as store:
                     store.discard_parsed()
             except CacheUnusable:
-                place = None
+                cache_folder = None
         except CacheUnusable as error:
-            if place is None:
+            if cache_folder is None:
                 raise CorpusError(f"no room for temporary files: {error}; set TMPDIR to a folder with space") from error
             logger.warning("the cache cannot be used (%s); going on without it", str(error))
-            place = None
+            cache_folder = None
 
 
 def _find(folder: Path) -> dict[str, str]:

@@ -161,9 +161,9 @@ def split(corpus: Corpus, fraction: float = HELD_OUT, seed: int = 0) -> tuple[Co
         whole = min(int(share), len(members) - 1)
         drawn += members[:whole]
         # one more than its share is worth less for each; a style's last piece comes after all others
-        for place, index in enumerate(members[whole:]):
-            last = whole + place == len(members) - 1
-            spare.append((place + 1 - (share - whole) + (len(corpus) if last else 0), rank(index), index))
+        for n, index in enumerate(members[whole:]):
+            last = whole + n == len(members) - 1
+            spare.append((n + 1 - (share - whole) + (len(corpus) if last else 0), rank(index), index))
     drawn += [index for _, _, index in sorted(spare)]
     validation = set(drawn[:n_validation])
     return (

@@ -107,15 +107,15 @@ class DaskExecutor(Executor):
 
     def _watch(self, client: Any) -> None:
         """Break what waits when there has been no worker for too long: dask itself would wait for ever."""
-        seen = time.monotonic()
+        alive = time.monotonic()
         while not self._closing.wait(min(CHECKED_EVERY_S, self._patience_s / 2)):
             try:
                 workers = client.nthreads() if client.status == "running" else {}
             except (OSError, RuntimeError, TimeoutError):  # a lost connection has no worker either
                 workers = {}
             if workers:
-                seen = time.monotonic()
-            elif time.monotonic() - seen > self._patience_s:
+                alive = time.monotonic()
+            elif time.monotonic() - alive > self._patience_s:
                 waited = counted(round(self._patience_s), "second")
                 self._broken = f"scheduler {self.address} has had no worker for {waited}"
                 for future in list(self._pending):
@@ -139,13 +139,13 @@ def _knock(address: str, timeout_s: float) -> None:
     """Raise OSError or ValueError at once where nobody listens: dask tries in vain until its time is up."""
     from distributed.comm.addressing import parse_address, parse_host_port
 
-    scheme, place = parse_address(address)
+    scheme, host = parse_address(address)
     if scheme in ("tcp", "tls", "ws", "wss"):
-        socket.create_connection(parse_host_port(place), timeout_s).close()
+        socket.create_connection(parse_host_port(host), timeout_s).close()
 
 
 def _hush() -> None:
-    """Lost connections are told once, by us: not by dask's loggers as well."""
+    """Silence dask's loggers: a lost connection is reported once, by us."""
     import logging
 
     for name in list(logging.Logger.manager.loggerDict):

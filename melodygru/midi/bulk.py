@@ -30,7 +30,7 @@ SPAN = 2 * MAX_TICKS  # sorts (group, tick) pairs as group * SPAN + tick
 PADDING = 16  # zero bytes after the file, so that looking ahead needs no bounds
 
 # Bytes from a status byte (or, in running status, from the first of two data bytes) to the event's end. Meta events
-# and system exclusive messages carry their length; other system messages have no place in a file (0).
+# and system exclusive messages carry their length; other system messages may not stand in a file (0).
 EVENT_BYTES = bytes([2] * 0x80 + [3] * 0x40 + [2] * 0x20 + [3] * 0x10 + [0] * 0x10)
 
 
@@ -43,14 +43,14 @@ def read(data: bytes) -> Reading:
         They are no MIDI file, or hold no track.
     """
     header = parse_chunks(data)
-    reading = read_sound(data, header)
+    reading = read_undamaged(data, header)
     return read_reference(data) if reading is None else reading
 
 
 def _event_starts(data: np.ndarray, quantity_bytes: np.ndarray, header: Header) -> tuple[np.ndarray, np.ndarray] | None:
     """Where each event's delta time begins, and the number of events of each track; None unless all are whole.
 
-    `data` is padded. For every byte of the file, as if an event began there, the next event's place is known at
+    `data` is padded. For every byte of the file, as if an event began there, where the next one begins is known at
     once; following these links from each track's first byte, eight at a time, finds the events.
     """
     size = len(data) - PADDING
@@ -124,7 +124,7 @@ def _quantities(data: np.ndarray, quantity_bytes: np.ndarray, starts: np.ndarray
     return values
 
 
-def read_sound(data: bytes, header: Header) -> Reading | None:
+def read_undamaged(data: bytes, header: Header) -> Reading | None:
     """The reading of a file whose tracks are all whole; None if one is not, or has running status of one data byte.
 
     What it returns None for is rare, and left to `read_reference`.
@@ -153,8 +153,8 @@ def read_sound(data: bytes, header: Header) -> Reading | None:
     status = padded[at]
     running = status < 0x80
     if running.any():
-        speaks = (status >= 0x80) & (status < 0xF0)
-        source = np.maximum.accumulate(np.where(speaks, np.arange(n_events), -1))
+        is_whole = (status >= 0x80) & (status < 0xF0)
+        source = np.maximum.accumulate(np.where(is_whole, np.arange(n_events), -1))
         status = np.where(running, status[source], status)
         if np.any(running & ((source < firsts[track]) | ((status >= 0xC0) & (status < 0xE0)))):
             return None
@@ -223,12 +223,12 @@ def _group(group: np.ndarray, ticks: np.ndarray) -> np.ndarray:
 
 
 def _marks(data: bytes, at: np.ndarray, ticks: np.ndarray) -> list[tuple[int, int, bytes]]:
-    """Tempo and metre events as (tick, meta type, payload), in file order, from the places of status bytes."""
+    """Tempo and metre events as (tick, meta type, payload), in file order; their status bytes stand `at`."""
     marks = []
-    for place, tick in zip(at.tolist(), ticks.tolist(), strict=True):
-        if data[place] == 0xFF and data[place + 1] in (TEMPO_META, METRE_META):
-            size, start = variable_length(data, place + 2)
-            marks.append((tick, data[place + 1], data[start : start + size]))
+    for status, tick in zip(at.tolist(), ticks.tolist(), strict=True):
+        if data[status] == 0xFF and data[status + 1] in (TEMPO_META, METRE_META):
+            size, start = variable_length(data, status + 2)
+            marks.append((tick, data[status + 1], data[start : start + size]))
     return marks
 
 
@@ -246,11 +246,11 @@ def _pair(
     at_once = same & (ticks[1:] == ticks[:-1])
     opens = np.append(True, ~at_once)[: len(key)]
     # A key that sounds from an earlier tick is released first: the note-off goes before the note-ons of its tick.
-    # Groups are visited in order, since each one's outcome tells whether the key sounds at the next.
+    # Groups are visited in order, since the outcome of each decides whether the key sounds at the next.
     suspects = np.flatnonzero(at_once & is_on[:-1] & ~is_on[1:]) + 1
     if len(suspects):
         begins = np.maximum.accumulate(np.where(opens, np.arange(len(key)), 0))[suspects]
-        for begin, off in zip(*(places.tolist() for places in _firsts(begins, suspects)), strict=True):
+        for begin, off in zip(*(indices.tolist() for indices in _firsts(begins, suspects)), strict=True):
             if is_on[begin] and begin > 0 and same[begin - 1] and is_on[begin - 1]:
                 release = order[off]
                 order[begin + 1 : off + 1] = order[begin:off]
@@ -318,10 +318,10 @@ def _prolong(
     up = ups[np.searchsorted(ups, here + end[held], side="right")] - here
     until = np.where(up < SPAN, up, np.maximum(end[held], track_end[held]))
 
-    voice = notes["program"].astype(np.int64) * N_PITCHES + notes["pitch"]
-    strikes = np.append(np.sort(_group(voice, notes["onset"])), np.iinfo(np.int64).max)
-    here = voice[held] * SPAN
-    again = strikes[np.searchsorted(strikes, here + end[held], side="left")] - here
+    key = notes["program"].astype(np.int64) * N_PITCHES + notes["pitch"]
+    strikes = np.append(np.sort(_group(key, notes["onset"])), np.iinfo(np.int64).max)
+    here = key[held] * SPAN
+    struck = strikes[np.searchsorted(strikes, here + end[held], side="left")] - here
     result = end.copy()
-    result[held] = np.minimum(until, again)
+    result[held] = np.minimum(until, struck)
     return result

@@ -398,9 +398,9 @@ def _prolong(notes: list[_Sounding], tracks: list[list[Event]], ends: list[int],
         if at == 0 or not pedals[note.channel][ticks[note.channel][at - 1]]:
             continue
         up = _first(ups[note.channel], bisect_right(ups[note.channel], note.end))
-        again = strikes[note.program, note.pitch]
-        again_at = _first(again, bisect_left(again, note.end))
-        until = min(max(note.end, ends[note.track]) if up is None else up, MAX_TICKS if again_at is None else again_at)
+        onsets = strikes[note.program, note.pitch]
+        struck = _first(onsets, bisect_left(onsets, note.end))
+        until = min(max(note.end, ends[note.track]) if up is None else up, MAX_TICKS if struck is None else struck)
         if until > note.end:
             note.end = until
             counts["pedalled"] += 1

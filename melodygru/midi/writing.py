@@ -78,7 +78,7 @@ def to_bytes(sequence: NoteSequence, text: Sequence[str] = ()) -> bytes:
     Raises
     ------
     MidiError
-        Something in the piece has no place in a MIDI file: a step of no whole number of ticks, a tempo above
+        A MIDI file can't hold the piece: a step of no whole number of ticks, a tempo above
         16,777,215 microseconds per quarter note, a metre such as 4/3, a piece too long.
     """
     import mido
@@ -152,12 +152,12 @@ def _track(messages: list, end: int):
 
 
 def write(sequence: NoteSequence, path: Path | str, text: Sequence[str] = ()) -> None:
-    """Write a piece as a MIDI file (see `to_bytes`), aside and renamed, so that no half-written file is ever seen.
+    """Write a piece as a MIDI file (see `to_bytes`); the file appears whole or not at all.
 
     Raises
     ------
     MidiError
-        The piece has no place in a MIDI file, or the path can't be written.
+        A MIDI file can't hold the piece, or the path can't be written.
     """
     data = to_bytes(sequence, text)
     with atomic_write(path, MidiError) as aside:

@@ -1,12 +1,14 @@
-"""The model's step in NumPy: the same function as the Keras model, one event at a time, for many streams at once.
+"""The model in NumPy, without TensorFlow: the same function as the Keras model, held to it by a parity test.
 
-A stream is one piece being heard or written; arrays have one row a stream. A parity test holds the logits to those
-of the Keras model.
+To compose, it is stepped, one event at a time for many streams at once; a stream is one piece in the making, and arrays
+have one row a stream:
 
-    step = network.step(previous, before, context, state)    # hear the last event
-    step.logits("shift")                                     # what may come, given nothing else
-    step.arrive(context at the new onset, pitch classes heard)
-    step.logits("program", [classes of shift]) ...
+    step = model.step(previous, before, context, state)     # the last event of each stream
+    step.logits("shift")                                    # what may come
+    step.arrive(context at the new onset, pitch class levels)
+    step.logits("program", {"shift": classes chosen}) ...
+
+`melodygru.model.trace` runs it over a whole piece instead, whose events are the rows.
 """
 
 from __future__ import annotations
@@ -15,15 +17,20 @@ from typing import Any
 
 import numpy as np
 
-from melodygru.events import PROGRAM_HISTORY, motion_class
+from melodygru.events import PROGRAM_HISTORY, Vocabulary, motion_class
 from melodygru.model.architecture import DEEP
 from melodygru.model.cells import CELLS, PARTS
 from melodygru.model.checkpoint import Checkpoint
 from melodygru.music.notes import N_PITCHES
 
-FEW = 10  # ids of a stream that are summed with those of all streams
-N_LEVEL_COLUMNS = 24  # columns of `Events.heard`
-N_LEVELS = 4  # and the most values that one of them has
+FEW = 10  # ids in a row that are summed with those of all rows
+N_LEVEL_COLUMNS = 24  # columns of `Events.pitch_class_levels`
+N_LEVELS = 4  # values that each of them may have
+
+# First column of a table of relative ids for each column of `Events.pitch_class_levels`; see `_relative_ids`.
+_FIRST_LEVEL = 1 + 2 * N_PITCHES + N_LEVELS * np.arange(N_LEVEL_COLUMNS)
+
+Pointers = tuple[np.ndarray, np.ndarray, np.ndarray]  # rows, the pitches pointed to there, and the logits' columns
 
 
 class NumpyModel:
@@ -38,12 +45,12 @@ class NumpyModel:
         self.vocabulary = checkpoint.vocabulary
         self.architecture = checkpoint.architecture
         weights, fields = checkpoint.weights, checkpoint.vocabulary.fields
-        units = self.architecture.units
-        self.table = weights["bag"].copy()
-        self.table[0] = 0.0  # id 0 adds nothing
+        units, width = self.architecture.units, self.architecture.head
+        self.table = _table(weights["bag"])
         self.load_body(weights)
-        hidden = [weights[f"head/{field}/hidden/kernel"] for field in fields]
         # All heads' hidden layers are one product with the state, and one with the context at the onset.
+        hidden = [weights[f"head/{field}/hidden/kernel"] for field in fields]
+        self.columns = {field: slice(i * width, (i + 1) * width) for i, field in enumerate(fields)}
         self.from_state = np.ascontiguousarray(np.concatenate([kernel[:units] for kernel in hidden], 1))
         self.bias = np.concatenate([weights[f"head/{field}/hidden/bias"] for field in fields])
         self.from_input = np.ascontiguousarray(hidden[0][units:])
@@ -55,37 +62,15 @@ class NumpyModel:
         self.second = {
             field: (weights[f"head/{field}/second/kernel"], weights[f"head/{field}/second/bias"]) for field in deep
         }
-        self.chosen = {field: weights[f"head/{field}/bag"].copy() for field in fields[1:]}
-        for table in self.chosen.values():
-            table[0] = 0.0
-        self.told = {field: self._told(field) for field in fields[1:]}
-        self.seen = {field: self._seen(field) for field in ("pitch", "duration")}
-        pitches = np.arange(N_PITCHES)[:, None]
+        self.head_tables = {field: _table(weights[f"head/{field}/bag"]) for field in fields[1:]}
+        self.head_blocks = {field: _head_blocks(self.vocabulary, field) for field in fields[1:]}
+        self.relative_ids = {field: _relative_ids(self.vocabulary, field) for field in ("pitch", "duration")}
         first, n = self.vocabulary.blocks["sounding"], self.vocabulary.n_program_slots
-        self.sounding = np.zeros(self.vocabulary.n_context_ids, np.int64)  # column of `seen` of each id, 0 is none
+        # Of each context id the column of `relative_ids`: 0 for all but the sounding notes.
+        self.sounding = np.zeros(self.vocabulary.n_context_ids, np.int64)
         self.sounding[first : first + n * N_PITCHES * 2] = np.tile(np.arange(1, 1 + N_PITCHES * 2), n)
-        self.motion = motion_class(pitches, np.arange(N_PITCHES + 1))  # of each pitch and last pitch
-
-    def _told(self, field: str) -> tuple[list[str], np.ndarray, np.ndarray]:
-        """What a head is told of the choices before it: names, and of each its first id and the least that has one."""
-        blocks = self.vocabulary.head_blocks(field)
-        classes = set(self.vocabulary.fields)
-        names = [name for name in blocks if name in classes or name in PROGRAM_HISTORY or name == "motion"]
-        first = np.array([blocks[name] for name in names])
-        least = np.array([name not in classes for name in names], np.int64)  # of VOICE and "motion" 0 is none
-        return names, first[:, None], least[:, None]
-
-    def _seen(self, field: str) -> np.ndarray:
-        """`Vocabulary.relative_ids` as a table: of each pitch that is seen from, and each id of `Step.arrive`."""
-        origins, n = np.arange(N_PITCHES + 1), N_PITCHES * 2
-        sounding = np.repeat(self.vocabulary.blocks["sounding"] + np.arange(n)[None], len(origins), 0)
-        tables = [
-            self.vocabulary.relative_ids(field, sounding, np.full((len(origins), N_LEVEL_COLUMNS), level), origins)
-            for level in range(N_LEVELS)
-        ]
-        pitch_class_levels = np.stack([table[:, n:] for table in tables], 2).reshape(len(origins), -1)
-        nothing = np.zeros((len(origins), 1), np.int64)
-        return np.concatenate([nothing, tables[0][:, :n], pitch_class_levels], 1)
+        # Of each pitch, and of each last pitch plus 1.
+        self.motion = motion_class(np.arange(N_PITCHES)[:, None], np.arange(N_PITCHES + 1))
 
     def load_body(self, weights: dict[str, np.ndarray]) -> None:
         """Arrange the weights of what stands between embeddings and heads."""
@@ -100,7 +85,7 @@ class NumpyModel:
         return [np.zeros((streams, self.architecture.units), np.float32)] * (len(self.layers) * self.cell.states)
 
     def bag(self, ids: np.ndarray) -> np.ndarray:
-        """Sums of embeddings, (streams, embedding), of ids (streams, k)."""
+        """Sums of embeddings, (rows, embedding), of ids (rows, k)."""
         return _sums(self.table, ids)
 
     def step(
@@ -111,7 +96,7 @@ class NumpyModel:
         state: list[Any],
         arrived: Step | None = None,
     ) -> Step:
-        """Hear an event.
+        """Take the last event of each stream into the state, and expect the next one.
 
         Parameters
         ----------
@@ -119,17 +104,19 @@ class NumpyModel:
         before : array, shape (streams, n_before): ids known before the next event
         context : array, shape (streams, n_context): ids at the onset of the event, or `Context.start`
         state : list of arrays, shape (streams, units), see `initial_state`
-        arrived : the step that was told the same `context`, which then needs no sum again
+        arrived : the step whose `arrive` was given the same `context`, whose sum then serves again
         """
-        before_bag = self.bag(before)
+        before_sum = self.bag(before)
         x = self.bag(previous)
-        x += before_bag
+        x += before_sum
         x += self.bag(context) if arrived is None or arrived.context is None else arrived.context
         h, new_state = self.body(x, state)
-        return Step(self, x, h, before_bag, new_state)
+        hidden = h @ self.from_state
+        hidden += self.bias
+        return Step(self, x, before_sum, hidden, new_state)
 
     def body(self, x: np.ndarray, state: list[Any]) -> tuple[np.ndarray, list[Any]]:
-        """What the heads are given, (streams, units), of inputs (streams, embedding), and the state after them."""
+        """The heads' features, (streams, units), of inputs (streams, embedding), and the state after them."""
         h, new_state, cell = x, [], self.cell
         n = cell.states
         for index, weights in enumerate(self.layers):
@@ -138,97 +125,149 @@ class NumpyModel:
             new_state += after
         return h, new_state
 
+    def head(self, field: str, hidden: np.ndarray) -> np.ndarray:
+        """Outputs of a field's head, (..., outputs), of what goes into its hidden layer, (..., head)."""
+        hidden = np.maximum(hidden, 0.0)
+        if field in self.second:
+            kernel, bias = self.second[field]
+            hidden += np.maximum(hidden @ kernel + bias, 0.0)
+        kernel, bias = self.outputs[field]
+        outputs = hidden @ kernel
+        outputs += bias
+        return outputs
+
+    def pointers(self, context: np.ndarray) -> Pointers | None:
+        """Each pointer that points somewhere, given context ids (rows, n_context); None in a model without pointers."""
+        if not self.vocabulary.pointers:
+            return None
+        pitches = self.vocabulary.pointed(context)
+        rows, pointers = (pitches >= 0).nonzero()
+        return rows, pitches[rows, pointers], pointers + 3 * N_PITCHES - 1
+
 
 class Step:
-    """What the model expects of one event of every stream; logits are asked for in the order of the fields."""
+    """What the model expects of the next event in every row; logits are asked for in the order of the fields.
 
-    def __init__(self, network: NumpyModel, x: np.ndarray, h: np.ndarray, before: np.ndarray, state: list[Any]) -> None:
+    Parameters
+    ----------
+    model : NumpyModel
+    x : array, shape (rows, embedding): the recurrent layers' input
+    before : array, shape (rows, embedding): the part of it that is known before the next event
+    hidden : array, shape (rows, heads' widths): the state's share in the heads' hidden layers; it is written over
+    state : list of arrays, shape (rows, units): the state after the last event
+    """
+
+    def __init__(
+        self, model: NumpyModel, x: np.ndarray, before: np.ndarray, hidden: np.ndarray, state: list[Any]
+    ) -> None:
         self.state = state
-        self.context: np.ndarray | None = None  # (streams, embedding): the sum of what `arrive` is told
-        # Of each pointer that points somewhere: stream, pitch and output of the pitch head.
-        self._pointers: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
-        self._network = network
+        self.context: np.ndarray | None = None  # (rows, embedding): the sum of the context that `arrive` was given
+        self._pointers: Pointers | None = None
+        self._model = model
         self._before = before
-        self._hidden = h @ network.from_state
-        self._hidden += network.bias
-        self._hidden[:, : network.architecture.head] += x @ network.from_input
+        self._hidden = hidden
+        self._hidden[:, : model.architecture.head] += x @ model.from_input
 
     def arrive(self, context: np.ndarray, pitch_class_levels: np.ndarray) -> None:
-        """Tell the context at the new onset.
+        """Take in what is known once the new onset is.
 
         Parameters
         ----------
-        context : array, shape (streams, n_context): ids
-        heard : array, shape (streams, 24): see `Events.heard`
+        context : array, shape (rows, n_context): ids
+        pitch_class_levels : array, shape (rows, 24): see `Events.pitch_class_levels`
         """
-        network = self._network
-        sounding = network.sounding[context[:, network.vocabulary.sounding_columns]]
-        self._seen = np.concatenate([sounding, pitch_class_levels + _FIRST_LEVEL], 1)  # columns of `Network.seen`
-        self.context = network.bag(context)
-        if network.vocabulary.pointers:
-            pitches = network.vocabulary.pointed(context)
-            streams, pointers = (pitches >= 0).nonzero()
-            self._pointers = streams, pitches[streams, pointers], pointers + 3 * N_PITCHES - 1
-        self._hidden[:, network.architecture.head :] += (self._before + self.context) @ network.from_context
+        model = self._model
+        sounding = model.sounding[context[:, model.vocabulary.sounding_columns]]
+        self._relative = np.concatenate([sounding, pitch_class_levels + _FIRST_LEVEL], 1)
+        self.context = model.bag(context)
+        self._pointers = model.pointers(context)
+        self._hidden[:, model.architecture.head :] += (self._before + self.context) @ model.from_context
 
     def logits(self, field: str, chosen: dict[str, np.ndarray] | None = None) -> np.ndarray:
-        """Logits of a field, shape (streams, classes), before what cannot follow is left out.
+        """Logits of a field, shape (rows, classes), before what cannot follow is left out.
 
         Parameters
         ----------
-        chosen : for every field but shift, the (streams,) classes chosen before it, by name, and those of VOICE once
-            the program is chosen (`Context.voice`; 0 is none)
+        chosen : for every field but shift, the (rows,) classes chosen before it, by name, and those of PROGRAM_HISTORY
+            once the program is chosen (`Context.program_history`; 0 is none)
         """
-        network = self._network
-        width = network.architecture.head
-        index = network.vocabulary.fields.index(field)
-        hidden = self._hidden[:, index * width : (index + 1) * width]
-        if chosen is not None and field in network.told:
-            names, first, least = network.told[field]
-            if field == "duration":
-                chosen = {**chosen, "motion": network.motion[chosen["pitch"], chosen["last_pitch_1"]]}
-            known = np.array([chosen[name] for name in names])
-            ids = np.where(known < least, 0, known + first).T
-            if field in network.seen:
-                relative_to = chosen["last_pitch_1"] if field == "pitch" else chosen["pitch"] + 1
-                ids = np.concatenate([ids, network.seen[field][relative_to[:, None], self._seen]], 1)
-            hidden = hidden + _sums(network.chosen[field], ids)
-        hidden = np.maximum(hidden, 0.0)
-        if field in network.second:
-            kernel, bias = network.second[field]
-            hidden += np.maximum(hidden @ kernel + bias, 0.0)
-        kernel, bias = network.outputs[field]
-        logits = hidden @ kernel
-        logits += bias
+        outputs = self._model.head(field, self.hidden(field, chosen))
         if field == "pitch" and chosen is not None:
-            pitches = _both_views(logits, chosen["last_pitch_1"])
-            if self._pointers is not None:
-                np.add.at(pitches, self._pointers[:2], logits[self._pointers[0], self._pointers[2]])
-            return pitches
-        return logits
+            return pitch_logits(outputs, chosen["last_pitch_1"], self._pointers)
+        return outputs
+
+    def hidden(self, field: str, chosen: dict[str, np.ndarray] | None = None) -> np.ndarray:
+        """What goes into the hidden layer of a field's head, (rows, head); `chosen` as in `logits`."""
+        model = self._model
+        hidden = self._hidden[:, model.columns[field]]
+        if chosen is None or field not in model.head_blocks:
+            return hidden
+        names, first, least = model.head_blocks[field]
+        if field == "duration":
+            chosen = {**chosen, "motion": model.motion[chosen["pitch"], chosen["last_pitch_1"]]}
+        known = np.array([chosen[name] for name in names])
+        ids = np.where(known < least, 0, known + first).T
+        if field in model.relative_ids:
+            relative_to = chosen["last_pitch_1"] if field == "pitch" else chosen["pitch"] + 1
+            ids = np.concatenate([ids, model.relative_ids[field][relative_to[:, None], self._relative]], 1)
+        return hidden + _sums(model.head_tables[field], ids)
+
+
+def pitch_logits(outputs: np.ndarray, last: np.ndarray, pointers: Pointers | None) -> np.ndarray:
+    """Logits of the pitches, (rows, 128), of the outputs of their head, (rows, n).
+
+    Added up are the outputs for pitches, those for intervals from the program's `last` pitch (plus 1; 0 is none), and
+    those for pointers.
+    """
+    pitches = outputs[:, :N_PITCHES].copy()
+    for row, from_pitch in enumerate(last.tolist()):
+        if from_pitch:
+            first = N_PITCHES + N_PITCHES - from_pitch
+            pitches[row] += outputs[row, first : first + N_PITCHES]
+    if pointers is not None:
+        rows, pointed, columns = pointers
+        np.add.at(pitches, (rows, pointed), outputs[rows, columns])
+    return pitches
+
+
+def _table(weights: np.ndarray) -> np.ndarray:
+    """Embeddings of ids; that of id 0, which means nothing, is 0."""
+    table = weights.copy()
+    table[0] = 0.0
+    return table
 
 
 def _sums(table: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """Sums of rows of a table, (streams, width), of ids (streams, k)."""
+    """Sums of rows of a table, (rows, width), of ids (rows, k)."""
     if ids.shape[1] < FEW:
         return np.add.reduce(table.take(ids, 0), 1)
     sums, ones = np.empty((len(ids), table.shape[1]), np.float32), np.ones(ids.shape[1], np.float32)
-    # A stream at a time, its rows stay in the cache; as a product their sum takes half the time of `sum`.
-    for stream, of_stream in enumerate(ids):
-        np.dot(ones, table.take(of_stream, 0), sums[stream])
+    # A row at a time, its embeddings stay in the cache; as a product their sum takes half the time of `sum`.
+    for row, of_row in enumerate(ids):
+        np.dot(ones, table.take(of_row, 0), sums[row])
     return sums
 
 
-_FIRST_LEVEL = (
-    1 + 2 * N_PITCHES + N_LEVELS * np.arange(N_LEVEL_COLUMNS)
-)  # first column of `Network.seen` of each of `heard`
+def _head_blocks(vocabulary: Vocabulary, field: str) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """What a field's head is given of the choices before it: names, first ids, and the least class that has an id."""
+    blocks = vocabulary.head_blocks(field)
+    classes = set(vocabulary.fields)
+    names = [name for name in blocks if name in classes or name in PROGRAM_HISTORY or name == "motion"]
+    first = np.array([blocks[name] for name in names])
+    least = np.array([name not in classes for name in names], np.int64)  # of PROGRAM_HISTORY and "motion" 0 is none
+    return names, first[:, None], least[:, None]
 
 
-def _both_views(logits: np.ndarray, last: np.ndarray) -> np.ndarray:
-    """Pitch logits from those of pitches and those of intervals from the program's `last` pitch (plus 1; 0 is none)."""
-    pitches = logits[:, :N_PITCHES].copy()
-    for stream, from_pitch in enumerate(last.tolist()):
-        if from_pitch:
-            first = N_PITCHES + N_PITCHES - from_pitch
-            pitches[stream] += logits[stream, first : first + N_PITCHES]
-    return pitches
+def _relative_ids(vocabulary: Vocabulary, field: str) -> np.ndarray:
+    """`Vocabulary.relative_ids` as a table: a row for each pitch that they are relative to, plus 1.
+
+    Columns: 0 for nothing; each state of the block "sounding"; each level of each column of pitch class levels.
+    """
+    origins, n = np.arange(N_PITCHES + 1), N_PITCHES * 2
+    sounding = np.repeat(vocabulary.blocks["sounding"] + np.arange(n)[None], len(origins), 0)
+    tables = [
+        vocabulary.relative_ids(field, sounding, np.full((len(origins), N_LEVEL_COLUMNS), level), origins)
+        for level in range(N_LEVELS)
+    ]
+    levels = np.stack([table[:, n:] for table in tables], 2).reshape(len(origins), -1)
+    return np.concatenate([np.zeros((len(origins), 1), np.int64), tables[0][:, :n], levels], 1)

@@ -1,7 +1,7 @@
-"""How many different figures music has: of three notes in a row, among VARIED notes.
+"""The n-gram diversity of music: how many different trigrams of notes stand among WINDOW notes in a row.
 
-A figure is the programs and pitches of its notes, whatever their times. Music that goes round in circles has few of
-them even where no two rounds are alike; each corpus has a least number that its own pieces keep to.
+A trigram is the programs and pitches of three notes in a row, whatever their times. Music that goes round in circles
+has few of them even where no two rounds are alike; each corpus has a least number that its own pieces keep to.
 """
 
 from __future__ import annotations
@@ -10,64 +10,68 @@ from collections import deque
 
 import numpy as np
 
-from melodygru.music.notes import N_PITCHES
+from melodygru.music.notes import N_PITCHES, N_PROGRAMS
 
-VARIED = 128  # notes
-FIGURE = 3
-FIGURES = VARIED - FIGURE + 1
-_VOICES = 129 * N_PITCHES
+WINDOW = 128  # notes
+N_TRIGRAMS = WINDOW - 2  # in a window
+VARIED = WINDOW
+_N_SOUNDS = N_PROGRAMS * N_PITCHES
 
 
 def least_diversity(notes: np.ndarray) -> int | None:
-    """The fewest different figures among VARIED notes in a row of a piece, dtype NOTE; None for a shorter one."""
-    voices = notes["program"].astype(np.int64) * N_PITCHES + notes["pitch"]
-    if len(voices) < VARIED:
+    """The fewest different trigrams in any window of a piece, dtype NOTE; None for a piece shorter than a window."""
+    sounds = notes["program"].astype(np.int64) * N_PITCHES + notes["pitch"]
+    if len(sounds) < WINDOW:
         return None
-    figures = voices[:-2] * _VOICES**2 + voices[1:-1] * _VOICES + voices[2:]
-    order = np.argsort(figures, kind="stable")
-    again = figures[order][1:] == figures[order][:-1]
-    before = np.full(len(figures), -1)  # where a figure stood last
-    before[order[1:][again]] = order[:-1][again]
-    # A figure counts in each window that holds it and not the one before.
-    at = np.arange(len(figures))
-    change = np.zeros(len(figures) + 1, np.int64)
-    np.add.at(change, np.maximum(np.maximum(before, at - FIGURES) + 1, 0), 1)
+    trigrams = sounds[:-2] * _N_SOUNDS**2 + sounds[1:-1] * _N_SOUNDS + sounds[2:]
+    order = np.argsort(trigrams, kind="stable")
+    repeated = trigrams[order][1:] == trigrams[order][:-1]
+    before = np.full(len(trigrams), -1)  # where a trigram stood last
+    before[order[1:][repeated]] = order[:-1][repeated]
+    # A trigram counts in each window that holds it and not the one before.
+    at = np.arange(len(trigrams))
+    change = np.zeros(len(trigrams) + 1, np.int64)
+    np.add.at(change, np.maximum(np.maximum(before, at - N_TRIGRAMS) + 1, 0), 1)
     change[1:] -= 1
-    return int(np.cumsum(change)[: len(figures) - FIGURES + 1].min())
+    return int(np.cumsum(change)[: len(trigrams) - N_TRIGRAMS + 1].min())
 
 
 class Diversity:
-    """The same, note by note: `figures` is their number among the last VARIED notes.
+    """The n-gram diversity of the last WINDOW notes, kept note by note.
 
     Attributes
     ----------
-    figures : int
-    full : bool
-        Whether there were so many notes.
+    trigrams : int
+        How many different ones there are.
     """
 
     def __init__(self) -> None:
-        self.figures = 0
+        self.trigrams = 0
         self._last = (-1, -1)
         self._recent: deque[tuple[int, int, int]] = deque()
         self._counts: dict[tuple[int, int, int], int] = {}
 
     @property
     def full(self) -> bool:
-        return len(self._recent) == FIGURES
+        """Whether a whole window of notes was added."""
+        return len(self._recent) == N_TRIGRAMS
 
-    def add(self, voice: int) -> None:
-        """A note more: its program and pitch as one number."""
-        figure = (*self._last, voice)
-        self._last = figure[1:]
-        if figure[0] < 0:
+    @property
+    def figures(self) -> int:
+        return self.trigrams
+
+    def add(self, sound: int) -> None:
+        """Add a note: its program and pitch as one number."""
+        trigram = (*self._last, sound)
+        self._last = trigram[1:]
+        if trigram[0] < 0:
             return
-        self._recent.append(figure)
-        count = self._counts[figure] = self._counts.get(figure, 0) + 1
-        self.figures += count == 1
-        if len(self._recent) > FIGURES:
+        self._recent.append(trigram)
+        count = self._counts[trigram] = self._counts.get(trigram, 0) + 1
+        self.trigrams += count == 1
+        if len(self._recent) > N_TRIGRAMS:
             oldest = self._recent.popleft()
             count = self._counts[oldest] = self._counts[oldest] - 1
             if not count:
                 del self._counts[oldest]
-                self.figures -= 1
+                self.trigrams -= 1

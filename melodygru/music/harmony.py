@@ -138,7 +138,7 @@ def parse_range(text: str) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Chord:
-    """A chord: its name and its tones, pitch classes; no tones is N.C., no wish at all."""
+    """A chord: its name and its tones, pitch classes; without tones it is N.C., and asks for nothing."""
 
     name: str
     tones: frozenset[int]

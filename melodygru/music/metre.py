@@ -5,7 +5,7 @@ numerator is 6, 9, 12 or another multiple of three above three are **compound**:
 two beats of a dotted quarter and 6/4 two of a dotted half. In all others a beat is one unit. That is the
 textbooks' rule (for one, E. Gould, Behind Bars, 2011): 3/8 is simple, three beats of an eighth, as 3/4 is three of a
 quarter; whether a fast 3/8 is felt in one is the player's, and no file says so. 5/8 and 7/8 have beats of two and three
-units in an order that no time signature tells: their beats are the units.
+units in an order that a time signature doesn't say: their beats are the units.
 
 Here alone a beat is the metre's; everywhere else (`Grid.steps_per_beat`, quarter notes a minute) it is a quarter note.
 

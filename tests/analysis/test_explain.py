@@ -1,4 +1,4 @@
-"""melodygru explain: what is heard is what the model hears; what is said of units holds where the answer is known."""
+"""melodygru explain: a trace is what the model does; what is said of units holds where the answer is known."""
 
 import base64
 import dataclasses
@@ -19,13 +19,16 @@ from click.testing import CliRunner
 from toys import VOCABULARIES
 
 from melodygru import midi
-from melodygru.analysis.explain import GATES, Reader, explain, follow, half_lives, most_surprising
-from melodygru.analysis.explain.following import pitch_profile, places, profile
+from melodygru.analysis.explain import Tracer, explain, follow, half_lives, most_surprising
+from melodygru.analysis.explain.following import pitch_profile, positions, profile
 from melodygru.cli import explain_page, main
 from melodygru.errors import CorpusError, NoteError
 from melodygru.events import END, TIMES
 from melodygru.model import checkpoint
-from melodygru.model import trace as reading
+from melodygru.model.cells import CELLS
+from melodygru.model.cells.cell import gate_sigmoid
+from melodygru.model.numpy_model import NumpyModel
+from melodygru.model.trace import Trace
 from melodygru.music.notes import DRUMS, NOTE, quantize
 from melodygru.render import pictures
 from melodygru.render.pictures import explain as drawing
@@ -51,10 +54,15 @@ def file(name, layers=2, cell="gru"):
     return path
 
 
+def tracer_of(contents):
+    """What traces pieces through a checkpoint's model."""
+    return Tracer(NumpyModel(contents))
+
+
 @functools.cache
-def heard(name, layers=2, cell="gru", n=40):
-    """A toy piece, heard."""
-    return Reader(saved(name, layers, cell)).hear(toys.piece(VOCABULARIES[name], 0, n))
+def traced(name, layers=2, cell="gru", n=40):
+    """A toy piece, traced."""
+    return tracer_of(saved(name, layers, cell)).trace(toys.piece(VOCABULARIES[name], 0, n))
 
 
 def changed(weights, name, layers=2, cell="gru"):
@@ -62,11 +70,11 @@ def changed(weights, name, layers=2, cell="gru"):
     return dataclasses.replace(saved(name, layers, cell), weights={**saved(name, layers, cell).weights, **weights})
 
 
-class TestReader:
+class TestTracer:
     @pytest.mark.parametrize("cell", ["gru", "lstm"])
     @pytest.mark.parametrize(("name", "layers"), [("many", 2), ("performance", 2)])
     def test_outputs_are_the_states_of_the_network(self, name, layers, cell):
-        network, found = toys.network(name, layers, cell=cell), heard(name, layers, cell)
+        network, found = toys.network(name, layers, cell=cell), traced(name, layers, cell)
         inputs = toys.batch([found.events])
         state = network.initial_state(1)
         for t in range(len(found)):
@@ -75,13 +83,13 @@ class TestReader:
             expected = np.stack(state[:: network.cell.states], 1)[0]
             np.testing.assert_allclose(found.outputs[t], expected, atol=1e-5)
         assert found.outputs.std() > 0.1
-        assert tuple(found.gates) == GATES[cell]
+        assert tuple(found.gates) == CELLS[cell].gates
 
     @pytest.mark.parametrize(
         ("name", "cell"), [("one_loud", "gru"), ("many", "gru"), ("many", "lstm"), ("styles", "gru")]
     )
     def test_nats_are_those_of_the_keras_model(self, name, cell):
-        found, model = heard(name, 2, cell), toys.model(name, 2, cell=cell)
+        found, model = traced(name, 2, cell), toys.model(name, 2, cell=cell)
         log_p, _ = model.log_likelihood(toys.batch([found.events]), model.initial_state(1))
         np.testing.assert_allclose(found.nats, -log_p.numpy()[0], rtol=1e-4, atol=1e-4)
         assert found.nats.sum() == pytest.approx(-float(log_p.numpy().sum()), rel=1e-5)
@@ -91,18 +99,18 @@ class TestReader:
 
         pieces = [toys.piece(VOCABULARIES["performance"], seed, 30) for seed in range(2)]
         total = training.evaluate(toys.model("performance", 1), pieces).nats
-        reader = Reader(saved("performance", 1))
-        assert sum(reader.hear(piece).nats.sum() for piece in pieces) == pytest.approx(total, rel=1e-5)
+        tracer = tracer_of(saved("performance", 1))
+        assert sum(tracer.trace(piece).nats.sum() for piece in pieces) == pytest.approx(total, rel=1e-5)
 
     def test_probabilities_sum_to_one_and_what_cannot_follow_has_none(self):
-        found = heard("many")
+        found = traced("many")
         for field, log_p in found.log_p.items():
             rows = len(found) if field in ("shift", "program") else len(found) - 1
             np.testing.assert_allclose(np.exp(log_p[:rows]).sum(1), 1, rtol=1e-5, err_msg=field)
         assert np.isneginf(found.log_p["duration"][:, 0]).all()
 
     def test_a_gru_keeps_the_share_of_its_update_gate(self):
-        found = heard("many", 1)
+        found = traced("many", 1)
         z, h = found.gates["update"][1:, 0], found.outputs[:, 0]
         candidate = (h[1:] - z * h[:-1]) / (1 - z)
         assert (np.abs(candidate) <= 1 + 1e-4).all() and np.abs(candidate).max() > 0.5
@@ -114,8 +122,8 @@ class TestReader:
         bias[0, :10] = np.log(3)  # z = 3/4
         bias[1, 10:20] = -np.log(4)  # r = 1/5
         nothing = {f"gru/0/{part}": 0 * saved("one", 1).weights[f"gru/0/{part}"] for part in ("kernel", "recurrent")}
-        reader = Reader(changed({**nothing, "gru/0/bias": bias}, "one", 1))
-        found = reader.hear(toys.piece(VOCABULARIES["one"], 0, 20))
+        tracer = tracer_of(changed({**nothing, "gru/0/bias": bias}, "one", 1))
+        found = tracer.trace(toys.piece(VOCABULARIES["one"], 0, 20))
         np.testing.assert_allclose(found.gates["update"], 0.75, rtol=1e-6)
         np.testing.assert_allclose(found.gates["reset"], 0.2, rtol=1e-6)
         notes, _ = half_lives([found], "update")
@@ -131,18 +139,18 @@ class TestReader:
             weights[f"gru/{layer}/bias"][:, gate + unit] = 0
         weights[f"gru/{layer}/bias"][0, unit] = -60  # z = 0
         weights[f"gru/{layer}/bias"][0, 20 + unit] = np.arctanh(value)
-        expected = Reader(changed(weights, "many")).hear(heard("many").sequence).nats
-        reader = Reader(saved("many"))
+        expected = tracer_of(changed(weights, "many")).trace(traced("many").sequence).nats
+        tracer = tracer_of(saved("many"))
         for stop in (len(expected), 7):
-            nats = reader.nats_without(heard("many"), layer, np.array([5, unit]), np.array([0.1, value]), stop)
+            nats = tracer.nats_without(traced("many"), layer, np.array([5, unit]), np.array([0.1, value]), stop)
             assert nats[1] == pytest.approx(expected[:stop].sum(), rel=1e-5)
-            assert abs(nats[0] - nats[1]) > 1e-3 < abs(nats[1] - heard("many").nats[:stop].sum())
+            assert abs(nats[0] - nats[1]) > 1e-3 < abs(nats[1] - traced("many").nats[:stop].sum())
 
     @pytest.mark.parametrize("cell", ["gru", "lstm"])
     def test_a_memory_that_begins_later_is_the_model_started_there(self, cell):
-        model, found = toys.model("many", 2, cell=cell), heard("many", 2, cell)
+        model, found = toys.model("many", 2, cell=cell), traced("many", 2, cell)
         steps = np.array([4, 20]) + np.arange(9)[:, None]
-        nats = Reader(saved("many", 2, cell)).nats_since(found, steps)
+        nats = tracer_of(saved("many", 2, cell)).nats_since(found, steps)
         for stream, start in enumerate((4, 20)):
             inputs = toys.batch([found.events], start, start + 9)
             log_p, _ = model.log_likelihood(inputs, model.initial_state(1))
@@ -150,10 +158,10 @@ class TestReader:
 
     def test_another_grid_is_refused(self):
         with pytest.raises(NoteError, match="this vocabulary needs 10 ms per step"):
-            Reader(saved("performance")).hear(toys.piece(VOCABULARIES["one"]))
+            tracer_of(saved("performance")).trace(toys.piece(VOCABULARIES["one"]))
 
     def test_a_closed_gate_has_a_logarithm(self):
-        assert reading._sigmoid(np.float32([-500, 0, 500])).tolist() == [pytest.approx(np.exp(-80)), 0.5, 1.0]
+        assert gate_sigmoid(np.float32([-500, 0, 500])).tolist() == [pytest.approx(np.exp(-80)), 0.5, 1.0]
 
 
 def made(outputs, onsets, grid=toys.BEAT, metres=((0, 4, 4),), pitch=60, gate=0.5, program=0):
@@ -165,7 +173,7 @@ def made(outputs, onsets, grid=toys.BEAT, metres=((0, 4, 4),), pitch=60, gate=0.
     assert len(sequence) == len(onsets)
     outputs = np.concatenate([np.zeros((1, outputs.shape[1])), outputs]).astype(np.float32)[:, None]
     gates = {"update": np.full(outputs.shape, gate, np.float32)}
-    return reading.Trace(sequence, np.zeros(len(outputs)), outputs, gates, np.zeros((len(outputs), 5)), {})
+    return Trace(sequence, np.zeros(len(outputs)), outputs, gates, np.zeros((len(outputs), 5)), {})
 
 
 class TestHalfLives:
@@ -196,8 +204,8 @@ def slow(rng, n, units, keep=0.95):
 
 
 class TestFollowing:
-    def test_places(self):
-        at = places(made(np.ones((6, 1)), [0, 5, 15, 16, 31, 37], metres=((0, 4, 4), (24, 6, 8))).sequence)
+    def test_positions(self):
+        at = positions(made(np.ones((6, 1)), [0, 5, 15, 16, 31, 37], metres=((0, 4, 4), (24, 6, 8))).sequence)
         assert at.position.tolist() == [0, 5, 15, 0, 7, 1]  # in 6/8 a bar has 12 steps, and begins at 24, 36
         assert at.bar.tolist() == [16, 16, 16, 16, 12, 12]
         assert at.bar_number.tolist() == [0, 0, 0, 1, 2, 3]
@@ -265,16 +273,16 @@ class TestFollowing:
 
 class TestAccount:
     def test_what_is_found(self):
-        reader = Reader(saved("many"))
-        found = explain(reader, [heard("many"), heard("many", n=20)])
-        assert found.notes == len(heard("many")) + len(heard("many", n=20)) - 2
+        tracer = tracer_of(saved("many"))
+        found = explain(tracer, [traced("many"), traced("many", n=20)])
+        assert found.notes == len(traced("many")) + len(traced("many", n=20)) - 2
         assert found.half_life.shape == found.half_life_notes.shape == (2, 10)
         assert len(found.units) == 20  # all ten of each layer
         costs = [unit.nats_per_note for unit in found.units]
         assert costs == sorted(costs, reverse=True) and costs[0] > 0
         assert found.units[0].name == f"{found.units[0].layer}/{found.units[0].unit}"
         assert found.tried_on == found.notes
-        assert len(found.forgetting) == len(heard("many")) // 2
+        assert len(found.forgetting) == len(traced("many")) // 2
         assert found.forgetting[0] > found.forgetting[-1]
 
     def test_a_unit_that_nobody_hears_costs_nothing(self):
@@ -284,29 +292,29 @@ class TestAccount:
             name = f"head/{field}/hidden/kernel"
             weights[name] = saved("many").weights[name].copy()
             weights[name][7] = 0
-        reader = Reader(changed(weights, "many"))
-        assert reader.influence(1)[7] == 0 < reader.influence(1)[6]
-        found = explain(reader, [reader.hear(heard("many").sequence)])
+        tracer = tracer_of(changed(weights, "many"))
+        assert tracer.influence(1)[7] == 0 < tracer.influence(1)[6]
+        found = explain(tracer, [tracer.trace(traced("many").sequence)])
         costs = {unit.name: unit.nats_per_note for unit in found.units}
         assert costs["1/7"] == pytest.approx(0, abs=1e-6) and abs(costs["1/6"]) > 1e-4
 
     def test_the_same_seed_gives_the_same_account(self):
-        reader, pieces = Reader(saved("many")), [heard("many")]
-        first, second, third = explain(reader, pieces), explain(reader, pieces), explain(reader, pieces, seed=1)
+        tracer, pieces = tracer_of(saved("many")), [traced("many")]
+        first, second, third = explain(tracer, pieces), explain(tracer, pieces), explain(tracer, pieces, seed=1)
         assert first.following["bar"].control == second.following["bar"].control != third.following["bar"].control
 
     def test_too_little_music(self):
-        reader = Reader(saved("one", 1))
+        tracer = tracer_of(saved("one", 1))
         with pytest.raises(CorpusError, match="15 notes: expected 16 or more, at several onsets; give more music"):
-            explain(reader, [reader.hear(toys.sequence_of([(i, 1, 0, 60, 80) for i in range(15)]))])
-        explain(reader, [reader.hear(toys.sequence_of([(i, 1, 0, 60, 80) for i in range(16)]))])
+            explain(tracer, [tracer.trace(toys.sequence_of([(i, 1, 0, 60, 80) for i in range(15)]))])
+        explain(tracer, [tracer.trace(toys.sequence_of([(i, 1, 0, 60, 80) for i in range(16)]))])
         with pytest.raises(CorpusError, match="at several onsets"):
-            explain(reader, [reader.hear(toys.sequence_of([(0, 1, 0, 40 + i, 80) for i in range(16)]))])
+            explain(tracer, [tracer.trace(toys.sequence_of([(0, 1, 0, 40 + i, 80) for i in range(16)]))])
 
 
 class TestSurprise:
     def test_the_costliest_field_and_what_else_was_likely(self):
-        found = heard("many")
+        found = traced("many")
         surprises = most_surprising(found, 5)
         totals = found.nats.sum(1)
         assert [one.nats for one in surprises] == pytest.approx(sorted(totals, reverse=True)[:5])
@@ -321,7 +329,7 @@ class TestSurprise:
             assert min(probability for _, probability in one.alternatives) >= rest.max() * (1 - 1e-5)
 
     def test_no_more_than_there_are(self):
-        assert len(most_surprising(heard("many", n=7), 99)) == len(heard("many", n=7))
+        assert len(most_surprising(traced("many", n=7), 99)) == len(traced("many", n=7))
 
 
 def assert_nothing_cut_or_overlapping(figure):
@@ -357,7 +365,7 @@ class TestPictures:
 
     @pytest.mark.parametrize("name", ["many", "performance", "one"])
     def test_nothing_is_cut_or_overlaps(self, name, rng):
-        sequence = heard(name, 1).sequence
+        sequence = traced(name, 1).sequence
         n = len(sequence)
         nats = rng.exponential(1, (n, 3))
         figure = pictures.surprise_figure(sequence, nats, ("shift", "pitch", "duration"), "W" * 300)
@@ -447,11 +455,11 @@ class TestCommand:
         found = json.loads(result.stdout)
         assert found["files"] == ["a.mid", *(str(Path("songs") / f"{seed}.mid") for seed in range(3))]
         assert found["nats"] / found["notes"] == pytest.approx(sum(found["nats_per_note"].values()))
-        reader = Reader(saved("many"))
+        tracer = tracer_of(saved("many"))
         pieces = [midi.read(Path(name)) for name in found["files"]]
         grid = VOCABULARIES["many"].grid
         assert found["nats"] == pytest.approx(
-            sum(reader.hear(quantize(p.sequence, grid)[0]).nats.sum() for p in pieces)
+            sum(tracer.trace(quantize(p.sequence, grid)[0]).nats.sum() for p in pieces)
         )
         assert len(found["half_life"]["layers"]) == 2 and found["half_life"]["unit"] == "beats"
         assert set(found["following"]) == {"beat", "bar", "phrase", "key"}
@@ -533,12 +541,13 @@ class TestCommand:
 
 def told(name="many", **changes):
     """What there is to tell of a toy piece."""
-    one = heard(name)
-    account = explain(Reader(saved(name)), [one])
+    one = traced(name)
+    account = explain(tracer_of(saved(name)), [one])
     vocabulary = VOCABULARIES[name]
     values = {
-        "model": "m", "names": ["a.mid"], "left_out": 0, "gates": GATES["gru"], "heard": [one], "account": account,
-        "surprises": [], "drawn": one.sequence, "drawn_part": "", "knows": "", "fields": vocabulary.fields,
+        "model": "m", "names": ["a.mid"], "left_out": 0, "gates": CELLS["gru"].gates, "heard": [one],
+        "account": account, "surprises": [], "drawn": one.sequence, "drawn_part": "", "knows": "",
+        "fields": vocabulary.fields,
         "program_of_class": vocabulary.program_of_class,
     }  # fmt: skip
     return command.Told(**{**values, **changes})
@@ -570,9 +579,9 @@ class TestWords:
     def test_seconds(self):
         assert command.named(told("performance"), "shift", 25) == "0.25 s on"
 
-    def test_places(self):
+    def test_positions(self):
         sequence = toys.sequence_of([(i, 1, 0, 60, 80) for i in (0, 5, 16, 28)], metres=((0, 4, 4), (16, 6, 8)))
-        one = told(heard=[dataclasses.replace(heard("many"), sequence=sequence)])
+        one = told(heard=[dataclasses.replace(traced("many"), sequence=sequence)])
         assert [command.where(one, note) for note in range(5)] == [
             "bar 1, beat 1",
             "bar 1, beat 2.25",

@@ -9,6 +9,7 @@ from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 
+import jinja2
 import numpy as np
 import pytest
 from conftest import tune
@@ -18,11 +19,13 @@ from hypothesis import strategies as st
 from melodygru import midi
 from melodygru.analysis.style import survey
 from melodygru.analysis.style.surveys import polyphony
-from melodygru.cli import charts, inspect_page, page
 from melodygru.corpus import FileRecord, intake
 from melodygru.music.notes import DRUMS, METRE, NOTE, TEMPO, Grid, NoteSequence, canonical
+from melodygru.render.pages import corpus as page
+from melodygru.render.pages import corpus_files, html
+from melodygru.render.pictures import corpus as pictures
 
-VOID = {"meta", "img"}
+VOID = {"meta", "img"}  # tags that HTML never closes
 
 
 class Reader(HTMLParser):
@@ -45,13 +48,13 @@ class Reader(HTMLParser):
 
     def handle_startendtag(self, tag, attributes):
         self.tags.append(tag)
-        assert tag in ("rect", "line")  # of SVG; HTML has none
+        assert "svg" in self.open  # HTML has none
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if "style" in self.open or not data.strip():
+        if {"style", "svg"} & set(self.open) or not data.strip():
             return
         if "h2" in self.open:
             self._heading = data
@@ -175,7 +178,7 @@ class TestPage:
         result = call(tunes, "--html", "page.html")
         assert result.stdout.splitlines()[-1] == "page        page.html"
         text = Path("page.html").read_text("utf-8")
-        assert not re.search(r"https?:|<script|<link|url\(|@import|src=", text)
+        assert not re.search(r"https?:|<script|<link|url\((?!#)|@import|src=", text)
         assert "prefers-color-scheme: dark" in text and "width=device-width" in text
         before = Path("page.html").read_bytes()
         assert json.loads(call(tunes, "--html", "page.html", "--json").stdout)["kept"] == 12
@@ -297,7 +300,7 @@ class TestLarge:
     def records(self, tunes, files):
         corpus = intake(tunes)
         corpus.report = replace(corpus.report, files=tuple(files))
-        return inspect_page.document(corpus, survey(corpus))
+        return page.document(corpus, survey(corpus))
 
     def test_every_skipped_file_of_ten_thousand_is_named(self, tunes):
         files = [FileRecord(f"folder/{at:05}.mid", False, "the file is empty") for at in range(10_000)]
@@ -320,9 +323,9 @@ class TestLarge:
         assert {f"{at}.mid" for at in range(50)} <= set(found.texts)
 
     def test_more_pieces_than_a_table_shows(self, tunes, monkeypatch):
-        monkeypatch.setattr(inspect_page, "PIECES", 5)
+        monkeypatch.setattr(corpus_files, "PIECES", 5)
         corpus = intake(tunes)
-        found = Reader(inspect_page.document(corpus, survey(corpus)))
+        found = Reader(page.document(corpus, survey(corpus)))
         assert found.said("Pieces").endswith("high/10.mid Eb/c 4/4 120 4 0:08 32 The first 5 of 12 pieces.")
 
 
@@ -362,58 +365,77 @@ class TestRefusals:
 class TestText:
     @given(st.text())
     def test_any_text_is_one_text(self, words):
-        html = page.text(words)
-        html.encode("utf-8")
-        found = Reader(f"<p>x{html}x</p>")
+        shown = html.markup("<p>x{}x</p>", words)
+        shown.encode("utf-8")
+        found = Reader(shown)
         assert found.tags == ["p"]
         assert "".join(found.texts).isprintable() or any(c.isspace() or ord(c) > 127 for c in words)
 
     @pytest.mark.parametrize(
-        ("words", "html"),
+        ("words", "escaped"),
         [
-            ("a<b>&\"'", "a&lt;b&gt;&amp;&quot;&#x27;"),
+            ("a<b>&\"'", "a&lt;b&gt;&amp;&#34;&#39;"),
             ("a\nb\x00", r"a\nb\x00"),
             ("\u202ea\u2066b\u200e", r"\u202ea\u2066b\u200e"),
             ("\udcff\ud800", "\ufffd\ufffd"),
             ("\u200d é 音", "\u200d é 音"),  # what joins characters is part of a script
         ],
     )
-    def test_what_is_escaped(self, words, html):
-        assert page.text(words) == html
+    def test_what_is_escaped(self, words, escaped):
+        assert html.markup("{}", words) == escaped
+        assert f"<title>{escaped}</title>" in html.render("base.html", title=words)
+
+    def test_a_value_that_is_missing_is_an_error(self):
+        with pytest.raises(jinja2.UndefinedError, match="title"):
+            html.render("base.html")
 
 
 class TestCharts:
     @pytest.mark.parametrize(
-        ("top", "whole", "ticks"),
+        ("top", "unit", "ticks"),
         [
-            (0, True, [0, 1]), (1, True, [0, 1]), (3, True, [0, 1, 2, 3]), (5, True, [0, 2, 4, 6]),
-            (10, True, [0, 5, 10]), (9, False, [0, 2.5, 5, 7.5, 10]), (100, False, [0, 25, 50, 75, 100]),
-            (101, True, [0, 50, 100, 150]), (0.3, False, [0, 0.1, 0.2, 0.3]),
+            (0, "", ["0", "1"]), (1, "", ["0", "1"]), (3, "", ["0", "1", "2", "3"]), (5, "", ["0", "2", "4", "6"]),
+            (10, "", ["0", "5", "10"]), (9, "%", ["0%", "2.5%", "5%", "7.5%", "10%"]),
+            (20_000, "", ["0", "5,000", "10k", "15k", "20k"]),
         ],
     )  # fmt: skip
-    def test_round_numbers(self, top, whole, ticks):
-        assert charts._ticks(top, whole) == pytest.approx(ticks)
-
-    @given(st.floats(1e-6, 1e9), st.booleans())
-    def test_ticks_reach_the_top_and_are_few(self, top, whole):
-        ticks = charts._ticks(top, whole)
-        assert 2 <= len(ticks) <= 5 and ticks[-1] >= top * (1 - 1e-8)
+    def test_round_numbers(self, top, unit, ticks):
+        (axes,) = pictures.columns_figure(["a"], [("", [top])], "x", f"{unit} of notes").axes
+        assert [label.get_text() for label in axes.get_yticklabels()] == ticks
 
     @pytest.mark.parametrize(
         ("value", "text"), [(0, "0"), (2.5, "2.5"), (999, "999"), (5000, "5,000"), (20_000, "20k"), (1.5e6, "1.5M")]
     )
     def test_numbers_in_a_few_characters(self, value, text):
-        assert charts._short(value) == text
+        assert pictures._short(value) == text
 
-    def test_the_highest_column_ends_at_its_tick(self):
-        drawn = charts.columns("T", ["a", "b"], [("", [10, 5])], "x", "pieces", "alt")
-        rects = re.findall(r'<rect class="bar" x="[\d.]+" y="([\d.]+)" width="[\d.]+" height="([\d.]+)"', drawn)
-        top, bottom = charts._TOP, charts._HEIGHT - charts._BOTTOM
-        assert [(float(y), float(h)) for y, h in rects] == [
-            (top, bottom - top),
-            (pytest.approx((top + bottom) / 2, abs=0.1), pytest.approx((bottom - top) / 2, abs=0.1)),
-        ]
-        assert "<title>a: 10</title>" in drawn
+    def test_columns_are_as_high_as_their_values_and_say_them(self):
+        figure = pictures.columns_figure(["a", "b", "c"], [("", [10, 5, 0])], "x", "pieces")
+        bars = figure.axes[0].patches
+        assert [bar.get_x() + bar.get_width() / 2 for bar in bars] == pytest.approx([0.5, 1.5])
+        assert [bar.get_height() for bar in bars] == [10, 5]
+        assert [bar.get_gid() for bar in bars] == ["title: a: 10", "title: b: 5"]
+        assert figure.axes[0].get_ylim() == (0, 10)
+
+    def test_two_series_stand_side_by_side_with_their_names(self):
+        figure = pictures.columns_figure(["a"], [("onsets", [50.0]), ("ends", [0.01])], "x", "% of notes", reach=100)
+        first, second = figure.axes[0].patches
+        assert first.get_x() + first.get_width() == pytest.approx(second.get_x()) == 0.5
+        assert second.get_height() == pytest.approx(0.6 * 100 / 157)  # a little is seen
+        assert [text.get_text() for text in figure.legends[0].get_texts()] == ["onsets", "ends"]
+
+    def test_rows_have_names_and_values(self):
+        (axes,) = pictures.rows_figure([("Kick", 1200), ("x" * 30, 3)], "notes").axes
+        assert [label.get_text() for label in axes.get_yticklabels()] == ["Kick", "x" * 18 + "…"]
+        assert [text.get_text() for text in axes.texts] == ["1,200", "3"]
+
+    def test_spans_are_a_line_a_bar_and_a_mark(self):
+        (axes,) = pictures.spans_figure(
+            [("Violin", (55, 60, 64, 70, 80), "55 to 80")], (48, 84), [(60, "C4")], "x"
+        ).axes
+        edges = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in axes.patches]
+        assert edges[:2] == [(54.5, 80.5), (59.5, 70.5)] and np.mean(edges[2]) == 64
+        assert {bar.get_gid() for bar in axes.patches} == {"title: 55 to 80"}
 
     @pytest.mark.parametrize(
         ("labels", "sampled", "lines"),
@@ -426,5 +448,12 @@ class TestCharts:
         ],
     )
     def test_labels_do_not_touch(self, labels, sampled, lines):
-        slot = (charts._WIDTH - charts._LEFT - charts._RIGHT) / len(labels)
-        assert charts._labelled(labels, slot, sampled) == lines
+        slot = (pictures._WIDTH - pictures._LEFT - pictures._RIGHT) / len(labels)
+        assert pictures._labelled(labels, slot, sampled) == lines
+
+    def test_in_a_page_it_has_the_pages_colours_and_fonts_and_words(self):
+        svg = html.inline(pictures.columns_figure(["<a>"], [("", [10])], "x", "pieces"), 'all "a"')
+        assert svg.startswith('<svg viewBox="0 0 360 215" role="img" aria-label="all &#34;a&#34;">')
+        assert "<title>&lt;a&gt;: 10</title>" in svg and "fill: var(--bar)" in svg and "fill: var(--muted)" in svg
+        assert not re.search(r"https?:|font-family|<g id=", svg)
+        assert svg == html.inline(pictures.columns_figure(["<a>"], [("", [10])], "x", "pieces"), 'all "a"')

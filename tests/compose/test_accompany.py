@@ -9,12 +9,13 @@ import pytest
 import toys
 from toys import BEAT, VOCABULARIES, sequence_of
 
-from melodygru.analysis.explain import Reader
+from melodygru.analysis.explain import Tracer
 from melodygru.compose import Controls, Particles, accompany
 from melodygru.compose.accompanying import Around, add_voices, heard_as
 from melodygru.errors import SettingError
 from melodygru.events import END, Context, CorpusStatistics, Vocabulary, decode
 from melodygru.model import checkpoint
+from melodygru.model.numpy_model import NumpyModel
 from melodygru.music.notes import DRUMS, TEMPO, NoteSequence
 
 PROGRAM_40 = 41  # its class
@@ -289,14 +290,14 @@ def test_log_p_is_the_models_own_of_the_piece_it_wrote(name, tmp_path):
     from melodygru.model.keras_model import save
 
     save(toys.model(name, end_bias=2.0), tmp_path / "toy.keras")
-    reader = Reader(checkpoint.read(tmp_path / "toy.keras"))
+    tracer = Tracer(NumpyModel(checkpoint.read(tmp_path / "toy.keras")))
     v, network, given = VOCABULARIES[name], toys.network(name, end_bias=2.0), line_of(VOCABULARIES[name])
     particles = Particles(network, 5, np.random.default_rng(0), Controls(0.8, top_p=0.9), piece=given)
     for _ in add_voices(particles, Around(v, given)):
         particles.resample()
     for index in (0, 4):
         piece = decode(particles.rows[index], v, length=given.length, metre=given.metre)
-        assert -particles.log_p[index] == pytest.approx(reader.hear(piece).nats.sum(), rel=1e-4)
+        assert -particles.log_p[index] == pytest.approx(tracer.trace(piece).nats.sum(), rel=1e-4)
 
 
 def test_an_added_note_ends_where_its_pitch_is_given_again_or_it_would_cross_the_line():

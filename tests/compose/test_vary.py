@@ -11,7 +11,7 @@ from test_accompany import Chain
 from toys import BEAT, PERFORMANCE, VOCABULARIES, sequence_of
 
 from melodygru import generate, midi
-from melodygru.analysis.explain import Reader
+from melodygru.analysis.explain import Tracer
 from melodygru.cli import main
 from melodygru.compose import Controls, Particles, vary
 from melodygru.compose.varying import STRETCH, Places, fill_places, kept
@@ -127,7 +127,9 @@ def test_log_p_is_the_models_own_of_the_piece_it_wrote(tmp_path):
         particles.resample()
     notes = piece.notes.copy()
     notes["pitch"] = [row[2] for row in particles.rows[2]]
-    nats = Reader(checkpoint.read(tmp_path / "toy.keras")).hear(dataclasses.replace(piece, notes=notes)).nats
+    nats = (
+        Tracer(NumpyModel(checkpoint.read(tmp_path / "toy.keras"))).trace(dataclasses.replace(piece, notes=notes)).nats
+    )
     assert -particles.log_p[2] == pytest.approx(nats.sum(), rel=1e-4)
 
 

@@ -1,4 +1,4 @@
-"""How many different figures music has, over whole pieces and note by note."""
+"""How many different trigrams of notes music has, over whole pieces and note by note."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from toys import BEAT as GRID
 
 from melodygru.events import Vocabulary, fit_vocabulary
-from melodygru.music.diversity import FIGURES, VARIED, Diversity, least_diversity
+from melodygru.music.diversity import N_TRIGRAMS, WINDOW, Diversity, least_diversity
 from melodygru.music.notes import NOTE, NoteSequence
 
 
@@ -30,30 +30,30 @@ def note_by_note(notes: np.ndarray) -> list[int]:
     for note in notes:
         diversity.add(int(note["program"]) * 128 + int(note["pitch"]))
         if diversity.full:
-            found.append(diversity.figures)
+            found.append(diversity.trigrams)
     return found
 
 
 @pytest.mark.parametrize("n_pitches", [1, 2, 3, 5, 12, 40])
 def test_the_least_of_a_piece_is_the_least_met_note_by_note(n_pitches: int):
     rng = np.random.default_rng(n_pitches)
-    for length in (VARIED, VARIED + 1, 300, 1000):
+    for length in (WINDOW, WINDOW + 1, 300, 1000):
         notes = notes_of(rng.integers(0, n_pitches, length) + 50, rng.integers(0, 2, length) * 40)
         assert least_diversity(notes) == min(note_by_note(notes))
 
 
 @pytest.mark.parametrize("lag", [1, 2, 7, 100])
-def test_a_figure_that_goes_round_counts_once(lag: int):
+def test_a_trigram_that_goes_round_counts_once(lag: int):
     assert least_diversity(notes_of(60 + np.arange(400) % lag)) == lag
 
 
 def test_all_different_is_the_most_and_a_short_piece_has_none():
-    assert least_diversity(notes_of(np.arange(VARIED) % 128)) == FIGURES
-    assert least_diversity(notes_of(np.arange(VARIED - 1))) is None
+    assert least_diversity(notes_of(np.arange(WINDOW) % 128)) == N_TRIGRAMS
+    assert least_diversity(notes_of(np.arange(WINDOW - 1))) is None
     diversity = Diversity()
-    for voice in range(VARIED - 1):
-        diversity.add(voice)
-    assert not diversity.full and diversity.figures == FIGURES - 1
+    for sound in range(WINDOW - 1):
+        diversity.add(sound)
+    assert not diversity.full and diversity.trigrams == N_TRIGRAMS - 1
 
 
 def test_where_it_gets_worse_and_better_again_the_worst_counts():
@@ -62,7 +62,7 @@ def test_where_it_gets_worse_and_better_again_the_worst_counts():
     assert least_diversity(notes_of(pitches)) == 4
 
 
-def test_a_vocabulary_knows_the_least_variety_and_the_keys_of_its_corpus():
+def test_a_vocabulary_knows_the_least_diversity_and_the_keys_of_its_corpus():
     rng = np.random.default_rng(1)
     white = np.array([60, 62, 64, 65, 67, 69, 71])
 

@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from melodygru import midi
-from melodygru.analysis.explain import Reader
+from melodygru.analysis.explain import Tracer
 from melodygru.cli import main
 from melodygru.cli import show as show_room
 from melodygru.model import checkpoint
+from melodygru.model.numpy_model import NumpyModel
 from melodygru.music.notes import DRUMS, METRE, NOTE, Grid, NoteSequence, canonical, quantize
 from melodygru.render import terminal
 
@@ -261,8 +262,8 @@ class TestShow:
         assert run.exit_code == 1 and "none.mid" in run.stderr and len(run.stderr.splitlines()) == 1
 
     def test_surprise_is_what_the_model_was_surprised_by(self, file, tmp_path):
-        reader = Reader(checkpoint.read(STARTER))
-        heard = reader.hear(quantize(midi.read(file).sequence, reader.vocabulary.grid)[0])
+        tracer = Tracer(NumpyModel(checkpoint.read(STARTER)))
+        heard = tracer.trace(quantize(midi.read(file).sequence, tracer.vocabulary.grid)[0])
         options = ["show", str(file), "--surprise", "--model", str(STARTER)]
         run = CliRunner().invoke(main, options)
         assert run.exit_code == 0, run.output

@@ -3,17 +3,17 @@
 A score is a share of a unit's variance, 0..1, of its outputs after each note, less each piece's mean and straight
 line, so that neither differences between pieces nor a drift through a piece count:
 
-    beat    what the place in the beat explains (a mean for each place)
-    bar     what the place in the bar explains beyond the place in the beat
-    phrase  what the bar's place among four explains
+    beat    what the position in the beat explains (a mean for each position)
+    bar     what the position in the bar explains beyond the position in the beat
+    phrase  what the bar's number in a phrase of four explains
     key     what the twelve pitch classes of the last 24 notes explain, by linear regression
 
-The control asks how high scores come by chance. The outputs stay as they are, with all their inertia, and what they
-are held against is moved: a beat's notes keep their order, but the beat begins at a random step of it; a bar, at a
-random beat of it; a phrase, at a random bar of it; for the key, the profiles are those of another moment, all by the
-same distance. (Moving beats and bars all by the same distance would change nothing: every place would have another
-name.) Of each shuffle the highest score of any unit counts, and a unit is said to follow if it exceeds the 95th
-percentile of these (with nothing to follow, one run in twenty would name any unit at all) and LEAST_SCORE.
+The control shows how high scores come by chance. In it the outputs stay as they are, with all their inertia, and what
+should explain them is moved: each beat begins at a random step of itself, each bar at a random beat of itself, each
+phrase at a random bar of itself, and the pitch profiles come from another moment, at the same distance for all notes.
+(Moving all beats by the same distance would only rename the positions.) Of each shuffle the highest score of any unit
+counts. A unit is said to follow if its score exceeds LEAST_SCORE and the 95th percentile of these: where there is
+nothing to follow, one run in twenty names a unit at all.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from melodygru.music.notes import DRUMS, NoteSequence
 ASPECTS = ("beat", "bar", "phrase", "key")
 SHUFFLES = 100
 CONFIDENCE = 0.95
-LEAST_SCORE = 0.05  # explained by what a unit is said to follow: of much music far less is beyond chance
-LEAST_SHIFT = 0.1  # of the music: the key's control is at least so far away
-_TINY = 1e-12  # of a unit's squares: below, it is constant
+LEAST_SCORE = 0.05  # of a unit that is said to follow; with much music far less is beyond chance
+LEAST_SHIFT = 0.1  # share of the music that the key's control is moved by, at least
+_TINY = 1e-12  # mean square below which a unit counts as constant
 
 
 @dataclass(frozen=True)
@@ -61,15 +61,15 @@ class Following:
 
 
 @dataclass(frozen=True)
-class Places:
-    """Where each note of a piece stands; all arrays have shape (n_notes,), int64.
+class Positions:
+    """Metrical position of each note of a piece; all arrays have shape (n_notes,), int64.
 
     Attributes
     ----------
-    step, beat : step in the beat, and steps in a beat of the metre: three of its units where they go in threes
+    step, beat : step in the beat, and steps in a beat of the metre, which is three units long in a compound one
     position, bar : step in the bar, and steps in a bar
     bar_number, beat_number : counted through the piece
-    in_phrase : the bar's place among four
+    in_phrase : number of the bar in a phrase of four, from 0
     """
 
     step: np.ndarray
@@ -84,11 +84,11 @@ class Places:
         return self.bar_number % PHRASE
 
 
-def places(sequence: NoteSequence) -> Places:
-    """Where each note of a piece on a metrical grid stands."""
+def positions(sequence: NoteSequence) -> Positions:
+    """Metrical position of each note of a piece on a metrical grid."""
     onset = sequence.notes["onset"]
     bar, beat = sequence.bars.at(onset), sequence.bars.beats_at(onset)
-    return Places(
+    return Positions(
         step=beat.position,
         beat=beat.size,
         position=bar.position,
@@ -99,7 +99,7 @@ def places(sequence: NoteSequence) -> Places:
 
 
 def pitch_profile(sequence: NoteSequence) -> np.ndarray:
-    """Share of each pitch class in the last N_HEARD notes, the one just heard included: (n_notes, 12); drums apart."""
+    """Share of each pitch class in the last N_RECENT notes up to each note, without drums: (n_notes, 12)."""
     notes = sequence.notes
     count = np.zeros((len(notes) + 1, 12))
     count[np.arange(1, len(notes) + 1), notes["pitch"] % 12] = notes["program"] != DRUMS
@@ -110,13 +110,13 @@ def pitch_profile(sequence: NoteSequence) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Profile:
-    """What a unit does at each place of an aspect.
+    """What a unit does at each position of an aspect.
 
     Attributes
     ----------
     aspect : one of ASPECTS
     at : array, shape (n,): beats from the start of the beat or the bar; bars of the phrase from 1; pitch classes
-    mean : array, shape (n,): of the levelled outputs there; for the key, their correlation with the class's share
+    mean : array, shape (n,): of the outputs there, less mean and line; for the key, the correlation with the share
     deviation : array, shape (n,): standard deviation there; zeros for the key
     """
 
@@ -127,13 +127,13 @@ class Profile:
 
 
 def profile(pieces: Sequence[Trace], aspect: str, layer: int, unit: int) -> Profile:
-    """What a unit does at each place; in several metres, at the places of the one with the most notes."""
-    outputs = np.concatenate([_levelled(heard.outputs[1:, layer, unit, None]) for heard in pieces])[:, 0]
+    """What a unit does at each position; of several metres, in the one with the most notes."""
+    outputs = np.concatenate([_levelled(trace.outputs[1:, layer, unit, None]) for trace in pieces])[:, 0]
     if aspect == "key":
-        shares = np.concatenate([_levelled(pitch_profile(heard.sequence)) for heard in pieces])
+        shares = np.concatenate([_levelled(pitch_profile(trace.sequence)) for trace in pieces])
         strength = np.sqrt((outputs**2).sum() * (shares**2).sum(0))
         return Profile(aspect, np.arange(12), outputs @ shares / np.maximum(strength, _TINY), np.zeros(12))
-    whole = _all_places(pieces)
+    whole = _all_positions(pieces)
     at, unit_steps = whole.in_phrase + 1, 1.0
     if aspect != "phrase":
         length, at = (whole.beat, whole.step) if aspect == "beat" else (whole.bar, whole.position)
@@ -147,10 +147,10 @@ def profile(pieces: Sequence[Trace], aspect: str, layer: int, unit: int) -> Prof
     )
 
 
-def _all_places(pieces: Sequence[Trace]) -> Places:
-    """Where the notes of all pieces stand, one piece after the other."""
-    at = [places(heard.sequence) for heard in pieces]
-    return Places(*(np.concatenate([getattr(p, name) for p in at]) for name in Places.__dataclass_fields__))
+def _all_positions(pieces: Sequence[Trace]) -> Positions:
+    """Metrical positions of the notes of all pieces, one piece after the other."""
+    at = [positions(trace.sequence) for trace in pieces]
+    return Positions(*(np.concatenate([getattr(p, name) for p in at]) for name in Positions.__dataclass_fields__))
 
 
 def follow(pieces: Sequence[Trace], rng: np.random.Generator, shuffles: int = SHUFFLES) -> dict[str, Following]:
@@ -158,8 +158,8 @@ def follow(pieces: Sequence[Trace], rng: np.random.Generator, shuffles: int = SH
 
     Parameters
     ----------
-    pieces : sequence of Heard
-    rng : of the shuffles
+    pieces : sequence of Trace
+    rng : draws the shuffles
     shuffles : how many
 
     Returns
@@ -167,7 +167,7 @@ def follow(pieces: Sequence[Trace], rng: np.random.Generator, shuffles: int = SH
     found : dict of aspect -> Following
     """
     shape = pieces[0].outputs.shape[1:]
-    outputs = np.concatenate([_levelled(heard.outputs[1:].reshape(len(heard) - 1, -1)) for heard in pieces])
+    outputs = np.concatenate([_levelled(trace.outputs[1:].reshape(len(trace) - 1, -1)) for trace in pieces])
     squares = (outputs**2).sum(0)
     still = squares <= _TINY * len(outputs)
     outputs = outputs / np.sqrt(np.where(still, 1.0, squares))
@@ -179,8 +179,8 @@ def follow(pieces: Sequence[Trace], rng: np.random.Generator, shuffles: int = SH
 
     found = {}
     if pieces[0].sequence.grid.is_metrical:
-        whole = _all_places(pieces)
-        piece = np.repeat(np.arange(len(pieces)), [len(heard) - 1 for heard in pieces])
+        whole = _all_positions(pieces)
+        piece = np.repeat(np.arange(len(pieces)), [len(trace) - 1 for trace in pieces])
         beats, bars, phrases = (
             np.unique(np.stack([piece, number], 1), axis=0, return_inverse=True)[1].reshape(-1)
             for number in (whole.beat_number, whole.bar_number, whole.bar_number // PHRASE)
@@ -216,7 +216,7 @@ def follow(pieces: Sequence[Trace], rng: np.random.Generator, shuffles: int = SH
                 for _ in range(shuffles)
             ],
         )
-    shares = np.concatenate([_levelled(pitch_profile(heard.sequence)) for heard in pieces])
+    shares = np.concatenate([_levelled(pitch_profile(trace.sequence)) for trace in pieces])
     basis, strength, _ = np.linalg.svd(shares, full_matrices=False)
     basis = basis[:, strength > 1e-6 * max(strength[0], _TINY)].astype(np.float32)
     n = len(outputs)

@@ -12,15 +12,15 @@ PERCENTILES = (5, 25, 50, 75, 95)
 
 
 def half_lives(pieces: Sequence[Trace], keeping: str) -> tuple[np.ndarray, np.ndarray]:
-    """After how long half of what a unit holds is left, by its own gate alone.
+    """Half-lives of units: after how long half of what a unit holds is left, by its own gate alone.
 
-    A GRU's h' = z h + (1 - z) candidate leaves the share z of what was there at each note, an LSTM's memory the share
-    f. Over many notes that is the geometric mean: half is left after ln 0.5 / mean(ln z) notes. What a unit hands to
-    others, and hears back, is not counted.
+    At each note a GRU's h' = z h + (1 - z) candidate keeps the share z of what was there, an LSTM's memory the share f.
+    Over many notes the geometric mean counts: half is left after ln 0.5 / mean(ln z) notes. What a unit passes on to
+    others and gets back from them is not counted.
 
     Parameters
     ----------
-    pieces : sequence of Heard
+    pieces : sequence of Trace
     keeping : name of the gate: "update" or "forget"
 
     Returns
@@ -31,12 +31,12 @@ def half_lives(pieces: Sequence[Trace], keeping: str) -> tuple[np.ndarray, np.nd
     """
     n_notes, elapsed = 0, 0.0
     forgotten: np.ndarray | float = 0.0
-    for heard in pieces:
-        gate = heard.gates[keeping][1:]  # row 0 hears the start of the piece, no note
+    for trace in pieces:
+        gate = trace.gates[keeping][1:]  # row 0 is the start of the piece, no note
         forgotten = forgotten + np.log(gate.astype(np.float64)).sum(0)
         n_notes += len(gate)
-        onset = heard.sequence.notes["onset"]
-        grid = heard.sequence.grid
+        onset = trace.sequence.notes["onset"]
+        grid = trace.sequence.grid
         rate = grid.rate
         if len(onset) > 1:  # the last note's time ends with the piece's notes: as long as the mean of the others
             elapsed += float(onset[-1] - onset[0]) / rate * len(onset) / (len(onset) - 1)

@@ -14,7 +14,7 @@ ALTERNATIVES = 3
 
 @dataclass(frozen=True)
 class Surprise:
-    """A note, or the piece's end, that cost much.
+    """A note, or the piece's end, that cost many nats.
 
     Attributes
     ----------
@@ -22,8 +22,8 @@ class Surprise:
     nats : what it cost
     field : which field cost most of it
     field_nats : and how much
-    came : class of that field
-    probability : of what came, its place inside a wide time class left out
+    came : the class of that field in the piece
+    probability : of `came`, before the charge for a wide time class
     alternatives : list of (class, probability), the most probable of the others first
     """
 
@@ -36,22 +36,22 @@ class Surprise:
     alternatives: list[tuple[int, float]]
 
 
-def most_surprising(heard: Trace, n: int) -> list[Surprise]:
+def most_surprising(trace: Trace, n: int) -> list[Surprise]:
     """The `n` events of a piece that cost most nats, the costliest first."""
-    total = heard.nats.sum(1)
+    total = trace.nats.sum(1)
     found = []
     for note in np.argsort(-total, kind="stable")[:n].tolist():
-        column = int(heard.nats[note].argmax())
+        column = int(trace.nats[note].argmax())
         field = FIELDS[column]
-        probabilities = np.exp(heard.log_p[field][note].astype(np.float64))
-        came = int(heard.events.fields[note, column])
+        probabilities = np.exp(trace.log_p[field][note].astype(np.float64))
+        came = int(trace.events.fields[note, column])
         order = [int(c) for c in np.argsort(-probabilities, kind="stable") if c != came and probabilities[c] > 0]
         found.append(
             Surprise(
                 note,
                 float(total[note]),
                 field,
-                float(heard.nats[note, column]),
+                float(trace.nats[note, column]),
                 came,
                 float(probabilities[came]),
                 [(c, float(probabilities[c])) for c in order[:ALTERNATIVES]],

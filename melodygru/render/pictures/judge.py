@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Told apart without colour too: by dashes, and by hatching.
-_REAL, _GENERATED, _BETWEEN = "#0072b2", "#d55e00", "#3b3f46"
+_REAL, _GENERATED, _BETWEEN = "#0072b2", "#d55e00", INK
 _SPREAD = (
     ("within_real", "real", _REAL, "solid"),
     ("within_generated", "generated", _GENERATED, (0, (5, 2))),

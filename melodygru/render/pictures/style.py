@@ -76,16 +76,20 @@ def plain_log(axes: Axes) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def picture(figure: Figure, suffix: str) -> bytes:
-    """A figure as the bytes of a `.png` or `.svg` file: the same bytes for the same figure."""
+def picture(figure: Figure, suffix: str, *, keep_text: bool = False) -> bytes:
+    """A figure as the bytes of a `.png` or `.svg` file: the same bytes for the same figure.
+
+    `keep_text`: text of an SVG stays text, in the font that its reader has, instead of outlines.
+    """
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     # Without these, files carry the date or the library's version, and SVG's ids are random.
     metadata = {"Date": None, "Creator": None} if suffix == ".svg" else {"Software": None}
+    settings = {"svg.hashsalt": "melodygru", "svg.fonttype": "none" if keep_text else "path"}
     FigureCanvasAgg(figure)
     stream = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "melodygru"}), _missing_glyphs_allowed():
+    with matplotlib.rc_context(settings), _missing_glyphs_allowed():
         figure.savefig(stream, format=suffix[1:], dpi=_DPI, metadata=metadata)
     return stream.getvalue()
 
