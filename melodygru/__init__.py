@@ -13,6 +13,7 @@ import importlib.util
 import sys
 from typing import TYPE_CHECKING, Any
 
+from melodygru.util.lazy import offered
 from melodygru.version import __version__
 
 if TYPE_CHECKING:
@@ -27,28 +28,21 @@ if TYPE_CHECKING:
     from melodygru.model.keras_model import load_model as load_model
     from melodygru.music.notes import NoteSequence as NoteSequence
 
-# What the package offers, and its module: imported when first asked for, so that `import melodygru` is light and
-# TensorFlow is loaded by those alone who train or want the Keras model.
+# Loaded when first asked for, so that `import melodygru` is light and TensorFlow is loaded by those alone who train or
+# want the Keras model.
 _OFFERED = {
-    "Composer": "compose.composer",
-    "Composition": "compose.composition",
-    "GenerateSettings": "compose.settings",
-    "generate": "compose.composer",
-    "MelodyGruError": "errors",
-    "MelodyGRU": "model.keras_model",
-    "load_model": "model.keras_model",
-    "NoteSequence": "music.notes",
-    "Replay": "compose.replay",
-    "replay": "compose.replay",
+    "compose.composer": ("Composer", "generate"),
+    "compose.composition": ("Composition",),
+    "compose.replay": ("Replay", "replay"),
+    "compose.settings": ("GenerateSettings",),
+    "errors": ("MelodyGruError",),
+    "model.keras_model": ("MelodyGRU", "load_model"),
+    "music.notes": ("NoteSequence",),
 }
 
-__all__ = ["__version__", *_OFFERED]
+__all__ = ["__version__", *(name for names in _OFFERED.values() for name in names)]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _OFFERED:
-        raise AttributeError(f"module 'melodygru' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"melodygru.{_OFFERED[name]}"), name)
+__getattr__, _ = offered(__name__, _OFFERED)
 
 
 def __dir__() -> list[str]:

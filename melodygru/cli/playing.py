@@ -13,8 +13,9 @@ from melodygru.errors import AudioError
 from melodygru.util.wording import counted
 
 if TYPE_CHECKING:
-    from melodygru.compose import Note, Plan
     from melodygru.compose.composition import Composition
+    from melodygru.compose.lengths import Plan
+    from melodygru.compose.sampler import Note
     from melodygru.compose.settings import GenerateSettings
     from melodygru.events import Vocabulary
     from melodygru.render.audio import Live
@@ -72,7 +73,7 @@ class Playing:
 
     def add(self, note: Note) -> None:
         """A note more of any piece."""
-        from melodygru.compose import first_step
+        from melodygru.compose.composing import first_step
 
         if note.stream != 0:
             return

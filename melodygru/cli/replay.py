@@ -14,8 +14,9 @@ from melodygru.compose.settings import GenerateSettings
 from melodygru.util.wording import counted
 
 if TYPE_CHECKING:
-    from melodygru.compose import Note, Plan
+    from melodygru.compose.lengths import Plan
     from melodygru.compose.replay import Replay
+    from melodygru.compose.sampler import Note
 
 DIFFERS = 1  # exit code where the file isn't made again byte for byte
 

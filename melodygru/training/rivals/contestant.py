@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from melodygru import training
-from melodygru.compose import Sampler
+from melodygru.compose.sampler import Sampler
 from melodygru.events import Vocabulary
 from melodygru.model import checkpoint
 from melodygru.model.architecture import Architecture
