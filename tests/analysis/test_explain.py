@@ -21,7 +21,8 @@ from toys import VOCABULARIES
 from melodygru import midi
 from melodygru.analysis.explain import Tracer, explain, follow, half_lives, most_surprising
 from melodygru.analysis.explain.following import pitch_profile, positions, profile
-from melodygru.cli import explain_page, main
+from melodygru.analysis.explain.report import Report, drawn_part_of, per_cent, three_digits
+from melodygru.cli import main
 from melodygru.errors import CorpusError, NoteError
 from melodygru.events import END, TIMES
 from melodygru.model import checkpoint
@@ -31,6 +32,7 @@ from melodygru.model.numpy_model import NumpyModel
 from melodygru.model.trace import Trace
 from melodygru.music.notes import DRUMS, NOTE, quantize
 from melodygru.render import pictures
+from melodygru.render.pages import explain as explain_page
 from melodygru.render.pictures import explain as drawing
 
 command = sys.modules["melodygru.cli.explain"]  # the name in the package is the command itself
@@ -165,7 +167,7 @@ class TestTracer:
 
 
 def made(outputs, onsets, grid=toys.BEAT, metres=((0, 4, 4),), pitch=60, gate=0.5, program=0):
-    """What would be heard if the units gave out `outputs`, shape (n, units), after notes at `onsets`."""
+    """A trace as it would be if the units gave out `outputs`, shape (n, units), after notes at `onsets`."""
     rows = np.zeros(len(onsets), NOTE)
     rows["onset"], rows["duration"], rows["velocity"], rows["program"] = onsets, 1, 80, program
     rows["pitch"] = pitch
@@ -413,7 +415,7 @@ def call(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MELODYGRU_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("MELODYGRU_DEBUG", raising=False)
-    monkeypatch.setattr(explain_page, "_png", lambda name, told: name.encode())  # drawing takes seconds
+    monkeypatch.setattr(explain_page, "_png", lambda name, _: name.encode())  # drawing takes seconds
     midi.write(toys.piece(VOCABULARIES["many"], 0, 60), Path("a.mid"))
     Path("songs").mkdir()
     for seed in range(3):
@@ -524,13 +526,13 @@ class TestCommand:
         monkeypatch.setattr(command, "MAX_NOTES", 130)
         result = call("a.mid", "songs", "--json")
         assert len(json.loads(result.stdout)["files"]) == 2
-        assert "2 of the 4 pieces heard: 130 notes are enough" in result.stderr
+        assert "2 of the 4 pieces used: 130 notes are enough" in result.stderr
         assert "2 pieces more: these notes are enough" in Path("explained/explain.html").read_text("utf-8")
 
     def test_tensorflow_is_not_loaded(self, call):
         code = (
-            "import sys\nfrom melodygru.cli import explain_page, main\n"
-            "explain_page._png = lambda name, told: name.encode()\n"
+            "import sys\nfrom melodygru.cli import main\nfrom melodygru.render.pages import explain as explain_page\n"
+            "explain_page._png = lambda name, _: name.encode()\n"
             f"main(['explain', 'a.mid', '--model', {str(file('many'))!r}], standalone_mode=False)\n"
             "assert not {'tensorflow', 'keras'} & set(sys.modules)"
         )
@@ -539,18 +541,14 @@ class TestCommand:
         assert run.returncode == 0, run.stderr
 
 
-def told(name="many", **changes):
-    """What there is to tell of a toy piece."""
+def found(name="many", **changes):
+    """What was found out with a toy piece."""
     one = traced(name)
-    account = explain(tracer_of(saved(name)), [one])
-    vocabulary = VOCABULARIES[name]
     values = {
-        "model": "m", "names": ["a.mid"], "left_out": 0, "gates": CELLS["gru"].gates, "heard": [one],
-        "account": account, "surprises": [], "drawn": one.sequence, "drawn_part": "", "knows": "",
-        "fields": vocabulary.fields,
-        "program_of_class": vocabulary.program_of_class,
+        "model": "m", "names": ["a.mid"], "left_out": 0, "gates": CELLS["gru"].gates, "traces": [one],
+        "account": explain(tracer_of(saved(name)), [one]), "surprises": [], "vocabulary": VOCABULARIES[name],
     }  # fmt: skip
-    return command.Told(**{**values, **changes})
+    return Report(**{**values, **changes})
 
 
 class TestWords:
@@ -574,31 +572,31 @@ class TestWords:
         if text is None:
             low, wide = TIMES.low[value], TIMES.width[value]
             text = f"{low / 4:g} to {(low + wide - 1) / 4:g} beats"
-        assert command.named(told(), field, value) == text
+        assert found().class_name(field, value) == text
 
     def test_seconds(self):
-        assert command.named(told("performance"), "shift", 25) == "0.25 s on"
+        assert found("performance").class_name("shift", 25) == "0.25 s on"
 
     def test_positions(self):
         sequence = toys.sequence_of([(i, 1, 0, 60, 80) for i in (0, 5, 16, 28)], metres=((0, 4, 4), (16, 6, 8)))
-        one = told(heard=[dataclasses.replace(traced("many"), sequence=sequence)])
-        assert [command.where(one, note) for note in range(5)] == [
+        one = found(traces=[dataclasses.replace(traced("many"), sequence=sequence)])
+        assert [one.where(note) for note in range(5)] == [
             "bar 1, beat 1",
             "bar 1, beat 2.25",
             "bar 2, beat 1",
             "bar 3, beat 1",
             "the end",
         ]
-        assert command.came(one, 0) == "C4 for 0.25 beats"
-        assert command.came(one, 4) == "end of the piece"
+        assert one.note_name(0) == "C4 for 0.25 beats"
+        assert one.note_name(4) == "end of the piece"
 
     def test_a_long_piece_is_drawn_to_a_bar_line(self):
         sequence = toys.sequence_of([(16 * i, 16, 0, 60, 80) for i in range(45)])
-        drawn, part = command._drawn(sequence)
+        drawn, part = drawn_part_of(sequence)
         assert (len(drawn), drawn.length, part) == (40, 640, "the first 40 bars of 45")
-        drawn, part = command._drawn(sequence.crop(0, 640))
+        drawn, part = drawn_part_of(sequence.crop(0, 640))
         assert (len(drawn), part) == (40, "the whole piece")
-        drawn, part = command._drawn(toys.sequence_of([(0, 1, 0, 60, 80)], 9000, toys.PERFORMANCE))
+        drawn, part = drawn_part_of(toys.sequence_of([(0, 1, 0, 60, 80)], 9000, toys.PERFORMANCE))
         assert (drawn.length, part) == (8000, "the first 80 seconds of 90")
 
     @pytest.mark.parametrize(
@@ -606,10 +604,10 @@ class TestWords:
         [(0.974, "97%"), (0.1, "10%"), (0.0271, "2.7%"), (0.00065, "0.065%"), (1e-4, "0.01%"), (9e-5, "under 0.01%")],
     )
     def test_shares(self, p, text):
-        assert command.share(p) == text
+        assert per_cent(p) == text
 
     @pytest.mark.parametrize(
         ("value", "text"), [(0.17345, "0.173"), (12.3456, "12.3"), (1234.5, "1,234"), (np.inf, "inf")]
     )
     def test_lengths(self, value, text):
-        assert command.length(value) == text
+        assert three_digits(value) == text
