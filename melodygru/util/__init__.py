@@ -1,0 +1,1 @@
+"""What every wing may use: files written whole, wording, settings, standard error."""
