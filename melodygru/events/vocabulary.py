@@ -54,16 +54,6 @@ PROGRAM_HISTORY = {
 
 RANGE, KEY = slice(4, 6), slice(12, 24)  # columns of `Events.voice` and `Events.heard` about the whole piece
 
-# Fields of `Vocabulary` and `CorpusStatistics` that have another name in a checkpoint.
-NAMES_IN_FILES = {
-    "n_sounding": "slots",
-    "ngram_orders": "recall",
-    "lookback_steps": "echo",
-    "lookback_bars": "echo_bars",
-    "lookback_runs": "echo_runs",
-    "diversity": "variety",
-}
-
 
 @dataclass(frozen=True)
 class Vocabulary:
@@ -128,22 +118,14 @@ class Vocabulary:
         """Plain JSON values from which `from_dict` makes an equal vocabulary; those of the statistics among them."""
         values = vars(self.statistics) | {name: value for name, value in vars(self).items() if name in _FIELDS}
         values |= {"grid": str(self.grid)}
-        return {NAMES_IN_FILES.get(name, name): _with(list, value) for name, value in values.items()}
+        return {name: _with(list, value) for name, value in values.items()}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Vocabulary:
         """The inverse of `as_dict`."""
-        names = {in_file: name for name, in_file in NAMES_IN_FILES.items()}
-        read = {names.get(name, name): _with(tuple, value) for name, value in values.items()}
+        read = {name: _with(tuple, value) for name, value in values.items()}
         counted = {name: read.pop(name) for name in _COUNTED if name in read}
-        return cls(
-            **{
-                "ngram_orders": (),  # of the oldest files
-                **read,
-                "grid": Grid.parse(values["grid"]),
-                "statistics": CorpusStatistics(**counted),
-            }
-        )
+        return cls(**{**read, "grid": Grid.parse(values["grid"]), "statistics": CorpusStatistics(**counted)})
 
     # -- fields
 

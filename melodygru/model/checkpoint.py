@@ -1,10 +1,14 @@
-"""Checkpoints: one `.keras` file, complete by itself, read here without TensorFlow.
+"""Checkpoints: one `.keras` file, complete by itself, read here without TensorFlow and written here alone.
 
 A `.keras` file is a zip archive with `config.json` (the model's class and settings) and `model.weights.h5`. Ours
-holds in its settings the vocabulary, the architecture and a card: grid, training history, corpus fingerprint,
-seed, versions, time. It holds no pickles and no code; reading one from a stranger is safe. `melodygru train` writes
-weights as float16, in memory they are float32: half the size, and the shipped model's likelihood is the same to five
-digits.
+holds in its settings a format number, the vocabulary, the architecture and a card: grid, training history, corpus
+fingerprint, seed, versions, time. It holds no pickles and no code; reading one from a stranger is safe. `melodygru
+train` writes weights as float16, in memory they are float32: half the size, and the shipped model's likelihood is the
+same to five digits.
+
+A change of the settings is a new format: a function at the end of `_UPGRADES` turns settings of the format before it
+into those of the new one whenever such a file is read. The file stays as it is, and so does its hash, which replay
+looks for.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -28,8 +33,10 @@ import numpy as np
 from melodygru.errors import CheckpointError, NoteError, SettingError
 from melodygru.events import Vocabulary
 from melodygru.model.architecture import Architecture, weights_of
+from melodygru.util.atomic import atomic_write
 
 CLASS_NAME = "MelodyGRU"
+WEIGHTS = "model.weights.h5"  # the archive's member
 SHIPPED = "starter.keras"
 
 # What reading a damaged archive can raise: RuntimeError if a bit says "encrypted", NotImplementedError for a
@@ -50,7 +57,7 @@ class Checkpoint:
     weights : dict of name -> array, float32
         By the names of `architecture.weights_of`.
     sha256 : str, optional
-        Hash of the file that it was read from, in hexadecimal.
+        Hash of the file's bytes as they lie on disk, whatever its format, in hexadecimal.
     path : Path, optional
         The file.
     """
@@ -68,20 +75,15 @@ class Checkpoint:
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """The model's settings as plain values: `vocabulary`, `architecture`, `card`.
+    """The model's settings as plain values: `vocabulary`, `architecture`, `card`; those of an older format, upgraded.
 
     Raises
     ------
     CheckpointError
-        The file is missing, damaged, or holds another kind of model.
+        The file is missing, damaged, of a newer format, or holds another kind of model.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            config = json.loads(archive.read("config.json"))
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: no such checkpoint") from None
-    except _DAMAGED as error:
-        raise CheckpointError(f"{path}: not a readable .keras file ({error})") from error
+    with _opening(path), zipfile.ZipFile(path) as archive:
+        config = json.loads(archive.read("config.json"))
     config = config if isinstance(config, dict) else {}
     settings = config.get("config")
     if config.get("class_name") != CLASS_NAME or not isinstance(settings, dict) or "vocabulary" not in settings:
@@ -89,7 +91,8 @@ def read_settings(path: Path) -> dict[str, Any]:
             f"{path}: holds a {config.get('class_name', 'nameless')} model, expected {CLASS_NAME}; "
             "make one with melodygru train"
         )
-    return settings
+    with _naming(path):
+        return upgrade(settings)
 
 
 def read(path: Path) -> Checkpoint:
@@ -103,21 +106,97 @@ def read(path: Path) -> Checkpoint:
         content = Path(path).read_bytes()
         with (
             zipfile.ZipFile(io.BytesIO(content)) as archive,
-            h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r") as file,
+            h5py.File(io.BytesIO(archive.read(WEIGHTS)), "r") as file,
         ):
             weights = _weights(file, architecture, vocabulary)
     digest = hashlib.sha256(content).hexdigest()
     return Checkpoint(vocabulary, architecture, settings.get("card") or {}, weights, digest, Path(path))
 
 
-def to_float16(path: Path) -> None:
-    """Rewrite a `.keras` file with its weights in float16; Keras and `read` turn them into float32 again."""
+def write(path: Path, archive: bytes, *, float16: bool = False) -> None:
+    """Write a checkpoint, whole or not at all.
+
+    Parameters
+    ----------
+    path : where it goes; its folder is made where it is missing
+    archive : bytes of a `.keras` file that Keras made of a `MelodyGRU`, whose settings have the number FORMAT
+    float16 : whether its weights, float32, are written as float16
+    """
+    with zipfile.ZipFile(io.BytesIO(archive)) as made:
+        members = {name: made.read(name) for name in made.namelist()}
+    if float16:
+        members[WEIGHTS] = _to_float16(members[WEIGHTS])
+    with atomic_write(path, make_folder=True) as aside, zipfile.ZipFile(aside, "w") as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+
+
+def read_member(path: Path, name: str) -> bytes | None:
+    """A further member of a checkpoint's archive, which Keras passes over; None where there is none.
+
+    Raises
+    ------
+    CheckpointError
+        The file is missing or damaged.
+    """
+    with _opening(path), zipfile.ZipFile(path) as archive:
+        return archive.read(name) if name in archive.namelist() else None
+
+
+def add_member(path: Path, name: str, content: bytes) -> None:
+    """Put a further member into a checkpoint's archive, for the one of that name. The file changes whole or not at all.
+
+    Raises
+    ------
+    CheckpointError
+        The file is missing, is no `.keras` file, or cannot be written.
+    """
+    with _opening(path), zipfile.ZipFile(path) as archive:
+        kept = [(info, archive.read(info)) for info in archive.infolist() if info.filename != name]
+    with atomic_write(path, CheckpointError) as aside:
+        with zipfile.ZipFile(aside, "w") as archive:
+            for info, data in kept:
+                archive.writestr(info, data)
+            archive.writestr(name, content, zipfile.ZIP_DEFLATED, 1)  # higher levels take time and save nothing
+        shutil.copymode(path, aside)
+
+
+def upgrade(settings: dict[str, Any]) -> dict[str, Any]:
+    """A model's settings, of whatever format their file is, as those of FORMAT; CheckpointError if they are newer."""
+    number = settings.get("format", 1)
+    if type(number) is not int or number < 1:
+        raise ValueError(f"format {number!r}: expected a number from 1 to {FORMAT}")
+    if number > FORMAT:
+        raise CheckpointError(f"format {number} of a newer melodygru, this one reads up to {FORMAT}: upgrade melodygru")
+    for step in _UPGRADES[number - 1 :]:
+        settings = step(settings)
+    return {**settings, "format": FORMAT}
+
+
+def _upgrade_1_to_2(settings: dict[str, Any]) -> dict[str, Any]:
+    """Format 2 has the vocabulary's fields under the names that the code has for them."""
+    names = {
+        "echo": "lookback_steps",
+        "echo_bars": "lookback_bars",
+        "echo_runs": "lookback_runs",
+        "recall": "ngram_orders",
+        "slots": "n_sounding",
+        "variety": "diversity",
+    }
+    vocabulary = {names.get(name, name): value for name, value in settings["vocabulary"].items()}
+    return {**settings, "vocabulary": {"ngram_orders": [], **vocabulary}}  # the oldest have no n-gram lookup
+
+
+_UPGRADES = (_upgrade_1_to_2,)  # from format 1, from format 2, ...
+FORMAT = 1 + len(_UPGRADES)  # of the checkpoints that are written
+
+
+def _to_float16(weights: bytes) -> bytes:
+    """An HDF5 file with its float32 arrays in float16, which Keras and `read` widen again."""
     import h5py
 
-    with zipfile.ZipFile(path) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
     written = io.BytesIO()
-    with h5py.File(io.BytesIO(members["model.weights.h5"]), "r") as full, h5py.File(written, "w") as half:
+    with h5py.File(io.BytesIO(weights), "r") as full, h5py.File(written, "w") as half:
 
         def copy(name: str, item: Any) -> None:
             if isinstance(item, h5py.Group):
@@ -127,10 +206,7 @@ def to_float16(path: Path) -> None:
             copied.attrs.update(item.attrs)
 
         full.visititems(copy)
-    members["model.weights.h5"] = written.getvalue()
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
+    return written.getvalue()
 
 
 def read_vocabulary(path: Path) -> Vocabulary:
@@ -141,10 +217,23 @@ def read_vocabulary(path: Path) -> Vocabulary:
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Within, whatever does not fit together is said with the checkpoint's name."""
+def _opening(path: Path) -> Iterator[None]:
+    """Within, what goes wrong in reading the archive is raised as a CheckpointError."""
     try:
         yield
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such checkpoint") from None
+    except _DAMAGED as error:
+        raise CheckpointError(f"{path}: not a readable .keras file ({error})") from error
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Within, what does not fit together is raised as a CheckpointError with the checkpoint's name."""
+    try:
+        yield
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
     except (*_DAMAGED, TypeError, AttributeError, NoteError, SettingError) as error:
         raise CheckpointError(f"{path}: damaged, or written by another version of melodygru ({error})") from error
 

@@ -13,6 +13,7 @@ pointers to it: notes recalled and echoed. Events that cannot follow have no pro
 
 from __future__ import annotations
 
+import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -36,12 +37,12 @@ from melodygru.events import (
     Vocabulary,
     encode,
 )
+from melodygru.model import checkpoint
 from melodygru.model.architecture import DEEP, Architecture
 from melodygru.model.cells import CELLS
-from melodygru.model.checkpoint import as_settings, read_settings, to_float16
+from melodygru.model.checkpoint import FORMAT, as_settings, read_settings, upgrade
 from melodygru.model.heads import EmbeddingBag, Head, glorot
 from melodygru.music.notes import N_PITCHES, NOTE, NoteSequence
-from melodygru.util.atomic import atomic_write
 
 ONE_MASK = (None, 1, None)  # dropout's noise shape: variational, the same units for all steps
 IMPOSSIBLE = -1e9  # a logit; finite, so that nothing becomes NaN should every class be impossible
@@ -293,9 +294,15 @@ class MelodyGRU(EventModel):
     def get_config(self) -> dict[str, Any]:
         return {
             "name": self.name,
+            "format": FORMAT,
             **as_settings(self.vocabulary, self.architecture, self.card),
             "seed": self.seed,
         }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> MelodyGRU:
+        """The untrained model of settings in any format, as `get_config` gives them."""
+        return cls(**{name: value for name, value in upgrade(config).items() if name != "format"})
 
 
 def _interval_class(semitones: tf.Tensor) -> tf.Tensor:
@@ -304,14 +311,14 @@ def _interval_class(semitones: tf.Tensor) -> tf.Tensor:
     return tf.clip_by_value(semitones, -widest, widest) + widest
 
 
-def save(model: MelodyGRU, path: Path, card: dict[str, Any] | None = None, *, half: bool = False) -> None:
-    """Write a checkpoint, aside first and then renamed; with `half`, weights in float16."""
+def save(model: MelodyGRU, path: Path, card: dict[str, Any] | None = None, *, float16: bool = False) -> None:
+    """Write a checkpoint, whole or not at all, with another card if one is given; see `checkpoint.write`."""
     if card is not None:
         model.card = dict(card)
-    with atomic_write(path, make_folder=True) as aside:
-        model.save(aside)
-        if half:
-            to_float16(aside)
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder) / "model.keras"
+        model.save(archive)
+        checkpoint.write(path, archive.read_bytes(), float16=float16)
 
 
 def load_model(path: str | Path) -> MelodyGRU:

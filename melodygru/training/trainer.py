@@ -432,7 +432,7 @@ class Trainer:
         if figure < position.best:
             position.best, position.since_best = figure, 0
             if self.workers.is_chief:
-                save(self.model, self.output, self._card(), half=True)
+                save(self.model, self.output, self._card(), float16=True)
         else:
             position.since_best += 1
         for variable, value in zip(variables, current, strict=True):

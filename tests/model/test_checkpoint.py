@@ -1,5 +1,6 @@
 """Checkpoints: read without TensorFlow, found by their recorded time, and refused with the reason."""
 
+import hashlib
 import io
 import json
 import subprocess
@@ -94,7 +95,7 @@ def test_weights_are_those_of_keras(name, layers, cell, tmp_path):
 def test_half_the_size_is_the_same_model_to_three_digits(cell, tmp_path):
     model = toys.model("many", 2, cell=cell)
     save(model, tmp_path / "full.keras")
-    save(model, tmp_path / "half.keras", half=True)
+    save(model, tmp_path / "half.keras", float16=True)
     full, half = (checkpoint.read(tmp_path / f"{name}.keras") for name in ("full", "half"))
     assert set(half.weights) == set(full.weights) and half.vocabulary == full.vocabulary
     for part, weight in half.weights.items():
@@ -307,6 +308,86 @@ def test_a_checkpoint_from_before_there_were_lstms_holds_a_gru(saved, tmp_path):
     assert checkpoint.read(path).architecture == checkpoint.read(saved).architecture
 
 
+# -- formats
+
+
+def _as_format_1(path, source):
+    """A copy of a checkpoint as it would have been written before formats had numbers."""
+    settings = checkpoint.read_settings(source)
+    new_names = {
+        "lookback_steps": "echo", "lookback_bars": "echo_bars", "lookback_runs": "echo_runs", "ngram_orders": "recall",
+        "n_sounding": "slots", "diversity": "variety",
+    }  # fmt: skip
+    vocabulary = {new_names.get(name, name): value for name, value in settings["vocabulary"].items()}
+    assert vocabulary.keys() > set(new_names.values())
+    copy = _with_settings(path, source, vocabulary=vocabulary)
+    members = _members(copy)
+    config = json.loads(members["config.json"])
+    del config["config"]["format"]
+    return _write(path, {**members, "config.json": json.dumps(config)})
+
+
+def test_the_format_is_written(saved):
+    settings = json.loads(_members(saved)["config.json"])["config"]
+    assert settings["format"] == checkpoint.FORMAT == 2
+    assert checkpoint.upgrade(settings) == settings
+
+
+def test_format_1_is_upgraded_for_numpy_and_for_keras(saved, tmp_path):
+    import keras
+
+    path = _as_format_1(tmp_path / "old.keras", saved)
+    old, new = checkpoint.read(path), checkpoint.read(saved)
+    assert (old.vocabulary, old.architecture, old.card) == (new.vocabulary, new.architecture, new.card)
+    assert checkpoint.read_vocabulary(path) == new.vocabulary
+    for model in (load_model(path), keras.models.load_model(path)):
+        assert model.vocabulary == new.vocabulary
+        np.testing.assert_array_equal(model.bag.table, new.weights["bag"])
+
+
+def test_the_oldest_files_have_no_ngram_lookup(saved):
+    vocabulary = checkpoint.read_settings(saved)["vocabulary"]
+    del vocabulary["ngram_orders"]
+    given = {"vocabulary": vocabulary}
+    assert checkpoint.upgrade(given)["vocabulary"] == {**vocabulary, "ngram_orders": []}
+    assert given == {"vocabulary": vocabulary} and "ngram_orders" not in vocabulary  # what is given stays as it was
+
+
+def test_a_newer_format_is_refused_in_one_line(saved, tmp_path):
+    import keras
+
+    path = _with_settings(tmp_path / "new.keras", saved, format=3)
+    message = "format 3 of a newer melodygru, this one reads up to 2: upgrade melodygru"
+    for read in (checkpoint.read, checkpoint.read_settings, checkpoint.read_vocabulary, load_model):
+        with pytest.raises(CheckpointError) as caught:
+            read(path)
+        assert str(caught.value) == f"{path}: {message}"
+    with pytest.raises(CheckpointError, match=message):
+        keras.models.load_model(path)
+
+
+@pytest.mark.parametrize("number", [0, -1, 1.5, "2", None, True])
+def test_a_format_that_is_no_number_is_refused(saved, tmp_path, number):
+    path = _with_settings(tmp_path / "odd.keras", saved, format=number)
+    with pytest.raises(CheckpointError, match=r"odd\.keras: damaged, or written by another version of melodygru"):
+        checkpoint.read(path)
+
+
+def test_the_hash_is_of_the_file_whatever_upgrades_do(saved, folder, monkeypatch):
+    path = _as_format_1(folder / "old.keras", saved)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert checkpoint.read(path).sha256 == digest and checkpoint.find_by_hash(digest).name == "old.keras"
+    before = checkpoint._upgrade_1_to_2
+
+    def changed(settings):
+        return {**before(settings), "card": {"upgraded": True}}
+
+    monkeypatch.setattr(checkpoint, "_UPGRADES", (changed,))
+    assert checkpoint.read(path).card == {"upgraded": True}
+    assert checkpoint.read(path).sha256 == digest and checkpoint.find_by_hash(digest).name == "old.keras"
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == digest
+
+
 # -- presets
 
 
@@ -346,3 +427,4 @@ def test_the_models_of_the_repository_are_readable_and_small(name):
     assert path.stat().st_size < 12_000_000
     assert found.n_parameters == count_parameters(found.vocabulary, found.architecture)
     assert found.card["seed"] == 0
+    np.testing.assert_array_equal(load_model(path).bag.table, found.weights["bag"])
