@@ -46,7 +46,17 @@ STARTER = ROOT / "data" / "starter"
 STYLES = ("airs", "chorales", "hornpipes", "jigs", "reels")
 
 # What was renamed on purpose: keys of JSON and columns of CSV in OLD; words in its JSON strings and its texts.
-RENAMED: dict[str, str] = {"stamp": "provenance", "unlike": "mismatches"}
+RENAMED: dict[str, str] = {
+    "stamp": "provenance",
+    "unlike": "mismatches",
+    # fields of the vocabulary
+    "echo": "lookback_steps",
+    "echo_bars": "lookback_bars",
+    "echo_runs": "lookback_runs",
+    "recall": "ngram_orders",
+    "slots": "n_sounding",
+    "variety": "diversity",
+}
 RENAMED_WORDS: dict[str, str] = {}
 
 TOLERANCE = 1e-6  # relative, and absolute in a CSV file, whose figures are nats
