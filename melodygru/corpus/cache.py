@@ -140,6 +140,7 @@ class Cache:
 
     @property
     def database_path(self) -> Path:
+        """Where the store of read files lies."""
         return self.root / "parsed.sqlite"
 
     @property

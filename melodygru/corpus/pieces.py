@@ -33,10 +33,12 @@ class Piece:
     digest: str  # the same for the same notes, length and metres, whatever the file's encoding or tempo
 
     def as_row(self) -> list[Any]:
+        """Its values in order, ready for JSON."""
         return [self.path, self.style, self.n_notes, self.length, list(self.metre), self.qpm, self.digest]
 
     @classmethod
     def from_row(cls, row: Sequence[Any]) -> Piece:
+        """The inverse of `as_row`."""
         path, style, n_notes, length, metre, qpm, digest = row
         return cls(path, style, n_notes, length, (metre[0], metre[1]), qpm, digest)
 

@@ -27,10 +27,12 @@ class FileRecord:
     n_notes: int = 0  # as read, before the grid
 
     def as_row(self) -> list[Any]:
+        """Its values in order, ready for JSON."""
         return [self.path, self.kept, self.reason, self.n_notes]
 
     @classmethod
     def from_row(cls, row: Sequence[Any]) -> FileRecord:
+        """The inverse of `as_row`."""
         return cls(*row)
 
 
@@ -69,10 +71,12 @@ class Report:
 
     @property
     def kept(self) -> int:
+        """Number of files that are pieces of the corpus."""
         return sum(file.kept for file in self.files)
 
     @property
     def skipped(self) -> list[FileRecord]:
+        """The files that are none, by path."""
         return [file for file in self.files if not file.kept]
 
     @property
@@ -214,6 +218,7 @@ class Tally:
         self._counts[kind][name] = self._counts[kind].get(name, 0) + by
 
     def report(self, folder: str, files: tuple[FileRecord, ...], grid: Grid, evidence: dict[str, Any]) -> Report:
+        """The report of the pieces added; `evidence` is why this grid (see `choose_grid`)."""
         p99_bin = int(np.searchsorted(np.cumsum(self._bins), 0.99 * self._onsets))
         max_ms = self._error_max_s * 1000
         counted: dict[str, Any] = self._sums | self._counts

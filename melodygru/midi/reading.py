@@ -86,6 +86,7 @@ class Header:
 
     @property
     def limit(self) -> int:
+        """The first tick that holds no notes (see `tick_limit`)."""
         return tick_limit(self.grid)
 
 

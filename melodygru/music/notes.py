@@ -269,6 +269,7 @@ class Changes:
 
     @property
     def total(self) -> int:
+        """Number of all changes."""
         return self.merged + self.cut + self.clipped + self.reprogrammed
 
 

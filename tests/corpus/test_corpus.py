@@ -1,4 +1,4 @@
-"""The corpus room: grid, intake, cache, split."""
+"""melodygru.corpus: grid, intake, cache, split."""
 
 import ast
 import itertools

@@ -1,4 +1,4 @@
-"""The `midi` room: the written rule case by case, both readers held equal, damage, writing and round trips."""
+"""melodygru.midi: the written rule case by case, both readers held equal, damage, writing and round trips."""
 
 import io
 import os
@@ -49,7 +49,7 @@ def read(data: bytes) -> midi.Reading:
     return result
 
 
-def heard(data: bytes) -> tuple[list[tuple], dict[str, int]]:
+def read_notes(data: bytes) -> tuple[list[tuple], dict[str, int]]:
     """Notes as (onset, duration, program, pitch, velocity), and the oddities of a file."""
     result = read(data)
     return result.sequence.notes.tolist(), result.oddities.as_dict()
@@ -79,64 +79,64 @@ def test_one_note():
 
 def test_running_status_and_note_on_of_velocity_0():
     data = smf("00 90 3C 40  10 3C 00  00 3E 41  83 00 3E 00" + END)  # 83 00 is a delta time of 384
-    assert heard(data) == ([(0, 16, 0, 60, 64), (16, 384, 0, 62, 65)], {})
+    assert read_notes(data) == ([(0, 16, 0, 60, 64), (16, 384, 0, 62, 65)], {})
 
 
 def test_running_status_outlives_meta_and_sysex():
     data = smf("00 90 3C 40  00 FF 01 02 68 69  00 F0 02 01 F7  10 3C 00" + END)
-    assert heard(data) == ([(0, 16, 0, 60, 64)], {})
+    assert read_notes(data) == ([(0, 16, 0, 60, 64)], {})
 
 
 def test_running_status_of_one_data_byte():
     data = smf("00 C0 05  00 06  00 90 3C 40  10 80 3C 00" + END)
     assert bulk.read_undamaged(data, reading.parse_chunks(data)) is None
-    assert heard(data) == ([(0, 16, 6, 60, 64)], {})
+    assert read_notes(data) == ([(0, 16, 6, 60, 64)], {})
 
 
 def test_running_status_does_not_cross_tracks():
     data = smf("00 90 3C 40  10 3C 00" + END, "00 3E 40  10 3E 00" + END)
-    assert heard(data) == ([(0, 16, 0, 60, 64)], {"broken_tracks": 1})
+    assert read_notes(data) == ([(0, 16, 0, 60, 64)], {"broken_tracks": 1})
 
 
 def test_note_struck_again_ends_there():
     data = smf("00 90 3C 40  08 90 3C 50  08 80 3C 00  08 80 3C 00" + END)
-    assert heard(data) == ([(0, 8, 0, 60, 64), (8, 8, 0, 60, 80)], {"restruck": 1, "stray_note_offs": 1})
+    assert read_notes(data) == ([(0, 8, 0, 60, 64), (8, 8, 0, 60, 80)], {"restruck": 1, "stray_note_offs": 1})
 
 
 def test_note_on_may_stand_before_the_note_off_of_its_tick():
     data = smf("00 90 3C 40  08 90 3C 50  00 80 3C 00  08 80 3C 00" + END)
-    assert heard(data) == ([(0, 8, 0, 60, 64), (8, 8, 0, 60, 80)], {})
+    assert read_notes(data) == ([(0, 8, 0, 60, 64), (8, 8, 0, 60, 80)], {})
 
 
 def test_note_ons_before_note_offs_in_a_chain():
     data = smf("00 90 3C 40  08 90 3C 50  00 80 3C 00  08 90 3C 60  00 80 3C 00  08 80 3C 00" + END)
-    assert heard(data) == ([(0, 8, 0, 60, 64), (8, 8, 0, 60, 80), (16, 8, 0, 60, 96)], {})
+    assert read_notes(data) == ([(0, 8, 0, 60, 64), (8, 8, 0, 60, 80), (16, 8, 0, 60, 96)], {})
 
 
 def test_zero_length_note_is_dropped_and_lost():
     data = smf("00 90 3C 40  00 80 3C 00  00 90 3E 40  08 80 3E 00" + END)
-    assert heard(data) == ([(0, 8, 0, 62, 64)], {"zero_length": 1})
+    assert read_notes(data) == ([(0, 8, 0, 62, 64)], {"zero_length": 1})
     assert read(data).lost == 1
 
 
 def test_two_note_ons_at_once_keep_the_last():
     data = smf("00 90 3C 40  00 90 3C 41  08 80 3C 00  00 80 3C 00" + END)
-    assert heard(data) == ([(0, 8, 0, 60, 65)], {"zero_length": 1, "stray_note_offs": 1})
+    assert read_notes(data) == ([(0, 8, 0, 60, 65)], {"zero_length": 1, "stray_note_offs": 1})
 
 
 def test_hanging_note_ends_with_its_track():
     data = smf("00 90 3C 40  60 FF 2F 00", "81 00 FF 2F 00")
-    assert heard(data) == ([(0, 96, 0, 60, 64)], {"hanging": 1})
+    assert read_notes(data) == ([(0, 96, 0, 60, 64)], {"hanging": 1})
     assert read(data).sequence.length == 128
 
 
 def test_note_off_alone_does_nothing():
-    assert heard(smf("00 80 3C 00  00 90 3C 00" + END)) == ([], {"stray_note_offs": 2})
+    assert read_notes(smf("00 80 3C 00  00 90 3C 00" + END)) == ([], {"stray_note_offs": 2})
 
 
 def test_same_pitch_on_other_channel_or_track_is_another_key():
     data = smf("00 C1 07  00 90 3C 40  00 91 3C 41  08 80 3C 00  08 81 3C 00" + END)
-    assert heard(data) == ([(0, 8, 0, 60, 64), (0, 16, 7, 60, 65)], {})
+    assert read_notes(data) == ([(0, 8, 0, 60, 64), (0, 16, 7, 60, 65)], {})
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_same_pitch_on_other_channel_or_track_is_another_key():
     ],
 )
 def test_program(tracks, program):
-    notes, _ = heard(smf(*tracks))
+    notes, _ = read_notes(smf(*tracks))
     assert [note[2] for note in notes] == [program]
 
 
@@ -178,27 +178,27 @@ def test_pedal(body, duration, pedalled):
 
 def test_pedal_holds_until_the_pitch_is_struck_again():
     data = smf("00 B0 40 7F  00 90 3C 40  08 80 3C 00  08 90 3C 41  08 80 3C 00  08 B0 40 00" + END)
-    assert heard(data) == ([(0, 16, 0, 60, 64), (16, 16, 0, 60, 65)], {"pedalled": 2})
+    assert read_notes(data) == ([(0, 16, 0, 60, 64), (16, 16, 0, 60, 65)], {"pedalled": 2})
 
 
 def test_pedal_of_one_track_holds_the_notes_of_another():
     data = smf("00 B0 40 7F  20 B0 40 00" + END, "00 90 3C 40  08 80 3C 00" + END)
-    assert heard(data) == ([(0, 32, 0, 60, 64)], {"pedalled": 1})
+    assert read_notes(data) == ([(0, 32, 0, 60, 64)], {"pedalled": 1})
 
 
 def test_drums_have_no_pedal():
     data = smf("00 B9 40 7F  00 99 3C 40  08 89 3C 00  08 B9 40 00" + END)
-    assert heard(data) == ([(0, 8, DRUMS, 60, 64)], {})
+    assert read_notes(data) == ([(0, 8, DRUMS, 60, 64)], {})
 
 
 @pytest.mark.parametrize("controller", ["78", "7B"])
 def test_all_off_ends_the_notes_of_its_channel(controller):
     data = smf(f"00 90 3C 40  00 91 3E 40  08 B0 {controller} 00  08 80 3C 00  00 81 3E 00" + END)
-    assert heard(data) == ([(0, 8, 0, 60, 64), (0, 16, 0, 62, 64)], {"silenced": 1})
+    assert read_notes(data) == ([(0, 8, 0, 60, 64), (0, 16, 0, 62, 64)], {"silenced": 1})
 
 
 def test_all_off_spares_the_notes_that_begin_with_it():
-    assert heard(smf("00 90 3C 40  00 B0 7B 00  08 80 3C 00" + END)) == ([(0, 8, 0, 60, 64)], {})
+    assert read_notes(smf("00 90 3C 40  00 B0 7B 00  08 80 3C 00" + END)) == ([(0, 8, 0, 60, 64)], {})
 
 
 def test_tracks_of_one_program_are_made_canonical():
@@ -206,13 +206,13 @@ def test_tracks_of_one_program_are_made_canonical():
         "00 90 3C 40  10 80 3C 00  00 90 3E 40  10 80 3E 00" + END,
         "00 91 3C 41  08 81 3C 00  10 91 3E 41  10 81 3E 00" + END,
     )
-    assert heard(data) == ([(0, 16, 0, 60, 64), (16, 8, 0, 62, 64), (24, 16, 0, 62, 65)], {"merged": 1, "cut": 1})
+    assert read_notes(data) == ([(0, 16, 0, 60, 64), (16, 8, 0, 62, 64), (24, 16, 0, 62, 65)], {"merged": 1, "cut": 1})
     assert read(data).lost == 2
 
 
 def test_patterns_of_type_2_follow_one_another():
     pattern = "00 90 3C 40  08 80 3C 00  08 FF 2F 00"
-    assert heard(smf(pattern, pattern, kind=2))[0] == [(0, 8, 0, 60, 64), (16, 8, 0, 60, 64)]
+    assert read_notes(smf(pattern, pattern, kind=2))[0] == [(0, 8, 0, 60, 64), (16, 8, 0, 60, 64)]
     assert read(smf(pattern, pattern, kind=2)).sequence.length == 32
 
 
@@ -342,7 +342,7 @@ def test_broken_track_keeps_what_was_read(rest):
 
 
 def test_status_missing_at_the_start():
-    assert heard(smf("00 3C 40  60 3C 00" + END)) == ([], {"broken_tracks": 1})
+    assert read_notes(smf("00 3C 40  60 3C 00" + END)) == ([], {"broken_tracks": 1})
 
 
 def test_truncated_last_track():
@@ -353,51 +353,51 @@ def test_truncated_last_track():
 
 
 def test_what_follows_the_end_of_track_is_ignored():
-    assert heard(smf(NOTE_96 + END + NOTE_96 + "FF FF FF FF FF")) == ([(0, 96, 0, 60, 64)], {})
+    assert read_notes(smf(NOTE_96 + END + NOTE_96 + "FF FF FF FF FF")) == ([(0, 96, 0, 60, 64)], {})
 
 
 def test_end_of_track_may_carry_bytes():
-    assert heard(smf(NOTE_96 + "00 FF 2F 02 01 02")) == ([(0, 96, 0, 60, 64)], {})
+    assert read_notes(smf(NOTE_96 + "00 FF 2F 02 01 02")) == ([(0, 96, 0, 60, 64)], {})
 
 
 def test_chunk_of_two_gigabytes():
     data = smf(NOTE_96 + END) + b"MTrk\x7f\xff\xff\xff" + unhex("00 90 40 40  60 80 40 00")
-    assert heard(data) == ([(0, 96, 0, 60, 64), (0, 96, 0, 64, 64)], {"broken_tracks": 1})
+    assert read_notes(data) == ([(0, 96, 0, 60, 64), (0, 96, 0, 64, 64)], {"broken_tracks": 1})
 
 
 def test_header_that_claims_65535_tracks():
     data = bytearray(smf(NOTE_96 + END))
     data[10:12] = b"\xff\xff"
-    assert heard(bytes(data)) == ([(0, 96, 0, 60, 64)], {})
+    assert read_notes(bytes(data)) == ([(0, 96, 0, 60, 64)], {})
 
 
 def test_header_that_claims_no_track():
     data = bytearray(smf(NOTE_96 + END))
     data[10:12] = b"\0\0"
-    assert heard(bytes(data)) == ([(0, 96, 0, 60, 64)], {})
+    assert read_notes(bytes(data)) == ([(0, 96, 0, 60, 64)], {})
 
 
 def test_longer_header_other_chunks_and_garbage():
     data = b"MThd" + struct.pack(">IHHH", 8, 1, 1, 480) + b"\1\2" + chunk("01 02 03", b"XFIH")
     data += chunk(NOTE_96 + END) + bytes(range(200, 256)) + chunk(NOTE_96.replace("3C", "40") + END) + b"\xff" * 9
-    assert heard(data) == ([(0, 96, 0, 60, 64), (0, 96, 0, 64, 64)], {})
+    assert read_notes(data) == ([(0, 96, 0, 60, 64), (0, 96, 0, 64, 64)], {})
 
 
 def test_riff_wrapper():
     data = smf(NOTE_96 + END)
     data = b"RIFF" + struct.pack("<I", len(data) + 12) + b"RMIDdata" + struct.pack("<I", len(data)) + data
-    assert heard(data) == ([(0, 96, 0, 60, 64)], {})
+    assert read_notes(data) == ([(0, 96, 0, 60, 64)], {})
 
 
 def test_text_in_any_encoding():
     data = smf(b"\0\xff\1\4\xff\xfe\x80\x41\0\xff\5\3\xe3\x81\x82" + unhex(NOTE_96 + END))
-    assert heard(data) == ([(0, 96, 0, 60, 64)], {})
+    assert read_notes(data) == ([(0, 96, 0, 60, 64)], {})
 
 
 def test_no_notes_are_no_error():
-    assert heard(smf("60 FF 2F 00")) == ([], {})
+    assert read_notes(smf("60 FF 2F 00")) == ([], {})
     assert read(smf("60 FF 2F 00")).sequence.length == 96
-    assert heard(smf(b"")) == ([], {"broken_tracks": 1})
+    assert read_notes(smf(b"")) == ([], {"broken_tracks": 1})
 
 
 @pytest.mark.parametrize(
@@ -535,7 +535,7 @@ def track_bodies(draw, plain: bool = False) -> bytes:
 @given(st.lists(track_bodies(), min_size=1, max_size=4), st.integers(0, 2), st.sampled_from([1, 480, 0xE728]))
 def test_fast_reader_is_the_reference(tracks, kind, division):
     data = smf(*tracks, kind=kind, division=division)
-    assert bulk.read_undamaged(data, reading.parse_chunks(data)) is not None  # else `read` would only repeat the reference
+    assert bulk.read_undamaged(data, reading.parse_chunks(data)) is not None
     read(data)
 
 

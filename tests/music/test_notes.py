@@ -1,4 +1,4 @@
-"""The `notes` room: canonical order, grids, quantising, time, bars, and cutting and joining pieces."""
+"""melodygru.music: canonical order, grids, quantising, time, bars, and cutting and joining pieces."""
 
 from fractions import Fraction
 

@@ -1,4 +1,4 @@
-"""The `files` room: whole or not at all."""
+"""A file appears whole or not at all."""
 
 import os
 import re

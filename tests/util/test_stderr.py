@@ -1,4 +1,4 @@
-"""The `stderr` room: what libraries write past Python."""
+"""What libraries write to standard error past Python."""
 
 import os
 import subprocess
