@@ -66,9 +66,9 @@ def run(stream: Stream, live: Live, seconds: float | None = None) -> None:
             for note in stream:
                 first_s = note.onset_s if first_s is None else first_s
                 if seconds is not None and note.onset_s - first_s >= seconds:
-                    live.score.finish(first_s + seconds)
+                    live.notes.finish(first_s + seconds)
                     return
-                live.score.add(note)
+                live.notes.add(note)
         except Stopped:
             pass
         except Exception as error:  # noqa: BLE001  raised again in the main thread

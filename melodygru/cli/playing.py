@@ -89,12 +89,12 @@ class Playing:
             return
         start_s, end_s = (float(self._clock.step2second(step)) - self._begins_s for step in (onset, onset + duration))
         with contextlib.suppress(Stopped):  # the device is gone, which `wait` says; the files are written all the same
-            self._live.score.add(LiveNote(start_s, end_s - start_s, program, pitch, velocity))
+            self._live.notes.add(LiveNote(start_s, end_s - start_s, program, pitch, velocity))
 
     def finish(self, end_s: float) -> None:
         """The first piece is composed."""
         if self._live is not None:
-            self._live.score.finish(end_s)
+            self._live.notes.finish(end_s)
 
     def wait(self, pieces: Sequence[Composition], paths: Sequence[Path]) -> list[str]:
         """Wait for the first piece, then play the others; what was not possible, in a line each."""
@@ -111,8 +111,8 @@ class Playing:
                 length_s = piece.step2second(piece.notes["onset"] + piece.notes["duration"]) - start_s
                 rows = zip(start_s.tolist(), length_s.tolist(), piece.notes.tolist(), strict=True)
                 for start, length, (_, _, program, pitch, velocity) in rows:
-                    self._live.score.add(LiveNote(start, length, program, pitch, velocity))
-                self._live.score.finish(piece.seconds)
+                    self._live.notes.add(LiveNote(start, length, program, pitch, velocity))
+                self._live.notes.finish(piece.seconds)
             try:
                 with position(piece.seconds) as on_position:
                     self._live.wait(on_position)

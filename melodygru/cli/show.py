@@ -151,9 +151,8 @@ def _is_terminal(stream: IO[Any] | None) -> bool:
 
 def has_colour(stream: IO[Any] | None) -> bool:
     """Whether colours can be shown and are wanted (https://no-color.org)."""
-    if not _is_terminal(stream) or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
-        return False
-    return _windows_understands() if sys.platform == "win32" else True
+    # Escape sequences on a console of Windows are click's business.
+    return _is_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def has_blocks(stream: IO[Any] | None) -> bool:
@@ -165,18 +164,3 @@ def has_blocks(stream: IO[Any] | None) -> bool:
     except (UnicodeEncodeError, LookupError):
         return False
     return True
-
-
-def _windows_understands() -> bool:
-    """Whether the console of Windows takes escape sequences; older ones have to be told, the oldest can't."""
-    if sys.platform == "win32":
-        import ctypes
-
-        kernel32 = ctypes.windll.kernel32
-        output, mode = kernel32.GetStdHandle(-11), ctypes.c_ulong()
-        enable_virtual_terminal_processing = 0x0004
-        return bool(
-            kernel32.GetConsoleMode(output, ctypes.byref(mode))
-            and kernel32.SetConsoleMode(output, mode.value | enable_virtual_terminal_processing)
-        )
-    return False

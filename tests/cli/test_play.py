@@ -21,7 +21,7 @@ from melodygru.compose.settings import GenerateSettings
 from melodygru.errors import AudioError, SettingError
 from melodygru.music.notes import DRUMS
 from melodygru.render import audio
-from melodygru.render.audio import LiveNote, LivePort, LiveSpeakers, Score, Stopped, live, ports
+from melodygru.render.audio import LiveNote, LivePort, LiveSpeakers, NoteQueue, Stopped, live_speakers, ports
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -58,37 +58,37 @@ def until(true, seconds=5.0):
         time.sleep(0.002)
 
 
-class TestScore:
+class TestNoteQueue:
     def test_notes_come_out_in_order_up_to_a_second_and_no_further(self):
-        score = Score()
+        queue = NoteQueue()
         for onset in (0.0, 1.0, 2.0):
-            score.add(note(onset))
-        assert [n.onset_s for n in score.take(2.0)] == [0.0, 1.0]
-        assert score.next().onset_s == 2.0
-        assert [n.onset_s for n in score.take(most=0)] == []
-        assert score.frontier_s == 2.0
-        assert score.wait(2.0) and not score.wait(2.001)
-        score.finish(3.0)
-        assert score.wait(1e9) and score.end_s == 3.0
+            queue.add(note(onset))
+        assert [n.onset_s for n in queue.take(2.0)] == [0.0, 1.0]
+        assert queue.next().onset_s == 2.0
+        assert [n.onset_s for n in queue.take(most=0)] == []
+        assert queue.frontier_s == 2.0
+        assert queue.wait(2.0) and not queue.wait(2.001)
+        queue.finish(3.0)
+        assert queue.wait(1e9) and queue.end_s == 3.0
 
     def test_who_composes_waits_for_who_plays(self):
-        score = Score(ahead_s=1.0)
-        score.add(note(1.0))  # as far ahead as it may be
-        thread = threading.Thread(target=score.add, args=(note(1.001),), daemon=True)
+        queue = NoteQueue(ahead_s=1.0)
+        queue.add(note(1.0))  # as far ahead as it may be
+        thread = threading.Thread(target=queue.add, args=(note(1.001),), daemon=True)
         thread.start()
         thread.join(0.08)
         assert thread.is_alive()
-        score.played_s = 0.001
+        queue.played_s = 0.001
         thread.join(5)
-        assert not thread.is_alive() and score.frontier_s == 1.001
+        assert not thread.is_alive() and queue.frontier_s == 1.001
 
     def test_adding_to_a_stopped_score_says_so(self):
-        score = Score()
-        score.add(note(0.0))
-        score.stop()
-        assert score.take() == []
+        queue = NoteQueue()
+        queue.add(note(0.0))
+        queue.stop()
+        assert queue.take() == []
         with pytest.raises(Stopped):
-            score.add(note(0.0))
+            queue.add(note(0.0))
 
 
 class TestLivePort:
@@ -96,8 +96,8 @@ class TestLivePort:
         port = Port()
         with LivePort(port, **options) as player:
             for each in notes:
-                player.score.add(each)
-            player.score.finish(end_s)
+                player.notes.add(each)
+            player.notes.finish(end_s)
             player.wait()
         return port, player
 
@@ -131,21 +131,21 @@ class TestLivePort:
     def test_it_sounds_before_the_rest_is_composed(self):
         port = Port()
         with LivePort(port) as player:
-            player.score.add(note(0.0))
+            player.notes.add(note(0.0))
             until(lambda: "+0 60" in port.short())
-            player.score.add(note(0.2, pitch=62))
-            player.score.finish(0.25)
+            player.notes.add(note(0.2, pitch=62))
+            player.notes.finish(0.25)
             player.wait()
         assert port.short()[-2:] == ["-0 62", "c0 123"]
 
     def test_late_notes_stop_the_clock_and_are_counted(self):
         port = Port()
         with LivePort(port) as player:
-            player.score.add(note(0.0, 0.02))
+            player.notes.add(note(0.0, 0.02))
             until(lambda: player.underruns == 1)
             time.sleep(0.1)
-            player.score.add(note(0.05, 0.02, pitch=62))
-            player.score.finish(0.1)
+            player.notes.add(note(0.05, 0.02, pitch=62))
+            player.notes.finish(0.1)
             player.wait()
         assert player.underruns == 1
         assert port.short() == ["p0 0", "+0 60", "-0 60", "+0 62", "-0 62", "c0 123"]
@@ -167,8 +167,8 @@ class TestLivePort:
         player.speed = 2.0
         with player:
             for i in range(5):
-                player.score.add(note(0.1 * i))
-            player.score.finish(0.45)
+                player.notes.add(note(0.1 * i))
+            player.notes.finish(0.45)
             player.wait()
         on = [at for at, text in zip(port.times, port.short(), strict=True) if text[0] == "+"]
         assert on[-1] - on[0] == pytest.approx(0.2, abs=0.04)
@@ -176,9 +176,9 @@ class TestLivePort:
     def test_a_pause_silences_and_goes_on_at_the_same_place(self):
         port = Port()
         with LivePort(port) as player:
-            player.score.add(note(0.0, 5.0))
-            player.score.add(note(0.2, 0.05, pitch=62))
-            player.score.finish(0.3)
+            player.notes.add(note(0.0, 5.0))
+            player.notes.add(note(0.2, 0.05, pitch=62))
+            player.notes.finish(0.3)
             until(lambda: "+0 60" in port.short())
             player.paused = True
             until(lambda: "c0 120" in port.short())
@@ -192,8 +192,8 @@ class TestLivePort:
     def test_whatever_ends_it_nothing_sounds_on(self, error):
         port = Port()
         with pytest.raises(error), LivePort(port) as player:
-            player.score.add(note(0.0, 60))
-            player.score.add(note(0.0, 60, pitch=64))
+            player.notes.add(note(0.0, 60))
+            player.notes.add(note(0.0, 60, pitch=64))
             until(lambda: "+0 64" in port.short())
             raise error
         assert sorted(port.short()[3:5]) == ["-0 60", "-0 64"]
@@ -205,7 +205,7 @@ class TestLivePort:
                 raise OSError("unplugged")
 
         with pytest.raises(OSError, match="unplugged"), LivePort(Gone()) as player:
-            player.score.add(note(0.0))
+            player.notes.add(note(0.0))
             player.wait()
 
     def test_threads_take_turns_as_before_afterwards(self):
@@ -226,8 +226,8 @@ class TestLivePort:
                     print(message.type, getattr(message, "control", ""), flush=True)
 
             with LivePort(Port()) as player:
-                player.score.add(LiveNote(0.0, 60.0, 0, 60, 90))
-                player.score.finish(60.0)
+                player.notes.add(LiveNote(0.0, 60.0, 0, 60, 90))
+                player.notes.finish(60.0)
                 player.wait()
         """)
         process = subprocess.Popen(
@@ -277,9 +277,9 @@ class TestReconnecting:
     def test_a_lost_port_is_opened_again_silenced_and_given_its_programs(self, opened):
         said = []
         with LivePort("Synth", on_change=said.append) as player:
-            player.score.add(note(0.0, 0.05, program=5))
-            player.score.add(note(0.1, 0.05, pitch=62, program=5))
-            player.score.finish(0.2)
+            player.notes.add(note(0.0, 0.05, program=5))
+            player.notes.add(note(0.1, 0.05, pitch=62, program=5))
+            player.notes.finish(0.2)
             player.wait()
         first, second = opened
         assert first.short() == ["p0 5", "+0 60"] and first.closed
@@ -352,9 +352,9 @@ def speakers(request, monkeypatch):
 class TestLiveSpeakers:
     def test_notes_sound_at_their_pitch_and_the_tail_is_kept(self):
         with LiveSpeakers() as player:
-            player.score.add(note(0.0, 1.0, pitch=69))
-            player.score.add(note(1.0, 0.5, pitch=81))
-            player.score.finish(1.5)
+            player.notes.add(note(0.0, 1.0, pitch=69))
+            player.notes.add(note(1.0, 0.5, pitch=81))
+            player.notes.finish(1.5)
             player.wait()
         heard = Device.latest.heard()
         start = int(np.flatnonzero(np.abs(heard).max(1) > 0.01)[0])
@@ -362,36 +362,36 @@ class TestLiveSpeakers:
             part = heard[start + int(at * 48_000) :][:19_200].sum(1)
             spectrum = np.abs(np.fft.rfft(part * np.hanning(len(part))))
             assert np.argmax(spectrum) * 48_000 / len(part) == pytest.approx(expected, abs=6)
-        assert np.abs(heard).max() <= live.PEAK + 1e-6
+        assert np.abs(heard).max() <= live_speakers.PEAK + 1e-6
         assert np.abs(heard[-480:]).max() < 1e-3  # it has died away
         assert Device.latest.closed and player.underruns == 0
         assert Device.latest.settings["backends"] == [Backend.ALSA]
 
     def test_loud_music_after_soft_is_made_quieter_instead_of_clipped(self):
         with LiveSpeakers() as player:
-            player.score.add(note(0.0, 0.2, velocity=10))
+            player.notes.add(note(0.0, 0.2, velocity=10))
             for pitch in range(36, 84, 4):
-                player.score.add(note(0.4, 0.5, pitch=pitch, velocity=127))
-            player.score.finish(1.0)
+                player.notes.add(note(0.4, 0.5, pitch=pitch, velocity=127))
+            player.notes.finish(1.0)
             player.wait()
         heard = np.abs(Device.latest.heard())
-        assert 0.3 < heard.max() <= live.PEAK + 1e-6
-        assert (heard >= live.PEAK).mean() < 0.001
+        assert 0.3 < heard.max() <= live_speakers.PEAK + 1e-6
+        assert (heard >= live_speakers.PEAK).mean() < 0.001
 
     def test_it_sounds_before_the_rest_is_composed_and_missing_notes_are_counted(self):
         with LiveSpeakers() as player:
-            player.score.add(note(0.0, 0.3))
-            player.score.add(note(0.4, 0.1))
+            player.notes.add(note(0.0, 0.3))
+            player.notes.add(note(0.4, 0.1))
             until(lambda: np.abs(Device.latest.heard()).max(initial=0) > 0.01)
             until(lambda: player.underruns == 1)
-            player.score.finish(0.5)
+            player.notes.finish(0.5)
             player.wait()
 
     def test_a_pause_is_silence_at_once(self):
         with LiveSpeakers() as player:
             for i in range(20):
-                player.score.add(note(0.5 * i, 0.5))
-            player.score.finish(10.0)
+                player.notes.add(note(0.5 * i, 0.5))
+            player.notes.finish(10.0)
             until(lambda: np.abs(Device.latest.heard()).max(initial=0) > 0.01)
             player.paused = True
             time.sleep(0.03)
@@ -407,8 +407,8 @@ class TestLiveSpeakers:
         with pytest.raises(AudioError, match="the sound device stopped after 0:00; is it still connected"):
             with LiveSpeakers() as player:
                 for i in range(10):
-                    player.score.add(note(0.5 * i, 0.5))
-                player.score.finish(5.0)
+                    player.notes.add(note(0.5 * i, 0.5))
+                player.notes.finish(5.0)
                 player.wait()
 
     def test_a_null_backend_is_no_device(self, monkeypatch):
@@ -606,18 +606,11 @@ class TestFlac:
     def soundfile(self):
         return pytest.importorskip("soundfile")
 
-    @pytest.mark.parametrize(("bits", "top"), [(16, 32_767), (24, 8_388_607)])
-    def test_round_trip(self, tmp_path, soundfile, bits, top):
-        audio.write_flac(self.samples, tmp_path / "a.flac", 22_050, bits=bits)
-        data, rate = soundfile.read(tmp_path / "a.flac", dtype="int32")
-        assert rate == 22_050 and soundfile.info(tmp_path / "a.flac").subtype == f"PCM_{bits}"
-        half = round(top / 2 + 0.1)
-        assert (data >> (32 - bits)).tolist() == [[0, top], [-top, half], [top, -top]]
-
-    @pytest.mark.parametrize("bits", [15, 17, 32])
-    def test_other_bits_are_refused(self, tmp_path, bits):
-        with pytest.raises(AudioError, match=f"{bits} bits a sample: expected 16 or 24"):
-            audio.write_flac(self.samples, tmp_path / "a.flac", bits=bits)
+    def test_round_trip(self, tmp_path, soundfile):
+        audio.write_flac(self.samples, tmp_path / "a.flac")
+        data, rate = soundfile.read(tmp_path / "a.flac", dtype="int16")
+        assert rate == 48_000 and soundfile.info(tmp_path / "a.flac").subtype == "PCM_16"
+        assert data.tolist() == [[0, 32_767], [-32_767, 16_384], [32_767, -32_767]]
 
     def test_another_shape_is_refused(self, tmp_path):
         with pytest.raises(AudioError, match=r"samples of shape \(3,\)"):

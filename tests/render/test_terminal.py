@@ -1,7 +1,6 @@
 import io
 import os
 import re
-import sys
 from pathlib import Path
 
 import click
@@ -174,19 +173,9 @@ class TestColours:
             monkeypatch.delenv(name, raising=False)
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setattr(show_room, "_windows_understands", lambda: True)
         stream = io.StringIO()
         stream.isatty = lambda: tty
         assert show_room.has_colour(stream) is wanted
-
-    def test_an_old_console_of_windows_has_none(self, monkeypatch):
-        stream = io.StringIO()
-        stream.isatty = lambda: True
-        for name in ("NO_COLOR", "TERM"):
-            monkeypatch.delenv(name, raising=False)
-        monkeypatch.setattr(sys, "platform", "win32")
-        monkeypatch.setattr(show_room, "_windows_understands", lambda: False)
-        assert not show_room.has_colour(stream)
 
     def test_no_stream_has_no_colours(self):
         assert not show_room.has_colour(None)

@@ -2,22 +2,25 @@
 
 Conventions
 -----------
-Samples are float32 of shape (n_samples, 2), left and right, in -1..1. Two renderers make them: `midirenderer`
-with a SoundFont (the one that pretty_midi carries, unless another is given), and, where that library or a
-SoundFont is missing, a small additive synthesiser in NumPy. Positions are seconds from the start of the piece.
+Samples are float32 of shape (n_samples, 2), left and right, in -1..1, `SAMPLE_RATE` a second. Two renderers
+make them: `midirenderer` with a SoundFont (the one that pretty_midi carries, unless another is given), and, where that
+library or a SoundFont is missing, a small additive synthesiser in NumPy. Positions are seconds from the start of the
+piece.
 """
 
 from melodygru.errors import AudioError
 from melodygru.render.audio.files import SAMPLE_RATE, write_flac, write_wav
-from melodygru.render.audio.live import SPEEDS, Live, LiveNote, LivePort, LiveSpeakers, Score, Stopped
+from melodygru.render.audio.live import SPEEDS, Live
+from melodygru.render.audio.live_port import LivePort
+from melodygru.render.audio.live_speakers import LiveSpeakers
 from melodygru.render.audio.ports import list_ports, send
 from melodygru.render.audio.position import position_line
+from melodygru.render.audio.queue import LiveNote, NoteQueue, Stopped
 from melodygru.render.audio.rendering import (
     AUDIBLE_DB,
     MAX_SECONDS,
     PEAK_DBFS,
     REST_S,
-    SAMPLE_RATES,
     TAIL_S,
     default_soundfont,
     render,
@@ -31,7 +34,6 @@ __all__ = [
     "PEAK_DBFS",
     "REST_S",
     "SAMPLE_RATE",
-    "SAMPLE_RATES",
     "SPEEDS",
     "TAIL_S",
     "AudioError",
@@ -39,7 +41,7 @@ __all__ = [
     "LiveNote",
     "LivePort",
     "LiveSpeakers",
-    "Score",
+    "NoteQueue",
     "Stopped",
     "default_soundfont",
     "list_ports",

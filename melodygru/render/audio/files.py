@@ -11,10 +11,10 @@ import numpy as np
 from melodygru.errors import AudioError
 from melodygru.util.atomic import atomic_write
 
-SAMPLE_RATE = 44_100  # samples a second, unless another is asked for
+SAMPLE_RATE = 48_000  # samples a second: what midirenderer makes, and what sound devices take
 
 
-def write_wav(samples: np.ndarray, path: Path, sample_rate: int = SAMPLE_RATE) -> None:
+def write_wav(samples: np.ndarray, path: Path) -> None:
     """Write samples as a WAV file, 16 bit PCM; the file appears whole or not at all.
 
     Parameters
@@ -22,8 +22,6 @@ def write_wav(samples: np.ndarray, path: Path, sample_rate: int = SAMPLE_RATE) -
     samples : array, shape (n_samples, n_channels), float
         In -1..1; what lies outside is clipped.
     path : Path
-    sample_rate : int
-        Samples a second.
 
     Raises
     ------
@@ -35,47 +33,44 @@ def write_wav(samples: np.ndarray, path: Path, sample_rate: int = SAMPLE_RATE) -
     with atomic_write(path, AudioError) as aside, aside.open("wb") as stream, wave.open(stream, "wb") as file:
         file.setnchannels(samples.shape[1])
         file.setsampwidth(2)
-        file.setframerate(sample_rate)
+        file.setframerate(SAMPLE_RATE)
         for block in blocks(samples):
-            file.writeframesraw(np.rint(np.clip(block, -1, 1) * 32767).astype("<i2").tobytes())
+            file.writeframesraw(_int16(block).astype("<i2").tobytes())
 
 
-def write_flac(samples: np.ndarray, path: Path, sample_rate: int = SAMPLE_RATE, *, bits: int = 16) -> None:
-    """Write samples as a FLAC file, by libsndfile; the file appears whole or not at all.
+def write_flac(samples: np.ndarray, path: Path) -> None:
+    """Write samples as a FLAC file, 16 bit, by libsndfile; the file appears whole or not at all.
 
     Parameters
     ----------
     samples : array, shape (n_samples, n_channels), float
         In -1..1; what lies outside is clipped.
     path : Path
-    sample_rate : int
-        Samples a second.
-    bits : int
-        Of a sample: 16 or 24.
 
     Raises
     ------
     AudioError
-        The samples have another shape, `bits` is another number, soundfile is missing, or the file can't be written.
+        The samples have another shape, soundfile is missing, or the file can't be written.
     """
     if samples.ndim != 2:
         raise AudioError(f"samples of shape {samples.shape}: expected (n_samples, n_channels)")
-    if bits not in (16, 24):
-        raise AudioError(f"{bits} bits a sample: expected 16 or 24")
     try:
         import soundfile
     except (ImportError, OSError) as error:  # OSError: without libsndfile
         raise AudioError(f"FLAC needs soundfile ({error}); pip install soundfile, or write a WAV file") from error
-    greatest, spare = (1 << (bits - 1)) - 1, 32 - bits
     with atomic_write(path, AudioError) as aside, aside.open("wb") as stream:
-        settings = {"samplerate": sample_rate, "channels": samples.shape[1], "subtype": f"PCM_{bits}", "format": "FLAC"}
+        settings = {"samplerate": SAMPLE_RATE, "channels": samples.shape[1], "subtype": "PCM_16", "format": "FLAC"}
         try:
             with soundfile.SoundFile(stream, "w", **settings) as file:
                 for block in blocks(samples):
-                    whole = np.rint(np.clip(block, -1, 1) * greatest).astype(np.int32)
-                    file.write(whole << spare)  # the upper bits of an integer are its sample
+                    file.write(_int16(block))
         except soundfile.LibsndfileError as error:
             raise AudioError(f"cannot write {path}: {error}") from error
+
+
+def _int16(samples: np.ndarray) -> np.ndarray:
+    """Samples as 16-bit integers."""
+    return np.rint(np.clip(samples, -1, 1) * 32767).astype(np.int16)
 
 
 def blocks(samples: np.ndarray) -> Iterator[np.ndarray]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import io
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +17,12 @@ from melodygru.render.audio.synthesiser import synthesise
 from melodygru.util import stderr
 from melodygru.util.wording import clock
 
-SAMPLE_RATES = (8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 88_200, 96_000)
-MAX_SECONDS = 1_800  # longest piece rendered: 0.6 GB of samples at 44,100 Hz, 1.1 GB on the way there
+MAX_SECONDS = 1_800  # longest piece rendered: 0.7 GB of samples
 PEAK_DBFS = -1.0  # loudest sample of everything rendered
 TAIL_S = 10.0  # rendered past the end of the piece, for releases and reverberation
 AUDIBLE_DB = -66.0  # relative to the peak; what is quieter at the end counts as silence
 REST_S = 0.5  # silence kept after the last audible sample
 
-RENDERED_RATE = 48_000  # midirenderer's output, which has no option for it
 _VOLUME = 7  # MIDI controller number
 
 
@@ -49,7 +46,7 @@ def renderer_name(soundfont: Path | None = None) -> str:
     return f"midirenderer with {soundfont.name}"
 
 
-def render(sequence: NoteSequence, *, soundfont: Path | None = None, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
+def render(sequence: NoteSequence, *, soundfont: Path | None = None) -> np.ndarray:
     """Turn notes into sound.
 
     Parameters
@@ -58,8 +55,6 @@ def render(sequence: NoteSequence, *, soundfont: Path | None = None, sample_rate
         At most `MAX_SECONDS` long.
     soundfont : Path, optional
         A SoundFont 2 file; by default the one that pretty_midi carries.
-    sample_rate : int
-        Samples a second, one of `SAMPLE_RATES`.
 
     Returns
     -------
@@ -70,11 +65,8 @@ def render(sequence: NoteSequence, *, soundfont: Path | None = None, sample_rate
     Raises
     ------
     AudioError
-        The piece is too long, the rate is not among `SAMPLE_RATES`, or the SoundFont can't be used.
+        The piece is too long, or the SoundFont can't be used.
     """
-    if sample_rate not in SAMPLE_RATES:
-        known = ", ".join(str(rate) for rate in SAMPLE_RATES)
-        raise AudioError(f"sample rate {sample_rate}: expected one of {known}")
     if sequence.seconds > MAX_SECONDS:
         raise AudioError(
             f"the piece lasts {clock(sequence.seconds)}: at most {clock(MAX_SECONDS)} can be rendered; "
@@ -83,13 +75,13 @@ def render(sequence: NoteSequence, *, soundfont: Path | None = None, sample_rate
     if soundfont is not None:
         check_soundfont(soundfont)
     if len(sequence) == 0:
-        return np.zeros((round(REST_S * sample_rate), 2), np.float32)
+        return np.zeros((round(REST_S * SAMPLE_RATE), 2), np.float32)
     font = soundfont or default_soundfont()
     if font is not None and has_midirenderer():
-        samples = _resample(_render_soundfont(sequence, font), sample_rate)
+        samples = _render_soundfont(sequence, font).astype(np.float32)
     else:
-        samples = synthesise(sequence, sample_rate)
-    return _finish(samples, sample_rate)
+        samples = synthesise(sequence)
+    return _finish(samples)
 
 
 def has_midirenderer() -> bool:
@@ -115,7 +107,7 @@ def check_soundfont(path: Path) -> None:
 
 
 def _render_soundfont(sequence: NoteSequence, soundfont: Path) -> np.ndarray:
-    """Samples from midirenderer, shape (n, 2), int16, at `RENDERED_RATE`, `TAIL_S` longer than the piece."""
+    """Samples from midirenderer, shape (n, 2), int16, at `SAMPLE_RATE`, `TAIL_S` longer than the piece."""
     step_s = float(sequence.step2second(sequence.length + 1)) - sequence.seconds
     tail = int(np.ceil(TAIL_S / step_s))
     midi_bytes = midi.to_bytes(replace(sequence, length=sequence.length + tail))
@@ -124,7 +116,7 @@ def _render_soundfont(sequence: NoteSequence, soundfont: Path) -> np.ndarray:
 
 
 def render_unclipped(font_bytes: bytes, midi_bytes: bytes, soundfont: Path) -> tuple[np.ndarray, float]:
-    """Samples (n, 2), int16, at `RENDERED_RATE`, and the factor that they were made quieter by, so as not to clip."""
+    """Samples (n, 2), int16, at `SAMPLE_RATE`, and the factor that they were made quieter by, so as not to clip."""
     samples, quieter = _call_midirenderer(font_bytes, midi_bytes, soundfont), 1.0
     # Its 16 bits clip when many loud notes coincide. The volume controller, 100 when unset, makes room: the gain is
     # as its square.
@@ -166,42 +158,10 @@ def _with_volume(midi_bytes: bytes, volume: int) -> bytes:
     return stream.getvalue()
 
 
-def _resample(samples: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Samples (n, 2) int16 at `RENDERED_RATE` as float32 at `sample_rate`, by a Kaiser-windowed sinc.
-
-    At a ratio of up/down, outputs repeat their positions between the inputs every `up` samples, so that one matrix
-    of filters turns each stretch of `down` inputs, with its surroundings, into `up` outputs.
-    """
-    ratio = Fraction(sample_rate, RENDERED_RATE)
-    up, down = ratio.numerator, ratio.denominator
-    if up == down:
-        return samples.astype(np.float32) / 32768
-    n_out = len(samples) * up // down
-    cutoff = 0.94 * min(1.0, up / down)  # of the input's Nyquist frequency
-    reach = int(np.ceil(24 / cutoff))  # inputs on each side of an output
-    distance = np.arange(-reach, down + reach)[:, None] - np.arange(up) * down / up
-    window = np.i0(9.0 * np.sqrt(np.clip(1 - (distance / reach) ** 2, 0, None))) / np.i0(9.0)
-    filters = (cutoff * np.sinc(cutoff * distance) * window * (np.abs(distance) < reach) / 32768).astype(np.float32)
-
-    n_frames = -(-n_out // up)
-    out = np.empty((n_frames * up, 2), np.float32)
-    frames_at_once = max(1, 400_000 // down)
-    for first in range(0, n_frames, frames_at_once):
-        last = min(n_frames, first + frames_at_once)
-        low, high = first * down - reach, last * down + reach
-        piece = samples[max(0, low) : high]
-        padding = ((max(0, -low), high - max(0, low) - len(piece)), (0, 0))
-        piece = np.pad(piece, padding).astype(np.float32)
-        for channel in (0, 1):
-            frames = np.lib.stride_tricks.sliding_window_view(piece[:, channel], down + 2 * reach)[::down]
-            out[first * up : last * up, channel] = (frames @ filters).reshape(-1)
-    return out[:n_out]
-
-
-def _finish(samples: np.ndarray, sample_rate: int) -> np.ndarray:
+def _finish(samples: np.ndarray) -> np.ndarray:
     """Normalise to the peak, cut trailing silence, fade what is left of the sound over the rest; in place if it can."""
     peaks = np.array([np.abs(block).max() for block in blocks(samples)])
-    rest = round(REST_S * sample_rate)
+    rest = round(REST_S * SAMPLE_RATE)
     if peaks.max(initial=0) == 0:
         return np.zeros((rest, 2), np.float32)
     floor = peaks.max() * 10 ** (AUDIBLE_DB / 20)

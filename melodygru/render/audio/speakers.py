@@ -18,16 +18,12 @@ _POSITION_S = 0.1  # between two calls of on_position
 STALL_S = 5.0  # without a request for samples, after which a sound device counts as gone
 
 
-def play(
-    samples: np.ndarray, sample_rate: int = SAMPLE_RATE, on_position: Callable[[float], None] | None = None
-) -> None:
+def play(samples: np.ndarray, on_position: Callable[[float], None] | None = None) -> None:
     """Play samples through the speakers and return when they have sounded.
 
     Parameters
     ----------
     samples : array, shape (n_samples, 2), float32
-    sample_rate : int
-        Samples a second.
     on_position : callable, optional
         Called about ten times a second with the position in seconds, from the calling thread.
 
@@ -52,7 +48,7 @@ def play(
             wanted = yield chunk
         finished.set()
 
-    device = open_device(sample_rate)
+    device = open_device()
     buffer_s = device.buffersize_msec / 1000
     try:
         feeder = feed()
@@ -63,17 +59,17 @@ def play(
             if taken != last_taken:
                 last_taken, last_change = taken, time.monotonic()
             elif time.monotonic() - last_change > STALL_S:
-                raise AudioError(f"the sound device stopped after {clock(taken / sample_rate)}; is it still connected?")
+                raise AudioError(f"the sound device stopped after {clock(taken / SAMPLE_RATE)}; is it still connected?")
             if on_position is not None:
-                on_position(max(0.0, taken / sample_rate - buffer_s))
+                on_position(max(0.0, taken / SAMPLE_RATE - buffer_s))
         time.sleep(buffer_s)  # the last chunk is still in the device's buffer
         if on_position is not None:
-            on_position(len(samples) / sample_rate)
+            on_position(len(samples) / SAMPLE_RATE)
     finally:
         device.close()
 
 
-def open_device(sample_rate: int, buffer_ms: int = 200) -> Any:
+def open_device(buffer_ms: int = 200) -> Any:
     """An open miniaudio.PlaybackDevice for float32 stereo that is not the silent one."""
     hint = "the files are still written; connect or unmute a device, or play the WAV file elsewhere"
     try:
@@ -87,7 +83,7 @@ def open_device(sample_rate: int, buffer_ms: int = 200) -> Any:
             device = miniaudio.PlaybackDevice(
                 output_format=miniaudio.SampleFormat.FLOAT32,
                 nchannels=2,
-                sample_rate=sample_rate,
+                sample_rate=SAMPLE_RATE,
                 buffersize_msec=buffer_ms,
                 backends=[backend for backend in miniaudio.Backend if backend not in silent],
                 app_name="melodygru",
