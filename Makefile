@@ -3,7 +3,7 @@
 #   make test    everything but the slow tests
 # PYTHON=/path/to/python3 chooses the interpreter for .venv.
 
-.PHONY: help demo test slow check format bench picture clean
+.PHONY: help demo test slow check format bench docs picture clean
 .DELETE_ON_ERROR:
 
 help:
@@ -11,6 +11,7 @@ help:
 	@echo "make test    run the tests (make slow: those that train)"
 	@echo "make check   ruff and mypy (make format: let ruff format)"
 	@echo "make bench   measure speed against peers and the machine's limits (PART=training: one part; DATA=FOLDER)"
+	@echo "make docs    write docs/cli.md, the reference of the command line, anew"
 	@echo "make picture draws docs/piece.png, the piece at the head of the README, anew"
 	@echo "make clean   delete everything that these made, .venv and .venv-peers too"
 
@@ -77,6 +78,9 @@ bench: .venv/.installed
 	@$(MAKE) --silent .venv-peers/.installed 2>/dev/null || \
 	  echo "The peers could not be installed (.venv-peers/install.log says why): what needs none is measured"
 	.venv/bin/python benchmarks/bench.py $(PART) $(if $(DATA),--data $(DATA))
+
+docs: .venv/.installed
+	.venv/bin/python docs/make_cli.py
 
 # One seed, and the model that comes along: the piece changes when that model does.
 picture: .venv/.installed
