@@ -19,7 +19,8 @@ import click
 import numpy as np
 
 from melodygru import Composer, GenerateSettings
-from melodygru.music.notes import NOTE, Grid, NoteSequence, canonical
+from melodygru.music.grid import Grid
+from melodygru.music.notes import NOTE, NoteSequence, canonical
 from melodygru.render import audio
 
 

@@ -19,7 +19,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from melodygru import midi
-from melodygru.music.notes import NOTE, Grid, NoteSequence
+from melodygru.music.grid import Grid
+from melodygru.music.notes import NOTE, NoteSequence
 
 # The processes that tests start find the package from any working folder.
 os.environ["PYTHONPATH"] = os.pathsep.join(

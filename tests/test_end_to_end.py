@@ -14,7 +14,7 @@ from conftest import TRAIN, Trained, tune
 from melodygru import midi
 from melodygru.analysis import originality
 from melodygru.model import checkpoint
-from melodygru.music.notes import quantize
+from melodygru.music.quantize import quantize
 
 Start = Callable[..., subprocess.Popen]
 

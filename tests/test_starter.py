@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 
 from melodygru import midi
-from melodygru.music.notes import NOTE, Grid, NoteSequence, quantize
+from melodygru.music.grid import Grid
+from melodygru.music.notes import NOTE, NoteSequence
+from melodygru.music.quantize import quantize
 
 DATA = Path(__file__).parent.parent / "data"
 STARTER = DATA / "starter"

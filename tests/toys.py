@@ -12,7 +12,9 @@ from melodygru.events import END, TIMES, CorpusStatistics, Vocabulary
 from melodygru.model import checkpoint
 from melodygru.model.architecture import Architecture
 from melodygru.model.numpy_model import NumpyModel
-from melodygru.music.notes import DRUMS, METRE, NOTE, Grid, NoteSequence, canonical
+from melodygru.music.grid import Grid
+from melodygru.music.metre import METRE
+from melodygru.music.notes import DRUMS, NOTE, NoteSequence, canonical
 
 BEAT = Grid.beats(4)
 PERFORMANCE = Grid.seconds(100)

@@ -91,7 +91,7 @@ def _midi(path: Path, score_file: Path | None) -> dict[str, Any]:
     from melodygru.corpus import choose_grid
     from melodygru.midi.reading import load, parse_chunks
     from melodygru.music.names import program_name
-    from melodygru.music.notes import quantize
+    from melodygru.music.quantize import quantize
     from melodygru.render import score
 
     with options.naming(path):
@@ -131,8 +131,8 @@ def _midi(path: Path, score_file: Path | None) -> dict[str, Any]:
 
 
 def _midi_rows(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    from melodygru.music.grid import Grid
     from melodygru.music.names import pitch_name
-    from melodygru.music.notes import Grid
 
     tracks = counted(about["tracks"], "track")
     yield "MIDI file", f"{screen.name(about['path'])}, type {about['type']}, {tracks}, {about['division']}"
@@ -180,8 +180,8 @@ def _checkpoint(path: Path) -> dict[str, Any]:
 
 
 def _checkpoint_rows(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    from melodygru.music.grid import Grid
     from melodygru.music.names import program_name
-    from melodygru.music.notes import Grid
 
     size, v, card = about["architecture"], about["vocabulary"], about["card"]
     yield "checkpoint", screen.name(about["path"])

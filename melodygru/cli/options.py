@@ -59,7 +59,7 @@ def require_page(path: Path | None) -> None:
 
 def parse_grid(text: str) -> Any:
     """None for `auto`, else the grid that the text names."""
-    from melodygru.music.notes import Grid
+    from melodygru.music.grid import Grid
 
     return None if text == "auto" else Grid.parse(text)
 

@@ -10,7 +10,7 @@ from melodygru.cli import screen
 
 if TYPE_CHECKING:
     from melodygru.corpus import Corpus
-    from melodygru.music.notes import Grid
+    from melodygru.music.grid import Grid
 
 
 def read(

@@ -41,7 +41,7 @@ def show(file: Path, png: Path | None, svg: Path | None, surprise: bool, model: 
     """  # fmt: skip
     from melodygru import midi
     from melodygru.corpus import choose_grid
-    from melodygru.music.notes import quantize
+    from melodygru.music.quantize import quantize
     from melodygru.render import pictures
 
     wanted = [(path, kind) for path, kind in ((png, "png"), (svg, "svg")) if path is not None]
@@ -76,7 +76,7 @@ def _hear(piece: NoteSequence, model: Path | None) -> tuple[Trace, tuple[str, ..
     from melodygru.analysis.explain import Tracer
     from melodygru.model import checkpoint
     from melodygru.model.numpy_model import NumpyModel
-    from melodygru.music.notes import quantize
+    from melodygru.music.quantize import quantize
 
     path = checkpoint.find(model)
     screen.say(f"model {screen.name(path)}")

@@ -27,7 +27,8 @@ from melodygru.errors import CheckpointError, MidiError, ProvenanceError, Settin
 from melodygru.events import Vocabulary
 from melodygru.model import checkpoint
 from melodygru.model.checkpoint import Checkpoint
-from melodygru.music.notes import DRUMS, NoteSequence, quantize
+from melodygru.music.notes import DRUMS, NoteSequence
+from melodygru.music.quantize import quantize
 from melodygru.util.atomic import atomic_write
 from melodygru.util.wording import counted
 from melodygru.version import __version__

@@ -30,7 +30,8 @@ from melodygru.model.cells import CELLS
 from melodygru.model.cells.cell import gate_sigmoid
 from melodygru.model.numpy_model import NumpyModel
 from melodygru.model.trace import Trace
-from melodygru.music.notes import DRUMS, NOTE, quantize
+from melodygru.music.notes import DRUMS, NOTE
+from melodygru.music.quantize import quantize
 from melodygru.render import pictures
 from melodygru.render.pages import explain as explain_page
 from melodygru.render.pictures import explain as drawing

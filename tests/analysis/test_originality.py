@@ -21,7 +21,8 @@ from melodygru.analysis.originality import MEMBER, N_GRAM, Index, Watch, attach,
 from melodygru.analysis.originality.codes import keys, time_edges
 from melodygru.analysis.originality.suffixes import sort_suffixes
 from melodygru.errors import CheckpointError, CorpusError, NoteError
-from melodygru.music.notes import DRUMS, Grid
+from melodygru.music.grid import Grid
+from melodygru.music.notes import DRUMS
 
 # Ten notes whose intervals and onsets make no two of its runs alike: (steps to the next onset, duration, pitch).
 PHRASE = [

@@ -23,7 +23,9 @@ from melodygru.analysis.style import (
     summary,
 )
 from melodygru.analysis.style.features import INTERVALS, LENGTHS, LENGTHS_S
-from melodygru.music.notes import DRUMS, METRE, NOTE, Grid, NoteSequence, canonical
+from melodygru.music.grid import Grid
+from melodygru.music.metre import METRE
+from melodygru.music.notes import DRUMS, NOTE, NoteSequence, canonical
 
 C_MAJOR = (60, 62, 64, 65, 67, 69, 71)
 

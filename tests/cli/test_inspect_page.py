@@ -20,7 +20,9 @@ from melodygru import midi
 from melodygru.analysis.style import survey
 from melodygru.analysis.style.surveys import polyphony
 from melodygru.corpus import FileRecord, intake
-from melodygru.music.notes import DRUMS, METRE, NOTE, TEMPO, Grid, NoteSequence, canonical
+from melodygru.music.grid import Grid
+from melodygru.music.metre import METRE
+from melodygru.music.notes import DRUMS, NOTE, TEMPO, NoteSequence, canonical
 from melodygru.render.pages import corpus as page
 from melodygru.render.pages import corpus_files, html
 from melodygru.render.pictures import corpus as pictures

@@ -16,7 +16,8 @@ from conftest import tune
 from melodygru import midi
 from melodygru.analysis.style import FEATURES, Densities, compare, measure
 from melodygru.corpus import intake
-from melodygru.music.notes import NOTE, Grid, NoteSequence, canonical
+from melodygru.music.grid import Grid
+from melodygru.music.notes import NOTE, NoteSequence, canonical
 from melodygru.render import pictures
 
 ROOT = Path(__file__).parents[2]

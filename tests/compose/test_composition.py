@@ -15,7 +15,8 @@ from melodygru.compose.composition import Composition
 from melodygru.errors import AudioError, CheckpointError, MidiError, SettingError
 from melodygru.model import checkpoint
 from melodygru.model.keras_model import save
-from melodygru.music.notes import NOTE, NoteSequence, quantize
+from melodygru.music.notes import NOTE, NoteSequence
+from melodygru.music.quantize import quantize
 
 
 @pytest.fixture(scope="module")

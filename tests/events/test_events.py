@@ -27,7 +27,9 @@ from melodygru.events.encoding import _ranked
 from melodygru.events.fitting import N_LENGTHS
 from melodygru.events.times import N_SPANS, span_of
 from melodygru.events.vocabulary import MAX_PROGRAM_SLOTS, N_LATELY, N_PHRASES, RUNS
-from melodygru.music.notes import DRUMS, METRE, NOTE, Grid, NoteSequence, canonical, steps_per_bar
+from melodygru.music.grid import Grid
+from melodygru.music.metre import METRE, steps_per_bar
+from melodygru.music.notes import DRUMS, NOTE, NoteSequence, canonical
 
 GRID = Grid.beats(4)
 

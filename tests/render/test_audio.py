@@ -15,7 +15,8 @@ import pytest
 
 from melodygru import midi
 from melodygru.errors import AudioError
-from melodygru.music.notes import DRUMS, NOTE, TEMPO, Grid, NoteSequence
+from melodygru.music.grid import Grid
+from melodygru.music.notes import DRUMS, NOTE, TEMPO, NoteSequence
 from melodygru.render import audio
 
 
@@ -514,7 +515,8 @@ class TestSend:
         script = textwrap.dedent("""
             import numpy as np
             from melodygru.render import audio
-            from melodygru.music.notes import NOTE, Grid, NoteSequence
+            from melodygru.music.grid import Grid
+            from melodygru.music.notes import NOTE, NoteSequence
 
             class Port:
                 def send(self, message):

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from melodygru.errors import SettingError
-from melodygru.music.notes import DRUMS, METRE, NOTE, Grid, NoteSequence, canonical
+from melodygru.music.grid import Grid
+from melodygru.music.metre import METRE
+from melodygru.music.notes import DRUMS, NOTE, NoteSequence, canonical
 from melodygru.render import pictures
 from melodygru.render.pictures import roll
 

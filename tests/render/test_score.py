@@ -18,7 +18,9 @@ from melodygru import midi
 from melodygru.cli import main
 from melodygru.compose.composition import Composition
 from melodygru.errors import SettingError
-from melodygru.music.notes import DRUMS, METRE, NOTE, TEMPO, Grid, NoteSequence, canonical
+from melodygru.music.grid import Grid
+from melodygru.music.metre import METRE
+from melodygru.music.notes import DRUMS, NOTE, TEMPO, NoteSequence, canonical
 from melodygru.render import score
 from melodygru.render.score.write import _stack
 
@@ -462,7 +464,7 @@ def test_the_metronome_counts_the_beats_of_a_compound_metre(metre, unit, per_min
         (NoteSequence(np.array([], NOTE), Grid.parse("10ms"), 1), "a score needs beats and bars, and this music has "
          "none: it is in seconds (10 ms per step)"),
         (piece((0, 1, 60), grid=49), "49 steps per beat: a score has at most 48; put the piece on a coarser grid "
-         "(notes.quantize)"),
+         "(music.quantize)"),
         (piece((0, 1, 11)), "pitch 11: a score begins at pitch 12 (C0); transpose the piece"),
         (piece((0, 1, 60), metres=[(0, 4, 3)]), "metre 4/3: expected 1 or more over 1, 2, 4, 8, 16, 32 or 64"),
         (piece((160_000, 1, 60)), "more than 10,000 bars: a score of that length can't be read; crop the piece"),

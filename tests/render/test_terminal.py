@@ -16,7 +16,10 @@ from melodygru.cli import main
 from melodygru.cli import show as show_room
 from melodygru.model import checkpoint
 from melodygru.model.numpy_model import NumpyModel
-from melodygru.music.notes import DRUMS, METRE, NOTE, Grid, NoteSequence, canonical, quantize
+from melodygru.music.grid import Grid
+from melodygru.music.metre import METRE
+from melodygru.music.notes import DRUMS, NOTE, NoteSequence, canonical
+from melodygru.music.quantize import quantize
 from melodygru.render import terminal
 
 STARTER = Path(__file__).resolve().parents[2] / "checkpoints" / "starter.keras"

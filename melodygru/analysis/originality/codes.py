@@ -23,7 +23,8 @@ import functools
 
 import numpy as np
 
-from melodygru.music.notes import DRUMS, Grid
+from melodygru.music.grid import Grid
+from melodygru.music.notes import DRUMS
 
 N_GRAM = 8  # notes of the shortest match that counts
 START = np.uint32(0xFFFFFFFF)

@@ -26,7 +26,9 @@ import numpy as np
 from melodygru.analysis.originality.codes import N_GRAM, N_KEYS, START, keys, lines, time_edges
 from melodygru.analysis.originality.report import Match, Originality, Part, spread
 from melodygru.errors import CheckpointError, CorpusError, NoteError
-from melodygru.music.notes import Grid, NoteSequence, quantize
+from melodygru.music.grid import Grid
+from melodygru.music.notes import NoteSequence
+from melodygru.music.quantize import quantize
 
 VERSION = 1  # of what `arrays` gives
 MAX_BYTES_PER_NOTE = 8

@@ -31,9 +31,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from melodygru.music.grid import Grid
 from melodygru.music.keys import DIATONIC, key_signature
 from melodygru.music.names import PITCH_CLASSES
-from melodygru.music.notes import DRUMS, Grid, NoteSequence
+from melodygru.music.notes import DRUMS, NoteSequence
 
 MAX_INTERVAL = 12  # semitones; wider ones share a class on either side
 INTERVALS = (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from melodygru.analysis.style.comparison import Comparison, mean_overlapping_area, summary
-from melodygru.music.notes import Grid
+from melodygru.music.grid import Grid
 from melodygru.util.wording import counted, name
 
 HEADINGS = ("", "", "generated", "real", "OA", "KL", "spread", "OA", "KL")  # of `Report.rows`

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from melodygru.music.grid import Grid
 from melodygru.music.names import DRUM_NAMES, pitch_name, program_name
-from melodygru.music.notes import DRUMS, Grid
+from melodygru.music.notes import DRUMS
 from melodygru.render.pages import corpus_files as files
 from melodygru.render.pages import html
 from melodygru.render.pages.sections import Section, Table

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from melodygru.analysis.style import Comparison, Densities
-from melodygru.music.notes import Grid
+from melodygru.music.grid import Grid
 from melodygru.render.pictures.style import INK, MUTED, legend_above, plain
 
 if TYPE_CHECKING:

@@ -10,10 +10,11 @@ from fractions import Fraction
 from typing import Any
 
 from melodygru.errors import SettingError
+from melodygru.music.grid import Grid
 from melodygru.music.keys import key_signature
 from melodygru.music.metre import beat_quarters, is_compound
 from melodygru.music.names import DRUM_NAMES, program_name
-from melodygru.music.notes import DRUMS, Grid, NoteSequence
+from melodygru.music.notes import DRUMS, NoteSequence
 from melodygru.render.score.layout import N_VOICES, Event, Note, Part, dynamic_marks, lay_out, tempo_marks
 from melodygru.render.score.rhythm import TYPES, Bar, bars_of, units_of
 from melodygru.render.score.spelling import accidentals_of, spell
@@ -92,7 +93,7 @@ def check_grid(grid: Grid) -> None:
         )
     if grid.steps_per_beat.numerator > FINEST:
         raise SettingError(
-            f"{grid.describe()}: a score has at most {FINEST}; put the piece on a coarser grid (notes.quantize)"
+            f"{grid.describe()}: a score has at most {FINEST}; put the piece on a coarser grid (music.quantize)"
         )
 
 
