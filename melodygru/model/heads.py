@@ -34,9 +34,9 @@ class EmbeddingBag(keras.layers.Layer):
 @tf.custom_gradient
 def _sum_of_rows(table: tf.Tensor, ids: tf.Tensor):
     """Sums of a table's rows: (rows, width) and ids (N, k) give (N, width); id 0 adds nothing."""
-    pitch_class_levels = ids > 0
-    wanted = tf.boolean_mask(ids, pitch_class_levels)
-    into = tf.cast(tf.where(pitch_class_levels)[:, 0], tf.int32)
+    present = ids > 0
+    wanted = tf.boolean_mask(ids, present)
+    into = tf.cast(tf.where(present)[:, 0], tf.int32)
 
     def gradient(d_total):
         # Sorted by row, the gradient is such a sum as well: twice as fast as scattering.
@@ -55,12 +55,12 @@ def _segment_sum(data: tf.Tensor, rows: tf.Tensor, segments: tf.Tensor, n_segmen
 
 @keras.saving.register_keras_serializable("melodygru")
 class Head(keras.layers.Layer):
-    """One link of the chain: a hidden layer over the features and the fields chosen before, then the logits.
+    """The head of a field: a hidden layer over the features and the fields chosen before, then the logits.
 
     A `deep` head has a second hidden layer, whose output is added to the first's.
 
-    Inputs: features, a list of (B, T, width) that are never joined, and ids (B, T, k) into a table of what was chosen
-    before; `rows` 1 means nothing was. Output: (B, T, classes).
+    Inputs: features, a list of (B, T, width) that are never joined, and ids (B, T, k) of the choices before this field,
+    into a table of `rows` embeddings; 1 row means that there are none. Output: (B, T, classes).
     """
 
     def __init__(
@@ -76,12 +76,12 @@ class Head(keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         self.features = features
-        self.hidden = keras.layers.Dense(width, name="hidden", kernel_initializer=glorot(seed))
+        self.hidden = keras.layers.Dense(width, name="hidden", kernel_initializer=_glorot(seed))
         self.output_layer = keras.layers.Dense(
-            classes, name="output", dtype="float32", kernel_initializer=glorot(seed + 1)
+            classes, name="output", dtype="float32", kernel_initializer=_glorot(seed + 1)
         )
         self.bag = EmbeddingBag(rows, width, seed=seed + 2, name="bag") if rows > 1 else None
-        self.second = keras.layers.Dense(width, name="second", kernel_initializer=glorot(seed + 5)) if deep else None
+        self.second = keras.layers.Dense(width, name="second", kernel_initializer=_glorot(seed + 5)) if deep else None
         self.dropout = keras.layers.Dropout(drop, seed=seed + 3)
 
     def build(self, input_shape: Any = None) -> None:
@@ -107,5 +107,5 @@ class Head(keras.layers.Layer):
         return self.output_layer(hidden)
 
 
-def glorot(seed: int) -> keras.initializers.Initializer:
+def _glorot(seed: int) -> keras.initializers.Initializer:
     return keras.initializers.GlorotUniform(seed=seed)

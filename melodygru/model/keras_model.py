@@ -1,14 +1,14 @@
 """The Keras model: one recurrent step per note, and a chain of heads that factorises the note exactly.
 
-    x_t = bag(previous[t], before[t], context[t-1])          bag: the sum of the ids' embeddings
-    h_t = GRU(x_t, h_{t-1})                              or an LSTM's, as the architecture's cell says
-    a_t = bag(before[t], context[t])
+    x_t = E(previous[t], before[t], context[t-1])            E: the sum of the ids' embeddings
+    h_t = GRU(x_t, h_{t-1})                                  or another cell, as the architecture says
+    a_t = E(before[t], context[t])
     p(event_t | h_t, x_t, a_t) = p(shift | h, x) p(program or END | h, a, shift) p(pitch | ..., program)
                                  p(duration | ..., pitch) p(velocity | ..., duration)
 
-What `previous`, `before` and `context` hold is specified in `melodygru.events`. Each head is a hidden layer, or two.
-The logit of a pitch is the sum of two views, of the pitch and of the interval from its program's last pitch, and of the
-pointers to it: notes recalled and echoed. Events that cannot follow have no probability.
+What `previous`, `before` and `context` hold is specified in `melodygru.events`. A head has one hidden layer or two. The
+logit of a pitch is a sum: a logit of the pitch, one of the interval from its program's last pitch, and one of each
+pointer to it (of n-gram lookup and lookbacks). Events that cannot follow have no probability.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from melodygru.model import checkpoint
 from melodygru.model.architecture import DEEP, Architecture
 from melodygru.model.cells import CELLS
 from melodygru.model.checkpoint import FORMAT, as_settings, read_settings, upgrade
-from melodygru.model.heads import EmbeddingBag, Head, glorot
+from melodygru.model.heads import EmbeddingBag, Head
 from melodygru.music.notes import N_PITCHES, NOTE, NoteSequence
 
 ONE_MASK = (None, 1, None)  # dropout's noise shape: variational, the same units for all steps
@@ -49,9 +49,9 @@ IMPOSSIBLE = -1e9  # a logit; finite, so that nothing becomes NaN should every c
 
 
 class EventModel(keras.Model):
-    """What every model of events shares: the bag of embeddings, the heads, the likelihood.
+    """What every model of events shares: the embeddings, the heads, the likelihood.
 
-    A subclass gives the body between them: `_build_body`, `_body` and `initial_state`.
+    A subclass adds the body between embeddings and heads: `_build_body`, `_body` and `initial_state`.
 
     Parameters
     ----------
@@ -89,13 +89,13 @@ class EventModel(keras.Model):
         self.built = True
 
     def _build_body(self, seeds: Iterator[int]) -> int:
-        """Make the body's layers; returns the width of what it gives the heads."""
+        """Make the body's layers; returns the width of the features that it gives the heads."""
         raise NotImplementedError
 
     def _body(
         self, x: tf.Tensor, state: Sequence[tf.Tensor], training: bool = False
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """What the heads are given, (B, T, width), of the inputs (B, T, embedding), and the state after them."""
+        """The heads' features, (B, T, width), of the inputs (B, T, embedding), and the state after them."""
         raise NotImplementedError
 
     def initial_state(self, batch: int | tf.Tensor) -> list[tf.Tensor]:
@@ -148,7 +148,7 @@ class EventModel(keras.Model):
         return logits, end_state
 
     def _head_ids(self, field: str, inputs: dict[str, tf.Tensor], chosen: dict[str, tf.Tensor]) -> tf.Tensor | None:
-        """Ids of what a field's head is told beside its features, (B, T, k); None if that is nothing."""
+        """Ids that a field's head is given beside its features, (B, T, k); None if there are none."""
         blocks = self._head_blocks[field]
         ids = [tf.where(chosen[n] >= 0, first + chosen[n], 0)[..., None] for n, first in blocks.items() if n in chosen]
         if field == "pitch":
@@ -160,7 +160,7 @@ class EventModel(keras.Model):
     def _relative_ids(
         self, inputs: dict[str, tf.Tensor], blocks: dict[str, int], relative_to: tf.Tensor
     ) -> list[tf.Tensor]:
-        """Ids of what sounds, and of what was heard, as `Vocabulary.relative_ids`; `seen_from` of shape (B, T, 1)."""
+        """Ids of sounding notes and pitch class levels, as `Vocabulary.relative_ids`; `relative_to` is (B, T, 1)."""
         origin = tf.cast(relative_to, tf.int32)
         sounding = tf.cast(inputs["context"], tf.int32)[:, 1:, self.vocabulary.sounding_columns]
         state = sounding - self.vocabulary.blocks["sounding"]
@@ -172,11 +172,11 @@ class EventModel(keras.Model):
         return [intervals, tf.where((pitch_class_levels > 0) & (origin > 0), degrees + pitch_class_levels - 1, 0)]
 
     def _pitch_logits(self, outputs: tf.Tensor, last: tf.Tensor, context: tf.Tensor) -> tf.Tensor:
-        """Sums of the logits of pitches, intervals from the program's `last` pitch (plus 1, or -1) and pointers."""
+        """As `numpy_model.pitch_logits`; where there is no `last` pitch it is -1."""
         v = self.vocabulary
         absolute, relative, pointers = tf.split(outputs, [N_PITCHES, 2 * N_PITCHES - 1, v.n_pointers], -1)
-        place = tf.range(N_PITCHES) - (last[..., None] - 1) + N_PITCHES - 1
-        relative = tf.gather(relative, tf.clip_by_value(place, 0, 2 * N_PITCHES - 2), batch_dims=2)
+        interval = tf.range(N_PITCHES) - (last[..., None] - 1) + N_PITCHES - 1
+        relative = tf.gather(relative, tf.clip_by_value(interval, 0, 2 * N_PITCHES - 2), batch_dims=2)
         logits = absolute + tf.where(last[..., None] > 0, relative, 0.0)
         if not v.n_pointers:
             return logits
@@ -185,7 +185,7 @@ class EventModel(keras.Model):
         return logits + tf.einsum("btk,btkp->btp", pointers, tf.one_hot(pitches, N_PITCHES))
 
     def _chosen(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """What the heads are told of earlier choices, by block name: (B, T) classes, -1 for none."""
+        """Earlier choices, as the heads need them, by block name: (B, T) classes, -1 for none."""
         fields, program_history = tf.cast(inputs["fields"], tf.int32), tf.cast(inputs["program_history"], tf.int32)
         chosen = {field: fields[..., column] for column, field in enumerate(FIELDS)}
         for column, name in enumerate(PROGRAM_HISTORY):
@@ -218,7 +218,7 @@ class EventModel(keras.Model):
         return None  # everything is built in __init__
 
     def export(self, filepath: str, format: str = "tf_saved_model", **options: Any) -> None:
-        """As Keras's own; where none is given, the signature is a dict of INPUTS, for any batch and length."""
+        """Keras's own, but for the default of `input_signature`: a dict of INPUTS, for any batch and length."""
         options.setdefault("input_signature", [self.input_specs()])
         super().export(filepath, format=format, **options)
 
@@ -233,11 +233,11 @@ class EventModel(keras.Model):
 
 @keras.saving.register_keras_serializable("melodygru")
 class MelodyGRU(EventModel):
-    """The model of a vocabulary's events; despite its name its cells are those that the architecture names.
+    """The model of a vocabulary's events; despite its name its cells are not always GRUs, see `Architecture.cell`.
 
     Called with a batch of windows (`Events.window`, stacked: a dict of arrays, first axes (B, T)), it returns the
-    log-likelihood of every field of every event, in nats: shape (B, T, 5), float32, the charge for places inside
-    wide time classes included; 0 where an event has no such field, and for padding.
+    log-likelihood of every field of every event, in nats: shape (B, T, 5), float32, with the charge for wide time
+    classes; 0 where an event has no such field, and for padding.
 
     Parameters
     ----------
@@ -266,7 +266,7 @@ class MelodyGRU(EventModel):
                 a.units,
                 return_sequences=True,
                 return_state=True,
-                kernel_initializer=glorot(next(seeds)),
+                kernel_initializer=keras.initializers.GlorotUniform(seed=next(seeds)),
                 recurrent_initializer=keras.initializers.Orthogonal(seed=next(seeds)),
                 name=f"{a.cell}_{index}",
             )
@@ -301,7 +301,7 @@ class MelodyGRU(EventModel):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> MelodyGRU:
-        """The untrained model of settings in any format, as `get_config` gives them."""
+        """An untrained model, of settings as `get_config` gives them, in any format."""
         return cls(**{name: value for name, value in upgrade(config).items() if name != "format"})
 
 
@@ -312,7 +312,7 @@ def _interval_class(semitones: tf.Tensor) -> tf.Tensor:
 
 
 def save(model: MelodyGRU, path: Path, card: dict[str, Any] | None = None, *, float16: bool = False) -> None:
-    """Write a checkpoint, whole or not at all, with another card if one is given; see `checkpoint.write`."""
+    """Write a model's checkpoint by `checkpoint.write`; a card takes the place of the model's."""
     if card is not None:
         model.card = dict(card)
     with tempfile.TemporaryDirectory() as folder:

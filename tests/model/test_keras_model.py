@@ -184,12 +184,12 @@ def test_changing_a_note_changes_nothing_that_was_said_before_it(name, cell):
         for index, field in enumerate(vocabulary.fields):
             assert moved[field][row, :t].max(initial=0) < 1e-6
             if index <= column:
-                assert moved[field][row, t] < 1e-6, f"{field} of note {t} hears its own {FIELDS[column]}"
+                assert moved[field][row, t] < 1e-6, f"{field} of note {t} knows its own {FIELDS[column]}"
             elif moved[field][row, t] > 1e-4:
                 changed.add((FIELDS[column], field))
         later = max(moved[field][row, t + 1 :].max() for field in vocabulary.fields)
-        assert later > 1e-4, f"what follows note {t} does not hear its {FIELDS[column]}"
-    # Every field is heard by every later one of its note, so that the test can fail.
+        assert later > 1e-4, f"what follows note {t} does not depend on its {FIELDS[column]}"
+    # Every later field of a note depends on every earlier one, so that the test can fail.
     modelled = [field for field in vocabulary.fields if field not in vocabulary.unmodelled]
     expected = {(a, b) for i, a in enumerate(modelled) for b in vocabulary.fields[vocabulary.fields.index(a) + 1 :]}
     assert expected <= changed
@@ -332,7 +332,7 @@ def test_a_wide_class_is_charged_its_width():
     assert width > 1
 
 
-def test_nothing_heard_has_no_gradient():
+def test_id_0_has_no_gradient():
     bag = EmbeddingBag(40, 6)
     bag.build()
     ids = np.array([[[0, 0], [0, 0]], [[3, 5], [3, 0]]], np.int32)
@@ -361,7 +361,7 @@ def test_padding_and_absent_fields_count_nothing():
 
 
 @pytest.mark.parametrize(("cell", "arrays_of_state"), [("gru", 2), ("lstm", 4)])
-def test_a_piece_heard_in_windows_is_the_piece_heard_at_once(cell, arrays_of_state):
+def test_a_piece_in_windows_is_the_piece_at_once(cell, arrays_of_state):
     vocabulary, model = VOCABULARIES["many"], toys.model("many", 2, cell=cell)
     pieces = [encode(toys.piece(vocabulary, seed, 30), vocabulary) for seed in (0, 1)]
     whole = model(toys.batch(pieces)).numpy()

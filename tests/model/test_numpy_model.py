@@ -129,19 +129,19 @@ def test_asking_for_logits_changes_none():
     assert np.abs(once - other).max() > 1e-4
 
 
-def test_a_context_that_a_step_was_told_needs_no_sum_again():
+def test_a_context_that_arrived_needs_no_sum_again():
     network, inputs = toys.network("many", 1), toys.batch(_pieces("many"))
     previous, before, context, pitch_class_levels = (
         inputs[name] for name in ("previous", "before", "context", "pitch_class_levels")
     )
     first = network.step(previous[:, 0], before[:, 0], context[:, 0], network.initial_state(3))
     first.arrive(context[:, 1], pitch_class_levels[:, 0])
-    again, told = (
+    anew, reused = (
         network.step(previous[:, 1], before[:, 1], context[:, 1], first.state, arrived) for arrived in (None, first)
     )
-    np.testing.assert_array_equal(told.logits("shift"), again.logits("shift"))
+    np.testing.assert_array_equal(reused.logits("shift"), anew.logits("shift"))
     other = network.step(previous[:, 1], before[:, 1], context[:, 0], first.state)
-    assert np.abs(other.logits("shift") - again.logits("shift")).max() > 1e-4
+    assert np.abs(other.logits("shift") - anew.logits("shift")).max() > 1e-4
 
 
 @pytest.mark.parametrize("k", [FEW - 1, FEW, FEW + 30])
@@ -151,7 +151,7 @@ def test_few_ids_and_many_add_up_alike(k):
     np.testing.assert_allclose(network.bag(ids), network.table[ids].sum(1), rtol=1e-5, atol=1e-6)
 
 
-def test_nothing_heard_adds_nothing():
+def test_id_0_adds_nothing():
     network = toys.network("many", 1)
     assert not network.bag(np.zeros((2, 5), np.int64)).any()
     one = network.bag(np.array([[3]]))
@@ -165,7 +165,7 @@ def test_logits_are_single_precision():
     assert {values.dtype for values in found.values()} == {np.dtype(np.float32)}
 
 
-def test_what_the_sampler_tells_the_network_is_what_training_told_the_model():
+def test_features_advanced_note_by_note_give_the_logits_of_training():
     """`Context`, advanced note by note through a piece, gives the network the ids that `encode` gave the model."""
     vocabulary, network = VOCABULARIES["many"], toys.network("many", 2)
     piece = toys.piece(vocabulary, 0, 40)
