@@ -37,7 +37,7 @@ def _windows_key() -> str:
 
 @contextmanager
 def _cbreak(descriptor: int) -> Iterator[Read]:
-    """Keys as they are pressed, without echo; Ctrl-C stays a signal."""
+    """Keys as they are pressed, not shown; Ctrl-C stays a signal."""
     import os
     import select
     import termios

@@ -81,7 +81,7 @@ def write_others(
     Parameters
     ----------
     pieces, paths : what was composed, and its MIDI files
-    made : of each piece its JSON, which is told the names of the files
+    made : of each piece its JSON, where the names of the files go
     kinds : which of KINDS
     scores : where each piece's sheet music goes, or None
     soundfont : instruments
@@ -113,7 +113,7 @@ def write_others(
                 try:
                     score.write(piece, sheet, title=path.stem)
                     about["score"] = str(sheet)
-                except SettingError as error:  # a pitch that no score has, or a place that can't be written to
+                except SettingError as error:  # a pitch that no score has, or a path that can't be written to
                     note(error)
             if not as_json:
                 _print(about)

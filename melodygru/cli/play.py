@@ -56,11 +56,8 @@ def play(
     soundfont: Path | None,
     endless: bool,
     model: Path | None,
-    temperature: float | None,
-    style: str | None,
-    qpm: float | None,
     seconds: float | None,
-    seed: int | None,
+    **settings: Any,
 ) -> None:
     """Play a MIDI file, or music without an end.
 
@@ -85,9 +82,9 @@ def play(
         refuse_with(True, wav=wav, flac=flac)
         if file is not None:
             raise click.UsageError("a FILE and --endless: expected one of the two.")
-        without_end(port, soundfont, model, temperature, style, qpm, seconds, seed)
+        without_end(port, soundfont, model, seconds, settings)
         return
-    refuse_with(False, model=model, temperature=temperature, style=style, qpm=qpm, seconds=seconds, seed=seed)
+    refuse_with(False, model=model, seconds=seconds, **settings)
     if file is None:
         raise click.UsageError("Missing argument 'FILE': a MIDI file (or --list-ports, or --endless).")
     with options.naming(file):
@@ -108,16 +105,9 @@ def play(
 
 
 def without_end(
-    port: str | None,
-    soundfont: Path | None,
-    model: Path | None,
-    temperature: float | None,
-    style: str | None,
-    qpm: float | None,
-    seconds: float | None,
-    seed: int | None,
+    port: str | None, soundfont: Path | None, model: Path | None, seconds: float | None, settings: dict[str, Any]
 ) -> None:
-    """Compose and play until a key or a signal ends it."""
+    """Compose and play until a key or a signal ends it, or so many seconds of music."""
     import secrets
 
     from melodygru.cli import endless
@@ -125,12 +115,10 @@ def without_end(
     from melodygru.model import checkpoint
 
     path = checkpoint.find(model)
-    if seed is None:
-        seed = secrets.randbits(32)
-    given: dict[str, Any] = {"temperature": temperature, "style": style, "qpm": qpm, "seed": seed}
-    settings = GenerateSettings(**{name: value for name, value in given.items() if value is not None})
-    stream = Composer.load(path).stream(settings)
-    screen.say(f"model {screen.name(path)}, seed {seed}")
+    given = {name: value for name, value in settings.items() if value is not None}
+    given.setdefault("seed", secrets.randbits(32))
+    stream = Composer.load(path).stream(GenerateSettings(**given))
+    screen.say(f"model {screen.name(path)}, seed {given['seed']}")
     endless.run(stream, live(port, soundfont, endless.AHEAD_S), seconds)
 
 

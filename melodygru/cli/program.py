@@ -93,7 +93,7 @@ def main() -> None:
     """A GRU learns the style of a folder of MIDI files and composes in it.
 
     \b
-    melodygru generate --play              hear a new piece
+    melodygru generate --play              compose a piece and play it
     melodygru train midi_dir/              learn the style of your own folder
     melodygru COMMAND --help               everything about a command
     """

@@ -1,4 +1,4 @@
-"""`melodygru replay`: a file that generate wrote, made again from its provenance."""
+"""`melodygru replay`: a file that generate wrote, composed anew from its provenance."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from melodygru.compose.replay import Replay
     from melodygru.compose.sampler import Note
 
-DIFFERS = 1  # exit code where the file isn't made again byte for byte
+DIFFERS = 1  # exit code where the file doesn't come out byte for byte
 
 
 @click.command(
-    epilog="The exit code is 0 if the file was made again byte for byte, else 1. Of several pieces made together all "
-    "are composed again, for a piece depends on how many there were."
+    epilog="The exit code is 0 if the file came out byte for byte, else 1. Of several pieces made together all "
+    "are composed anew, for a piece depends on how many there were."
 )
 @click.argument("file", type=click.Path(path_type=Path))
 @options.alike(GenerateSettings, "primer", "The primer that it was made with, under whatever name.")
@@ -46,7 +46,7 @@ DIFFERS = 1  # exit code where the file isn't made again byte for byte
 )
 @options.as_json
 def replay(file: Path, model: Path | None, output_dir: Path, as_json: bool, **inputs: Path | None) -> None:
-    """Make FILE, which generate wrote, again from its provenance, and say what differs.
+    """Compose FILE, which generate wrote, anew from its provenance, and say what differs.
 
     \b
     melodygru replay generated/starter-5-7.mid

@@ -1,4 +1,4 @@
-"""What a person sees while a command works: talk on stderr, one line of it rewritten in place."""
+"""What a command prints: results on stdout; messages and a line of progress, rewritten as it goes, on stderr."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ class ProgressLine:
             return
         shown = text if isinstance(text, str) else text()
         if sys.stderr is not None and sys.stderr.isatty():
-            room = shutil.get_terminal_size().columns - 1
-            shown = shown[:room]
+            width = shutil.get_terminal_size().columns - 1
+            shown = shown[:width]
             click.echo("\r" + shown.ljust(self._width), err=True, nl=False)
             self._width, self._next = len(shown), now + REWRITTEN_EVERY_S
         else:

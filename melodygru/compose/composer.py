@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, Protocol
 
 from melodygru.analysis import originality
 from melodygru.analysis.originality import Index
@@ -34,6 +34,8 @@ from melodygru.music.names import PROGRAM_NAMES
 from melodygru.music.notes import NoteSequence
 from melodygru.util.settings import takes_settings
 from melodygru.util.wording import counted
+
+Settings = ParamSpec("Settings")
 
 logger = logging.getLogger("melodygru")
 
@@ -67,7 +69,7 @@ class Composer:
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> Composer:
-        """The composer of a checkpoint's file, which is read once a process, and again only when it has changed.
+        """The composer of a checkpoint's file, which is read once a process, or when it has changed.
 
         Parameters
         ----------
@@ -256,7 +258,25 @@ def _constraints(settings: GenerateSettings) -> list[Constraint]:
     return [*named, *(settings.constraints or ())]
 
 
-@takes_settings(GenerateSettings)
+class _Generate(Protocol[Settings]):
+    """What type checkers and editors see of `generate`: every setting, with its type."""
+
+    def __call__(
+        self,
+        model: str | Path | Checkpoint | Composer | None = None,
+        on_start: Callable[[list[Plan]], None] | None = None,
+        on_note: Callable[[Note], None] | None = None,
+        on_guard: Callable[[Action], None] | None = None,
+        *no_more: Settings.args,
+        **settings: Settings.kwargs,
+    ) -> list[Composition]: ...
+
+
+def _with_settings_of(_: Callable[Settings, GenerateSettings]) -> Callable[[Any], _Generate[Settings]]:
+    return takes_settings(GenerateSettings)
+
+
+@_with_settings_of(GenerateSettings)
 def generate(
     model: str | Path | Checkpoint | Composer | None = None,
     *,

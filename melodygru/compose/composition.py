@@ -21,7 +21,7 @@ class Composition(NoteSequence):
     seed : int
         The seed of the batch that this piece is one of.
     provenance : Provenance, optional
-        How it was made, which its MIDI file says too: `melodygru.replay` makes it again.
+        How it was made, which its MIDI file says too: `melodygru.replay` composes it anew.
     """
 
     seed: int = 0

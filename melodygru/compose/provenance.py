@@ -1,4 +1,4 @@
-"""How a piece was made, written into its MIDI file, so that it can be made again.
+"""How a piece was made, written into its MIDI file, so that it can be replayed.
 
 The provenance is one text event at the beginning of the file: `melodygru ` and a JSON object in ASCII. It names what
 the piece follows from by hashes (SHA-256, in hexadecimal), and holds no path, no time, and no name of a machine or
@@ -11,7 +11,7 @@ person.
     settings   the fields of `GenerateSettings` by name; one that is None, and so by default, is left out; numbers are
                exact, a tuple is a list
     inputs     of each setting that is a piece: {"file": hash of the file}, or {"notes": `notes_hash`} of a sequence
-    own        names of the settings whose values JSON can't hold: the piece can't be made again from the file alone
+    own        names of the settings whose values JSON can't hold: the piece can't be replayed from the file alone
     seed, piece, of   which of how many, from 1, composed together with this seed
     notes      `notes_hash` of the piece as it was composed: a file that was changed since is known by it
 """

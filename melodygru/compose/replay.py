@@ -1,4 +1,4 @@
-"""A composed MIDI file replayed: made again from its provenance, and what differs.
+"""A composed MIDI file replayed: composed anew from its provenance, and what differs.
 
 >>> import melodygru
 >>> made = melodygru.replay("generated/starter-5-7.mid")  # doctest: +SKIP
@@ -124,7 +124,7 @@ def replay(
     on_note: Callable[[Note], None] | None = None,
     **inputs: str | Path | NoteSequence | None,
 ) -> Replay:
-    """Make a piece again from the provenance in its MIDI file; the whole batch that it is one of is composed.
+    """Compose a piece anew from the provenance in its MIDI file, with the whole batch that it is one of.
 
     Parameters
     ----------

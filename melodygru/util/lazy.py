@@ -15,11 +15,11 @@ def offered(package: str, modules: Mapping[str, Sequence[str]]) -> tuple[Callabl
     package : its name
     modules : of each module, named from the package on, the names that the package offers
     """
-    places = {name: f"{package}.{module}" for module, names in modules.items() for name in names}
+    modules_of = {name: f"{package}.{module}" for module, names in modules.items() for name in names}
 
     def get(name: str) -> Any:
-        if name not in places:
+        if name not in modules_of:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(importlib.import_module(places[name]), name)
+        return getattr(importlib.import_module(modules_of[name]), name)
 
-    return get, lambda: sorted(places)
+    return get, lambda: sorted(modules_of)

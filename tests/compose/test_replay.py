@@ -1,4 +1,4 @@
-"""Provenance, and pieces made again from it: byte for byte, or with what differs."""
+"""Provenance, and pieces replayed from it: byte for byte, or with what differs."""
 
 import dataclasses
 import json
@@ -148,7 +148,7 @@ def test_none_is_left_out_where_it_is_the_default():
     ]  # fmt: skip
 
 
-# -- the same again
+# -- the same bytes
 
 
 @pytest.mark.parametrize(
@@ -293,7 +293,7 @@ def test_a_file_that_other_software_wrote_anew(home):
     assert result.verdict == "the same music in other bytes: the file was written anew by other software"
 
 
-# -- what can't be made again
+# -- what can't be replayed
 
 
 def test_a_file_without_provenance(home):
