@@ -39,7 +39,7 @@ def main(model: Path, data: Path, pieces: int, particles: int, seed: int) -> Non
     from melodygru.compose import Controls, accompany
     from melodygru.model import checkpoint
     from melodygru.model.numpy_model import NumpyModel
-    from melodygru.music.notes import quantize
+    from melodygru.music.quantize import quantize
 
     loaded = checkpoint.read(model)
     network = NumpyModel(loaded)

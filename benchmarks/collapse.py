@@ -65,7 +65,7 @@ def main(
     grid = network.vocabulary.grid
     corpus = intake(train, grid=grid)
     held_out = intake(valid, grid=grid) if valid is not None else split(corpus)[1]
-    real, limits = list(corpus), guards.Limits.of(network.vocabulary)
+    real, limits = list(corpus), guards.Limits.from_vocabulary(network.vocabulary)
     floor = float(np.quantile([packed(piece) for piece in real], RARE, method="lower"))
     judges: dict[str, Callable[[NoteSequence], bool]] = {
         "detectors": lambda piece: guards.collapse(piece, limits) is not None,

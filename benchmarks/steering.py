@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5, help="of each speed")
     args = parser.parse_args()
     network = NumpyModel(checkpoint.read(checkpoint.find(args.model)))
-    plan = Plan.of(network.vocabulary, Length(bars=args.bars), style=args.style, metre=(4, 4))
+    plan = Plan.from_settings(network.vocabulary, Length(bars=args.bars), style=args.style, metre=(4, 4))
 
     def composed(n: int, bars: int, constraints: list[Constraint]) -> list[NoteSequence]:
         length = Length(bars=bars)

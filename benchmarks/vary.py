@@ -42,7 +42,7 @@ def main(model: Path, data: Path, pieces: int, seed: int) -> None:
     from melodygru.events import PITCH, representable
     from melodygru.model import checkpoint
     from melodygru.model.numpy_model import NumpyModel
-    from melodygru.music.notes import quantize
+    from melodygru.music.quantize import quantize
 
     loaded = checkpoint.read(model)
     network = NumpyModel(loaded)

@@ -102,7 +102,7 @@ def generate(
     screen.say(f"model {screen.name(path)}, seed {settings.seed}")
     _warn(settings, composer.vocabulary)
     if settings.primer is not None:
-        settings = replace(settings, primer=Source.of(settings.primer))
+        settings = replace(settings, primer=Source.from_given(settings.primer))
     playing = Playing(port, soundfont) if play_it or port is not None else None
     actions: list[Action] = []
     with playing or contextlib.nullcontext(), screen.ProgressLine() as line:

@@ -60,7 +60,7 @@ class Playing:
 
         primer = None
         if settings.primer is not None:
-            primer = Source.of(settings.primer).primer(vocabulary, settings.primer_bars)
+            primer = Source.from_given(settings.primer).primer(vocabulary, settings.primer_bars)
         tempos = np.array([(0, round(60e6 / plan.qpm))], TEMPO)
         if primer is not None and settings.qpm is None:
             tempos = primer.sequence.tempos

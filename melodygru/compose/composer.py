@@ -167,7 +167,7 @@ class Composer:
             check_bars(settings.primer_bars)
         primer = None
         if settings.primer is not None:
-            source = Source.of(settings.primer)
+            source = Source.from_given(settings.primer)
             settings = replace(settings, primer=source)
             primer = source.primer(self.vocabulary, settings.primer_bars)
             _warn(source.name, primer.mismatches)
@@ -197,7 +197,7 @@ class Composer:
         """A given piece varied or accompanied, and the settings with it as it was read."""
         how = settings.given_piece
         assert how is not None
-        source = Source.of(getattr(settings, how), "the piece that is given", how)
+        source = Source.from_given(getattr(settings, how), "the piece that is given", how)
         settings = replace(settings, **{how: source})  # type: ignore[arg-type]
         given = source.primer(self.vocabulary)
         _warn(source.name, given.mismatches)

@@ -125,7 +125,9 @@ def compose(
         raise SettingError(f"num-outputs {n}: expected 1 or more")
     rngs = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(n)]
     plans = [
-        Plan.of(v, length, style=style, metre=metre, primer=primer, splice=splice, qpm=qpm, draws=tuple(rng.random(3)))
+        Plan.from_settings(
+            v, length, style=style, metre=metre, primer=primer, splice=splice, qpm=qpm, draws=tuple(rng.random(3))
+        )
         for rng in rngs
     ]
     length = plans[0].length

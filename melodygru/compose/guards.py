@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from melodygru.errors import SettingError
 from melodygru.events import DRUMS, DURATION, PITCH, PROGRAM, SHIFT, Vocabulary
-from melodygru.music.diversity import VARIED, Diversity
+from melodygru.music.diversity import WINDOW, Diversity
 from melodygru.music.notes import NoteSequence
 from melodygru.util.wording import clock, counted
 
@@ -58,7 +58,7 @@ class Limits:
     onset : notes that begin together
     sounding : notes that sound together
     duration : steps of a note
-    variety : different figures among VARIED notes, at least, see `variety`
+    diversity : different trigrams among WINDOW notes, at least, see `melodygru.music.diversity`
     """
 
     repeats: int = 4
@@ -71,7 +71,7 @@ class Limits:
     diversity: int = LEAST_DIVERSITY
 
     @classmethod
-    def of(cls, vocabulary: Vocabulary) -> Limits:
+    def from_vocabulary(cls, vocabulary: Vocabulary) -> Limits:
         """Those of a vocabulary's music: its grid, how many notes sound together, how long its pieces are."""
         rate, diversity = vocabulary.grid.steps_per_beat, vocabulary.statistics.diversity or LEAST_DIVERSITY
         sounding, onset = max(16, 5 * vocabulary.n_sounding), max(16, 2 * vocabulary.n_sounding)
@@ -197,8 +197,8 @@ class Watch:
         for loop, least in ((self._exact, limits.repeated), (self._alike, limits.alike)):
             if loop.lag and loop.run >= max(least, limits.repeated_by(loop.lag)) * self._drums(loop):
                 return Degeneration(f"a loop of {counted(loop.lag, 'note')}", self.n - loop.run, loop.lag)
-        if self._diversity.full and self._diversity.figures < limits.diversity:
-            return Degeneration("the same few figures", self.n - VARIED // 2, VARIED // 8)
+        if self._diversity.full and self._diversity.trigrams < limits.diversity:
+            return Degeneration("the same few figures", self.n - WINDOW // 2, WINDOW // 8)
         return None
 
     def finish(self, end: int) -> Degeneration | None:
@@ -224,8 +224,8 @@ class Watch:
         for loop in (self._exact, self._alike):
             if loop.run >= 2 * loop.lag:
                 run = max(run, loop.run)
-        if self._diversity.full and self._diversity.figures < NEAR * self.limits.diversity:
-            run = max(run, VARIED // 2)
+        if self._diversity.full and self._diversity.trigrams < NEAR * self.limits.diversity:
+            run = max(run, WINDOW // 2)
         return self.n - run
 
 
@@ -384,7 +384,7 @@ class Guard:
         self._sampler, self._bars, self._watches, self._max_copy = sampler, bars, watch, max_copy
         self._may_shorten, self._lookahead, self._on_action = may_shorten, lookahead, on_action
         self.actions: list[Action] = []
-        limits = Limits.of(sampler.vocabulary)
+        limits = Limits.from_vocabulary(sampler.vocabulary)
         self._pieces = [_Piece(limits, index if max_copy is not None else None) for _ in sampler.rows]
         for piece, rows in zip(self._pieces, sampler.rows, strict=True):
             piece.start(_played(rows, sampler.vocabulary))

@@ -9,7 +9,8 @@ import numpy as np
 
 from melodygru.errors import SettingError
 from melodygru.events import Vocabulary, representable
-from melodygru.music.notes import NoteSequence, steps_per_bar
+from melodygru.music.metre import steps_per_bar
+from melodygru.music.notes import NoteSequence
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Plan:
     signature: int | None = None
 
     @classmethod
-    def of(
+    def from_settings(
         cls,
         vocabulary: Vocabulary,
         length: Length | None = None,

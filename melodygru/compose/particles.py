@@ -281,7 +281,7 @@ def compose_given(
     v = network.vocabulary
     if n < 1:
         raise SettingError(f"num-outputs {n}: expected 1 or more")
-    plan = Plan.of(v, style=style, metre=given.metre, qpm=given.qpm if qpm is None else qpm)
+    plan = Plan.from_settings(v, style=style, metre=given.metre, qpm=given.qpm if qpm is None else qpm)
     plan = replace(plan, steps=given.length, due=None, limit=given.length)
     clouds = [
         Particles(network, particles, np.random.default_rng(child), controls, style=style, piece=given)

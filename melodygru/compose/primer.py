@@ -17,7 +17,9 @@ import numpy as np
 from melodygru import midi
 from melodygru.errors import MidiError, SettingError
 from melodygru.events import TIMES, Vocabulary, representable
-from melodygru.music.notes import DRUMS, Changes, Grid, NoteSequence, quantize
+from melodygru.music.grid import Grid
+from melodygru.music.notes import DRUMS, Changes, NoteSequence
+from melodygru.music.quantize import quantize
 from melodygru.util.wording import counted
 
 
@@ -62,7 +64,7 @@ class Source:
     sha256: str | None = None
 
     @classmethod
-    def of(
+    def from_given(
         cls, given: str | Path | NoteSequence | Source, name: str = "the primer", purpose: str = "go on from"
     ) -> Source:
         """A file or sequence; `name` is a sequence's, and `purpose` is said where it holds no note.

@@ -232,7 +232,7 @@ def _inputs(name: str, provenance: Provenance, given: dict[str, Any], vocabulary
             raise SettingError(
                 f"{name}: made with a file for {option} ({what}SHA-256 {_short(wanted)}); name it with {option} FILE"
             )
-        source = Source.of(piece)
+        source = Source.from_given(piece)
         hashes = [source.sha256] if source.sha256 is not None and kind == "file" else []
         if kind == "notes" or source.sha256 is None:
             hashes = [notes_hash(source.sequence), notes_hash(quantize(source.sequence, vocabulary.grid)[0])]

@@ -97,7 +97,9 @@ class Stream(Iterator[LiveNote]):
     def _plan(self, style: str | None) -> Plan:
         first, second, third = self._rng.random(3).tolist()
         of = self._settings
-        return Plan.of(self._model.vocabulary, style=style, metre=of.metre, qpm=of.qpm, draws=(first, second, third))
+        return Plan.from_settings(
+            self._model.vocabulary, style=style, metre=of.metre, qpm=of.qpm, draws=(first, second, third)
+        )
 
     def _piece(self, number: int, start_s: float) -> Generator[LiveNote, None, float]:
         """A piece that begins at `start_s`; returns when the next one begins."""

@@ -87,19 +87,9 @@ from melodygru.events.vocabulary import (
     VELOCITY_WIDTH,
     Vocabulary,
 )
-from melodygru.music.metre import Bars
-from melodygru.music.notes import (
-    DRUMS,
-    METRE,
-    N_PITCHES,
-    N_PROGRAMS,
-    NOTE,
-    TEMPO,
-    Changes,
-    Grid,
-    NoteSequence,
-    canonical,
-)
+from melodygru.music.grid import Grid
+from melodygru.music.metre import METRE, Bars
+from melodygru.music.notes import DRUMS, N_PITCHES, N_PROGRAMS, NOTE, TEMPO, Changes, NoteSequence, canonical
 
 
 @dataclass(frozen=True)
@@ -179,7 +169,7 @@ def representable(sequence: NoteSequence, vocabulary: Vocabulary) -> tuple[NoteS
     if sequence.grid != vocabulary.grid:
         raise NoteError(
             f"a piece on a grid of {sequence.grid.describe()}: this vocabulary needs {vocabulary.grid.describe()}; "
-            "use notes.quantize"
+            "use music.quantize"
         )
     notes, changes = sequence.notes, Changes()
     if not vocabulary.models_program and np.any(notes["program"] != vocabulary.programs[0]):

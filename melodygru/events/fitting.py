@@ -13,8 +13,10 @@ from melodygru.events.encoding import active_counts
 from melodygru.events.statistics import CorpusStatistics
 from melodygru.events.vocabulary import VELOCITY_WIDTH, Vocabulary
 from melodygru.music.diversity import least_diversity
+from melodygru.music.grid import Grid
 from melodygru.music.keys import commonest_share, key_signature
-from melodygru.music.notes import N_PITCHES, N_PROGRAMS, Grid, NoteSequence, steps_per_bar
+from melodygru.music.metre import steps_per_bar
+from melodygru.music.notes import N_PITCHES, N_PROGRAMS, NoteSequence
 
 N_SIGNATURES = 12
 ONE_KEY = 0.45  # share of the pieces in one key signature above which a corpus is taken to be in one key

@@ -12,7 +12,9 @@ import numpy as np
 
 from melodygru.events.statistics import CorpusStatistics
 from melodygru.events.times import N_INTERVALS, N_SPANS, TIMES, interval_class, motion_class
-from melodygru.music.notes import N_PITCHES, N_PROGRAMS, Grid, steps_per_bar
+from melodygru.music.grid import Grid
+from melodygru.music.metre import steps_per_bar
+from melodygru.music.notes import N_PITCHES, N_PROGRAMS
 
 FIELDS = ("shift", "program", "pitch", "duration", "velocity")
 SHIFT, PROGRAM, PITCH, DURATION, VELOCITY = range(5)

@@ -14,7 +14,6 @@ from melodygru.music.notes import N_PITCHES, N_PROGRAMS
 
 WINDOW = 128  # notes
 N_TRIGRAMS = WINDOW - 2  # in a window
-VARIED = WINDOW
 _N_SOUNDS = N_PROGRAMS * N_PITCHES
 
 
@@ -55,10 +54,6 @@ class Diversity:
     def full(self) -> bool:
         """Whether a whole window of notes was added."""
         return len(self._recent) == N_TRIGRAMS
-
-    @property
-    def figures(self) -> int:
-        return self.trigrams
 
     def add(self, sound: int) -> None:
         """Add a note: its program and pitch as one number."""

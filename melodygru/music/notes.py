@@ -18,10 +18,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from melodygru.errors import NoteError
-from melodygru.music.grid import Grid as Grid
-from melodygru.music.metre import DEFAULT_METRE, Bars
-from melodygru.music.metre import METRE as METRE
-from melodygru.music.metre import steps_per_bar as steps_per_bar
+from melodygru.music.grid import Grid
+from melodygru.music.metre import DEFAULT_METRE, METRE, Bars
 
 DRUMS = 128  # the program of the percussion channel; 0..127 are General MIDI's
 N_PROGRAMS = 129
@@ -338,11 +336,3 @@ def _join_marks(first: np.ndarray, second: np.ndarray, at: int) -> np.ndarray:
     later = second.copy()
     later["step"] += at
     return tidy_marks(np.concatenate([first[first["step"] < max(at, 1)], later]))
-
-
-def __getattr__(name: str):
-    if name == "quantize":  # moved
-        from melodygru.music.quantize import quantize
-
-        return quantize
-    raise AttributeError(name)

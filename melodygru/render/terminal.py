@@ -51,7 +51,7 @@ class _Marks:
     levels: str  # of surprise, the least first
 
     @classmethod
-    def of(cls, blocks: bool) -> _Marks:
+    def drawn_with(cls, blocks: bool) -> _Marks:
         return (
             cls("▀", "▄", "█", "│", "▄", "■", "▁▂▃▄▅▆▇█") if blocks else cls("'", ".", ":", "|", "x", "#", "0123456789")
         )
@@ -99,7 +99,7 @@ def lines(
     str
         A line, without its end.
     """
-    marks, width = _Marks.of(blocks), max(width, LEAST_WIDTH)
+    marks, width = _Marks.drawn_with(blocks), max(width, LEAST_WIDTH)
     voice, names = voices(sequence)
     codes = _codes(sequence, len(names))
     strokes = np.unique(sequence.notes["pitch"][sequence.notes["program"] == DRUMS]).tolist()

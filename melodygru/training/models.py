@@ -12,7 +12,8 @@ from melodygru.events import Vocabulary, encode
 from melodygru.model.architecture import Architecture
 from melodygru.model.checkpoint import as_settings
 from melodygru.model.keras_model import EventModel, MelodyGRU, load_model
-from melodygru.music.notes import Grid, NoteSequence
+from melodygru.music.grid import Grid
+from melodygru.music.notes import NoteSequence
 
 SAMPLED_EVENTS = 50_000  # that a new model's first biases are counted from
 

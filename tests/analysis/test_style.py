@@ -283,7 +283,7 @@ def gaussian(mean, deviation, n=4001):
 class TestDensities:
     def test_a_density_is_the_sum_of_its_kernels(self):
         sample = np.array([0.0, 1.0, 1.5, 4.0])
-        found = Densities.of(sample, sample + 1)
+        found = Densities.from_samples(sample, sample + 1)
         width = sample.std(ddof=1) * 4**-0.2
         direct = np.exp(-0.5 * ((found.grid[:, None] - sample) / width) ** 2).mean(axis=1) / width / sqrt(2 * pi)
         assert found.first == pytest.approx(direct, abs=2e-3 * direct.max())
@@ -335,7 +335,7 @@ class TestDensities:
         assert kl_divergence(ones, mixed) == pytest.approx(log(4 / 3))
 
     def test_noise_in_the_last_digits_is_no_spread(self):
-        assert Densities.of(np.array([0.3, 0.1 + 0.2]), np.array([0.3, 0.3])).overlapping_area == 1
+        assert Densities.from_samples(np.array([0.3, 0.1 + 0.2]), np.array([0.3, 0.3])).overlapping_area == 1
 
 
 def pieces_of(rng, n, pitches=C_MAJOR, grid=None):

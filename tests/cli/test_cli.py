@@ -27,7 +27,7 @@ from melodygru.cli import play as play_module  # noqa: F401  the module is patch
 from melodygru.compose.composer import Composer
 from melodygru.model import checkpoint
 from melodygru.model.architecture import PRESETS
-from melodygru.music.notes import quantize
+from melodygru.music.quantize import quantize
 from melodygru.render import audio
 
 ROOT = Path(__file__).parents[2]

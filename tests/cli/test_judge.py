@@ -294,7 +294,7 @@ class TestPictures:
         axes = pictures.style_figure(one, Grid.beats(4)).axes[0]
         assert [line.get_label() for line in axes.lines] == ["real", "generated", "real to generated"]
         for line, sample in zip(axes.lines, (one.within_real, one.within_generated, one.between), strict=True):
-            density = Densities.of(sample, sample)
+            density = Densities.from_samples(sample, sample)
             assert np.array_equal(line.get_ydata(), density.first[density.grid >= 0])
         assert len({(line.get_color(), str(line.get_linestyle())) for line in axes.lines}) == 3
 

@@ -254,7 +254,7 @@ def test_there_is_always_something_to_choose_and_it_is_what_was_wished_for(name,
     spread, pull = data.draw(st.sampled_from([0.1, 3.0, 40.0])), data.draw(st.sampled_from([0.0, 8.0, 100.0]))
     controls = data.draw(st.sampled_from([Controls(), Controls(0), Controls(0.3, top_p=0.5), Controls(2.0, top_k=2)]))
     network = Wild(vocabulary, data.draw(st.integers(0, 99)), spread, pull)
-    plan = Plan.of(vocabulary)
+    plan = Plan.from_settings(vocabulary)
     constraints = of_settings(**found)
 
     def composed():
@@ -280,7 +280,7 @@ def test_without_them_the_wild_network_breaks_each_wish():
     """What the property test holds would not hold by itself."""
     network = Wild(MANY, 0, 3.0, 4.0)
     (piece,) = compose(network, 1, 1, length=Length(notes=200), metre=(4, 4))
-    plan = Plan.of(MANY)
+    plan = Plan.from_settings(MANY)
     assert outside(piece, plan, classes=WHITE) > 20
     assert outside(piece, plan, low=48, high=72) > 20
     assert outside(piece, plan, chords=Chords.parse("C | Am | F G | C")) > 20
@@ -292,7 +292,7 @@ def test_without_them_the_wild_network_breaks_each_wish():
 
 
 def _steering(constraints, vocabulary=ONE, **settings):
-    return Steering(constraints, vocabulary, [Plan.of(vocabulary, **settings)])
+    return Steering(constraints, vocabulary, [Plan.from_settings(vocabulary, **settings)])
 
 
 def _after(notes, vocabulary=ONE):
@@ -364,7 +364,7 @@ def test_programs_without_a_free_pitch_are_left_out():
 
 
 def test_chords_share_a_bar_evenly_and_come_again():
-    chords, plan = Chords.parse("C | F G Am"), Plan.of(ONE)
+    chords, plan = Chords.parse("C | F G Am"), Plan.from_settings(ONE)
     at = [chords.chord_at(step, plan).name for step in range(64)]
     assert at[:32] == at[32:]
     assert at[:16] == ["C"] * 16
@@ -435,7 +435,7 @@ def test_a_primer_stays_and_what_follows_is_steered():
 
 
 def test_a_progression_begins_with_the_first_whole_bar_after_a_primer():
-    plan = Plan.of(ONE, primer=toys.sequence_of([(0, 20, 0, 60, 80)]))
+    plan = Plan.from_settings(ONE, primer=toys.sequence_of([(0, 20, 0, 60, 80)]))
     assert plan.start == 32
     chords = Chords.parse("C | F | G")
     assert [chords.chord_at(step, plan).name for step in (31, 32, 47, 48, 64, 80)] == ["G", "C", "C", "F", "G", "C"]
@@ -443,7 +443,7 @@ def test_a_progression_begins_with_the_first_whole_bar_after_a_primer():
 
 def test_a_stream_that_is_taken_back_is_steered_on():
     """What a constraint wishes follows from what stands: nothing is left over of what was taken back."""
-    plans = [Plan.of(ONE, metre=(4, 4))] * 2
+    plans = [Plan.from_settings(ONE, metre=(4, 4))] * 2
     steering = Steering([PitchClasses.key("C"), Range(60, 67), MaxPolyphony(2), Density(1.0)], ONE, plans)
     rngs = [np.random.default_rng([1, stream]) for stream in range(2)]
     sampler = Sampler(Wild(ONE, 1, 1.0), rngs, metres=[(4, 4)] * 2, steering=steering)

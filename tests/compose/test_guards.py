@@ -23,7 +23,9 @@ from melodygru.compose.settings import GenerateSettings
 from melodygru.errors import SettingError
 from melodygru.model import checkpoint
 from melodygru.model.numpy_model import NumpyModel
-from melodygru.music.notes import DRUMS, quantize, steps_per_bar
+from melodygru.music.metre import steps_per_bar
+from melodygru.music.notes import DRUMS
+from melodygru.music.quantize import quantize
 
 SHIPPED = Path(__file__).parents[2] / "checkpoints" / "starter.keras"
 
@@ -204,8 +206,8 @@ def test_few_figures_are_a_collapse_though_no_two_rounds_are_alike():
     found = _first(notes)
     assert found == (127, Degeneration("the same few figures", 64, 16))
     assert _first(notes, dataclasses.replace(LIMITS, diversity=6)) is None
-    assert Limits.of(toys.with_statistics(toys.VOCABULARIES["many"], diversity=60)).diversity == 60
-    assert Limits.of(toys.VOCABULARIES["many"]).diversity == LIMITS.diversity
+    assert Limits.from_vocabulary(toys.with_statistics(toys.VOCABULARIES["many"], diversity=60)).diversity == 60
+    assert Limits.from_vocabulary(toys.VOCABULARIES["many"]).diversity == LIMITS.diversity
 
 
 def test_a_repeated_strain_is_no_loop():
@@ -261,9 +263,11 @@ def test_clusters():
 
 
 def test_limits_follow_the_music():
-    beats = Limits.of(toys.with_statistics(dataclasses.replace(toys.VOCABULARIES["many"], n_sounding=7), longest=1200))
+    beats = Limits.from_vocabulary(
+        toys.with_statistics(dataclasses.replace(toys.VOCABULARIES["many"], n_sounding=7), longest=1200)
+    )
     assert (beats.silence, beats.onset, beats.sounding, beats.duration, beats.alike) == (64, 16, 35, 400, 48)
-    seconds = Limits.of(dataclasses.replace(toys.VOCABULARIES["performance"], n_sounding=16))
+    seconds = Limits.from_vocabulary(dataclasses.replace(toys.VOCABULARIES["performance"], n_sounding=16))
     assert (seconds.silence, seconds.onset, seconds.sounding, seconds.duration, seconds.alike) == (
         2400,
         32,
@@ -287,7 +291,7 @@ def test_real_music_does_not_collapse(folder):
     assert len(paths) >= 10
     for path in paths:
         piece, *_ = quantize(midi.read(path).sequence, vocabulary.grid)
-        assert collapse(piece, Limits.of(vocabulary)) is None, path
+        assert collapse(piece, Limits.from_vocabulary(vocabulary)) is None, path
 
 
 # -- a guard over a sampler
@@ -324,7 +328,7 @@ COLD = Controls(temperature=0.4)
 def test_a_stream_that_loops_is_taken_back_before_anybody_hears():
     bare, _, none = _composed(controls=COLD)
     assert none == []
-    limits = Limits.of(_shipped().vocabulary)
+    limits = Limits.from_vocabulary(_shipped().vocabulary)
     assert len(bare) == 6
     assert sum(collapse(piece, limits) is not None for piece in bare) >= 2
     pieces, heard, actions = _composed(controls=COLD, guard=True)
@@ -339,10 +343,10 @@ def test_the_most_probable_notes_go_on_anew_too():
     settings = {"n": 1, "controls": greedy, "length": Length(bars=40), "style": "jigs"}
     (bare,), _, _ = _composed(**settings)
     (piece,), (heard,), actions = _composed(**settings, guard=True)
-    assert collapse(bare, Limits.of(_shipped().vocabulary)) is not None
+    assert collapse(bare, Limits.from_vocabulary(_shipped().vocabulary)) is not None
     assert actions
     assert _as_heard(piece) == heard
-    assert collapse(piece, Limits.of(_shipped().vocabulary)) is None
+    assert collapse(piece, Limits.from_vocabulary(_shipped().vocabulary)) is None
 
 
 def test_what_is_taken_back_again_and_again_gets_warmer_until_it_is_past():

@@ -14,14 +14,17 @@ from melodygru.compose import Controls, Length, Plan, compose, first_step
 from melodygru.compose.composer import generate
 from melodygru.compose.primer import Primer, Source, check_bars
 from melodygru.errors import MidiError, SettingError
-from melodygru.music.notes import DRUMS, METRE, NOTE, TEMPO, Grid, NoteSequence, canonical, quantize
+from melodygru.music.grid import Grid
+from melodygru.music.metre import METRE
+from melodygru.music.notes import DRUMS, NOTE, TEMPO, NoteSequence, canonical
+from melodygru.music.quantize import quantize
 
 MANY, SECONDS = VOCABULARIES["many"], VOCABULARIES["performance"]
 TICKS = Grid.beats(12)  # three of them are a step of BEAT
 
 
 def heard(sequence, bars=None, vocabulary=MANY):
-    return Source.of(sequence).primer(vocabulary, bars)
+    return Source.from_given(sequence).primer(vocabulary, bars)
 
 
 # -- bars
@@ -157,14 +160,14 @@ def test_it_is_said_in_one_line(checkpoint_of, caplog):
 
 def test_a_file_is_read_once_and_known_by_its_hash(tmp_path):
     midi.write(FOUR, tmp_path / "a.mid")
-    source = Source.of(tmp_path / "a.mid")
+    source = Source.from_given(tmp_path / "a.mid")
     assert source.sha256 == hashlib.sha256((tmp_path / "a.mid").read_bytes()).hexdigest()
     assert source.name == str(tmp_path / "a.mid")
     (tmp_path / "a.mid").write_bytes(b"")
-    assert Source.of(source) is source
+    assert Source.from_given(source) is source
     assert source.primer(MANY).sequence == FOUR
     with pytest.raises(MidiError, match=r"a\.mid: the file is empty$"):
-        Source.of(tmp_path / "a.mid")
+        Source.from_given(tmp_path / "a.mid")
 
 
 # -- the seam
@@ -346,8 +349,8 @@ def test_seconds_are_those_of_the_tempo_at_the_seam():
         32,
         np.array([(0, 500_000), (16, 1_000_000)], TEMPO),
     )
-    assert Plan.of(MANY, Length(seconds=8), primer=piece).steps == 32  # two bars of four seconds
-    assert Plan.of(MANY, Length(seconds=8), primer=piece, qpm=120).steps == 64
+    assert Plan.from_settings(MANY, Length(seconds=8), primer=piece).steps == 32  # two bars of four seconds
+    assert Plan.from_settings(MANY, Length(seconds=8), primer=piece, qpm=120).steps == 64
     (made,) = compose(toys.network("many"), 1, 1, length=Length(seconds=8), primer=piece, no_primer=True)
     assert made.seconds == 8
     assert made.qpm == 60

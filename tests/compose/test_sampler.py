@@ -27,7 +27,9 @@ from melodygru.compose import (
 )
 from melodygru.errors import SettingError
 from melodygru.events import END, TIMES, Vocabulary, decode, encode
-from melodygru.music.notes import DRUMS, NOTE, NoteSequence, quantize, steps_per_bar
+from melodygru.music.metre import steps_per_bar
+from melodygru.music.notes import DRUMS, NOTE, NoteSequence
+from melodygru.music.quantize import quantize
 
 P = np.array([[0.1, 0.4, 0.2, 0.3]])
 LOGITS = np.log(P).astype(np.float32)
@@ -353,15 +355,17 @@ def test_the_plan_is_told_before_the_first_note():
 
 
 def test_a_plan_by_hand():
-    assert Plan.of(ONE) == Plan((4, 4), 120, 0, 16, Length(), None, None, None)
+    assert Plan.from_settings(ONE) == Plan((4, 4), 120, 0, 16, Length(), None, None, None)
     longest = toys.with_statistics(ONE, longest=33)  # two bars and a step: three bars
-    assert Plan.of(longest) == Plan((4, 4), 120, 0, 16, Length(), None, None, 48)
-    counted = Plan.of(longest, Length(notes=9), metre=(3, 4), qpm=90)
+    assert Plan.from_settings(longest) == Plan((4, 4), 120, 0, 16, Length(), None, None, 48)
+    counted = Plan.from_settings(longest, Length(notes=9), metre=(3, 4), qpm=90)
     assert counted == Plan((3, 4), 90, 0, 12, Length(notes=9), None, None, None)
     # a primer of 20 steps: the length counts from the bar line at 32, the tempo is the primer's
     primer = toys.sequence_of([(16, 4, 0, 60, 80)])
-    assert Plan.of(longest, Length(bars=2), primer=primer) == Plan((4, 4), 120, 32, 16, Length(bars=2), 32, None, 64)
-    live = Plan.of(VOCABULARIES["performance"], Length(seconds=1.5))
+    assert Plan.from_settings(longest, Length(bars=2), primer=primer) == Plan(
+        (4, 4), 120, 32, 16, Length(bars=2), 32, None, 64
+    )
+    live = Plan.from_settings(VOCABULARIES["performance"], Length(seconds=1.5))
     assert (live.start, live.bar, live.steps, live.limit) == (0, None, 150, 150)
 
 
@@ -481,7 +485,7 @@ def test_a_piece_ends_at_a_plausible_place_once_it_is_as_long_as_those_of_the_co
         128,
     ]
     assert vocabulary.statistics.length_of(None, (3, 4), 0.5) is None
-    assert Plan.of(vocabulary, draws=(0.0, 0.4, 0.0)).due == 64
+    assert Plan.from_settings(vocabulary, draws=(0.0, 0.4, 0.0)).due == 64
     wishes = {"shift": {4: 1.0}, "pitch": {60: 1.0}, "duration": {4: 1.0}}
     # What is plausible halves 20 times until the piece is twice as long: to 0.042 in 4 steps of 64, to 1e-7 in 64.
     for p_end, lengths in ((0.11, {64, 128}), (0.09, {68, 132}), (1e-7, {128, 256}), (1e-15, {216, 428})):
@@ -616,7 +620,7 @@ def test_a_primer_is_heard():
 
 def test_a_primer_on_another_grid_is_refused():
     primer = toys.sequence_of([(0, 4, 0, 60, 80)], grid=PERFORMANCE)
-    with pytest.raises(Exception, match="use notes.quantize"):
+    with pytest.raises(Exception, match="use music.quantize"):
         compose(toys.network("one"), primer=primer)
 
 
@@ -704,9 +708,9 @@ def test_a_key_signature_is_as_frequent_as_in_the_corpus():
     assert Counter(v.statistics.signature_of(None, draw) for draw in draws) == {0: 20, 2: 30, 5: 20}
     assert ONE.statistics.signature_of(None, 0.5) is None
     assert toys.with_statistics(ONE, signatures=((0,) * 12,)).statistics.signature_of(None, 0.5) is None
-    assert Plan.of(v, style="b", draws=(0.0, 0.5, 0.9)).signature == 5
+    assert Plan.from_settings(v, style="b", draws=(0.0, 0.5, 0.9)).signature == 5
     primer = toys.sequence_of([(0, 4, 0, 61, 80)], 16)
-    assert Plan.of(v, style="b", primer=primer).signature is None
+    assert Plan.from_settings(v, style="b", primer=primer).signature is None
 
 
 def test_the_opening_keeps_to_the_key_and_what_follows_need_not():

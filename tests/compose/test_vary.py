@@ -18,7 +18,8 @@ from melodygru.compose.varying import STRETCH, Places, fill_places, kept
 from melodygru.errors import MidiError, SettingError
 from melodygru.model import checkpoint
 from melodygru.model.numpy_model import NumpyModel
-from melodygru.music.notes import TEMPO, NoteSequence, quantize
+from melodygru.music.notes import TEMPO, NoteSequence
+from melodygru.music.quantize import quantize
 
 PLACE = ["onset", "duration", "program", "velocity"]
 SCALE = sequence_of([(i, 1, 0, 40 + i, 80) for i in range(64)])  # four bars of 16 notes

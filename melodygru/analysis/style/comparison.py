@@ -89,7 +89,7 @@ class Densities:
     step: float
 
     @classmethod
-    def of(cls, first: np.ndarray, second: np.ndarray) -> Densities:
+    def from_samples(cls, first: np.ndarray, second: np.ndarray) -> Densities:
         """The densities of two samples: Gaussian kernels, each sample with its own bandwidth by Scott's rule.
 
         The bandwidth is the standard deviation times n^(-1/5) (Scott, "Multivariate Density Estimation", 1992).
@@ -153,12 +153,12 @@ def _density(sample: np.ndarray, width: float, grid: np.ndarray, step: float) ->
 
 def overlapping_area(first: np.ndarray, second: np.ndarray) -> float:
     """Overlapping area of the densities of two samples, 0 to 1; see `Densities`."""
-    return Densities.of(first, second).overlapping_area
+    return Densities.from_samples(first, second).overlapping_area
 
 
 def kl_divergence(first: np.ndarray, second: np.ndarray) -> float:
     """Kullback-Leibler divergence of the second sample's density from the first's, in nats; see `Densities`."""
-    return Densities.of(first, second).kl_divergence
+    return Densities.from_samples(first, second).kl_divergence
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,7 +226,7 @@ def compare(
         within_ours = distances_within(ours, rng, max_pairs)
         within = distances_within(theirs, rng, max_pairs)
         between = distances_between(ours, theirs, rng, max_pairs)
-        densities = Densities.of(within, between) if len(ours) > 2 and len(theirs) > 2 else None
+        densities = Densities.from_samples(within, between) if len(ours) > 2 and len(theirs) > 2 else None
         found[name] = Comparison(feature, ours, theirs, within_ours, within, between, densities)
     return found
 

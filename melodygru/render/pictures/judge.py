@@ -84,7 +84,7 @@ def _draw_distances(axes: Axes, comparison: Comparison, unit: str) -> None:
     """Densities of the three kinds of distances, a legend above them."""
     samples = [(getattr(comparison, name), *look) for name, *look in _SPREAD]
     for sample, label, colour, dashes in samples:
-        alone = Densities.of(sample, sample)
+        alone = Densities.from_samples(sample, sample)
         if alone.step:
             shown = alone.grid >= 0
             axes.plot(alone.grid[shown], alone.first[shown], color=colour, linestyle=dashes, linewidth=1.6, label=label)

@@ -13,7 +13,8 @@ import numpy as np
 
 from melodygru.events import Vocabulary
 from melodygru.model.architecture import Architecture
-from melodygru.music.notes import Grid, NoteSequence
+from melodygru.music.grid import Grid
+from melodygru.music.notes import NoteSequence
 from melodygru.training.rivals.sizes import TransformerSizes
 
 JOB = "job.json"  # in the job's folder, beside the two corpora
