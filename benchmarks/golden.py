@@ -49,6 +49,7 @@ STYLES = ("airs", "chorales", "hornpipes", "jigs", "reels")
 RENAMED: dict[str, str] = {
     "stamp": "provenance",
     "unlike": "mismatches",
+    "yardstick": "baseline",
     # fields of the vocabulary
     "echo": "lookback_steps",
     "echo_bars": "lookback_bars",

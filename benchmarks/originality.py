@@ -32,7 +32,7 @@ LOOKED_UP = 40  # pieces
 @click.option("--model", type=click.Path(exists=True, path_type=Path), help="Checkpoint to time sampling with.")
 @click.option("--seed", default=0, show_default=True, help="Of the resampling.")
 def main(midi_dir: Path, notes: tuple[float, ...], model: Path | None, seed: int) -> None:
-    from melodygru.analysis.originality import Index, Watch
+    from melodygru.analysis.originality import Index, Matcher
     from melodygru.corpus import intake
 
     corpus = list(intake(midi_dir))
@@ -55,10 +55,10 @@ def main(midi_dir: Path, notes: tuple[float, ...], model: Path | None, seed: int
         del pieces
         taken_us = []
         for query in queries:
-            watch = Watch(index)
+            matcher = Matcher(index)
             for onset, duration, program, pitch, _ in query.notes.tolist():
                 started = time.process_time()
-                watch.extend(onset, duration, program, pitch)
+                matcher.extend(onset, duration, program, pitch)
                 taken_us.append(1e6 * (time.process_time() - started))
         text = index.arrays()["text"].nbytes // 2
         click.echo(

@@ -23,7 +23,7 @@ SHOWN = 5  # files of the corpus that are skipped
 @click.command(
     epilog="A match is a run of notes with the intervals and the rhythm of a run in the corpus, transposed or not; "
     "tempo, velocity and instrument don't count. It is looked for in each program's notes and over all voices, and the "
-    "greater figure counts. Matches of fewer than 8 notes are not counted: music of one style shares them by chance."
+    "greater value counts. Matches of fewer than 8 notes are not counted: music of one style shares them by chance."
 )
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
@@ -35,7 +35,7 @@ SHOWN = 5  # files of the corpus that are skipped
 @options.model
 @options.as_json
 def originality(file: Path, against: Path | None, model: Path | None, as_json: bool) -> None:
-    """Tell how much of FILE, a MIDI file or a folder, stands in the training music, and where.
+    """Show how much of FILE, a MIDI file or a folder, stands in the training music, and where.
 
     \b
     melodygru originality generated/mine-7-1.mid
@@ -47,7 +47,7 @@ def originality(file: Path, against: Path | None, model: Path | None, as_json: b
     corpus = read(file, index.grid)
     found = _examine(index, corpus)
     if as_json:
-        screen.result_json(_figures(index, found))
+        screen.result_json(_as_dict(index, found))
         return
     for text in _table(index, found, one_file=not file.is_dir()):
         screen.result(text)
@@ -100,8 +100,8 @@ def _examine(index: Index, corpus: Corpus) -> list[tuple[str, Originality]]:
     return found
 
 
-def _figures(index: Index, found: list[tuple[str, Originality]]) -> dict[str, Any]:
-    """All figures, ready for JSON."""
+def _as_dict(index: Index, found: list[tuple[str, Originality]]) -> dict[str, Any]:
+    """All values, ready for JSON."""
     from melodygru.analysis.originality import N_GRAM, spread
 
     return {
@@ -109,7 +109,7 @@ def _figures(index: Index, found: list[tuple[str, Originality]]) -> dict[str, An
         "shortest_match": N_GRAM,
         "files": [{"file": name, **one.as_dict()} for name, one in found],
         "summary": spread([one for _, one in found]),
-        "yardstick": index.baseline,
+        "baseline": index.baseline,
     }
 
 
@@ -146,8 +146,8 @@ def where(match: Match | None) -> str:
         return f"none of {N_GRAM} notes or more"
     line = "all voices" if match.program is None else f"program {match.program}"
     return (
-        f"{match.notes:,} notes of {line} from {match.unit} {match.at:,} on, as in {screen.name(match.file)} "
-        f"from {match.unit} {match.place:,} on"
+        f"{match.notes:,} notes of {line} from {match.unit} {match.output_start:,} on, as in {screen.name(match.file)} "
+        f"from {match.unit} {match.start:,} on"
     )
 
 
@@ -170,9 +170,9 @@ def _part(part: Part, notes: int) -> str:
     return f"{longest}, {part.covered / max(1, notes):.1%} covered"
 
 
-def described(figures: dict[str, Any]) -> str:
+def described(found: dict[str, Any]) -> str:
     """A spread in words: medians, quartiles, maxima."""
-    longest, share = figures["longest"], figures["share"]
+    longest, share = found["longest"], found["share"]
     return (
         f"longest match {longest['median']:g} notes in the median "
         f"({longest['lower_quartile']:g} to {longest['upper_quartile']:g}, at most {longest['max']:g}); "

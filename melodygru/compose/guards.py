@@ -318,9 +318,9 @@ class _Piece:
         """Hear the primer."""
         self.copy: Any = None
         if self._index is not None:
-            from melodygru.analysis.originality import Watch as CopyWatch
+            from melodygru.analysis.originality import Matcher
 
-            self.copy = CopyWatch(self._index)
+            self.copy = Matcher(self._index)
             self._states = [self.copy.state]
         for note in primer:
             self.hear(note)

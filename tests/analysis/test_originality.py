@@ -17,7 +17,7 @@ from toys import BEAT, VOCABULARIES, sequence_of
 from toys import model as toy_model
 
 from melodygru import midi
-from melodygru.analysis.originality import MEMBER, N_GRAM, Index, Watch, attach, read, spread
+from melodygru.analysis.originality import MEMBER, N_GRAM, Index, Matcher, attach, read, spread
 from melodygru.analysis.originality.codes import keys, time_edges
 from melodygru.analysis.originality.suffixes import sort_suffixes
 from melodygru.errors import CheckpointError, CorpusError, NoteError
@@ -101,9 +101,9 @@ def covered(lengths):
     return int(marked.sum())
 
 
-def heard(watch, sequence):
+def followed(matcher, sequence):
     """What `extend` says of each note."""
-    return [watch.extend(n["onset"], n["duration"], n["program"], n["pitch"]) for n in sequence.notes]
+    return [matcher.extend(n["onset"], n["duration"], n["program"], n["pitch"]) for n in sequence.notes]
 
 
 class TestCodes:
@@ -138,8 +138,8 @@ class TestSorting:
     def test_is_that_of_python(self, stride, seed, n, values):
         text = np.random.default_rng(seed).integers(1, 1 + values, n).astype(np.uint16)
         padded = text.tolist() + [0] * 8
-        places = [place // stride for place in sorted(range(0, n, stride), key=lambda at: padded[at:])]
-        assert sort_suffixes(text, stride).tolist() == places
+        expected = [offset // stride for offset in sorted(range(0, n, stride), key=lambda at: padded[at:])]
+        assert sort_suffixes(text, stride).tolist() == expected
 
     def test_zeros_at_the_end_end(self):
         assert sorted(sort_suffixes(np.zeros(50, np.uint16), 2).tolist()) == list(range(25))
@@ -168,7 +168,7 @@ class TestAgainstBruteForce:
         both = np.array(expected[0])
         for (at, _), lengths in zip(spelled_lines(made)[1:], expected[1:], strict=True):
             both[at] = np.maximum(both[at], lengths)
-        assert heard(Watch(index), made) == both.tolist()
+        assert followed(Matcher(index), made) == both.tolist()
 
     @pytest.mark.parametrize(("stride", "programs"), [(1, (0,)), (2, (0, 40)), (4, (0, 40))])
     def test_no_match_is_false_and_none_is_missed(self, stride, programs):
@@ -187,15 +187,15 @@ class TestAgainstBruteForce:
             for at, line in spelled_lines(made):
                 for end in range(N_GRAM - 1, len(line)):
                     expected[at[end]] |= tuple(line[end + 2 - N_GRAM : end + 1]) in known
-            got = np.array(heard(Watch(index), made)) > 0
+            got = np.array(followed(Matcher(index), made)) > 0
             wrong += int((got != expected).sum())
             hits += int(expected.sum())
         assert wrong == 0
         assert 300 < hits < 5000  # both answers were put to the test
 
     @pytest.mark.parametrize("stride", [2, 3])
-    def test_a_figure_that_returns_endlessly(self, stride):
-        """So many places begin alike that they are looked at in bulk; only one goes on as the output does."""
+    def test_a_phrase_that_returns_endlessly(self, stride):
+        """So many offsets begin alike that they are looked at in bulk; only one goes on as the output does."""
         loop = [(2 * at, 1, 0, 60 + at % 2, 80) for at in range(1000)]
         odd = [(2 * at, 1, 0, 60 + at % 2 if at < 47 else 50, 80) for at in range(48)]
         for moved in range(4):
@@ -206,7 +206,7 @@ class TestAgainstBruteForce:
             ]
             for order in (pieces, pieces[::-1]):
                 index = Index.build(order, stride=stride)
-                lengths = heard(Watch(index), sequence_of(odd[20:]))
+                lengths = followed(Matcher(index), sequence_of(odd[20:]))
                 assert lengths == [0] * 7 + list(range(8, 29))
                 match = index.examine(sequence_of([*odd[29:], *other(200)])).longest
                 assert (match.notes, match.file) == (19, "odd")
@@ -220,7 +220,7 @@ class TestMatches:
         made = sequence_of([*other(0, 3, seed=8), *phrase(32 + 5, transposed=-7)], metres=[(0, 3, 4)])
         found = index.examine(made)
         match = found.longest
-        assert (match.notes, match.file, match.place, match.at, match.program, match.unit) == (
+        assert (match.notes, match.file, match.start, match.output_start, match.program, match.unit) == (
             10, "b/c.mid", 4, 4, None, "bar"
         )  # fmt: skip
         assert found.notes == 13 and found.share == 10 / 13
@@ -244,7 +244,7 @@ class TestMatches:
         before, after = {"pitch": (11, 8), "time": (12, 8), "duration": (11, 9)}[changed]
         found = corpus.examine(made)
         assert found.longest_notes == before
-        assert heard(Watch(corpus), made)[-1] == after
+        assert followed(Matcher(corpus), made)[-1] == after
         assert found.share == min(20, before + after) / 20
         assert index.examine(made).longest_notes >= 10
 
@@ -261,7 +261,7 @@ class TestMatches:
         index = Index.build([("a", corpus)])
         made = sequence_of([*phrase(0, 5, program=3), *other(1, 30, program=8, seed=3)])
         found = index.examine(made)
-        assert (found.lines.longest.notes, found.lines.longest.program, found.lines.longest.place) == (10, 3, 2)
+        assert (found.lines.longest.notes, found.lines.longest.program, found.lines.longest.start) == (10, 3, 2)
         assert found.longest == found.lines.longest and found.share == found.lines.covered / 40
 
     def test_all_voices_count_though_no_line_is_long_enough(self):
@@ -280,17 +280,17 @@ class TestMatches:
 
     def test_bars_of_changing_metre(self):
         metres = [(0, 3, 4), (24, 4, 4)]  # bars of 12, 12, 16, 16, ... steps
-        for start, place in ((39, 3), (40, 4), (43, 4)):  # the second note of the match is in bar 4
+        for start, bar in ((39, 3), (40, 4), (43, 4)):  # the second note of the match is in bar 4
             corpus = sequence_of([*other(0, 3), *phrase(start)], metres=metres)
             match = Index.build([("a", corpus)]).examine(sequence_of(phrase(15))).longest
-            assert (match.place, match.at) == (place, 1)
+            assert (match.start, match.output_start) == (bar, 1)
 
     def test_bars_without_notes(self):
         corpus = sequence_of([*other(0, 8), *phrase(16 * 300), *phrase(16 * 700 + 1, notes=PHRASE[::-1])])
         index = Index.build([("pad", sequence_of(other(16 * 9))), ("a", corpus)])
-        for start, notes, place in ((0, PHRASE, 301), (16, PHRASE[::-1], 701)):
+        for start, notes, bar in ((0, PHRASE, 301), (16, PHRASE[::-1], 701)):
             match = index.examine(sequence_of(phrase(start, notes=notes))).longest
-            assert (match.notes, match.file, match.place, match.at) == (10, "a", place, 1 + start // 16)
+            assert (match.notes, match.file, match.start, match.output_start) == (10, "a", bar, 1 + start // 16)
 
     def test_no_match_goes_on_in_the_next_piece(self):
         halves = [("a", sequence_of(phrase(notes=PHRASE[:5]))), ("b", sequence_of(phrase(notes=PHRASE[5:])))]
@@ -303,7 +303,7 @@ class TestMatches:
         index = Index.build([("a", sequence_of([(at + 230, *row) for at, *row in rows], grid=grid))])
         near = [(at + n % 2, duration, program, pitch, 80) for n, (at, duration, program, pitch, _) in enumerate(rows)]
         match = index.examine(sequence_of(near, grid=grid)).longest
-        assert (match.notes, match.place, match.at, match.unit) == (9, 2, 0, "second")
+        assert (match.notes, match.start, match.output_start, match.unit) == (9, 2, 0, "second")
         slower = [(3 * at, *row) for at, *row in rows]
         assert index.examine(sequence_of(slower, grid=grid)).longest is None
 
@@ -375,51 +375,35 @@ class TestSize:
         assert Index.build(pieces).arrays()["text"].nbytes == 2 * sum(len(piece) for _, piece in pieces)
 
 
-class TestWatch:
+class TestMatcher:
     @pytest.fixture
     def index(self):
         return Index.build([("a", sequence_of([*phrase(), *other(60)]))])
 
     def test_a_match_grows_note_by_note(self, index):
-        assert heard(Watch(index), sequence_of(phrase(3, 2))) == [0] * 7 + [8, 9, 10]
+        assert followed(Matcher(index), sequence_of(phrase(3, 2))) == [0] * 7 + [8, 9, 10]
 
-    def test_looking_ahead_changes_nothing(self, index):
-        watch = Watch(index)
+    def test_going_back(self, index):
+        matcher = Matcher(index)
         notes = [row[:4] for row in phrase()]
         for note in notes[:8]:
-            watch.extend(*note)
-        before = watch.state
-        onset, duration, program, pitch = notes[8]
-        assert watch.would(onset, duration, program, pitch + 1) == 0
-        assert watch.would(onset, duration, program, pitch) == 9
-        assert watch.would(onset + 1, duration, program, pitch) == 0
-        assert watch.would(onset, duration + 1, program, pitch) == 0
-        assert watch.state is before
-        assert watch.extend(onset, duration, program, pitch) == 9
-        assert watch.extend(*notes[9]) == 10
-
-    def test_going_back_and_copies(self, index):
-        watch = Watch(index)
-        notes = [row[:4] for row in phrase()]
-        for note in notes[:8]:
-            watch.extend(*note)
-        kept, other_stream = watch.state, watch.copy()
-        assert watch.extend(notes[8][0], 9, 0, 30) == 0
-        assert watch.extend(notes[9][0], 9, 0, 31) == 0
-        watch.state = kept
-        assert watch.extend(*notes[8]) == 9
-        assert other_stream.extend(*notes[8]) == 9
+            matcher.extend(*note)
+        kept = matcher.state
+        assert matcher.extend(notes[8][0], 9, 0, 30) == 0
+        assert matcher.extend(notes[9][0], 9, 0, 31) == 0
+        matcher.state = kept
+        assert matcher.extend(*notes[8]) == 9
 
     def test_notes_in_the_order_of_time(self, index):
-        watch = Watch(index)
-        watch.extend(5, 1, 0, 60)
+        matcher = Matcher(index)
+        matcher.extend(5, 1, 0, 60)
         with pytest.raises(NoteError, match="a note at step 4 after one at step 5: expected notes in canonical order"):
-            watch.extend(4, 1, 0, 60)
+            matcher.extend(4, 1, 0, 60)
 
     def test_lines_of_several_programs(self, index):
         """A second program breaks the run over all voices; the first one's line goes on."""
         made = sequence_of([*phrase(), (5, 1, 90, 100, 80)])
-        lengths = heard(Watch(index), made)
+        lengths = followed(Matcher(index), made)
         assert lengths == [0] * 8 + [8, 9, 10]
 
 
@@ -450,10 +434,10 @@ def held():
 
 class TestArrays:
     def test_there_and_back(self, held):
-        again = Index.from_arrays(held.arrays())
+        restored = Index.from_arrays(held.arrays())
         for made in (random_piece(2, 200, (0, 40)), random_piece(9, 99), sequence_of(phrase())):
-            assert again.examine(made) == held.examine(made)
-        assert (again.grid, again.files, again.n_notes, again.nbytes) == (
+            assert restored.examine(made) == held.examine(made)
+        assert (restored.grid, restored.files, restored.n_notes, restored.nbytes) == (
             held.grid, held.files, held.n_notes, held.nbytes
         )  # fmt: skip
 
@@ -626,7 +610,7 @@ class TestCommand:
     def test_json(self, call, folders):
         document = json.loads(call(folders / "made", "--against", folders / "corpus", "--json").stdout)
         assert document["corpus"] == {"pieces": 2, "notes": 43, "grid": "4"}
-        assert document["shortest_match"] == 8 and document["yardstick"] is None
+        assert document["shortest_match"] == 8 and document["baseline"] is None
         copy, own = document["files"]
         longest = {"notes": 10, "file": "a/song.mid", "bar": 2, "bar_of_output": 1, "program": None}
         part = {"longest": longest, "share": 0.5}

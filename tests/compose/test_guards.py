@@ -551,7 +551,7 @@ def test_max_copy_goes_on_from_a_primer():
     primer = quantize(midi.read(paths[3]).sequence, _shipped().vocabulary.grid)[0].crop(0, 64)
     pieces, heard, _ = _composed(2, primer=primer, controls=COLD, length=Length(bars=8), max_copy=9, index=index)
     for piece, composed in zip(pieces, heard, strict=True):
-        watch = originality.Watch(index)
+        watch = originality.Matcher(index)
         matched = [watch.extend(*note) for note in _as_heard(piece)]
         assert _as_heard(piece)[len(primer) :] == composed
         assert max(matched[len(primer) :]) <= 9

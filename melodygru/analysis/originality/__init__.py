@@ -2,7 +2,7 @@
 
 index = Index.build((piece.path, corpus[at]) for at, piece in enumerate(corpus.pieces))
 index.examine(sequence).longest  # a Match: so many notes, in which file and bar
-Watch(index).extend(onset, duration, program, pitch)  # note by note, while they are composed
+Matcher(index).extend(onset, duration, program, pitch)  # note by note, while they are composed
 
 A **line** is the notes of one program of a piece in canonical order, or those of all its programs together (all
 voices). A **match** of n notes is a run of n notes of a line that has the intervals and the rhythm of n notes that
@@ -14,8 +14,8 @@ fewer than N_GRAM notes are none: music of one style shares them by chance. See 
 
 from melodygru.analysis.originality.codes import N_GRAM
 from melodygru.analysis.originality.index import Index
+from melodygru.analysis.originality.matcher import Matcher
 from melodygru.analysis.originality.report import Match, Originality, Part, spread
 from melodygru.analysis.originality.storage import MEMBER, attach, read
-from melodygru.analysis.originality.watch import Watch
 
-__all__ = ["MEMBER", "N_GRAM", "Index", "Match", "Originality", "Part", "Watch", "attach", "read", "spread"]
+__all__ = ["MEMBER", "N_GRAM", "Index", "Match", "Originality", "Part", "Matcher", "attach", "read", "spread"]

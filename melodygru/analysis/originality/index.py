@@ -1,14 +1,14 @@
-"""The index: all lines of a corpus as one text of codes, and its places sorted by what stands before them.
+"""The index: all lines of a corpus as one text of codes, and its offsets sorted by what stands before them.
 
 All voices of every piece, then the program lines of pieces with several programs, are written one after the other as
 codes of two bytes: 0 for a line's first note, else the rank of the note's key (see `codes`) among the corpus's keys.
-The text is kept backwards, so that what ends with a given note begins with it, and its places are sorted (a suffix
+The text is kept backwards, so that what ends with a given note begins with it, and its offsets are sorted (a suffix
 array): the longest match that ends with a note is found by halving, and every match is compared code by code, so none
 is false. In a corpus with more than 65,534 keys the rarest are written as 0 and match nothing.
 
 At most MAX_BYTES_PER_NOTE bytes a note, in memory and on disk, names of files aside: where many pieces have several
-programs, only every second (third, fourth) place is sorted. A match may then end up to three notes after a sorted
-place: it is looked for from there, among those that go on as the notes did. That finds the same matches, for the
+programs, only every second (third, fourth) offset is sorted. A match may then end up to three notes after a sorted
+one: it is looked for from there, among those that go on as the notes did. That finds the same matches, for the
 N_GRAM - 1 codes of the shortest are more than three.
 """
 
@@ -36,9 +36,10 @@ SHORTEST = N_GRAM - 1  # codes of the shortest match: its first note's code look
 MAX_CODES = 0xFFFE  # 1..MAX_CODES are keys
 UNSEEN = 0xFFFF  # a key that the corpus lacks, or the first note of a line that is looked up
 _UNSEEN = UNSEEN.to_bytes(2, "big")
-_NEAR = 8  # places looked at one by one before NumPy looks at many
+_NEAR = 8  # offsets looked at one by one before NumPy looks at many
 _CHUNK = 1 << 16
 _TABLE = np.dtype([("start", np.uint32), ("mark", np.uint32), ("piece", np.uint32)])
+_BASELINE = "yardstick"  # as checkpoints have it
 _ARRAYS = {  # name: dtype, dimensions
     "text": (np.dtype(np.uint8), 1),
     "sorted": (np.dtype(np.uint8), 2),
@@ -56,17 +57,17 @@ class Run(NamedTuple):
     ----------
     matched : int
         Codes that match, 0 if fewer than SHORTEST.
-    place : int
-        Where they stand in the text, which runs backwards: the place of the last note.
+    offset : int
+        Where they stand in the text, which runs backwards: the offset of the last note.
     recent : bytes
         The codes that a match of the next note could have, the last first; two bytes each, big-endian.
     slots : tuple of int or None
-        Where the codes up to the last note, the one before, ... belong among the sorted places, as far as the next
-        note needs it; None where nobody looked.
+        Where the codes up to the last note, the one before, ... belong among the sorted offsets, as far as the next
+        note needs it; None where it is not known yet.
     """
 
     matched: int = 0
-    place: int = -1
+    offset: int = -1
     recent: bytes = b""
     slots: tuple[int | None, ...] = ()
 
@@ -88,8 +89,8 @@ class Index:
     n_notes : int
         Notes of the corpus.
     stride : int
-        Every `stride`-th place of the text is sorted.
-    yardstick : dict or None
+        Every `stride`-th offset of the text is sorted.
+    baseline : dict or None
         `spread` of real pieces that the corpus lacks (see `measured_by`).
     """
 
@@ -99,7 +100,7 @@ class Index:
         self.files = tuple(about["files"])
         self.n_notes = int(about["notes"])
         self.stride = int(about["stride"])
-        self.baseline: dict[str, Any] | None = about["yardstick"]
+        self.baseline: dict[str, Any] | None = about[_BASELINE]
         # bytes: slices of them compare as fast as Python can
         self._text = arrays["text"].tobytes()
         self._sorted = arrays["sorted"].tobytes()
@@ -120,7 +121,7 @@ class Index:
         grid : Grid, optional
             Pieces on another grid are put on it. Without it, all must have the first one's.
         stride : 1..4, optional
-            Every so many places are sorted; by default the fewest that keep within MAX_BYTES_PER_NOTE.
+            Every so many offsets are sorted; by default the fewest that keep within MAX_BYTES_PER_NOTE.
 
         Raises
         ------
@@ -143,15 +144,15 @@ class Index:
             piece = len(files)
             files.append(name)
             n_notes += len(sequence)
-            places = _places(sequence, sequence.notes)
-            voices.append(_Written(piece, keys(sequence.notes, grid), places))
+            bars = _bars(sequence, sequence.notes)
+            voices.append(_Written(piece, keys(sequence.notes, grid), bars))
             for notes in lines(sequence.notes).values():
                 if len(notes) >= N_GRAM:
-                    by_program.append(_Written(piece, keys(notes, grid), _places(sequence, notes)))
+                    by_program.append(_Written(piece, keys(notes, grid), _bars(sequence, notes)))
         if grid is None or not files:
             raise CorpusError("no notes to index: expected one piece with a note, at least")
         arrays = _arrays([*voices, *by_program], n_notes, stride)
-        about = {"grid": str(grid), "files": files, "notes": n_notes, "yardstick": None}
+        about = {"grid": str(grid), "files": files, "notes": n_notes, _BASELINE: None}
         return cls(arrays, {**about, "stride": arrays.pop("stride")})
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -162,7 +163,7 @@ class Index:
             "files": list(self.files),
             "notes": self.n_notes,
             "stride": self.stride,
-            "yardstick": self.baseline,
+            _BASELINE: self.baseline,
         }
         return {
             "text": np.frombuffer(self._text, np.uint8),
@@ -201,11 +202,11 @@ class Index:
         return sum(array.nbytes for name, array in self.arrays().items() if name != "about")
 
     def measured_by(self, pieces: Iterable[NoteSequence]) -> Index:
-        """The same index with real pieces that it does not hold as the yardstick; without any, it has none."""
+        """The same index with real pieces that it does not hold as the baseline; without any, it has none."""
         found = [self.examine(piece) for piece in pieces]
         baseline = spread(found) if found else None
         about = {"grid": str(self.grid), "files": self.files, "notes": self.n_notes, "stride": self.stride}
-        return Index(self.arrays(), {**about, "yardstick": baseline})
+        return Index(self.arrays(), {**about, _BASELINE: baseline})
 
     def examine(self, sequence: NoteSequence) -> Originality:
         """What of a piece stands in the corpus.
@@ -240,21 +241,21 @@ class Index:
                 best, end = run, at
         if not best.matched:
             return None, 0
-        at = int(_places(sequence, notes[end + 1 - best.notes :][:1])[0])
+        at = int(_bars(sequence, notes[end + 1 - best.notes :][:1])[0])
         return self._match(best, at, program), covered
 
     def _match(self, run: Run, at: int, program: int | None) -> Match:
         """A run as it is reported."""
-        first = len(self._text) // 2 - 1 - run.place - run.matched  # forwards, as the lines are counted
+        first = len(self._text) // 2 - 1 - run.offset - run.matched  # forwards, as the lines are counted
         line = int(np.searchsorted(self._lines["start"], first, "right")) - 1
         begin, end = int(self._lines["mark"][line]), int(self._lines["mark"][line + 1])
         bits = np.unpackbits(self._marks[begin // 8 : -(-end // 8)])[begin % 8 : begin % 8 + end - begin]
         note = first - int(self._lines["start"][line])
-        place = int(np.flatnonzero(bits)[note]) - note
+        start = int(np.flatnonzero(bits)[note]) - note
         counted_from = 1 if self.grid.is_metrical else 0
         unit = "bar" if self.grid.is_metrical else "second"
         file = self.files[int(self._lines["piece"][line])]
-        return Match(run.notes, file, place + counted_from, at + counted_from, program, unit)
+        return Match(run.notes, file, start + counted_from, at + counted_from, program, unit)
 
     def _codes(self, found: np.ndarray) -> list[bytes]:
         """The code of each key, two bytes."""
@@ -282,42 +283,42 @@ class Index:
         if code == _UNSEEN:
             return Run()
         recent = code + run.recent[: 2 * max(run.matched, SHORTEST - 1)]
-        if run.matched and run.place and self._text[2 * run.place - 2 : 2 * run.place] == code:
-            return Run(run.matched + 1, run.place - 1, recent, (None, *run.slots)[: self.stride - 1])
+        if run.matched and run.offset and self._text[2 * run.offset - 2 : 2 * run.offset] == code:
+            return Run(run.matched + 1, run.offset - 1, recent, (None, *run.slots)[: self.stride - 1])
         if len(recent) < 2 * SHORTEST:
             return Run(recent=recent)
         slots = (self._slot(recent), *run.slots)
-        matched, place = SHORTEST - 1, -1
+        matched, offset = SHORTEST - 1, -1
         for skip in range(self.stride):
             slot = slots[skip] if skip < len(slots) else None
             if slot is None:
                 slot = self._slot(recent[2 * skip :])
-            matched, place = self._search(recent, skip, slot, matched, place)
+            matched, offset = self._search(recent, skip, slot, matched, offset)
         slots = slots[: self.stride - 1]
-        return Run(0, -1, recent, slots) if place < 0 else Run(matched, place, recent, slots)
+        return Run(0, -1, recent, slots) if offset < 0 else Run(matched, offset, recent, slots)
 
-    def _search(self, recent: bytes, skip: int, slot: int, best: int, best_place: int) -> tuple[int, int]:
-        """The longest match that ends `skip` notes after a sorted place, if longer than `best` codes."""
+    def _search(self, recent: bytes, skip: int, slot: int, best: int, best_offset: int) -> tuple[int, int]:
+        """The longest match that ends `skip` notes after a sorted offset, if longer than `best` codes."""
         head, target = recent[: 2 * skip], recent[2 * skip :]
         text = self._text
         for first, step in ((slot, 1), (slot - 1, -1)):
-            # outwards from where the target belongs, what the places have in common with it gets shorter
+            # outwards from where the target belongs, what the offsets have in common with it gets shorter
             for at in range(first, first + step * _NEAR, step):
                 if not 0 <= at < self._n_sorted:
                     break
-                place = self._sorted_place(at)
-                matched = skip + _common(target, text[2 * place : 2 * place + len(target)])
+                offset = self._sorted_offset(at)
+                matched = skip + _common(target, text[2 * offset : 2 * offset + len(target)])
                 if matched <= best:
                     break
-                if text[2 * (place - skip) : 2 * place] == head:
-                    best, best_place = matched, place - skip
+                if text[2 * (offset - skip) : 2 * offset] == head:
+                    best, best_offset = matched, offset - skip
                     break
             else:
-                best, best_place = self._search_far(head, target, first + step * _NEAR, step, best, best_place)
-        return best, best_place
+                best, best_offset = self._search_far(head, target, first + step * _NEAR, step, best, best_offset)
+        return best, best_offset
 
     def _search_far(
-        self, head: bytes, target: bytes, first: int, step: int, best: int, best_place: int
+        self, head: bytes, target: bytes, first: int, step: int, best: int, best_offset: int
     ) -> tuple[int, int]:
         """`_search` in one direction, from the slot `first` on: many slots at a time."""
         skip = len(head) // 2
@@ -329,19 +330,19 @@ class Index:
         while (stop - first) * step > 0:
             last = min(first + _CHUNK, stop) if step > 0 else max(first - _CHUNK, stop)
             slots = np.arange(first, last, step)
-            places = (packed[slots] @ (1 << 8 * np.arange(self._width))) * self.stride
-            places = places[places >= skip]
-            fits = np.ones(len(places), bool)
+            offsets = (packed[slots] @ (1 << 8 * np.arange(self._width))) * self.stride
+            offsets = offsets[offsets >= skip]
+            fits = np.ones(len(offsets), bool)
             for back, code in enumerate(codes):
-                fits &= text[places - skip + back] == code
+                fits &= text[offsets - skip + back] == code
             if fits.any():
-                place = int(places[np.argmax(fits)])
-                return skip + _common(target, self._text[2 * place : 2 * place + len(target)]), place - skip
+                offset = int(offsets[np.argmax(fits)])
+                return skip + _common(target, self._text[2 * offset : 2 * offset + len(target)]), offset - skip
             first = last
-        return best, best_place
+        return best, best_offset
 
     def _slot(self, target: bytes) -> int:
-        """How many sorted places come before the target."""
+        """How many sorted offsets come before the target."""
         text, size, width, packed = self._text, len(target), self._width, self._sorted
         scale = 2 * self.stride
 
@@ -351,7 +352,7 @@ class Index:
 
         return bisect_left(range(self._n_sorted), target, key=what_follows)
 
-    def _sorted_place(self, slot: int) -> int:
+    def _sorted_offset(self, slot: int) -> int:
         packed = self._sorted[slot * self._width : (slot + 1) * self._width]
         return int.from_bytes(packed, "little") * self.stride
 
@@ -362,13 +363,13 @@ class _Written:
 
     piece: int
     keys: np.ndarray
-    places: np.ndarray
+    bars: np.ndarray
 
 
-def _places(sequence: NoteSequence, notes: np.ndarray) -> np.ndarray:
+def _bars(sequence: NoteSequence, notes: np.ndarray) -> np.ndarray:
     """The bar in which each note begins, or on a grid of seconds the second; from 0."""
-    if sequence.grid.steps_per_second is not None:
-        return np.floor(notes["onset"] / float(sequence.grid.steps_per_second)).astype(np.int64)
+    if not sequence.grid.is_metrical:
+        return np.floor(notes["onset"] / sequence.grid.rate).astype(np.int64)
     return np.searchsorted(sequence.bar_starts(), notes["onset"], "right") - 1
 
 
@@ -387,18 +388,18 @@ def _arrays(written: list[_Written], n_notes: int, stride: int | None) -> dict[s
 
     dictionary, codes = _dictionary(np.concatenate([line.keys for line in written]))
     text = codes[::-1]
-    places = np.concatenate([line.places for line in written])
+    bars = np.concatenate([line.bars for line in written])
     sizes = [len(line.keys) for line in written]
     table = np.zeros(len(written) + 1, _TABLE)
     table["piece"][:-1] = [line.piece for line in written]
     starts = np.concatenate([[0], np.cumsum(sizes)])
 
     # A bit for each bar that begins (0) and for each note (1), so that bars cost little and notes almost nothing.
-    advance = np.diff(places, prepend=0)
-    advance[starts[:-1]] = places[starts[:-1]]
-    ones = np.cumsum(advance) + np.arange(len(places))
+    advance = np.diff(bars, prepend=0)
+    advance[starts[:-1]] = bars[starts[:-1]]
+    ones = np.cumsum(advance) + np.arange(len(bars))
     if ones[-1] >= 1 << 32:
-        raise CorpusError(f"{len(places):,} notes in lines: too many for one index; give a smaller corpus")
+        raise CorpusError(f"{len(bars):,} notes in lines: too many for one index; give a smaller corpus")
     marks = np.zeros(int(ones[-1]) + 1, bool)
     marks[ones] = True
     table["start"] = starts
@@ -411,8 +412,8 @@ def _arrays(written: list[_Written], n_notes: int, stride: int | None) -> dict[s
         "lines": table.view(np.uint32).reshape(-1, 3),
     }
     if stride is None:
-        room = MAX_BYTES_PER_NOTE * n_notes - sum(array.nbytes for array in found.values())
-        stride = next((one for one in (1, 2, 3) if _sorted_bytes(len(text), one) <= room), 4)
+        left = MAX_BYTES_PER_NOTE * n_notes - sum(array.nbytes for array in found.values())
+        stride = next((one for one in (1, 2, 3) if _sorted_bytes(len(text), one) <= left), 4)
     order = sort_suffixes(text, stride)
     width = _width(len(order))
     packed = np.ascontiguousarray(order.astype("<u4")).view(np.uint8).reshape(-1, 4)[:, :width]
@@ -431,7 +432,7 @@ def _dictionary(found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _width(n: int) -> int:
-    """Bytes that number `n` places."""
+    """Bytes that number `n` offsets."""
     return max(1, (max(1, n - 1).bit_length() + 7) // 8)
 
 
@@ -460,9 +461,9 @@ def _check(held: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
         or held["text"].view(">u2").max(initial=0) > len(dictionary)
     ):
         raise ValueError("its codes do not fit")
-    places = held["sorted"].astype(np.int64) @ (1 << 8 * np.arange(held["sorted"].shape[1]))
-    if places.max(initial=0) >= n_sorted:
-        raise ValueError("a place beyond its text")
+    offsets = held["sorted"].astype(np.int64) @ (1 << 8 * np.arange(held["sorted"].shape[1]))
+    if offsets.max(initial=0) >= n_sorted:
+        raise ValueError("an offset beyond its text")
     starts, marks, pieces = table.T
     bits = np.unpackbits(held["marks"])
     if (

@@ -19,9 +19,9 @@ class Match:
         How many, N_GRAM at least.
     file : str
         The corpus's file.
-    place : int
+    start : int
         Where it begins there: the bar, counted from 1, or on a grid of seconds the second, from 0.
-    at : int
+    output_start : int
         Where it begins in the output, counted alike.
     program : int or None
         The output's line; None is that of all voices.
@@ -30,8 +30,8 @@ class Match:
 
     notes: int
     file: str
-    place: int
-    at: int
+    start: int
+    output_start: int
     program: int | None
     unit: str
 
@@ -40,8 +40,8 @@ class Match:
         return {
             "notes": self.notes,
             "file": self.file,
-            self.unit: self.place,
-            f"{self.unit}_of_output": self.at,
+            self.unit: self.start,
+            f"{self.unit}_of_output": self.output_start,
             "program": self.program,
         }
 
@@ -64,7 +64,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Originality:
-    """How much of an output stands in the corpus. Of its two parts the greater figure counts.
+    """How much of an output stands in the corpus. Of its two parts the greater value counts.
 
     Attributes
     ----------
@@ -121,12 +121,12 @@ def spread(found: Sequence[Originality]) -> dict[str, Any]:
         `pieces`; `longest` and `share`, each with `lower_quartile`, `median`, `upper_quartile` and `max`.
     """
 
-    def figures(values: list[float]) -> dict[str, float]:
+    def summary(values: list[float]) -> dict[str, float]:
         quartiles = np.quantile(values, [0.25, 0.5, 0.75, 1.0]).tolist()
         return dict(zip(("lower_quartile", "median", "upper_quartile", "max"), quartiles, strict=True))
 
     return {
         "pieces": len(found),
-        "longest": figures([one.longest_notes for one in found]),
-        "share": figures([one.share for one in found]),
+        "longest": summary([one.longest_notes for one in found]),
+        "share": summary([one.share for one in found]),
     }

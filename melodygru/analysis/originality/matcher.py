@@ -12,7 +12,7 @@ from melodygru.music.notes import DRUMS
 
 
 class _Line(NamedTuple):
-    """A line as far as it was heard: its last onset, its last pitch (-1: drums alone so far), its match."""
+    """A line so far: its last onset, its last pitch (-1: drums alone so far), its match."""
 
     onset: int
     pitch: int
@@ -20,14 +20,14 @@ class _Line(NamedTuple):
 
 
 class State(NamedTuple):
-    """What a `Watch` has heard. Immutable, so keeping one costs nothing."""
+    """What a `Matcher` keeps of the notes so far. Immutable, so keeping one costs nothing."""
 
     voices: _Line | None = None
     lines: tuple[tuple[int, _Line], ...] = ()  # of each program; its first note's order
 
 
-class Watch:
-    """The longest match that ends with the last note of an output, and what the next note would make of it.
+class Matcher:
+    """The longest match that ends with the last note of an output, while it is composed.
 
     One for each stream. Notes come in canonical order, on the index's grid.
 
@@ -38,22 +38,15 @@ class Watch:
     Attributes
     ----------
     state : State
-        What was heard; assign one that was kept to go back to it.
+        What follows from the notes so far; assign one that was kept to go back to it.
     """
 
     def __init__(self, index: Index) -> None:
         self.index = index
         self.state = State()
-        self._tried: tuple[State, tuple[int, ...], State, int] | None = None
 
-    def copy(self) -> Watch:
-        """Another that has heard the same."""
-        other = Watch(self.index)
-        other.state = self.state
-        return other
-
-    def would(self, onset: int, duration: int, program: int, pitch: int) -> int:
-        """Notes of the longest match that the note would end; the state stays.
+    def extend(self, onset: int, duration: int, program: int, pitch: int) -> int:
+        """Notes of the longest match that the output's next note ends.
 
         Parameters
         ----------
@@ -71,30 +64,17 @@ class Watch:
         NoteError
             The note begins before the last one.
         """
-        return self._try(int(onset), int(duration), int(program), int(pitch))[1]
-
-    def extend(self, onset: int, duration: int, program: int, pitch: int) -> int:
-        """Hear a note: `would`, and the note is the output's next."""
-        self.state, length = self._try(int(onset), int(duration), int(program), int(pitch))
-        return length
-
-    def _try(self, *note: int) -> tuple[State, int]:
-        """The state after a note, and the length of the match that it ends."""
-        if self._tried is not None and self._tried[0] is self.state and self._tried[1] == note:
-            return self._tried[2:]
+        note = int(onset), int(duration), int(program), int(pitch)
         program = note[2]
-        before = self.state
-        voices = self._heard(before.voices, note)
-        lines = dict(before.lines)
+        voices = self._extended(self.state.voices, note)
+        lines = dict(self.state.lines)
         # Up to the second program its line and all voices are one.
         alone = lines.keys() <= {program}
-        lines[program] = voices if alone else self._heard(lines.get(program), note)
-        after = State(voices, tuple(lines.items()))
-        length = max(voices.run.notes, lines[program].run.notes)
-        self._tried = (before, note, after, length)
-        return after, length
+        lines[program] = voices if alone else self._extended(lines.get(program), note)
+        self.state = State(voices, tuple(lines.items()))
+        return max(voices.run.notes, lines[program].run.notes)
 
-    def _heard(self, line: _Line | None, note: tuple[int, ...]) -> _Line:
+    def _extended(self, line: _Line | None, note: tuple[int, ...]) -> _Line:
         """A line with one note more: `codes.keys`, for one note."""
         onset, duration, program, pitch = note
         index = self.index
