@@ -1,4 +1,4 @@
-"""Primers: their bars, the seam, and that nothing is lost or moved there."""
+"""Primers: their bars, the splice, and that nothing is lost or moved there."""
 
 import hashlib
 
@@ -23,7 +23,7 @@ MANY, SECONDS = VOCABULARIES["many"], VOCABULARIES["performance"]
 TICKS = Grid.beats(12)  # three of them are a step of BEAT
 
 
-def heard(sequence, bars=None, vocabulary=MANY):
+def fitted(sequence, bars=None, vocabulary=MANY):
     return Source.from_given(sequence).primer(vocabulary, bars)
 
 
@@ -33,7 +33,7 @@ FOUR = sequence_of([(16 * bar, 4, 0, 60 + bar, 80 + bar) for bar in range(4)], 6
 
 
 @pytest.mark.parametrize(
-    ("bars", "pitches", "seam"),
+    ("bars", "pitches", "splice"),
     [
         (None, [60, 61, 62, 63], 64),
         ("1:4", [60, 61, 62, 63], 64),
@@ -46,7 +46,7 @@ FOUR = sequence_of([(16 * bar, 4, 0, 60 + bar, 80 + bar) for bar in range(4)], 6
     ],
 )
 def test_bars_are_counted_from_1_and_both_included(bars, pitches, splice):
-    primer = heard(FOUR, bars)
+    primer = fitted(FOUR, bars)
     assert isinstance(primer, Primer)
     assert primer.sequence.notes["pitch"].tolist() == pitches
     assert primer.sequence.notes["velocity"].tolist() == [pitch + 20 for pitch in pitches]
@@ -57,7 +57,7 @@ def test_bars_are_counted_from_1_and_both_included(bars, pitches, splice):
 @pytest.mark.parametrize("bars", ["0:2", "1:5", "5:", "5", "3:2", "0"])
 def test_bars_that_are_not_there_are_refused(bars):
     with pytest.raises(SettingError, match=rf"^primer-bars {bars}: the primer has 4 bars, expected A:B in 1\.\.4$"):
-        heard(FOUR, bars)
+        fitted(FOUR, bars)
 
 
 @pytest.mark.parametrize("bars", ["", "a:b", "1-2", "1:2:3", "-1:2", "1.5", "²:3", "9999999999:"])
@@ -68,20 +68,20 @@ def test_bars_are_written_as_numbers(bars):
 
 def test_empty_bars_are_refused():
     with pytest.raises(SettingError, match=r"^primer-bars 2: these bars of the primer hold no note; expected music"):
-        heard(sequence_of([(0, 4, 0, 60, 80), (32, 4, 0, 60, 80)]), "2")
+        fitted(sequence_of([(0, 4, 0, 60, 80), (32, 4, 0, 60, 80)]), "2")
 
 
 def test_a_partial_last_bar_ends_where_the_piece_does():
     piece = sequence_of([(0, 4, 0, 60, 80), (16, 4, 0, 62, 80)], 21)
     for bars in (None, "1:2", "2:2"):
-        assert heard(piece, bars).splice == (21 if bars != "2:2" else 5)
+        assert fitted(piece, bars).splice == (21 if bars != "2:2" else 5)
 
 
 def test_bars_follow_an_upbeat_and_changes_of_metre():
     upbeat = sequence_of(
         [(0, 4, 0, 60, 80), (4, 4, 0, 62, 80), (20, 4, 0, 64, 80)], 32, metres=[(0, 1, 4), (4, 4, 4), (20, 3, 4)]
     )
-    primer = heard(upbeat, "2:3")
+    primer = fitted(upbeat, "2:3")
     assert primer.sequence.notes["onset"].tolist() == [0, 16]
     assert primer.splice == 28
     assert primer.sequence.metres.tolist() == [(0, 4, 4), (16, 3, 4)]
@@ -89,7 +89,7 @@ def test_bars_follow_an_upbeat_and_changes_of_metre():
 
 def test_a_note_over_the_end_of_the_bars_sounds_on_and_one_into_them_is_left_out():
     piece = sequence_of([(12, 8, 0, 60, 80), (20, 30, 0, 62, 81), (34, 2, 0, 64, 80)], 64)
-    primer = heard(piece, "2:2")
+    primer = fitted(piece, "2:2")
     assert primer.sequence.notes.tolist() == [(4, 30, 0, 62, 81)]
     assert (primer.splice, primer.sequence.length) == (16, 34)
     assert primer.mismatches == ("1 note left out, sounding on from the bar before",)
@@ -102,14 +102,14 @@ def test_bars_of_a_file_are_those_of_its_beats_where_the_model_has_none():
         5760,
         np.array([(0, 500_000), (1920, 1_000_000)], TEMPO),
     )
-    primer = heard(piece, "2:2", SECONDS)  # a bar at 60 qpm: four seconds of 100 steps
+    primer = fitted(piece, "2:2", SECONDS)  # a bar at 60 qpm: four seconds of 100 steps
     assert primer.sequence.notes.tolist() == [(0, 100, 0, 62, 81)]
     assert primer.splice == 400
 
 
 def test_music_in_seconds_has_no_bars():
     with pytest.raises(SettingError, match="^primer-bars 1:2: the primer has no bars, its times are in seconds; leave"):
-        heard(sequence_of([(0, 4, 0, 60, 80)], grid=PERFORMANCE), "1:2", SECONDS)
+        fitted(sequence_of([(0, 4, 0, 60, 80)], grid=PERFORMANCE), "1:2", SECONDS)
 
 
 def test_bars_without_a_primer_are_refused(checkpoint_of):
@@ -124,22 +124,22 @@ def test_bars_without_a_primer_are_refused(checkpoint_of):
 def test_what_is_given_otherwise_is_counted():
     rows = [(0, 1, 0, 60, 80), (1, 1, 7, 60, 80), (3, 13, DRUMS, 36, 80)]
     piece = sequence_of(rows, 48, TICKS, [(0, 7, 8)])
-    assert heard(piece).mismatches == (
+    assert fitted(piece).mismatches == (
         "1 note of programs that the model was not trained on (7)",
         "1 metre that the model was not trained on (7/8)",
     )
-    assert heard(piece, vocabulary=VOCABULARIES["one"]).mismatches == (
+    assert fitted(piece, vocabulary=VOCABULARIES["one"]).mismatches == (
         "1 note merged with another at the same place of the grid",
         "2 notes given program 0, the model's only one",
         "1 metre that the model was not trained on (7/8)",
     )
-    loud = heard(sequence_of([(0, 4, DRUMS, 36, 80)]), vocabulary=VOCABULARIES["styles"])
+    loud = fitted(sequence_of([(0, 4, DRUMS, 36, 80)]), vocabulary=VOCABULARIES["styles"])
     assert loud.mismatches == ("1 note of programs that the model was not trained on (drums)",)
 
 
-def test_times_longer_than_the_vocabulary_holds_are_shortened_and_the_seam_goes_along():
+def test_times_longer_than_the_vocabulary_holds_are_shortened_and_the_splice_goes_along():
     piece = sequence_of([(0, 70_000, 0, 60, 80), (200_000, 4, 0, 62, 81)], 200_016)
-    primer = heard(piece)
+    primer = fitted(piece)
     assert primer.sequence.notes.tolist() == [(0, 65_535, 0, 60, 80), (65_535, 4, 0, 62, 81)]
     assert (primer.splice, primer.sequence.length) == (65_551, 65_551)
     assert primer.mismatches == ("2 times shortened to 65,535 steps, the longest possible",)
@@ -170,7 +170,7 @@ def test_a_file_is_read_once_and_known_by_its_hash(tmp_path):
         Source.from_given(tmp_path / "a.mid")
 
 
-# -- the seam
+# -- the splice
 
 
 @pytest.fixture(scope="module")
@@ -245,14 +245,14 @@ HELD = sequence_of([(0, 12, 0, 60, 80), (40, 100, 40, 61, 3), (46, 4, DRUMS, 60,
 @example(piece=HELD, name="many", first=1, span=0, whole=False, seed=0)
 @example(piece=HELD, name="performance", first=1, span=0, whole=False, seed=0)
 @example(piece=HELD, name="many", first=1, span=0, whole=True, seed=1)
-def test_no_note_is_lost_at_the_seam_and_no_step_off(piece, name, first, span, whole, seed):
+def test_no_note_is_lost_at_the_splice_and_no_step_off(piece, name, first, span, whole, seed):
     network = toys.network(name, 1, -3.0)
     v = network.vocabulary
     on_grid, changes, _ = quantize(piece, v.grid)
     lines = bar_lines(on_grid if v.grid.is_metrical else piece)
     bars = None if whole else f"{min(first, len(lines) - 1)}:{min(first + span, len(lines) - 1)}"
     try:
-        primer = heard(piece, bars, v)
+        primer = fitted(piece, bars, v)
     except SettingError as error:
         assert "hold no note" in str(error)
         return
@@ -280,7 +280,7 @@ def test_no_note_is_lost_at_the_seam_and_no_step_off(piece, name, first, span, w
 
     length = Length(notes=4)
     # Short steps, so that notes are composed in the primer's last bar and while its notes sound.
-    given = {"length": length, "primer": ours, "seam": splice, "controls": Controls(rhythm_temperature=0.2)}
+    given = {"length": length, "primer": ours, "splice": splice, "controls": Controls(rhythm_temperature=0.2)}
     (full,) = compose(network, 1, seed, **given)
     (alone,) = compose(network, 1, seed, **given, no_primer=True)
     n = len(ours)
@@ -313,15 +313,15 @@ def test_no_note_is_lost_at_the_seam_and_no_step_off(piece, name, first, span, w
     assert [line + begin for line in bar_lines(alone)] == [line for line in whole_lines if line >= begin]
 
 
-def test_notes_are_composed_from_the_seam_on_while_the_primers_last_note_sounds():
-    primer = heard(sequence_of([(0, 4, 0, 60, 80), (12, 300, 40, 62, 81)], 312), "1:1")
+def test_notes_are_composed_from_the_splice_on_while_the_primers_last_note_sounds():
+    primer = fitted(sequence_of([(0, 4, 0, 60, 80), (12, 300, 40, 62, 81)], 312), "1:1")
     assert (primer.splice, primer.sequence.length) == (16, 312)
     (piece,) = compose(
         toys.network("many", 1, -3.0), 1, 1, length=Length(bars=2), primer=primer.sequence, splice=primer.splice
     )
     composed = piece.notes[2:]
     assert len(composed) and (composed["onset"] >= 16).all()
-    assert piece.length == 48  # two bars from the seam on, where the long note is cut
+    assert piece.length == 48  # two bars from the splice on, where the long note is cut
     assert piece.notes[1].tolist() == (12, 36, 40, 62, 81)
 
 
@@ -334,7 +334,7 @@ def test_the_step_at_which_a_continuation_begins():
 
 def test_a_piece_that_ends_with_its_primer_has_no_continuation():
     network = toys.network("many", 1, 50.0)  # ends at once
-    primer = heard(sequence_of([(0, 4, 0, 60, 80)], 20))
+    primer = fitted(sequence_of([(0, 4, 0, 60, 80)], 20))
     for seed in range(3):
         pieces = [compose(network, 1, seed, primer=primer.sequence, no_primer=alone)[0] for alone in (False, True)]
         assert len(pieces[0]) >= 1
