@@ -5,6 +5,7 @@ import configparser
 import importlib
 import importlib.util
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -270,6 +271,19 @@ def test_what_counts_as_undocumented() -> None:
 def test_public_names_have_docstrings() -> None:
     found = {module: _undocumented(path.read_text("utf-8")) for module, path in modules().items()}
     assert {module: names for module, names in found.items() if names} == {}
+
+
+def test_what_the_docs_import_is_there() -> None:
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    found = [
+        (module, name.strip())
+        for page in pages
+        for module, names in re.findall(r"^ *from (melodygru[\w.]*) import ([\w, ]+)$", page.read_text("utf-8"), re.M)
+        for name in names.split(",")
+    ]
+    assert found
+    for module, name in found:
+        assert hasattr(importlib.import_module(module), name), f"{module} has no {name}"
 
 
 def _loaded_by(code: str) -> list[str]:
