@@ -1,9 +1,9 @@
 """One change, its figure: train with some settings replaced, and print held-out nats per note and per step.
 
-    python benchmarks/ablate.py TRAIN_DIR VALIDATION_DIR --epochs 25 --vocabulary '{"recall": []}'
+    python benchmarks/ablate.py TRAIN_DIR VALIDATION_DIR --epochs 25 --vocabulary '{"ngram_orders": []}'
 
 Options take JSON objects whose names are the fields of `Settings` (melodygru.training), `Architecture`
-(melodygru.checkpoint) and `Vocabulary` (melodygru.events); all else is as `melodygru train` chooses it. The last line
+(melodygru.model) and `Vocabulary` (melodygru.events); all else is as `melodygru train` chooses it. The last line
 is one JSON object.
 """
 
@@ -31,22 +31,20 @@ def ablate(
     vocabulary: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Train on a corpus with some values replaced, and judge by another; both as `corpus.intake` gives them."""
-    from melodygru.events import fit_vocabulary
-    from melodygru.model.architecture import Architecture
+    from melodygru.model.keras_model import load_model
     from melodygru.training import (
         Settings,
         Trainer,
         default_epochs,
         default_transpose_until,
         evaluate,
-        load_model,
+        fit,
         new_model,
     )
 
-    styles = [piece.style for piece in train.pieces]
+    fitted, sizes = fit(train, preset)
     changes = {name: tuple(v) if isinstance(v, list) else v for name, v in (vocabulary or {}).items()}
-    chosen = dataclasses.replace(fit_vocabulary(zip(train, styles, strict=True), train.grid), **changes)
-    sizes = Architecture.preset(preset).for_corpus(sum(piece.n_notes for piece in train.pieces))
+    chosen = dataclasses.replace(fitted, **changes)
     sizes = dataclasses.replace(sizes, **(architecture or {}))
     given = {"transpose_until": default_transpose_until(chosen), **(settings or {})}
     if not {"epochs", "minutes"} & set(given):
@@ -55,7 +53,7 @@ def ablate(
     model = new_model(chosen, sizes, run.seed, train)
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "model.keras"
-        trainer = Trainer(model, (train, styles), validation, run, output)
+        trainer = Trainer(model, (train, [piece.style for piece in train.pieces]), validation, run, output)
         started = time.perf_counter()
         trainer.run(lambda p: click.echo(f"\r{p.step}/{p.steps} {p.validation_nats_per_note}", nl=False, err=True))
         click.echo(err=True)

@@ -19,7 +19,7 @@ import click
 import numpy as np
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 if TYPE_CHECKING:
     from melodygru.music.notes import NoteSequence
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 @click.option("--particles", default=64, show_default=True, help="Of the particle filter.")
 @click.option("--seed", default=0, show_default=True, help="Of the added voices.")
 def main(model: Path, data: Path, pieces: int, particles: int, seed: int) -> None:
+    from parts.files import midi_files
+
     from melodygru import midi
     from melodygru.analysis.explain import Tracer
     from melodygru.compose import Controls, accompany
@@ -55,7 +57,7 @@ def main(model: Path, data: Path, pieces: int, particles: int, seed: int) -> Non
         f"{particles} particles, temperature 0.5": (particles, Controls(0.5)),
     }
     rows: dict[str, list[tuple[float, ...]]] = {"as it was composed": []} | {way: [] for way in ways}
-    files = sorted(path for path in data.rglob("*") if path.suffix.lower() in (".mid", ".midi"))[:pieces]
+    files = midi_files(data)[:pieces]
     for number, path in enumerate(files):
         own, _, _ = quantize(midi.read(path).sequence, network.vocabulary.grid)
         given = highest(own)

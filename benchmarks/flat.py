@@ -7,8 +7,9 @@ likelihoods on the validation folder side by side.
 
 The flat model has one vocabulary of tokens (times, END and programs, pitches, durations, velocities), one embedding
 table, one GRU step for each token, and one softmax behind one hidden layer. Where the program is unmodelled, END stands
-in place of the pitch. A step is told the token before it and, of what the events model is told of the same moment, all
-that is not itself a token: the context, what its program played last, what sounds and was heard as seen from a pitch.
+in place of the pitch. A step is
+conditioned on the token before it and on what the events model is conditioned on at the same moment, all but what is
+itself a token: the context, what its program played last, what sounds and sounded relative to a pitch.
 The logit of a pitch is the sum of the same two views. Tokens of other fields than the one that is due have no
 probability, nor has what cannot follow; a place inside a wide class of times has the same price.
 """
@@ -41,7 +42,6 @@ from melodygru.events import (
     TIMES,
     Vocabulary,
     encode,
-    fit_vocabulary,
     span_class,
 )
 from melodygru.model.architecture import Architecture
@@ -50,7 +50,8 @@ from melodygru.model.checkpoint import as_settings
 from melodygru.model.heads import EmbeddingBag
 from melodygru.model.keras_model import IMPOSSIBLE
 from melodygru.music.notes import N_PITCHES, NoteSequence
-from melodygru.training import SAMPLED_EVENTS, Progress, Settings, Trainer, default_transpose_until, evaluate, new_model
+from melodygru.training import Progress, Settings, Trainer, default_transpose_until, evaluate, fit, new_model
+from melodygru.training.models import SAMPLED_EVENTS
 
 N_VIEW = 2 * N_PITCHES - 1  # intervals that have a logit, -127..127 semitones
 SPAN_OF_TIME = span_class(TIMES.low).astype(np.int32)  # of each class of times, by its shortest
@@ -183,8 +184,8 @@ class FlatGRU(keras.Model):
         program_history, last_note = self._voice_before_pitch(inputs, last_note)
         before, context = self.bag(inputs["before"]), self.bag(inputs["context"])
         at_onset = before + context[:, 1:]
-        told = [before + context[:, :-1], *[at_onset] * (len(self.positions) - 1)]
-        x = self.bag(self._token_ids(inputs, program_history)) + tf.stack(told, 2)
+        given = [before + context[:, :-1], *[at_onset] * (len(self.positions) - 1)]
+        x = self.bag(self._token_ids(inputs, program_history)) + tf.stack(given, 2)
         shape = tf.shape(x)
         by_token = [shape[0], shape[1] * shape[2], self.architecture.embedding]
         x = tf.reshape(x, by_token)
@@ -210,10 +211,10 @@ class FlatGRU(keras.Model):
         return tf.matmul(hidden, kernel[:, columns]) + bias[columns]
 
     def _voice_before_pitch(self, inputs: dict[str, tf.Tensor], last_note: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """What the event's program played, as `Events.voice`, and the ids of the window's last note.
+        """What the event's program played, as `Events.program_history`, and the ids of the window's last note.
 
-        `Events.voice` of END is empty. Where END is decided together with the pitch it would tell, so that there the
-        only program's last notes are taken from the events before, and its range is not told: shape (B, T, 4).
+        That of END is empty. Where END is decided together with the pitch it would give END away, so that there the
+        only program's last notes are taken from the events before, and its range is left out: shape (B, T, 4).
         """
         if self.vocabulary.models_program:
             return inputs["program_history"], last_note
@@ -224,7 +225,7 @@ class FlatGRU(keras.Model):
         return tf.stack([pitch[:, 1:], pitch[:, :-1], span[:, 1:], span[:, :-1]], -1), notes[:, -1:]
 
     def _token_ids(self, inputs: dict[str, tf.Tensor], program_history: tf.Tensor) -> tf.Tensor:
-        """Ids that each step is told beside the context, (B, T, positions, ids): the token before it, and views."""
+        """Ids that each step is given beside the context, (B, T, positions, ids): the token before it, and views."""
         blocks, fields = self.blocks, inputs["fields"]
         shift, program, pitch, duration = (fields[..., c : c + 1] for c in (SHIFT, PROGRAM, PITCH, DURATION))
         place = tf.gather(tf.constant(self.vocabulary.program_slots, tf.int32), tf.maximum(program, 0))
@@ -260,7 +261,7 @@ class FlatGRU(keras.Model):
         return tf.where(program_history > 0, first + program_history - 1, 0)
 
     def _seen_from(self, inputs: dict[str, tf.Tensor], position: str, origin: tf.Tensor) -> list[tf.Tensor]:
-        """Ids of what sounds, and of what was heard, as `Vocabulary.relative_ids`; `origin` of shape (B, T, 1)."""
+        """Ids of what sounds, and of what sounded, as `Vocabulary.relative_ids`; `origin` of shape (B, T, 1)."""
         sounding = inputs["context"][:, 1:, self.vocabulary.sounding_columns]
         state, pitch_class_levels = sounding - self.blocks["sounding"], inputs["pitch_class_levels"]
         interval = self.blocks[f"{position} interval"] + 2 * _interval_class(state // 2 % N_PITCHES - (origin - 1))
@@ -320,7 +321,7 @@ def new_flat(
     """An untrained flat model; with a corpus, it begins with how often each token occurs, as `training.new_model`."""
     model = FlatGRU(**as_settings(vocabulary, architecture, {}), seed=seed)
     counts = {position: np.zeros(n_tokens(vocabulary, position)) for position in model.positions}
-    pitch_class_levels = 0
+    events = 0
     for index in np.random.default_rng([seed, 3]).permutation(len(corpus)).tolist():
         fields = encode(corpus[index], vocabulary).fields.copy()
         if not vocabulary.models_program:
@@ -328,10 +329,10 @@ def new_flat(
         for position, count in counts.items():
             chosen = fields[:, FIELDS.index(position)]
             count += np.bincount(chosen[chosen >= 0], minlength=len(count))
-        pitch_class_levels += len(fields)
-        if pitch_class_levels > SAMPLED_EVENTS:
+        events += len(fields)
+        if events > SAMPLED_EVENTS:
             break
-    if pitch_class_levels:
+    if events:
         bias = model.output_layer.bias.numpy()
         for position, count in counts.items():
             columns = slice(model.first_token[position], model.first_token[position] + len(count))
@@ -438,9 +439,9 @@ def main(
     corpus = intake(train_dir, workers=1)
     validation = intake(validation_dir, grid=corpus.grid, workers=1, deduplicate=False)
     styles = [piece.style for piece in corpus.pieces]
+    vocabulary, sizes = fit(corpus, preset)
     # The flat model has no pointers, so the other does without them, too.
-    vocabulary = dataclasses.replace(fit_vocabulary(zip(corpus, styles, strict=True), corpus.grid), pointers=False)
-    sizes = Architecture.preset(preset).for_corpus(sum(piece.n_notes for piece in corpus.pieces))
+    vocabulary = dataclasses.replace(vocabulary, pointers=False)
     given = {"transpose_until": default_transpose_until(vocabulary), **json.loads(settings)}
     run = Settings(epochs=epochs, minutes=minutes, **given)
     models = {}

@@ -27,7 +27,7 @@ class Rates:
     cores : that read, on all hosts
     training_notes_per_s : of a GPU
     gpus, gpus_per_host : that train
-    epochs : times that the corpus is heard
+    epochs : passes over the corpus
     parameters : of the model
     network_bytes_per_s : of a host, each way
     step_notes : notes of a step and GPU

@@ -14,13 +14,10 @@ import click
 @click.argument("midi_dir", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def main(midi_dir: Path) -> None:
     from melodygru.corpus import intake
-    from melodygru.events import fit_vocabulary
     from melodygru.model.architecture import PRESETS
-    from melodygru.training import new_model
+    from melodygru.training import fit, new_model
 
-    corpus = intake(midi_dir)
-    styles = [piece.style for piece in corpus.pieces]
-    vocabulary = fit_vocabulary(zip(corpus, styles, strict=True), corpus.grid)
+    vocabulary, _ = fit(intake(midi_dir))
     for name, sizes in PRESETS.items():
         parameters = new_model(vocabulary, sizes, seed=0).count_params()
         click.echo(f"{name:6} {sizes.layers} x {sizes.units} units  {parameters:,} parameters")

@@ -16,6 +16,7 @@ from typing import Any
 
 import click
 from ablate import FOLDER, ablate
+from parts.files import midi_files
 
 SIZES = (20, 100, None)  # None: all
 DRAWN_BY = 0  # seed of the parts
@@ -32,7 +33,7 @@ PICKED: dict[str, dict[str, Any]] = {
 
 def part(folder: Path, n: int | None, into: Path) -> Path:
     """A folder with `n` of the pieces of a folder."""
-    files = sorted(path for path in folder.rglob("*") if path.suffix == ".mid")
+    files = midi_files(folder)
     if n is None or n >= len(files):
         return folder
     random.Random(DRAWN_BY).shuffle(files)

@@ -1,4 +1,4 @@
-"""Is what a model composes in a style told apart from the other styles, as real pieces of that style are?
+"""Does what a model composes in a style differ from the other styles, as real pieces of that style do?
 
     python benchmarks/styles.py --model checkpoints/starter.keras
 
@@ -10,7 +10,7 @@ single value. The one setting, the L2 penalty, is chosen by cross-validation on 
     python benchmarks/styles.py --model checkpoints/starter.keras --without pitch_class_histogram \
         --without pitch_class_transitions
 
-leaves the classifier no key: a model that transposes what it hears composes in other keys than its corpus.
+leaves the classifier no key: a model trained on transposed pieces composes in other keys than its corpus.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ import click
 import numpy as np
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 if TYPE_CHECKING:
     from melodygru.music.notes import NoteSequence
@@ -35,6 +35,8 @@ KEEP = (0.7, 0.3)
 @click.option("--pieces", default=8, show_default=True, help="How many of them, drawn at random.")
 @click.option("--seed", default=1, show_default=True, help="Of the variations.")
 def main(model: Path, data: Path, pieces: int, seed: int) -> None:
+    from parts.files import midi_files
+
     from melodygru import midi
     from melodygru.analysis.explain import Tracer
     from melodygru.compose import Controls, Particles
@@ -48,7 +50,7 @@ def main(model: Path, data: Path, pieces: int, seed: int) -> None:
     network = NumpyModel(loaded)
     tracer = Tracer(network)
     v = network.vocabulary
-    files = sorted(path for path in data.rglob("*") if path.suffix.lower() in (".mid", ".midi"))
+    files = midi_files(data)
     drawn = [files[i] for i in np.random.default_rng(0).permutation(len(files))[:pieces]]
     rows: dict[tuple[float, str, int], list[tuple[float, int, int]]] = {}
     for number, path in enumerate(drawn):
@@ -74,7 +76,7 @@ def main(model: Path, data: Path, pieces: int, seed: int) -> None:
 
 
 def kept_singly(piece: NoteSequence, keep: float, rng: np.random.Generator) -> np.ndarray:
-    """Which notes stay, as `sampling.varying.kept`, with notes drawn one by one; chords of a program stay whole."""
+    """Which notes stay, as `compose.varying.kept`, with notes drawn one by one; chords of a program stay whole."""
     _, chord = np.unique(piece.notes[["onset", "program"]], return_inverse=True)
     order = rng.permutation(int(chord.max()) + 1)
     n_new = len(piece) - round(keep * len(piece))

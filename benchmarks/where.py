@@ -103,8 +103,8 @@ def sampling_shares() -> tuple[dict[str, float], float]:
     own: Counter[str] = Counter()
     for (file, _, name), (_, _, tottime, _, _) in pstats.Stats(profile).stats.items():  # type: ignore[attr-defined]
         path = Path(file)
-        room = path.stem if "melodygru" in path.parts else "NumPy and Python"
-        own[f"{room}.{name}" if name in ("gru_step", "logits") else room] += tottime
+        module = path.stem if "melodygru" in path.parts else "NumPy and Python"
+        own[f"{module}.{name}" if name in ("gru_step", "logits") else module] += tottime
     total = sum(own.values())
     return {name: share / total for name, share in own.most_common()}, seconds / NOTES * 1e6
 

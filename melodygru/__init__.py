@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from melodygru.model.keras_model import MelodyGRU as MelodyGRU
     from melodygru.model.keras_model import load_model as load_model
     from melodygru.music.notes import NoteSequence as NoteSequence
+    from melodygru.training.run import train as train
 
 # Loaded when first asked for, so that `import melodygru` is light and TensorFlow is loaded by those alone who train or
 # want the Keras model.
@@ -38,6 +39,7 @@ _OFFERED = {
     "errors": ("MelodyGruError",),
     "model.keras_model": ("MelodyGRU", "load_model"),
     "music.notes": ("NoteSequence",),
+    "training.run": ("train",),
 }
 
 __all__ = ["__version__", *(name for names in _OFFERED.values() for name in names)]

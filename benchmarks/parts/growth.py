@@ -156,14 +156,11 @@ def read(folder: Path, cache: Path) -> None:
 def train(folder: Path, cache: Path) -> None:
     """A short training on a folder that has been read."""
     from melodygru.corpus import intake, split
-    from melodygru.events import fit_vocabulary
-    from melodygru.model.architecture import Architecture
-    from melodygru.training import Settings, Trainer, new_model
+    from melodygru.training import Settings, Trainer, fit, new_model
 
     training, held_out = split(intake(folder, cache=cache, workers=1))
     styles = [piece.style for piece in training.pieces]
-    vocabulary = fit_vocabulary(zip(training, styles, strict=True), training.grid)
-    model = new_model(vocabulary, Architecture.preset("tiny"), 1, training)
+    model = new_model(*fit(training, "tiny"), 1, training)
     settings = Settings(minutes=MINUTES, seed=1)
     with tempfile.TemporaryDirectory() as output:
         trainer = Trainer(model, (training, styles), held_out, settings, Path(output) / "tiny.keras")

@@ -59,15 +59,15 @@ def against_miditok(setting: Setting) -> list[Row]:
 def read_and_encode(folder: Path) -> tuple[float, int]:
     """Seconds, with an empty cache, and the notes read."""
     from melodygru.corpus import intake
-    from melodygru.events import encode, fit_vocabulary
+    from melodygru.events import encode
+    from melodygru.training import fit
 
     with tempfile.TemporaryDirectory() as cache:
         began = time.perf_counter()
         corpus = intake(folder, cache=cache, workers=1, deduplicate=False)
-        styles = [piece.style for piece in corpus.pieces]
-        vocabulary = fit_vocabulary(zip(corpus, styles, strict=True), corpus.grid)
-        for sequence, style in zip(corpus, styles, strict=True):
-            encode(sequence, vocabulary, style)
+        vocabulary, _ = fit(corpus)
+        for sequence, piece in zip(corpus, corpus.pieces, strict=True):
+            encode(sequence, vocabulary, piece.style)
         seconds = time.perf_counter() - began
         return seconds, sum(file.n_notes for file in corpus.report.files)
 

@@ -19,13 +19,12 @@ import numpy as np
 
 from melodygru.compose import NEVER, Controls, Note, Sampler, notes
 from melodygru.corpus import intake
-from melodygru.events import fit_vocabulary
 from melodygru.model import checkpoint
 from melodygru.model.architecture import DEEP, Architecture
 from melodygru.model.checkpoint import Checkpoint
 from melodygru.model.keras_model import save
 from melodygru.model.numpy_model import NumpyModel
-from melodygru.training import new_model
+from melodygru.training import fit, new_model
 from parts.row import Row, Setting, in_turns
 
 STARTER = Path(__file__).parents[2] / "data" / "starter"
@@ -36,7 +35,7 @@ TIMED = 200  # notes of one stream at a time; of 64 streams a sixteenth of it ea
 UNTIMED = 20
 PEER_EVENTS = 200
 PREDICTED = 20  # notes
-TUTORIAL_WINDOW = 25  # notes that a step is told, as in TensorFlow's tutorial on generating music
+TUTORIAL_WINDOW = 25  # notes that a step is given, as in TensorFlow's tutorial on generating music
 
 
 def measure(setting: Setting) -> list[Row]:
@@ -83,8 +82,7 @@ def measure(setting: Setting) -> list[Row]:
 def untrained(architecture: Architecture, folder: Path = STARTER) -> Checkpoint:
     """A model as training begins with it: random weights, each class as probable as it is frequent in the corpus."""
     corpus = intake(folder, workers=1)
-    styles = [piece.style for piece in corpus.pieces]
-    vocabulary = fit_vocabulary(zip(corpus, styles, strict=True), corpus.grid)
+    vocabulary, _ = fit(corpus)
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "untrained.keras"
         save(new_model(vocabulary, architecture, 1, corpus), path)
@@ -149,13 +147,13 @@ def predicting(model: Checkpoint) -> Callable[[], float]:
     The network has our layers and units, one embedding a field and one output layer a field.
     """
     v, a = model.vocabulary, model.architecture
-    told = keras.Input((TUTORIAL_WINDOW, len(v.fields)), dtype="int32")
+    given = keras.Input((TUTORIAL_WINDOW, len(v.fields)), dtype="int32")
     x = keras.layers.add(
-        [keras.layers.Embedding(v.size(field), a.embedding)(told[..., i]) for i, field in enumerate(v.fields)]
+        [keras.layers.Embedding(v.size(field), a.embedding)(given[..., i]) for i, field in enumerate(v.fields)]
     )
     for layer in range(a.layers):
         x = keras.layers.GRU(a.units, return_sequences=layer < a.layers - 1)(x)
-    tutorial = keras.Model(told, {field: keras.layers.Dense(v.size(field))(x) for field in v.fields})
+    tutorial = keras.Model(given, {field: keras.layers.Dense(v.size(field))(x) for field in v.fields})
     rng = np.random.default_rng(1)
 
     def compose(n_notes: int) -> None:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from melodygru.events import PITCH, fit_vocabulary
-from melodygru.model.architecture import Architecture
-from melodygru.music.notes import NoteSequence
-from melodygru.training import Settings, Trainer, stack
+from melodygru.events import PITCH
+from melodygru.training import Settings, Trainer, fit, stack
 
 BATCH, WINDOW = 64, 128
 WARM_UP, STEPS = 2, 3  # updates of a turn, as in `peers/training.py`
@@ -30,11 +28,9 @@ class Corpus:
 
         # One process reads: others would load TensorFlow first.
         read = intake(folder, workers=1)
-        self.pieces: Sequence[NoteSequence] = read
+        self.pieces = read
         self.styles = [piece.style for piece in read.pieces]
-        self.vocabulary = fit_vocabulary(zip(self.pieces, self.styles, strict=True), read.grid)
-        n_notes = sum(piece.n_notes for piece in read.pieces)
-        self.architecture = Architecture.preset(preset).for_corpus(n_notes)
+        self.vocabulary, self.architecture = fit(read, preset)
 
     def step(self, make: Callable) -> Step:
         """A step of a new model; `make` is `training.new_model` or takes the same arguments."""

@@ -113,7 +113,7 @@ def best_seconds(products: list[Product], tries: int = 3) -> float:
 def peer_inputs(step: Step, corpus: Corpus) -> dict[str, Any]:
     """A batch and all sizes, for `benchmarks/peers/training.py`.
 
-    The ids of what each head is told, the places of the intervals and what cannot follow are given to the peer ready
+    The ids that each head is given, the positions of the intervals and what cannot follow are given to the peer ready
     made; our own step computes them.
     """
     model, inputs, a = step.model, step.inputs, corpus.architecture

@@ -7,21 +7,22 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from melodygru.cli import options, screen
-from melodygru.cli.train import MAX_SEED, describe, read_corpora
 from melodygru.errors import SettingError, TrainingError
+from melodygru.model.architecture import PRESETS
+from melodygru.training.progress import Progress
+from melodygru.training.rivals import NAMES
+from melodygru.training.settings import PRESET, TrainSettings
 from melodygru.util.wording import counted
 
 if TYPE_CHECKING:
     from melodygru.corpus import Corpus
     from melodygru.training.rivals import Failed, Result
 
-MODELS = ("gru", "lstm", "transformer")
 TERMINATED = 143  # exit code of SIGTERM
 MIB = 1 << 20
 COLUMNS = ("model", "layers", "parameters", "nats/note", "notes/s", "us/note", "MiB")
@@ -35,12 +36,7 @@ COLUMNS = ("model", "layers", "parameters", "nats/note", "notes/s", "us/note", "
     "otherwise idle machine. It leaves no model behind."
 )
 @options.midi_dir
-@click.option(
-    "--validation",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Judge by these MIDI files, all of them.  [default: a tenth of the pieces, held out]",
-)
+@options.declared(TrainSettings, "validation")
 @click.option(
     "--minutes",
     type=click.FloatRange(0, 100_000, min_open=True),
@@ -50,34 +46,21 @@ COLUMNS = ("model", "layers", "parameters", "nats/note", "notes/s", "us/note", "
 )
 @click.option(
     "--preset",
-    type=click.Choice(["tiny", "small", "base", "large"]),
-    default="small",
+    type=click.Choice(list(PRESETS)),
+    default=PRESET,
     show_default=True,
     help="Size of the GRU, and with it of the others.",
 )
 @click.option(
     "--only",
-    type=click.Choice(MODELS),
+    type=click.Choice(list(NAMES)),
     multiple=True,
     help="Only this model; may be given more than once.  [default: all three]",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(0, MAX_SEED),
-    default=0,
-    show_default=True,
-    help="First weights, order, transpositions, dropout and held-out pieces follow from it.",
-)
-@click.option(
-    "--grid",
-    default="auto",
-    show_default=True,
-    metavar="auto|N|10ms",
-    help="Steps per beat, or milliseconds per step; auto finds it in the corpus.",
-)
+@options.declared(TrainSettings, "seed", "grid")
 @click.option("--threads", type=click.IntRange(1, 1024), show_default="all cores", help="CPU threads.")
 @click.option(
-    "--png", type=click.Path(path_type=Path), metavar="FILE", help="Draw the figures into this file, .png or .svg."
+    "--png", type=click.Path(path_type=Path), metavar="FILE", help="Draw the results into this file, .png or .svg."
 )
 @options.as_json
 @click.pass_context
@@ -102,17 +85,19 @@ def compare(
     melodygru compare midi_dir/
     melodygru compare midi_dir/ --validation other_dir/ --minutes 10 --png compare.png
     """  # fmt: skip
-    from melodygru.events import fit_vocabulary
-    from melodygru.model.architecture import Architecture
-    from melodygru.training import rivals
+    from melodygru.training import fit, read_corpora, rivals
+    from melodygru.training.run import parse_grid
 
     if png is not None and png.suffix.lower() not in (".png", ".svg"):
         raise SettingError(f"--png {png}: expected a name that ends in .png or .svg")
-    train, held_out, held_out_from = read_corpora(midi_dir, validation, options.parse_grid(grid), seed)
+    with screen.ProgressLines() as lines:
+        corpora = read_corpora(
+            midi_dir, validation, parse_grid(grid), seed, on_progress=lines.show, on_message=screen.say
+        )
+    train, held_out, held_out_from = corpora.train, corpora.held_out, corpora.held_out_from
     styles = [piece.style for piece in train.pieces]
-    vocabulary = fit_vocabulary(zip(train, styles, strict=True), train.grid)
-    gru = Architecture.preset(preset).for_corpus(sum(piece.n_notes for piece in train.pieces))
-    names = [name for name in MODELS if name in only or not only]
+    vocabulary, gru = fit(train, preset)
+    names = [name for name in NAMES if name in only or not only]
     job = rivals.Job(vocabulary, rivals.equal_sizes(vocabulary, gru, names), styles, minutes, seed)
     notes = sum(piece.n_notes for piece in held_out.pieces)
     screen.say(
@@ -124,13 +109,13 @@ def compare(
     done = [result for result in results if isinstance(result, rivals.Result)]
     failed = [result for result in results if isinstance(result, rivals.Failed)]
     for failure in failed:
-        screen.warn(f"{rivals.NAMES[failure.name]}: {failure.error}")
+        screen.warn(f"{NAMES[failure.name]}: {failure.error}")
     if not done:
         raise TrainingError(f"no model could be measured; {failed[0].name}: {failed[0].error}")
     if png is not None:
         from melodygru.render import pictures
 
-        pictures.comparison([{**result.as_dict(), "label": rivals.NAMES[result.name]} for result in done], png)
+        pictures.comparison([{**result.as_dict(), "label": NAMES[result.name]} for result in done], png)
     if as_json:
         screen.result_json(
             {
@@ -156,22 +141,21 @@ def compare(
 
 def _measure(job: Any, train: Corpus, held_out: Corpus, threads: int | None) -> list[Result | Failed]:
     """Train and measure each model, with a line that says how it goes."""
-    from melodygru.training.rivals import NAMES, Result
+    from melodygru.training.rivals import Result
     from melodygru.training.rivals import compare as measured
 
     results: list[Result | Failed] = []
     screen.say("loading TensorFlow, anew for each model")
     with _terminated_as_interrupted(), screen.ProgressLine(after_s=0) as line:
 
-        def told(name: str, values: dict[str, Any]) -> None:
+        def on_report(name: str, values: dict[str, Any]) -> None:
             if "device" in values and not results:
                 screen.say(values["device"])
             if "progress" in values:
-                progress = SimpleNamespace(**values["progress"])
-                place = f"{NAMES[name]} ({len(results) + 1} of {len(job.sizes)})"
-                line.show(lambda: f"{place}: {describe(progress, values['epoch'])}")
+                progress = Progress(**values["progress"])
+                line.show(lambda: f"{NAMES[name]} ({len(results) + 1} of {len(job.sizes)}): {progress}")
 
-        for result in measured(job, train, held_out, threads=threads, told=told):
+        for result in measured(job, train, held_out, threads=threads, on_report=on_report):
             results.append(result)
             if isinstance(result, Result):
                 steps = counted(result.steps, "step")
@@ -195,9 +179,7 @@ def _terminated_as_interrupted() -> Iterator[None]:
 
 
 def _table(results: list[Result]) -> Iterator[str]:
-    """The figures for the screen, and what must be known to read them."""
-    from melodygru.training.rivals import NAMES
-
+    """The results for the screen, and what must be known to read them."""
     rows = [COLUMNS]
     for r in results:
         memory = f"{r.memory_bytes / MIB:,.0f}" if r.memory_bytes else "?"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from melodygru.cli import options, screen, tensorflow
+from melodygru.cli import options, screen
 from melodygru.cli.reading import read
 from melodygru.util.atomic import atomic_write
 
@@ -46,18 +46,21 @@ def evaluate(midi_dir: Path, model: Path | None, per_note: Path | None, schedule
     melodygru evaluate other_dir/ --model checkpoints/mine.keras
     melodygru evaluate other_dir/ --model checkpoints/mine.keras --json --per-note notes.csv
     """  # fmt: skip
+    from melodygru import training
     from melodygru.model import checkpoint
 
     path = checkpoint.find(model)
     screen.say(f"model {screen.name(path)}")
     grid = checkpoint.read_vocabulary(path).grid
     corpus = read(midi_dir, grid, scheduler=scheduler)
-    training, _ = tensorflow.start()
-    loaded = training.load_model(path)
+    training.start_tensorflow(on_message=screen.say)
+    from melodygru.model.keras_model import load_model
+
+    loaded = load_model(path)
     with screen.ProgressLine() as line, _rows(per_note) as write:
         found = training.evaluate(loaded, corpus, on_piece=_on_piece(corpus, loaded.vocabulary, line, write))
     report = corpus.report
-    figures = {
+    results = {
         "pieces": found.pieces,
         "skipped": len(report.skipped),
         "notes": found.notes,
@@ -72,17 +75,17 @@ def evaluate(midi_dir: Path, model: Path | None, per_note: Path | None, schedule
         "unmodelled": found.unmodelled,
     }
     if as_json:
-        screen.result_json(figures)
+        screen.result_json(results)
         return
-    for label, value in _table(figures):
+    for label, value in _table(results):
         screen.result(f"{label:<16}{value}")
     if per_note is not None:
         screen.result(f"{'per note':<16}{screen.name(per_note)}")
 
 
-def _table(figures: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """The figures for the screen."""
-    for name, value in figures.items():
+def _table(results: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Label and value of each result for the screen."""
+    for name, value in results.items():
         if isinstance(value, list):
             text = ", ".join(value) or "nothing"
         elif name.startswith("nats_per"):

@@ -57,13 +57,6 @@ def require_page(path: Path | None) -> None:
         raise SettingError(f"--html {name(path)}: expected a name that ends in .html")
 
 
-def parse_grid(text: str) -> Any:
-    """None for `auto`, else the grid that the text names."""
-    from melodygru.music.grid import Grid
-
-    return None if text == "auto" else Grid.parse(text)
-
-
 class Parsed(click.ParamType):
     """A value that a setting's own `parse` makes of the text."""
 

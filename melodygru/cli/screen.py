@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import shutil
@@ -19,6 +20,7 @@ from melodygru.util.wording import one_line as one_line
 if TYPE_CHECKING:
     from melodygru.corpus import Corpus
     from melodygru.music.notes import NoteSequence
+    from melodygru.training.progress import Count, Progress
 
 SHOWN_AFTER_S = 2.0  # what takes less needs no progress
 REWRITTEN_EVERY_S = 0.1  # on a terminal
@@ -119,6 +121,34 @@ class ProgressLine:
         if self._width:
             click.echo("\r" + " " * self._width + "\r", err=True, nl=False)
             self._width = 0
+
+
+class ProgressLines:
+    """A line of progress for each stage of a training run; `show` is what `training.train` calls. A context manager."""
+
+    def __init__(self) -> None:
+        self._stage: str | None = None
+        self._opened = contextlib.ExitStack()
+
+    def __enter__(self) -> ProgressLines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+    def show(self, progress: Progress | Count) -> None:
+        """Show how far the run is: from the first moment on while it trains, else of what takes a while."""
+        from melodygru.training.progress import Count
+
+        if progress.stage != self._stage:
+            self._opened.close()
+            self._stage = progress.stage
+            self._line = self._opened.enter_context(ProgressLine(SHOWN_AFTER_S if isinstance(progress, Count) else 0.0))
+            self._count = self._line.count(progress.stage)
+        if not isinstance(progress, Count):
+            self._line.show(lambda: str(progress))
+        elif progress.total:
+            self._count(progress.done, progress.total)
 
 
 class WarningHandler(logging.Handler):

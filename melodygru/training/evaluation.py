@@ -1,4 +1,4 @@
-"""The exact likelihood of whole pieces, and the sample of them that is heard while training."""
+"""The exact likelihood of whole pieces, and the sample of them that a run is judged by while it trains."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import tensorflow as tf
 from melodygru.events import Events, Vocabulary, encode
 from melodygru.model.keras_model import EventModel
 from melodygru.music.notes import NoteSequence
-from melodygru.training.pieces import stack
+from melodygru.training.pieces import Music, stack
 
-VALIDATION_EVENTS = 24_000  # heard at most for one figure during training; the final figure hears all
+VALIDATION_EVENTS = 24_000  # of a validation during training, at most; the last one is of all pieces
 
 
 def log_likelihoods(
@@ -115,7 +115,7 @@ class Evaluation:
         return self.nats / max(1, self.steps)
 
     def as_dict(self) -> dict[str, Any]:
-        """All figures as plain values."""
+        """All of it as plain values."""
         return {
             **dataclasses.asdict(self),
             "nats_per_note": self.nats_per_note,
@@ -125,7 +125,7 @@ class Evaluation:
 
 def evaluate(
     model: EventModel,
-    corpus: Sequence[NoteSequence],
+    corpus: Music,
     *,
     on_piece: Callable[[int, NoteSequence, Events, np.ndarray], None] | None = None,
 ) -> Evaluation:
@@ -151,8 +151,8 @@ def evaluate(
     return Evaluation(len(corpus), notes, events, nats, steps, beats, seconds, lossy, model.vocabulary.unmodelled)
 
 
-def sample_validation(corpus: Sequence[NoteSequence], vocabulary: Vocabulary, seed: int) -> list[Events]:
-    """The validation pieces heard during training: all, or a seeded sample of VALIDATION_EVENTS events.
+def sample_validation(corpus: Music, vocabulary: Vocabulary, seed: int) -> list[Events]:
+    """The pieces that a run is judged by while it trains: all, or a seeded sample of VALIDATION_EVENTS events.
 
     Conditions are unknown, as for published likelihoods.
     """

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -18,6 +18,14 @@ UNKNOWN_SHARE = 0.2  # how often a piece condition is hidden in training, so tha
 LENGTH_JITTER = 0.2  # pieces of lengths within about this factor share a batch
 
 
+class Music(Protocol):
+    """Note sequences by index: a list of them, or a `Corpus`."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> NoteSequence: ...
+
+
 class Pieces:
     """The pieces of a corpus, encoded on demand with the augmentation of an epoch.
 
@@ -27,9 +35,7 @@ class Pieces:
     styles : sequence of str or None, one for each piece
     """
 
-    def __init__(
-        self, corpus: Sequence[NoteSequence], styles: Sequence[str | None], vocabulary: Vocabulary, settings: Settings
-    ) -> None:
+    def __init__(self, corpus: Music, styles: Sequence[str | None], vocabulary: Vocabulary, settings: Settings) -> None:
         self.corpus, self.styles, self.vocabulary, self.settings = corpus, styles, vocabulary, settings
         self.transposed_epochs = math.inf  # from this epoch on, pieces are not transposed
         self.lengths = np.array([len(corpus[i].notes) + 1 for i in range(len(corpus))], np.int64)

@@ -1,69 +1,164 @@
-"""What a run depends on beside the corpus and the architecture, and what is chosen when nothing is asked for."""
+"""What a training run depends on beside corpus and model, and what is chosen when nothing is asked for."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from melodygru.errors import SettingError
-from melodygru.events import Vocabulary
-from melodygru.music.notes import NoteSequence
+from melodygru.model.architecture import PRESETS
+from melodygru.model.cells import CELLS
+from melodygru.util.settings import check, described, optional, setting
 
-EPOCHS = 40  # that a corpus is heard; from LARGE notes on it falls with their number to the power of SATED
-LARGE, SATED = 400_000, 0.35
-ONE_KEY_FROM = 0.6  # share of the run after which a corpus in one key stands in it
+if TYPE_CHECKING:
+    from melodygru.events import Vocabulary
+    from melodygru.training.pieces import Music
+
+PRESET, CELL = "small", "gru"  # of a new model
+EPOCHS = 40  # of a corpus; from LARGE notes on they fall with the notes' number to the power of FALL
+LARGE, FALL = 400_000, 0.35
+ONE_KEY_FROM = 0.6  # share of the run after which pieces of a corpus in one key are no longer transposed
 FEWEST_STEPS = 200  # of a run whose length follows from the corpus
+MAX_SEED = 1_000_000  # TensorFlow's seeds are 32 bits, and each is a thousandfold of this
 
 
+@described
 @dataclass(frozen=True)
 class Settings:
-    """Everything that a training run depends on beside the corpus and the architecture.
+    """All that a run depends on beside the corpus and the model; epochs or minutes are given, one of them."""
 
-    Parameters
-    ----------
-    epochs, minutes : one of them is given; minutes become a number of steps once, after the first steps were timed
-    batch, window : pieces heard at once, and events heard between updates (state is carried over windows)
-    learning_rate : at its height; warmed up linearly over `warmup` steps, then a half cosine down to 0
-    weight_decay : AdamW's, on matrices
-    clip : bound of the global gradient norm
-    average : the weights' moving average reaches back this share of the run
-    transpose : pieces are moved by a random number of semitones up to this, as far as the corpus' range allows
-    transpose_until : share of the run after which pieces stand as they are; a corpus in one key ends in that key
-    stretch : pieces on a grid of seconds are stretched or squeezed in time by a random factor up to 1 + stretch
-    patience : validations without improvement before the run stops early; 0 never stops
-    mixed_precision : float16 on GPUs that are fast at it
-    """
-
-    epochs: float | None = None
-    minutes: float | None = None
-    batch: int = 16
-    window: int = 128
-    learning_rate: float = 3e-3
-    warmup: int = 50
-    weight_decay: float = 0.6
-    clip: float = 1.0
-    average: float = 0.03
-    transpose: int = 5
-    transpose_until: float = 1.0
-    stretch: float = 0.05
-    patience: int = 12
+    epochs: float | None = setting(
+        None,
+        "Passes over all pieces.",
+        above=0,
+        high=1_000_000,
+        default_words="as suits the size of the corpus",
+    )
+    # They become a number of steps once, after the first steps were timed.
+    minutes: float | None = setting(None, "Minutes of training, instead of epochs.", above=0, high=100_000)
+    batch: int = setting(16, "Pieces learned from at once.", low=1, high=4096)
+    window: int = setting(128, "Events between two updates; the state is carried over.", low=1)
+    learning_rate: float = setting(
+        3e-3, "At its height; it rises in a line, then falls as half a cosine.", above=0, high=1
+    )
+    warmup: int = setting(50, "Updates in which the learning rate rises.", low=0)
+    weight_decay: float = setting(0.6, "AdamW's, on matrices.", low=0)
+    clip: float = setting(1.0, "Bound of the gradients' common norm.", above=0)
+    average: float = setting(
+        0.03, "Share of the run that the moving average of the weights reaches back.", low=0, high=1
+    )
+    transpose: int = setting(5, "Move pieces at random by up to so many semitones.", low=0, high=24, unit="semitones")
+    transpose_until: float = setting(
+        1.0,
+        "From this share of the run on, pieces stand in their own keys, and composing keeps to those.",
+        low=0,
+        high=1,
+        default_words="1.0, and 0.6 for a corpus in one key without --transpose",
+    )
+    stretch: float = setting(
+        0.05,
+        "Stretch or squeeze performances (a grid of milliseconds) at random by up to this share.",
+        low=0,
+        high=0.5,
+    )
+    patience: int = setting(12, "Validations without improvement before stopping early; 0: never.", low=0)
     seed: int = 0
-    mixed_precision: bool = False
+    mixed_precision: bool = False  # float16 on GPUs that are fast at it
 
     def __post_init__(self) -> None:
         if (self.epochs is None) == (self.minutes is None):
             raise SettingError("give either epochs or minutes")
-        for name in ("epochs", "minutes"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise SettingError(f"{name} {value}: expected more than 0")
-        if not 0 <= self.transpose <= 24:
-            raise SettingError(f"transpose {self.transpose}: expected 0..24 semitones")
-        if not 0 <= self.transpose_until <= 1:
-            raise SettingError(f"transpose_until {self.transpose_until}: expected a share, 0..1")
+        check(self)
+
+
+@described
+@dataclass(frozen=True)
+class TrainSettings:
+    """What `melodygru.train` and `melodygru train` can be asked for; of None the default follows from the corpus."""
+
+    output: Path | None = setting(
+        None,
+        "Where the model goes; its .csv and .png lie beside it.",
+        metavar="FILE.keras",
+        default_words="checkpoints/<folder>.keras",
+    )
+    validation: Path | None = setting(
+        None,
+        "Judge by these MIDI files, all of them.",
+        metavar="DIR",
+        default_words="a tenth of the pieces, held out",
+    )
+    preset: str | None = setting(
+        None,
+        "Size of the model; a larger one learns more and takes longer.",
+        choices=tuple(PRESETS),
+        default_words=PRESET,
+    )
+    cell: str | None = setting(
+        None,
+        "Recurrent cell; melodygru compare measures which one suits your music.",
+        choices=tuple(CELLS),
+        default_words=CELL,
+    )
+    minutes: float | None = optional(Settings, "minutes")
+    epochs: float | None = optional(Settings, "epochs")
+    seed: int = setting(0, "Order, transpositions, dropout and held-out pieces follow from it.", low=0, high=MAX_SEED)
+    grid: str = setting(
+        "auto",
+        "Steps per beat, or milliseconds per step; auto finds it in the corpus.",
+        metavar="auto|N|10ms",
+    )
+    transpose: int | None = optional(Settings, "transpose")
+    transpose_until: float | None = optional(Settings, "transpose_until")
+    stretch: float | None = optional(Settings, "stretch")
+    resume: bool = setting(False, "Go on with the interrupted run; give the same folder and options.")
+    start_from: Path | None = setting(
+        None,
+        "Fine-tune this checkpoint; it brings its size and grid.",
+        metavar="FILE.keras",
+        flags=("--from",),
+    )
+    force: bool = setting(False, "Replace an existing model or interrupted run.")
+    log_dir: Path | None = setting(None, "Write TensorBoard logs here.", metavar="DIR")
+    mixed_precision: bool | None = setting(
+        None, "Compute in float16 on a GPU.", default_words="where the GPUs gain from it"
+    )
+    threads: int | None = setting(
+        None,
+        "CPU threads; the same number gives the same model again.",
+        low=1,
+        high=1024,
+        default_words="all cores",
+    )
+    batch: int | None = optional(Settings, "batch")
+    learning_rate: float | None = optional(Settings, "learning_rate")
+    patience: int | None = optional(Settings, "patience")
+    scheduler: str | None = setting(
+        None,
+        "Read files with the workers of this dask scheduler (pip install 'melodygru[dask]').",
+        metavar="tcp://HOST:PORT",
+        default_words="all cores",
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("output", "validation", "start_from", "log_dir"):
+            if isinstance(value := getattr(self, name), str):
+                object.__setattr__(self, name, Path(value))
+        check(self)
+        if self.minutes is not None and self.epochs is not None:
+            raise SettingError("--minutes and --epochs: give one of them")
+        if self.start_from is not None:
+            for name, brings in (("preset", "size"), ("cell", "cell")):
+                if getattr(self, name) is not None:
+                    raise SettingError(f"--{name} and --from: the checkpoint brings its {brings}, leave --{name} out")
+
+    @property
+    def overrides(self) -> dict[str, float]:
+        """Those fields of `Settings` that were asked for."""
+        names = ("epochs", "minutes", "transpose", "transpose_until", "stretch", "batch", "learning_rate", "patience")
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
 def default_transpose_until(vocabulary: Vocabulary) -> float:
@@ -74,11 +169,12 @@ def default_transpose_until(vocabulary: Vocabulary) -> float:
     return Settings.transpose_until if vocabulary.key else ONE_KEY_FROM
 
 
-def default_epochs(corpus: Sequence[NoteSequence]) -> float:
-    """Times that a corpus is heard when no length is asked for: fewer the larger it is, more if it is tiny."""
-    notes = np.array([len(corpus[i].notes) for i in range(len(corpus))])
-    steps = -(-len(notes) // Settings.batch) * max(1.0, float(notes.mean()) / Settings.window)  # of an epoch, about
-    return round(max(EPOCHS * min(1.0, (LARGE / max(1, notes.sum())) ** SATED), FEWEST_STEPS / steps), 1)
+def default_epochs(corpus: Music) -> float:
+    """Passes over a corpus when no length is asked for: fewer the larger it is, more if it is tiny."""
+    notes = [len(corpus[i].notes) for i in range(len(corpus))]
+    total = sum(notes)
+    steps = -(-len(notes) // Settings.batch) * max(1.0, total / len(notes) / Settings.window)  # of an epoch, about
+    return round(max(EPOCHS * min(1.0, (LARGE / max(1, total)) ** FALL), FEWEST_STEPS / steps), 1)
 
 
 def learning_rate(settings: Settings, step: int, steps: int | None) -> float:

@@ -25,17 +25,16 @@ from melodygru.errors import TrainingError
 from melodygru.events import PITCH
 from melodygru.model.checkpoint import as_settings
 from melodygru.model.keras_model import MelodyGRU, save
-from melodygru.music.notes import NoteSequence
 from melodygru.training.evaluation import sample_validation, total_nats, window_signature
-from melodygru.training.pieces import Pieces, prefetch
+from melodygru.training.pieces import Music, Pieces, prefetch
 from melodygru.training.progress import History, Progress, Timer, stopping
 from melodygru.training.settings import Settings, learning_rate
 from melodygru.training.workers import Workers
 from melodygru.util.atomic import atomic_write
 from melodygru.version import __version__
 
-VALIDATIONS = (3, 24)  # figures taken during a run, at least and at most
-VALIDATION_SHARE = 0.15  # events heard in validation per event heard in training, at most; they cost a third each
+VALIDATIONS = (3, 24)  # during a run, at least and at most
+VALIDATION_SHARE = 0.15  # events of validations per event of training, at most; one costs a third as much
 VALIDATION_TIME = 0.05  # share of `minutes` that validation is expected to take
 
 
@@ -47,7 +46,7 @@ class _Position:
     steps: int | None = None
     epoch: int = 0
     batch: int = 0  # of the epoch's plan
-    window: int = 0  # of the batch, the next to hear
+    window: int = 0  # of the batch, the next to train on
     seconds: float = 0.0  # trained, interruptions left out
     best: float = math.inf
     since_best: int = 0
@@ -85,14 +84,14 @@ class Trainer:
     """One training run, which can be interrupted at any moment and resumed.
 
     Made in the scope of a `tf.distribute` strategy, as its model is, the run is shared by the strategy's devices, or by
-    several processes: each makes the same Trainer and calls the same methods. The chief alone writes files and tells of
-    progress; the figures, the weights and the end of the run are the same for all.
+    several processes: each makes the same Trainer and calls the same methods. The chief alone writes files and reports
+    progress; likelihoods, weights and the end of the run are the same for all.
 
     Parameters
     ----------
     model : MelodyGRU
     train : (sequence of NoteSequence on the vocabulary's grid, sequence of their styles)
-    validation : sequence of NoteSequence, likewise; they are heard with unknown conditions
+    validation : sequence of NoteSequence, likewise; judged with their conditions unknown
     settings : Settings
     output : Path
         The best checkpoint so far; beside it lie `<stem>.resume` while the run is unfinished, and `<stem>.csv`.
@@ -105,8 +104,8 @@ class Trainer:
     def __init__(
         self,
         model: MelodyGRU,
-        train: tuple[Sequence[NoteSequence], Sequence[str | None]],
-        validation: Sequence[NoteSequence],
+        train: tuple[Music, Sequence[str | None]],
+        validation: Music,
         settings: Settings,
         output: Path,
         card: dict[str, Any] | None = None,
@@ -157,7 +156,7 @@ class Trainer:
         with tf.GradientTape() as tape:
             log_p, state = self.model.log_likelihood(inputs, state, training=True)
             nats = -tf.reduce_sum(log_p)
-            # Per place of the nominal batch, not per note of this window: each note weighs the same.
+            # Per event of the nominal batch, not per note of this window: each note weighs the same.
             loss = nats / (self.settings.batch * self.settings.window) * scale
         gradients = [tf.convert_to_tensor(g) / scale for g in tape.gradient(loss, variables)]
         nats, *gradients = self.workers.sum([nats, *gradients])
@@ -179,7 +178,7 @@ class Trainer:
         return [*self.model.trainable_variables, *self.optimizer.variables, *self.average]
 
     def save_state(self) -> None:
-        """Save all that the run depends on, aside and then renamed; nothing in it tells by how many it was shared."""
+        """Save all that the run depends on, in one atomic write; the file is the same however many share the run."""
         state = self._whole_state()
         self._saved_step = self.position.step
         if not self.workers.is_chief:
@@ -229,7 +228,7 @@ class Trainer:
         with self.workers.watched(lambda: "not resumed"):
             saved = self._saved() if self.workers.is_chief else None
             about = saved and json.dumps([dataclasses.asdict(saved[0]), [s.shape for s in saved[2]]])
-            position, shapes = json.loads(self.workers.told(about))
+            position, shapes = json.loads(self.workers.share(about))
             for index, variable in enumerate(self._arrays()):
                 mine = saved[1][index] if saved else np.zeros_like(np.asarray(variable))
                 variable.assign(self.workers.total(mine))
@@ -336,7 +335,7 @@ class Trainer:
         return True
 
     def _agreed(self, notes: int, save_due: bool) -> tuple[int, bool, bool]:
-        """After a step: notes that all heard, whether the chief's save is due, and whether any was asked to stop."""
+        """After a step: the notes of all workers, whether the chief's save is due, whether any was asked to stop."""
         if self.workers.n == 1:
             return notes, save_due, False
         stop, terminate = self._stop.is_set(), self.stopped_by == signal.SIGTERM
@@ -347,7 +346,7 @@ class Trainer:
         return notes, bool(save_due), bool(stop)
 
     def _steps_for(self, timer: Timer) -> int | None:
-        """The steps that `minutes` suffice for, once they can be told; the chief's clock counts."""
+        """The steps that `minutes` suffice for, once the first were timed; the chief's clock counts."""
         position, steps = self.position, 0
         if timer.ready and self.workers.is_chief:
             assert self.settings.minutes is not None
@@ -401,8 +400,8 @@ class Trainer:
         position = self.position
         if position.steps is None:
             return False
-        pitch_class_levels = position.steps * self.settings.batch * self.settings.window
-        affordable = int(VALIDATION_SHARE * pitch_class_levels / sum(len(piece) for piece in self.validation))
+        events = position.steps * self.settings.batch * self.settings.window
+        affordable = int(VALIDATION_SHARE * events / sum(len(piece) for piece in self.validation))
         every = max(1, position.steps // min(max(affordable, VALIDATIONS[0]), VALIDATIONS[1]))
         return position.step % every == 0
 
@@ -413,24 +412,24 @@ class Trainer:
         current = [v.numpy() for v in variables]
         for variable, average in zip(variables, self.average, strict=True):
             variable.assign(average)
-        # Each worker hears its share; a piece has an event more than notes.
-        pitch_class_levels = total_nats(self.model, self.validation[self.workers.index :: self.workers.n])
+        # Each worker judges its share; a piece has an event more than notes.
+        validation_nats = total_nats(self.model, self.validation[self.workers.index :: self.workers.n])
         notes_held_out = sum(len(piece) - 1 for piece in self.validation)
-        figure = float(self.workers.total(np.array([pitch_class_levels]))[0]) / max(1, notes_held_out)
+        judged = float(self.workers.total(np.array([validation_nats]))[0]) / max(1, notes_held_out)
         nats, notes = position.recent
         row = {
             "step": position.step,
             "minutes": position.seconds / 60,
             "train_nats_per_note": nats / max(1.0, notes),
-            "validation_nats_per_note": figure,
+            "validation_nats_per_note": judged,
             "learning_rate": rate,
         }
         position.recent = [0.0, 0.0]
         position.history.append(row)
         if self._log is not None:
             self._log.add(row)
-        if figure < position.best:
-            position.best, position.since_best = figure, 0
+        if judged < position.best:
+            position.best, position.since_best = judged, 0
             if self.workers.is_chief:
                 save(self.model, self.output, self._card(), float16=True)
         else:
@@ -464,6 +463,7 @@ class Trainer:
         return Progress(
             step=position.step,
             steps=position.steps,
+            epoch=position.epoch,
             minutes=position.seconds / 60,
             minutes_left=left,
             train_nats_per_note=nats / notes if notes else position.history[-1]["train_nats_per_note"],

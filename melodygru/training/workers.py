@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from melodygru.errors import TrainingError
+from melodygru.training.cluster import read_cluster
 
 WAIT_S = 600  # for the other workers to start
 # What collectives raise when a peer is gone; whatever else is raised is this worker's own.
@@ -50,14 +51,10 @@ class Workers:
         self.replicas = int(self.strategy.num_replicas_in_sync)
         self.addresses: dict[str, str] = {}  # `worker/task:1` and the like -> host and port
         self.n, self.index = 1, 0
-        resolver = self.strategy.cluster_resolver
-        if isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy) and resolver is not None:
-            cluster = resolver.cluster_spec().as_dict()
-            jobs = [job for job in ("chief", "worker") if job in cluster]
-            tasks = [(job, task) for job in jobs for task in range(len(cluster[job]))]
-            if len(tasks) > 1:
-                self.n, self.index = len(tasks), tasks.index((resolver.task_type, resolver.task_id))
-                self.addresses = {f"{job}/task:{task}": cluster[job][task] for job, task in tasks}
+        shared = isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy)
+        if shared and (cluster := read_cluster()) is not None:
+            self.addresses = cluster.addresses
+            self.n, self.index = len(cluster.addresses), cluster.index
         self.local = self.replicas // self.n
         self._total = tf.function(self._sum, input_signature=[tf.TensorSpec([None], tf.float64)])
 
@@ -97,7 +94,7 @@ class Workers:
             return tensors
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, list(tensors))
 
-    # -- what they tell each other; all must call the same in the same order
+    # -- what they exchange; all must call the same in the same order
 
     def total(self, values: np.ndarray) -> np.ndarray:
         """The sum of the workers' arrays, of one shape; exact where all but one give 0. float64 as it travels."""
@@ -115,7 +112,7 @@ class Workers:
 
         return self.strategy.experimental_local_results(self.strategy.run(on_replica, args=(values,)))[0]
 
-    def told(self, text: str | None) -> str:
+    def share(self, text: str | None) -> str:
         """The chief's text; the others give None."""
         mine = np.frombuffer((text or "").encode(), np.uint8) if self.is_chief else np.zeros(0, np.uint8)
         size = int(self.total(np.array([len(mine)], np.int64))[0])
@@ -171,11 +168,12 @@ def start_workers(on_wait: Callable[[], None] | None = None, wait_s: float = WAI
 
     Raises
     ------
+    SettingError
+        TF_CONFIG can't be used.
     TrainingError
         The workers can't be joined, because a port is in use for instance.
     """
-    resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
-    if len(tf.nest.flatten(resolver.cluster_spec().as_dict())) > 1:
+    if read_cluster() is not None:
         if on_wait is not None:
             on_wait()
         with _ended_after(wait_s):

@@ -1,6 +1,5 @@
 """The command line: what each command prints, and every error as one line with its exit code."""
 
-import ast
 import dataclasses
 import hashlib
 import json
@@ -29,6 +28,7 @@ from melodygru.model import checkpoint
 from melodygru.model.architecture import PRESETS
 from melodygru.music.quantize import quantize
 from melodygru.render import audio
+from melodygru.training.progress import Progress
 
 ROOT = Path(__file__).parents[2]
 TINY = ("--preset", "tiny", "--epochs", "2", "--threads", "1")
@@ -78,25 +78,6 @@ def test_every_command_shows_an_example(call: Callable[..., Result], command: st
 
 def test_python_m_melodygru_is_the_program(melodygru: Callable[..., subprocess.Popen], tmp_path: Path) -> None:
     assert melodygru("--version", cwd=tmp_path).communicate()[0] == f"melodygru {__version__}\n"
-
-
-def test_the_help_states_the_defaults_of_training_settings() -> None:
-    from melodygru.cli.train import DEFAULTS
-
-    tree = ast.parse((ROOT / "melodygru" / "training" / "settings.py").read_text("utf-8"))
-    (settings,) = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Settings"]
-    stated = {
-        node.target.id: ast.literal_eval(node.value)
-        for node in settings.body
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None
-    }
-    for name, shown in DEFAULTS.items():
-        assert str(shown).split(",")[0] == str(stated[name]), name
-
-
-def test_presets_are_those_of_the_checkpoint_room() -> None:
-    (preset,) = [option for option in main.commands["train"].params if option.name == "preset"]
-    assert list(preset.type.choices) == list(PRESETS)
 
 
 def test_only_train_and_evaluate_load_tensorflow(trained: Trained, song: Path, tmp_path: Path) -> None:
@@ -313,11 +294,11 @@ def test_fine_tuning_takes_grid_and_size_from_the_checkpoint(
 def test_sigterm_saves_the_run_and_says_how_to_go_on(
     call: Callable[..., Result], tunes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(*_: Any) -> str:
+    def stop(_: Progress) -> str:
         signal.raise_signal(signal.SIGTERM)
         return "stopping"
 
-    monkeypatch.setattr("melodygru.cli.train.describe", stop)
+    monkeypatch.setattr(Progress, "__str__", stop)
     options = ("train", tunes, "--preset", "tiny", "--epochs", 50, "--output", "x.keras", "--force")
     line = complaint(call(*options, code=143))
     assert line == (
@@ -733,23 +714,3 @@ def test_what_inspect_refuses(call: Callable[..., Result], tmp_path: Path, path:
 def test_a_tune_of_the_tests_is_what_it_says() -> None:
     piece = quantize(tune(60, bars=1), tune(60).grid)[0]
     assert piece.notes["pitch"].tolist() == [60, 62, 64, 65, 67, 65, 64, 62] and piece.length == 8
-
-
-@pytest.mark.parametrize(
-    ("values", "text"),
-    [
-        (
-            {"step": 120, "steps": 1900, "minutes_left": 63.5, "validation_nats_per_note": 2.4125},
-            "step 120/1,900, 1:03:30 left, train 2.312, held out 2.413 nats per note, 5,300 notes/s, epoch 3",
-        ),
-        (
-            {"step": 1, "steps": None, "minutes_left": None, "validation_nats_per_note": None},
-            "step 1, time left unknown, train 2.312 nats per note, 5,300 notes/s, epoch 3",
-        ),
-    ],
-)
-def test_the_line_of_a_training_run(values: dict[str, Any], text: str) -> None:
-    from melodygru.cli.train import describe
-
-    progress = SimpleNamespace(train_nats_per_note=2.3119, notes_per_second=5300.4, **values)
-    assert describe(progress, epoch=2) == text

@@ -17,13 +17,13 @@ import pytest
 import toys
 from click.testing import CliRunner
 
-from melodygru.cli import main, tensorflow
-from melodygru.cli.tensorflow import Cluster
+from melodygru.cli import main
 from melodygru.corpus import intake
 from melodygru.errors import SettingError, TrainingError
 from melodygru.events import fit_vocabulary
 from melodygru.model import checkpoint
 from melodygru.model.architecture import Architecture
+from melodygru.training.cluster import Cluster, read_cluster
 from melodygru.training.workers import Workers, start_workers
 
 ROOT = Path(__file__).parents[2]
@@ -253,17 +253,20 @@ def _config(jobs, kind="worker", index=0):
         ("", None),
         ("{}", None),
         (_config({"worker": ["a:1"]}), None),  # a cluster of one
-        (_config({"worker": ["a:1", "b:2"]}), Cluster(("a:1", "b:2"), 0)),
-        (_config({"worker": ["a:1", "b:2"]}, index=1), Cluster(("a:1", "b:2"), 1)),
-        (_config({"worker": ["a:1"], "chief": ["c:3"]}), Cluster(("c:3", "a:1"), 1)),
-        (_config({"worker": ["a:1"], "chief": ["c:3"]}, "chief"), Cluster(("c:3", "a:1"), 0)),
+        (_config({"worker": ["a:1", "b:2"]}), Cluster({"worker/task:0": "a:1", "worker/task:1": "b:2"}, 0)),
+        (_config({"worker": ["a:1", "b:2"]}, index=1), Cluster({"worker/task:0": "a:1", "worker/task:1": "b:2"}, 1)),
+        (_config({"worker": ["a:1"], "chief": ["c:3"]}), Cluster({"chief/task:0": "c:3", "worker/task:0": "a:1"}, 1)),
+        (
+            _config({"worker": ["a:1"], "chief": ["c:3"]}, "chief"),
+            Cluster({"chief/task:0": "c:3", "worker/task:0": "a:1"}, 0),
+        ),
     ],
 )
 def test_the_cluster_is_read_from_tf_config(monkeypatch, config, expected):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     if config is not None:
         monkeypatch.setenv("TF_CONFIG", config)
-    assert tensorflow.cluster() == expected
+    assert read_cluster() == expected
 
 
 @pytest.mark.parametrize(
@@ -279,7 +282,7 @@ def test_the_cluster_is_read_from_tf_config(monkeypatch, config, expected):
 def test_a_tf_config_that_cannot_be_used_is_said(monkeypatch, config, message):
     monkeypatch.setenv("TF_CONFIG", config)
     with pytest.raises(SettingError, match=message):
-        tensorflow.cluster()
+        read_cluster()
 
 
 def test_train_says_it_in_one_line_before_anything_else(monkeypatch, tmp_path):
@@ -313,7 +316,7 @@ def test_alone_nothing_is_asked_of_others():
     assert (workers.n, workers.index, workers.replicas, workers.local, workers.is_chief) == (1, 0, 1, 1, True)
     values = np.arange(3)
     assert workers.total(values) is values
-    assert workers.told("läuft") == "läuft"
+    assert workers.share("läuft") == "läuft"
     workers.require_same({"corpus": 1})
 
 
@@ -357,7 +360,7 @@ def test_without_a_cluster_or_gpus_a_run_is_not_shared(monkeypatch):
     assert start_workers().n == 1
 
 
-def test_only_the_loss_of_another_worker_is_told_as_such():
+def test_only_the_loss_of_another_worker_is_said_as_such():
     import tensorflow as tf
 
     two = _Of(2, 0, 1)

@@ -19,7 +19,6 @@ from toys import VOCABULARIES
 
 from melodygru import training
 from melodygru.cli import main
-from melodygru.cli.compare import MODELS
 from melodygru.errors import SettingError
 from melodygru.events import FIELDS, PROGRAM_HISTORY, encode
 from melodygru.model.architecture import PRESETS, Architecture
@@ -186,7 +185,7 @@ def test_a_cache_keeps_the_last_events():
         keys, values = cache.add(np.full((1, 1, 2), n), np.full((1, 1, 2), -n))
         assert keys[0, 0, :, 0].tolist() == list(range(max(0, n - 2), n + 1))
         assert values[0, 0, :, 1].tolist() == [-key for key in keys[0, 0, :, 0]]
-    assert cache.pitch_class_levels == 20
+    assert cache.events == 20
 
 
 def test_it_composes():
@@ -300,7 +299,7 @@ def _child(pid):
     found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False).stdout.split()
     if not found:
         return None
-    shown = subprocess.run(["ps", "-o", "args=", "-p", found[0]], capture_output=True, text=True, check=False)
+    shown = subprocess.run(["ps", "-ww", "-o", "args=", "-p", found[0]], capture_output=True, text=True, check=False)
     return int(found[0]), shown.stdout.split()
 
 
@@ -378,14 +377,14 @@ def _job():
 )
 def test_a_model_that_fails_is_named_and_the_others_go_on(monkeypatch, script, message):
     job, pieces = _job()
-    real, told = subprocess.Popen, []
+    real, reports = subprocess.Popen, []
 
     def start(command, **options):
         assert command[1:3] == ["-m", "melodygru.training.rivals"]
         return real([command[0], "-c", script], **options)
 
     monkeypatch.setattr(subprocess, "Popen", start)
-    results = list(rivals.compare(job, pieces, pieces, told=lambda name, values: told.append(name)))
+    results = list(rivals.compare(job, pieces, pieces, on_report=lambda name, values: reports.append(name)))
     assert results == [rivals.Failed("gru", message), rivals.Failed("lstm", message)]
     assert results[0].as_dict() == {"name": "gru", "error": message}
 
@@ -424,10 +423,6 @@ def test_a_picture_of_another_kind_is_refused_before_anything_is_read(tmp_path):
     run = CliRunner().invoke(main, ["compare", str(tmp_path / "gone"), "--png", "c.jpg"])
     assert run.exit_code == 1
     assert run.stderr == "melodygru: --png c.jpg: expected a name that ends in .png or .svg\n"
-
-
-def test_the_commands_models_are_those_of_the_comparison():
-    assert MODELS == tuple(rivals.NAMES)
 
 
 # -- the picture

@@ -29,6 +29,8 @@ from melodygru.training import (
     learning_rate,
     log_likelihoods,
 )
+from melodygru.training.pieces import UNKNOWN_SHARE
+from melodygru.training.progress import TIMED_STEPS, TRACE_STEPS, Progress
 from melodygru.training.trainer import SummedAdamW
 
 STYLES = VOCABULARIES["styles"]
@@ -88,7 +90,7 @@ def _pieces(lengths, **settings):
 
 
 @pytest.mark.parametrize("batch", [1, 7, 50, 51, 100])
-def test_an_epoch_hears_every_piece_once(batch):
+def test_an_epoch_has_every_piece_once(batch):
     pieces = _pieces(range(1, 51), batch=batch)
     for epoch in range(3):
         plan = pieces.plan(epoch)
@@ -134,12 +136,12 @@ def test_transposition_keeps_each_program_in_its_range_and_drums_where_they_are(
         toys.sequence_of([(0, 1, 0, 60, 80), (1, 1, 40, 73, 80), (2, 1, DRUMS, 50, 80)]),
     ]
     pieces = Pieces(corpus, [None, None], vocabulary, Settings(epochs=1, transpose=5))
-    pitch_class_levels = [
+    pitches = [
         {tuple(pieces.encode(index, epoch).fields[:3, PITCH].tolist()) for epoch in range(80)} for index in range(2)
     ]
     # Program 40 has the range 70..73 in the corpus: the first goes 0..3 up, the second 0..3 down.
-    assert pitch_class_levels[0] == {(50 + n, 70 + n, 36) for n in range(4)}
-    assert pitch_class_levels[1] == {(60 - n, 73 - n, 50) for n in range(4)}
+    assert pitches[0] == {(50 + n, 70 + n, 36) for n in range(4)}
+    assert pitches[1] == {(60 - n, 73 - n, 50) for n in range(4)}
     for transpose in (0, 2):
         pieces = Pieces(corpus, [None, None], vocabulary, Settings(epochs=1, transpose=transpose))
         found = {int(pieces.encode(0, epoch).fields[0, PITCH]) for epoch in range(60)}
@@ -163,7 +165,7 @@ def test_transposition_ends_with_its_share_of_the_run(tmp_path):
     lowest = [int(trainer.pieces.encode(0, epoch).fields[0, PITCH]) for epoch in range(60)]
     assert set(lowest[:3]) != {50}
     assert set(lowest[3:]) == {50}
-    with pytest.raises(SettingError, match="transpose_until 1.1: expected a share, 0..1"):
+    with pytest.raises(SettingError, match="transpose_until 1.1: expected 0..1"):
         Settings(epochs=1, transpose_until=1.1)
 
 
@@ -187,7 +189,7 @@ def test_conditions_are_hidden_now_and_then_and_augmentation_follows_from_seed_e
     corpus = [toys.piece(STYLES, seed, 6) for seed in range(2)]
     pieces = Pieces(corpus, ["airs", "reels"], STYLES, SHORT)
     conditions = np.array([pieces.encode(0, epoch).context[0, :2] for epoch in range(300)])
-    assert (conditions == 0).mean(0).tolist() == pytest.approx([training.UNKNOWN_SHARE] * 2, abs=0.08)
+    assert (conditions == 0).mean(0).tolist() == pytest.approx([UNKNOWN_SHARE] * 2, abs=0.08)
     assert set(conditions[:, 0].tolist()) == {0, STYLES.blocks["style"]}
     again = Pieces(corpus, ["airs", "reels"], STYLES, SHORT)
     for epoch in range(4):
@@ -213,7 +215,7 @@ def test_items_are_made_ahead_in_order_and_an_error_comes_through():
 
 
 class Watched(Trainer):
-    """A trainer that saves after every step, keeps a copy of each save, and stops where it is told."""
+    """A trainer that saves after every step, keeps a copy of each save, and stops at a given step."""
 
     def watch(self, folder, stop_at=None):
         self.folder, self.stop_at = folder, stop_at
@@ -282,7 +284,7 @@ def _same_end(trainer, undisturbed):
         assert {**mine, "minutes": 0} == {**right, "minutes": 0}
 
 
-def test_a_run_hears_its_epochs_and_leaves_a_checkpoint(undisturbed):
+def test_a_run_takes_its_epochs_and_leaves_a_checkpoint(undisturbed):
     assert undisturbed.position.steps == undisturbed.position.step == 3 * undisturbed.pieces.steps(0)
     assert {p.name for p in undisturbed.output.parent.iterdir()} == {"toy.keras", "toy.csv"}
     card = checkpoint.read(undisturbed.output).card
@@ -437,9 +439,9 @@ def anew(undisturbed, second):
 
 
 def test_patience_ends_a_run_that_no_longer_learns(anew):
-    trainer = anew(epochs=40, learning_rate=0.0, patience=2)
+    trainer = anew(epochs=40, learning_rate=1e-30, patience=2)
     assert trainer.run() is True
-    # The first figure is the best there is; two more that are no better, and it is over.
+    # The first validation is the best there is; two more that are no better, and it is over.
     assert len(trainer.position.history) == 3
     assert len({row["validation_nats_per_note"] for row in trainer.position.history}) == 1
     assert trainer.position.step < trainer.position.steps
@@ -452,7 +454,7 @@ def test_minutes_become_steps_once(anew, tmp_path):
     seen = []
     assert trainer.run(seen.append, save_every_s=-1) is True
     steps = [at["steps"] for at in trainer.known.values()]
-    measured = training.TRACE_STEPS + training.TIMED_STEPS
+    measured = TRACE_STEPS + TIMED_STEPS
     assert steps[: measured + 1] == [None] * (measured + 1)
     assert set(steps[measured + 1 :]) <= {trainer.position.steps}
     assert trainer.position.step == trainer.position.steps > measured
@@ -645,6 +647,24 @@ def test_the_device_is_named():
         (16, 64, 200),  # one update an epoch: 200 of them
     ],
 )
-def test_a_larger_corpus_is_heard_less_often_and_a_tiny_one_more(pieces, notes, epochs):
+def test_a_larger_corpus_has_fewer_epochs_and_a_tiny_one_more(pieces, notes, epochs):
     piece = toys.sequence_of([(at, 1, 0, 60, 80) for at in range(notes)])
     assert default_epochs([piece] * pieces) == pytest.approx(epochs, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        (
+            {"step": 120, "steps": 1900, "minutes_left": 63.5, "validation_nats_per_note": 2.4125},
+            "step 120/1,900, 1:03:30 left, train 2.312, held out 2.413 nats per note, 5,300 notes/s, epoch 3",
+        ),
+        (
+            {"step": 1, "steps": None, "minutes_left": None, "validation_nats_per_note": None},
+            "step 1, time left unknown, train 2.312 nats per note, 5,300 notes/s, epoch 3",
+        ),
+    ],
+)
+def test_progress_is_a_line_of_text(values, text):
+    progress = Progress(epoch=2, minutes=1.0, train_nats_per_note=2.3119, notes_per_second=5300.4, **values)
+    assert str(progress) == text

@@ -1,7 +1,7 @@
 """GRU, LSTM and a small Transformer of equal size, trained for the same time on the same music and measured.
 
-Each model has a process of its own, so that its memory can be told and its failure stays its own. The Transformer
-lives in this room alone: nothing else makes one, and no checkpoint holds one.
+Each model has a process of its own, so that its memory can be measured and its failure stays its own. The Transformer
+lives here alone: nothing else makes one, and no checkpoint holds one.
 """
 
 from melodygru.training.rivals.contest import Failed, compare

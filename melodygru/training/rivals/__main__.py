@@ -12,21 +12,21 @@ from melodygru.errors import MelodyGruError
 
 
 def main(folder: str, name: str) -> None:
-    """Run a model of the job in `folder`, telling how it goes and what came out."""
+    """Run a model of the job in `folder`, reporting how it goes and what came out."""
     # Only our lines reach the parent: what libraries print goes where their warnings go.
     lines = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 
-    def tell(values: dict[str, Any]) -> None:
+    def report(values: dict[str, Any]) -> None:
         lines.write(json.dumps(values) + "\n")
         lines.flush()
 
     from melodygru.training.rivals import contestant  # TensorFlow's import may print
 
     try:
-        tell({"result": contestant.run(Path(folder), name, tell).as_dict()})
+        report({"result": contestant.run(Path(folder), name, report).as_dict()})
     except MelodyGruError as error:
-        tell({"error": str(error)})
+        report({"error": str(error)})
         sys.exit(error.exit_code)
 
 

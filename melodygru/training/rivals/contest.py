@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -15,7 +14,7 @@ from typing import Any
 from melodygru.music.notes import NoteSequence
 from melodygru.training.rivals.job import Job, Result
 
-Told = Callable[[str, dict[str, Any]], None]
+OnReport = Callable[[str, dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ def compare(
     held_out: Iterable[NoteSequence],
     *,
     threads: int | None = None,
-    told: Told | None = None,
+    on_report: OnReport | None = None,
 ) -> Iterator[Result | Failed]:
     """Train and measure the models of a job, one after the other, each in a process of its own.
 
@@ -45,16 +44,18 @@ def compare(
     ----------
     train, held_out : the pieces, on the vocabulary's grid
     threads : CPU threads of each process; default: all cores
-    told : called with a model's name and what its process tells, see `contestant.run`
+    on_report : called with a model's name and what its process reports, see `contestant.run`
     """
     with tempfile.TemporaryDirectory(prefix="melodygru-") as folder:
         job.write(Path(folder), train, held_out)
         for name in job.sizes:
-            yield _measure(Path(folder), name, threads, told)
+            yield _measure(Path(folder), name, threads, on_report)
 
 
-def _measure(folder: Path, name: str, threads: int | None, told: Told | None) -> Result | Failed:
-    """Start a model's process and listen to it until it is over."""
+def _measure(folder: Path, name: str, threads: int | None, on_report: OnReport | None) -> Result | Failed:
+    """Start a model's process and read its reports until it is over."""
+    import subprocess  # which most commands do without
+
     command = [sys.executable, "-m", "melodygru.training.rivals", str(folder), name]
     answer: dict[str, Any] = {}
     with open(folder / f"{name}.stderr", "w+b") as stderr:
@@ -67,8 +68,8 @@ def _measure(folder: Path, name: str, threads: int | None, told: Told | None) ->
         try:
             for line in process.stdout:
                 answer = json.loads(line)
-                if told is not None:
-                    told(name, answer)
+                if on_report is not None:
+                    on_report(name, answer)
             process.wait()
         finally:
             process.kill()

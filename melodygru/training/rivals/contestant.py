@@ -13,7 +13,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from melodygru import training
 from melodygru.compose.sampler import Sampler
 from melodygru.events import Vocabulary
 from melodygru.model import checkpoint
@@ -21,23 +20,30 @@ from melodygru.model.architecture import Architecture
 from melodygru.model.checkpoint import as_settings
 from melodygru.model.keras_model import EventModel
 from melodygru.model.numpy_model import NumpyModel
+from melodygru.training.device import set_up_device
+from melodygru.training.evaluation import evaluate
+from melodygru.training.models import begin_from_counts
+from melodygru.training.models import new_model as new_recurrent_model
+from melodygru.training.progress import Progress
 from melodygru.training.rivals.job import HELD_OUT, TRAIN, Job, Result, read_pieces
 from melodygru.training.rivals.sizes import TransformerSizes
 from melodygru.training.rivals.transformer import Transformer, network_of
+from melodygru.training.settings import Settings, default_transpose_until
+from melodygru.training.trainer import Trainer
 
 RATED_WIDTH = 128  # of a Transformer that has the cells' learning rate
 SAMPLED = 400  # notes composed for the timing, a piece's worth
 UNTIMED = 20  # before them
 
-Tell = Callable[[dict[str, Any]], None]
+Report = Callable[[dict[str, Any]], None]
 
 
 def new_model(vocabulary: Vocabulary, sizes: Architecture | TransformerSizes, seed: int, corpus: Any) -> EventModel:
     """An untrained model of the sizes' kind."""
     if isinstance(sizes, Architecture):
-        return training.new_model(vocabulary, sizes, seed, corpus)
+        return new_recurrent_model(vocabulary, sizes, seed, corpus)
     model = Transformer(**as_settings(vocabulary, sizes, {}), seed=seed)
-    training.begin_from_counts(model, seed, corpus)
+    begin_from_counts(model, seed, corpus)
     return model
 
 
@@ -47,45 +53,45 @@ def transformer_rate(sizes: TransformerSizes) -> float:
     At a width of 120 it learned faster at 0.003 than at 0.002 and 0.001; a wider one wants less, in proportion (Yang et
     al. 2022).
     """
-    return float(training.Settings.learning_rate * min(1.0, RATED_WIDTH / sizes.units))
+    return float(Settings.learning_rate * min(1.0, RATED_WIDTH / sizes.units))
 
 
-def run(folder: Path, name: str, tell: Tell) -> Result:
+def run(folder: Path, name: str, report: Report) -> Result:
     """Train and measure the model called `name` of the job in `folder`.
 
     Parameters
     ----------
-    tell : called with plain values: {"device": ...} and, as training goes on, {"progress": ..., "epoch": ...}
+    report : called with plain values: {"device": ...} and, as training goes on, {"progress": ...}
     """
     job = Job.read(folder)
     train, held_out, sizes = read_pieces(folder / TRAIN), read_pieces(folder / HELD_OUT), job.sizes[name]
-    device = training.set_up_device()
-    tell({"device": device})
+    device = set_up_device()
+    report({"device": device})
     before = memory("VmRSS")
-    cells = training.Settings.learning_rate
+    cells = Settings.learning_rate
     rate = transformer_rate(sizes) if isinstance(sizes, TransformerSizes) else cells
-    settings = training.Settings(
+    settings = Settings(
         minutes=job.minutes,
         seed=job.seed,
         patience=0,  # all train for the same time
-        transpose_until=training.default_transpose_until(job.vocabulary),
+        transpose_until=default_transpose_until(job.vocabulary),
         learning_rate=rate,
     )
     model = new_model(job.vocabulary, sizes, job.seed, train)
     parameters = model.count_params()
     output = folder / f"{name}.keras"
-    trainer = training.Trainer(model, (train, job.styles), held_out, settings, output)
+    trainer = Trainer(model, (train, job.styles), held_out, settings, output)
     speeds: list[float] = []
 
-    def on_progress(progress: training.Progress) -> None:
+    def on_progress(progress: Progress) -> None:
         if progress.minutes_left is not None:  # the first steps are over, in which TensorFlow traces
             speeds.append(progress.notes_per_second)
-        tell({"progress": dataclasses.asdict(progress), "epoch": trainer.position.epoch})
+        report({"progress": dataclasses.asdict(progress)})
 
     trainer.run(on_progress)
     highest = memory("VmHWM")
     best = keras.models.load_model(output)
-    found = training.evaluate(best, held_out)
+    found = evaluate(best, held_out)
     network = network_of(best) if isinstance(best, Transformer) else NumpyModel(checkpoint.read(output))
     return Result(
         name=name,

@@ -1,4 +1,4 @@
-"""What the parent process and the process of a model tell each other: the music, the task, the figures."""
+"""What the parent process and the process of a model exchange: the music, the task, the results."""
 
 from __future__ import annotations
 
@@ -74,12 +74,12 @@ class Result:
     device : what trained it
     minutes, steps, epochs : of training
     learning_rate : at its height
-    nats_per_note : of all held-out pieces, under the best weights by the figures of `history`
+    nats_per_note : of all held-out pieces, under the weights that are best in `history`
     history : (minutes, held-out nats per note) as training went on
-    training_notes_per_second : the median over training, the time for held-out figures included
+    training_notes_per_second : the median over training, validations included
     sampling_us_per_note : microseconds to compose a note of a single piece, with the step in NumPy
     memory_bytes, memory_before_bytes : of the process, at its highest in training, and with TensorFlow loaded
-        before there was a model; None where the system does not tell
+        before there was a model; None where the system does not say
     """
 
     name: str
@@ -98,7 +98,7 @@ class Result:
     history: list[tuple[float, float]] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
-        """All figures as plain values."""
+        """All of it as plain values."""
         return dataclasses.asdict(self)
 
 

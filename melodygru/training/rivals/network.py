@@ -57,7 +57,7 @@ class TransformerNetwork(NumpyModel):
         """What the heads are given, (streams, units), and the caches, each an event longer."""
         s = self.sizes
         shape = (len(x), 3 * s.heads, s.units // s.heads)
-        angle = state[0].pitch_class_levels * self._frequency
+        angle = state[0].events * self._frequency
         cos, sin = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
         scale = np.float32(1 / math.sqrt(shape[2]))
         h = x @ self.entry[0] + self.entry[1]
@@ -68,8 +68,8 @@ class TransformerNetwork(NumpyModel):
             scores = np.matmul(keys, turned[:, : s.heads, :, None])[..., 0] * scale  # (streams, heads, events)
             weights = np.exp(scores - scores.max(-1, keepdims=True))
             weights /= weights.sum(-1, keepdims=True)
-            pitch_mask = np.matmul(weights[:, :, None], values).reshape(len(x), s.units)
-            h = h + pitch_mask @ output[0] + output[1]
+            attended = np.matmul(weights[:, :, None], values).reshape(len(x), s.units)
+            h = h + attended @ output[0] + output[1]
             h = h + np.maximum(_normalised(h) @ hidden[0] + hidden[1], 0.0) @ back[0] + back[1]
         return _normalised(h), state
 
@@ -79,7 +79,7 @@ class Cache:
 
     Attributes
     ----------
-    heard : events so far, those that left the cache included
+    events : added so far, those that left the cache included
     nbytes : what it holds, as an array's
     """
 
@@ -87,7 +87,7 @@ class Cache:
         # Twice the span, so that what is kept moves to the front once in `span` events and not at each.
         self._keys, self._values = np.empty((2, streams, heads, 2 * span, width), np.float32)
         self._span = span
-        self._stop = self.pitch_class_levels = 0
+        self._stop = self.events = 0
         self.nbytes = self._keys.nbytes + self._values.nbytes
 
     def add(self, key: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -99,7 +99,7 @@ class Cache:
             self._stop = kept
         self._keys[:, :, self._stop], self._values[:, :, self._stop] = key, value
         self._stop += 1
-        self.pitch_class_levels += 1
+        self.events += 1
         held = slice(max(0, self._stop - self._span), self._stop)
         return self._keys[:, :, held], self._values[:, :, held]
 
@@ -111,7 +111,7 @@ def _normalised(x: np.ndarray) -> np.ndarray:
 
 
 def _rotated(x: np.ndarray, cos: np.ndarray, sin: np.ndarray) -> np.ndarray:
-    """As `transformer.rotate`, all at one place."""
+    """As `transformer.rotate`, all at one position."""
     half = x.shape[-1] // 2
     a, b = x[..., :half], x[..., half:]
     return np.concatenate([a * cos - b * sin, a * sin + b * cos], -1)

@@ -1,11 +1,11 @@
-"""A small causal Transformer in the GRU's place: same events, embeddings, heads and likelihood.
+"""A small causal Transformer instead of the GRU: same events, embeddings, heads and likelihood.
 
-It is here to be compared with, and for nothing else. Blocks are pre-norm (Xiong et al. 2020), attention hears how far
-back an event lies by rotated queries and keys (RoPE, Su et al. 2021), and what a window of training heard is carried on
-to the next as each layer's memory, which takes no gradient (Transformer-XL, Dai et al. 2019).
+It is here to be compared with, and for nothing else. Blocks are pre-norm (Xiong et al. 2020), attention knows how far
+back an event lies from rotated queries and keys (RoPE, Su et al. 2021), and what a block was given in a window of
+training is its memory in the next, which takes no gradient (Transformer-XL, Dai et al. 2019).
 
-Each layer attends to the last `span` events, the present one among them, however a piece is cut into windows: a
-piece heard in windows has the likelihood of the piece heard at once.
+Each layer attends to the last `span` events, the present one among them, however a piece is cut into windows: the
+likelihood is that of the whole piece at once.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MASKED = -1e9  # a score that leaves no weight
 
 @keras.saving.register_keras_serializable("melodygru")
 class Block(keras.layers.Layer):
-    """One block: attention over memory and window, then a feed-forward net; each adds to what it hears, normalised."""
+    """One block: attention over memory and window, then a feed-forward net; each adds to its input, normalised."""
 
     def __init__(self, sizes: dict[str, Any], seeds: Sequence[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -58,32 +58,32 @@ class Block(keras.layers.Layer):
     def call(self, h: tf.Tensor, memory: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
         """The block's output, (B, T, units), and its memory after the window, (B, at most span, units)."""
         now = self.norm(h)
-        pitch_class_levels = tf.concat([memory, now], 1)
-        h = h + self.drop_attention(self.output_layer(self._attend(now, pitch_class_levels)), training=training)
+        inputs = tf.concat([memory, now], 1)
+        h = h + self.drop_attention(self.output_layer(self._attend(now, inputs)), training=training)
         h = h + self.drop_back(self.back(tf.nn.relu(self.hidden(self.norm(h)))), training=training)
-        return h, pitch_class_levels[:, -self.sizes.span :]
+        return h, inputs[:, -self.sizes.span :]
 
-    def _attend(self, now: tf.Tensor, pitch_class_levels: tf.Tensor) -> tf.Tensor:
-        """What each event of the window takes from those heard up to it, (B, T, units)."""
+    def _attend(self, now: tf.Tensor, inputs: tf.Tensor) -> tf.Tensor:
+        """What each event of the window takes from those up to it, (B, T, units)."""
         s = self.sizes
-        steps, n = tf.shape(now)[1], tf.shape(pitch_class_levels)[1]
+        steps, n = tf.shape(now)[1], tf.shape(inputs)[1]
 
         def by_head(x: tf.Tensor) -> tf.Tensor:
             shape = tf.concat([tf.shape(x)[:2], [s.heads, s.units // s.heads]], 0)
             return tf.transpose(tf.reshape(x, shape), [0, 2, 1, 3])
 
-        key, value = tf.split(self.key_value(pitch_class_levels), 2, -1)
+        key, value = tf.split(self.key_value(inputs), 2, -1)
         at = tf.range(n)
         query = rotate(by_head(self.query(now)), at[n - steps :])
         scores = tf.matmul(query, rotate(by_head(key), at), transpose_b=True) / math.sqrt(s.units // s.heads)
         back = at[n - steps :, None] - at
         scores = tf.where((back >= 0) & (back < s.span), scores, tf.cast(MASKED, scores.dtype))
-        pitch_mask = tf.transpose(tf.matmul(tf.nn.softmax(scores), by_head(value)), [0, 2, 1, 3])
-        return tf.reshape(pitch_mask, tf.concat([tf.shape(now)[:2], [s.units]], 0))
+        attended = tf.transpose(tf.matmul(tf.nn.softmax(scores), by_head(value)), [0, 2, 1, 3])
+        return tf.reshape(attended, tf.concat([tf.shape(now)[:2], [s.units]], 0))
 
 
 def rotate(x: tf.Tensor, at: tf.Tensor) -> tf.Tensor:
-    """Vectors (B, heads, T, d) turned by their places `at`, (T,), the pairs (i, i + d/2) by falling frequencies."""
+    """Vectors (B, heads, T, d) turned by their positions `at`, (T,), the pairs (i, i + d/2) by falling frequencies."""
     half = x.shape[-1] // 2
     frequency = ROTATION_BASE ** (-tf.range(half, dtype=tf.float32) / half)
     angle = tf.cast(at, tf.float32)[:, None] * frequency

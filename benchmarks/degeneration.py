@@ -1,6 +1,6 @@
-"""How often pieces collapse, guarded and not, and whether the guard costs style.
+"""How often pieces degenerate, guarded and not, and whether the guard costs style.
 
-    python benchmarks/collapse.py [MODEL] [--outputs 1000] [--temperatures 0.6,0.8,1.0,1.2,1.4]
+    python benchmarks/degeneration.py [MODEL] [--outputs 1000] [--temperatures 0.6,0.8,1.0,1.2,1.4]
 
 Pieces are composed in batches of 64, guarded and unguarded with the same seeds, to where the model ends them. Two
 judges look at the finished pieces. The first is the guard's own: `guards.collapse`, on the notes as they were written.
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 BATCH = 64
 WINDOW, HOP = 128, 16  # notes
-RARE = 0.001  # share of the real pieces that the second judge calls collapsed
+RARE = 0.001  # share of the real pieces that the second judge calls degenerate
 
 
 @click.command(help=__doc__)
@@ -72,7 +72,7 @@ def main(
         "zlib": lambda piece: packed(piece) < floor,
     }
     style = measure(held_out)
-    click.echo("| | pieces | notes | collapsed: detectors | zlib | either | overlapping area | taken back |")
+    click.echo("| | pieces | notes | degenerate: detectors | zlib | either | overlapping area | taken back |")
     click.echo("|---|---|---|---|---|---|---|---|")
     click.echo(row("real pieces", real, judges, mean_overlapping_area(compare(measure(real), style, seed)), ""))
     for temperature in map(float, temperatures.split(",")):
@@ -116,7 +116,7 @@ def row(
 
 
 def kind(piece: NoteSequence, limits: Limits) -> str | None:
-    """What a piece collapsed into by the detectors, numbers left out."""
+    """What a piece degenerated into by the detectors, numbers left out."""
     from melodygru.compose.guards import collapse
 
     found = collapse(piece, limits)

@@ -1,0 +1,372 @@
+"""Training as a function: a folder of MIDI files becomes a checkpoint. `melodygru train` is its command line."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib.util
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from melodygru.corpus import HELD_OUT, DaskExecutor, intake, overlap, require_pieces, split
+from melodygru.errors import SettingError
+from melodygru.events import representable
+from melodygru.model import checkpoint
+from melodygru.music.grid import Grid
+from melodygru.music.notes import NoteSequence
+from melodygru.training import models
+from melodygru.training.cluster import read_cluster
+from melodygru.training.progress import Count, OnProgress
+from melodygru.training.settings import Settings, TrainSettings, default_epochs, default_transpose_until
+from melodygru.training.startup import join_workers, start_tensorflow
+from melodygru.util.settings import takes_settings
+from melodygru.util.wording import counted, name, one_line
+
+if TYPE_CHECKING:
+    from melodygru.analysis.originality import Index
+    from melodygru.corpus import Corpus
+    from melodygru.corpus.report import Report
+    from melodygru.model.architecture import Architecture
+    from melodygru.model.keras_model import MelodyGRU
+    from melodygru.training.evaluation import Evaluation
+    from melodygru.training.trainer import Trainer
+
+SHOWN = 5  # skipped validation files, or pieces that are in both folders
+BASELINE = 100  # held-out pieces that show what any music of the kind has in common with the training pieces
+
+OnMessage = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Corpora:
+    """What a model learns and what it is judged by.
+
+    Attributes
+    ----------
+    train, held_out : Corpus, on one grid
+    held_out_from : where the second came from, in words
+    """
+
+    train: Corpus
+    held_out: Corpus
+    held_out_from: str
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What became of a training run.
+
+    Attributes
+    ----------
+    checkpoint : the best model, a `.keras` file; its history (.csv) and their picture (.png) lie beside it
+    report : of the folder's intake
+    settings : what the run was made with
+    architecture : sizes of the model
+    card : what the checkpoint says of its training
+    history : a row for each validation: step, minutes, train_nats_per_note, validation_nats_per_note, learning_rate
+    held_out : the best model's exact likelihood of all held-out pieces; None of an interrupted run, and where another
+        process of the cluster is the chief, who alone writes files
+    interrupted_by : the signal that stopped the run, which is saved beside the checkpoint; None of a finished one
+    """
+
+    checkpoint: Path
+    report: Report
+    settings: Settings
+    architecture: Architecture
+    card: dict[str, Any]
+    history: list[dict[str, float]]
+    held_out: Evaluation | None = None
+    interrupted_by: int | None = None
+
+    @property
+    def paths(self) -> dict[str, Path]:
+        """The files: checkpoint, history and picture."""
+        suffixes = {"history": ".csv", "picture": ".png"}
+        beside = {kind: self.checkpoint.with_suffix(suffix) for kind, suffix in suffixes.items()}
+        return {"checkpoint": self.checkpoint, **beside}
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it as plain values."""
+        return {
+            "report": self.report.as_dict(),
+            "settings": dataclasses.asdict(self.settings),
+            "architecture": dataclasses.asdict(self.architecture),
+            "card": self.card,
+            "history": self.history,
+            "held_out": self.held_out.as_dict() if self.held_out else None,
+            "paths": {kind: str(path) for kind, path in self.paths.items()},
+        }
+
+
+@takes_settings(TrainSettings)
+def train(
+    folder: str | Path,
+    settings: TrainSettings | None = None,
+    *,
+    on_progress: OnProgress | None = None,
+    on_message: OnMessage | None = None,
+    **values: Any,
+) -> TrainResult:
+    """Learn the style of a folder of MIDI files; sub-folders are styles.
+
+    Ctrl-C and SIGTERM save the run and end it early; the same call with resume=True goes on and ends in the same model.
+
+    Parameters
+    ----------
+    folder : str or Path
+    settings : TrainSettings, optional
+        In place of the keyword arguments below.
+    SETTINGS
+    on_progress : called with a `Progress` every half second of training, and with a `Count` before and after; both
+        are readable as text
+    on_message : called with what a person wants to know: the intake's report, warnings, what was chosen
+
+    Raises
+    ------
+    MidiError, CorpusError, SettingError, CheckpointError, TrainingError
+        What is wrong, and what to do.
+
+    Examples
+    --------
+    >>> result = melodygru.train("midi_dir", minutes=10, on_progress=print)  # doctest: +SKIP
+    >>> result.held_out.nats_per_note  # doctest: +SKIP
+    """
+    if settings is None:
+        settings = TrainSettings(**values)
+    elif values:
+        raise SettingError(f"{', '.join(values)}: expected settings or keyword arguments, not both")
+    if settings.log_dir is not None and importlib.util.find_spec("tensorboard") is None:
+        raise SettingError("--log-dir needs TensorBoard: pip install 'melodygru[tensorboard]'")
+    say = on_message or _ignore
+    folder = Path(folder)
+    output = settings.output or Path("checkpoints") / f"{folder.resolve().name}.keras"
+    cluster = read_cluster()
+    if cluster is None:
+        check_output(output, settings.resume, settings.force)
+        corpora = _corpora(folder, settings, on_progress, say)
+        device = start_tensorflow(settings.threads, settings.mixed_precision, say)
+        workers = join_workers(None)
+    else:
+        # First the others: then none waits for one that failed while it read.
+        device = start_tensorflow(settings.threads, settings.mixed_precision, say)
+        workers = join_workers(cluster, say)
+        if cluster.is_chief:  # who alone writes
+            check_output(output, settings.resume, settings.force)
+        corpora = _corpora(folder, settings, on_progress, say)
+    say(device)
+    with workers.strategy.scope():
+        trainer = _trainer(corpora, output, settings, say)
+    if settings.resume:
+        trainer.restore()
+        position = trainer.position
+        say(f"resuming at step {position.step:,}, {position.seconds / 60:.1f} minutes trained")
+    result = TrainResult(
+        output,
+        corpora.train.report,
+        trainer.settings,
+        trainer.model.architecture,
+        trainer.card,
+        trainer.position.history,
+    )
+    if not trainer.run(on_progress):
+        return dataclasses.replace(result, interrupted_by=trainer.stopped_by or 2)
+    if not workers.is_chief:
+        return result
+    return dataclasses.replace(result, held_out=_finish(result, corpora, on_progress))
+
+
+def _ignore(_: object) -> None:
+    """For callbacks that nobody gave."""
+
+
+def check_output(output: Path, resume: bool, force: bool) -> None:
+    """Raise SettingError for an output where something of value lies."""
+    if output.suffix != ".keras":
+        raise SettingError(f"--output {output}: expected a name that ends in .keras")
+    if output.is_dir():
+        raise SettingError(f"--output {output}: is a folder, expected a file name")
+    if not resume and not force:
+        if output.with_suffix(".resume").exists():
+            raise SettingError(
+                f"{output.with_suffix('.resume')}: an interrupted run lies there; go on with --resume, begin anew with "
+                "--force, or choose another --output"
+            )
+        if output.exists():
+            raise SettingError(f"{output} exists: choose another --output, or replace it with --force")
+
+
+def _corpora(folder: Path, settings: TrainSettings, on_progress: OnProgress | None, say: OnMessage) -> Corpora:
+    """The music of a run, on the grid asked for, else on that of the checkpoint to start from."""
+    grid = parse_grid(settings.grid)
+    if grid is None and settings.start_from is not None:
+        grid = checkpoint.read_vocabulary(settings.start_from).grid
+    return read_corpora(
+        folder, settings.validation, grid, settings.seed, settings.scheduler, on_progress=on_progress, on_message=say
+    )
+
+
+def parse_grid(text: str | int | Grid) -> Grid | None:
+    """None for `auto`, else the grid that the text names."""
+    return None if text == "auto" else Grid.parse(str(text))
+
+
+def read_corpora(
+    folder: Path,
+    validation: Path | None = None,
+    grid: Grid | None = None,
+    seed: int = 0,
+    scheduler: str | None = None,
+    *,
+    on_progress: OnProgress | None = None,
+    on_message: OnMessage | None = None,
+) -> Corpora:
+    """The corpus to learn and the corpus to be judged by: a folder's, else a share of the first held out.
+
+    Parameters
+    ----------
+    scheduler : address of a dask scheduler whose workers read the files; default: processes of our own
+    """
+    say = on_message or _ignore
+
+    def read(folder: Path, grid: Grid | None, deduplicate: bool) -> Corpus:
+        with contextlib.ExitStack() as stack:
+            executor = stack.enter_context(DaskExecutor(scheduler)) if scheduler is not None else None
+            progress = _counting(f"reading {name(folder)}", on_progress)
+            return intake(folder, grid=grid, deduplicate=deduplicate, progress=progress, executor=executor)
+
+    corpus = read(folder, grid, True)
+    say(corpus.report.table())
+    require_pieces(corpus, 2)
+    if validation is None:
+        return Corpora(*split(corpus, HELD_OUT, seed), f"a tenth of the pieces, seed {seed}")
+    held_out = read(validation, corpus.grid, False)
+    for file in held_out.report.skipped[:SHOWN]:
+        say(one_line(f"warning: {name(validation)}: skipped {name(file.path)}: {file.reason}"))
+    common = overlap(corpus, held_out)
+    if common:
+        pairs = ", ".join(f"{name(path)} = {name(other)}" for path, other in common[:SHOWN])
+        say(
+            f"warning: {len(common):,} of the {len(held_out):,} validation pieces are in the training folder too, and "
+            f"make the held-out figure too good: {pairs}" + (", ..." if len(common) > SHOWN else "")
+        )
+    return Corpora(corpus, held_out, f"--validation {validation.resolve().name}")
+
+
+def _counting(stage: str, on_progress: OnProgress | None) -> Callable[[int, int], None]:
+    """A function of (done, total) that reports them as the progress of a stage, which begins now."""
+    report = on_progress or _ignore
+    report(Count(stage, 0, 0))
+    return lambda done, total: report(Count(stage, done, total))
+
+
+def _counting_notes(stage: str, corpus: Corpus, on_progress: OnProgress | None) -> Callable[..., None]:
+    """A function of (index, piece, ...) that reports how many of a corpus's notes it was called with."""
+    total, done = sum(piece.n_notes for piece in corpus.pieces), 0
+    count = _counting(stage, on_progress)
+
+    def on_piece(_index: int, piece: NoteSequence, *_: object) -> None:
+        nonlocal done
+        done += len(piece)
+        count(done, total)
+
+    return on_piece
+
+
+def _trainer(corpora: Corpora, output: Path, asked: TrainSettings, say: OnMessage) -> Trainer:
+    """The run of a model, new or to be fine-tuned, with the settings asked for and what suits the corpus beside."""
+    from melodygru.training.device import is_mixed_precision
+    from melodygru.training.trainer import Trainer
+
+    corpus, held_out = corpora.train, corpora.held_out
+    model = _model(corpus, asked, say)
+    given: dict[str, Any] = asked.overrides
+    if "transpose" not in given and "transpose_until" not in given:
+        given["transpose_until"] = until = default_transpose_until(model.vocabulary)
+        if until < 1:
+            say(
+                f"most pieces stand in one key: they are transposed in the first {until:.0%} of the "
+                "run only (--transpose 5 does it to the end, --transpose 0 never)"
+            )
+    if "minutes" not in given and "epochs" not in given:
+        given["epochs"] = epochs = default_epochs(corpus)
+        say(f"training for {epochs:g} epochs, as suits the size of the corpus (or give --epochs or --minutes)")
+    settings = Settings(seed=asked.seed, mixed_precision=is_mixed_precision(), **given)
+    trainer = Trainer(
+        model,
+        (corpus, [piece.style for piece in corpus.pieces]),
+        held_out,
+        settings,
+        output,
+        _card(corpora, asked),
+        asked.log_dir,
+    )
+    say(
+        f"{model.count_params():,} parameters; {counted(len(corpus), 'piece')} to learn, "
+        f"{len(held_out):,} held out ({corpora.held_out_from})"
+    )
+    return trainer
+
+
+def _model(corpus: Corpus, asked: TrainSettings, say: OnMessage) -> MelodyGRU:
+    """A new model for the corpus, or the one to fine-tune."""
+    if asked.start_from is None:
+        return models.new_model(*models.fit(corpus, asked.preset, asked.cell), asked.seed, corpus)
+    model = models.fine_tune_from(asked.start_from, corpus.grid)
+    changed = sum(representable(sequence, model.vocabulary)[1].total for sequence in corpus)
+    if changed:
+        say(
+            f"warning: {changed:,} of {corpus.report.notes:,} notes are not as {name(asked.start_from)} can hold them "
+            "(another program than its only one, or times beyond its longest), and are changed"
+        )
+    return model
+
+
+def _card(corpora: Corpora, asked: TrainSettings) -> dict[str, Any]:
+    """What the checkpoint says of its training, beside the history and the settings."""
+    corpus, report = corpora.train, corpora.train.report
+    return {
+        "corpus": {
+            "name": Path(report.folder).resolve().name,
+            "fingerprint": corpus.fingerprint,
+            "validation_fingerprint": corpora.held_out.fingerprint,
+            "pieces": len(corpus),
+            "notes": sum(piece.n_notes for piece in corpus.pieces),
+            "styles": corpus.styles,
+        },
+        "validation": {"from": corpora.held_out_from, "pieces": len(corpora.held_out)},
+        "grid_error_ms": {"mean": report.error_mean_ms, "p99": report.error_p99_ms, "max": report.error_max_ms},
+        "from": asked.start_from.name if asked.start_from else None,
+        "seed": asked.seed,
+    }
+
+
+def _finish(result: TrainResult, corpora: Corpora, on_progress: OnProgress | None) -> Evaluation:
+    """Judge the best checkpoint by all that is held out, give it an index of its music, and draw the history."""
+    from melodygru.analysis import originality
+    from melodygru.model.keras_model import load_model
+    from melodygru.render import pictures
+    from melodygru.training.evaluation import evaluate
+
+    held_out = corpora.held_out
+    judged = _counting_notes("judging all held-out notes", held_out, on_progress)
+    found = evaluate(load_model(result.checkpoint), held_out, on_piece=judged)
+    some = (held_out[i] for i in range(min(len(held_out), BASELINE)))
+    originality.attach(result.checkpoint, _index(corpora.train, on_progress).measured_by(some))
+    pictures.training_curves(result.history, result.paths["picture"])
+    return found
+
+
+def _index(corpus: Corpus, on_progress: OnProgress | None) -> Index:
+    """The index of a corpus in which matches are looked up."""
+    from melodygru.analysis.originality import Index
+
+    indexed = _counting_notes("indexing notes", corpus, on_progress)
+
+    def pieces() -> Iterator[tuple[str, NoteSequence]]:
+        for at, (piece, sequence) in enumerate(zip(corpus.pieces, corpus, strict=True)):
+            yield piece.path, sequence
+            indexed(at, sequence)
+
+    return Index.build(pieces(), corpus.grid)
