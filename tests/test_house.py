@@ -43,7 +43,11 @@ FACADES = ("__init__", "__main__")  # what a user imports or runs: above every w
 MOST_LINES = 520  # of a module
 
 # Modules, by the beginning of their names, that import TensorFlow when they are loaded. No other does, by any way.
-TENSORFLOW = ("model.keras_model", "model.heads", "model.cells.keras_layers", "training")
+TENSORFLOW = (
+    *("model.keras_model", "model.heads", "model.cells.keras_layers"),
+    *("training.device", "training.evaluation", "training.history", "training.trainer", "training.workers"),
+    *("training.rivals.contestant", "training.rivals.transformer"),
+)
 HEAVY = {  # third-party package -> the modules, by the beginning of their names, that may import it
     "h5py": ("model.checkpoint",),
     "jinja2": ("render.pages",),

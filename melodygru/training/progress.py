@@ -1,18 +1,15 @@
-"""How far a run is: its progress and speed, its history on disk; and how it is asked to stop."""
+"""How far a run is, how fast, and how it is asked to stop."""
 
 from __future__ import annotations
 
-import csv
 import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from melodygru.util.atomic import atomic_write
 from melodygru.util.wording import left
 
 TRACE_STEPS = 1  # steps not timed: TensorFlow traces in it
@@ -96,41 +93,6 @@ class Timer:
         recent = slice(-min(50, len(self._times)), None)
         times, notes = self._times[recent], self._notes[recent]
         return sum(notes[1:]) / max(1e-9, times[-1] - times[0])
-
-
-class History:
-    """The history as a CSV file, and for TensorBoard when a folder is given."""
-
-    def __init__(self, path: Path, log_dir: Path | None) -> None:
-        self.path = path
-        self._rows: list[dict[str, float]] = []
-        self._writer: Any = None
-        if log_dir is not None:
-            import tensorflow as tf
-
-            self._writer = tf.summary.create_file_writer(str(log_dir))
-
-    def restart(self, rows: list[dict[str, float]]) -> None:
-        """Begin with the rows of the interrupted run."""
-        self._rows = list(rows)
-
-    def add(self, row: dict[str, float]) -> None:
-        self._rows.append(row)
-        with atomic_write(self.path, make_folder=True) as aside, open(aside, "w", newline="") as file:
-            writer = csv.DictWriter(file, list(row))
-            writer.writeheader()
-            writer.writerows(self._rows)
-        if self._writer is not None:
-            import tensorflow as tf
-
-            with self._writer.as_default(step=int(row["step"])):
-                for name, value in row.items():
-                    tf.summary.scalar(name, value)
-            self._writer.flush()
-
-    def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
 
 
 class stopping:

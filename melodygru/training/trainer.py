@@ -26,8 +26,9 @@ from melodygru.events import PITCH
 from melodygru.model.checkpoint import as_settings
 from melodygru.model.keras_model import MelodyGRU, save
 from melodygru.training.evaluation import sample_validation, total_nats, window_signature
+from melodygru.training.history import History
 from melodygru.training.pieces import Music, Pieces, prefetch
-from melodygru.training.progress import History, Progress, Timer, stopping
+from melodygru.training.progress import Progress, Timer, stopping
 from melodygru.training.settings import Settings, learning_rate
 from melodygru.training.workers import Workers
 from melodygru.util.atomic import atomic_write
