@@ -10,7 +10,7 @@ where a group of two beats or of a bar begins), `bands`, `nottingham`, `jsb16` a
 files       that were read, and of these in percent
 steady      with a beat
 offset      that stood beside the grid and were moved
-changed     that came out otherwise than they went in: must be 0 where files have beat and metre
+changed     that came out otherwise than they went in; 0 where all files have a beat and a metre and stand on the grid
 metre       whose metre is right, when it is hidden from the search
 bars        whose metre and bar line are right, when they are hidden
 moved bars  likewise, when the piece is moved first by an odd number of beats and a seventh
@@ -37,16 +37,24 @@ from melodygru.music.notes import NoteSequence
 
 TOLERANCE_S = 0.07
 STARTER = Path(__file__).resolve().parents[1] / "data" / "starter"
-FOLDERS = ("pop909/train", "pop909/valid", "bands/train", "bands/valid", "nottingham/valid", "jsb16/valid", "maestro/train")
+FOLDERS = (
+    "pop909/train",
+    "pop909/valid",
+    "bands/train",
+    "bands/valid",
+    "nottingham/valid",
+    "jsb16/valid",
+    "maestro/train",
+)
 KNOWN = ("bands", "starter")  # whose metres are the music's
 
 
-def sequences(folder: Path, n_pieces: int | None) -> Iterator[tuple[Path, NoteSequence]]:
+def sequences(folder: Path, n_pieces: int | None) -> Iterator[tuple[Path, midi.Reading]]:
     """At most so many of a folder's pieces, evenly spaced."""
     files = [Path(file) for file in midi.find_files(folder).values()]
     keep = range(len(files)) if n_pieces is None else np.linspace(0, len(files) - 1, min(n_pieces, len(files)))
     for index in keep:
-        yield files[int(index)], midi.read(files[int(index)]).sequence
+        yield files[int(index)], midi.read(files[int(index)])
 
 
 def second2beat(sequence: NoteSequence, seconds: np.ndarray) -> np.ndarray:
@@ -66,13 +74,14 @@ def f_measure(found: np.ndarray, marks: np.ndarray) -> float:
     return float(2 * precision * recall / max(precision + recall, 1e-9))
 
 
-def against_marks(sequence: NoteSequence, marks: Path) -> dict[str, float]:
+def against_marks(reading: midi.Reading, marks: Path, header_holds: bool) -> dict[str, float]:
     """How beats and bars of a song agree with the marks that its data set has of it."""
     seconds, pairs, bars = np.loadtxt(marks).T
     # the second column marks every other beat, or every third in a metre of three
     in_bar = 4 if np.median(np.diff(np.flatnonzero(pairs))) == 2 else 3
     lines = seconds[bars > 0] if in_bar == 4 else seconds[pairs > 0]
-    aligned, found = beats.align(sequence, stated=False)
+    sequence = reading.sequence
+    aligned, found = beats.align(sequence, stated=reading.has_metre, header_holds=header_holds)
     rate = int(aligned.grid.steps_per_beat or 1)
     known = found.metre_from != "none"
     quarter = sequence.step2second(np.arange(0, aligned.length, rate) + found.origin)
@@ -99,7 +108,7 @@ def bar_like(metre: tuple[int, int]) -> tuple[int, int]:
 
 
 def hidden(sequence: NoteSequence, by: int) -> tuple[bool, bool]:
-    """Whether metre, and metre and bar line, of a piece are found without its marks when it is moved by so many ticks."""
+    """Whether metre, and metre and bar line, of a piece moved by so many ticks are found without its marks."""
     metre, start = main_metre(sequence)
     moved = sequence.notes.copy()
     moved["onset"] += by
@@ -120,20 +129,25 @@ def measure(folder: Path, n_pieces: int | None) -> dict[str, float | str]:
     aligned = []
     rng = np.random.default_rng(0)
     known = any(name in folder.parts for name in KNOWN)
-    for path, sequence in sequences(folder, n_pieces):
-        out, found = beats.align(sequence)
+    readings = list(sequences(folder, n_pieces))
+    holds = beats.headers_hold((reading.sequence, reading.has_metre) for _, reading in readings)
+    for path, reading in readings:
+        sequence = reading.sequence
+        out, found = beats.align(sequence, stated=reading.has_metre, header_holds=holds)
         aligned.append(out)
-        row = {"steady": found.pulse.steady, "offset": found.moved, "changed": out != sequence}
+        row: dict[str, float] = {"steady": found.pulse.steady, "offset": found.moved, "changed": out != sequence}
         marks = folder.parent / "beats" / f"{path.stem}.txt"
         if marks.is_file():
-            row |= against_marks(sequence, marks)
-        if known:
+            row |= against_marks(reading, marks, holds)
+        if known and reading.has_metre:
             rate = int(sequence.grid.steps_per_beat or 1)
             row["metre"], row["bars"] = hidden(sequence, 0)
             _, row["moved bars"] = hidden(sequence, rate * int(rng.integers(16)) + rate // 7)
-        rows.append({name: float(value) for name, value in row.items()})
+        rows.append(row)
     figures: dict[str, float | str] = {"files": len(rows)}
-    figures |= {name: round(100 * float(np.mean([row[name] for row in rows])), 1) for name in rows[0]}
+    for name in COLUMNS:
+        if values := [row[name] for row in rows if name in row]:
+            figures[name] = round(100 * float(np.mean(values)), 1)
     grid, why = choose_grid(aligned)
     return figures | {"grid": f"{grid} ({why['decided_by']})"}
 
@@ -169,10 +183,13 @@ def main() -> None:
 
 
 def examples(data: Path) -> Iterator[tuple[np.ndarray, int]]:
-    """Of each piece with known bars that may be learned from: evidence for each metre and bar line, and the right one."""
-    starter = [(sequence, 0.5) for _, sequence in sequences(STARTER, 600)]
-    doom = [(s, 1.0) for path, s in sequences(data / "bands" / "train", None) if path.stem.startswith("doom_")]
-    for sequence, _weight in starter + doom:
+    """Of each piece that may be learned from: evidence for each metre and bar line, and the number of the right one."""
+    readings = [reading for _, reading in sequences(STARTER, 600)]
+    readings += [r for path, r in sequences(data / "bands" / "train", None) if path.stem.startswith("doom_")]
+    for reading in readings:
+        if not reading.has_metre:
+            continue
+        sequence = reading.sequence
         metre, start = main_metre(sequence)
         metre = bar_like(metre)
         rate = float(sequence.grid.steps_per_beat or 1)
@@ -185,11 +202,12 @@ def examples(data: Path) -> Iterator[tuple[np.ndarray, int]]:
         )
         if not pulse.steady or metre not in accents.METRES or not accents.bar_ticks(metre, found.rate):
             continue
-        rows, right = [], -1
+        rows: list[np.ndarray] = []
+        right = -1
         for number, candidate in enumerate(accents.METRES):
             if size := accents.bar_ticks(candidate, found.rate):
                 if candidate == metre:
-                    right = sum(map(len, rows)) + round(start / rate * found.rate) % size
+                    right = sum(len(row) for row in rows) + round(start / rate * found.rate) % size
                 folded, edges, repeats = accents.evidence(found, candidate)
                 parts = (folded.reshape(size, -1), edges.reshape(size, -1), np.tile(repeats, (size, 1)))
                 rows.append(np.hstack([*parts, np.tile(np.eye(len(accents.METRES))[number], (size, 1))]))

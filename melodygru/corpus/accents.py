@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
+from melodygru.music.metre import beat_quarters
 from melodygru.music.notes import DRUMS
 
 METRES = ((4, 4), (3, 4), (6, 8))  # what is looked for; 2/4 and 2/2 have the bar lines of 4/4, or twice as many
@@ -145,7 +147,7 @@ def _chroma(pitch: np.ndarray, on: np.ndarray, off: np.ndarray, size: int) -> np
 
 
 def _novelty(chroma: np.ndarray, width: int) -> np.ndarray:
-    """How much the pitch classes of `width` ticks after each tick differ from those before: 0 alike .. 1, or silence 0."""
+    """How much the pitch classes of `width` ticks after each tick differ from those before, 0 .. 1; in silence 0."""
     size = len(chroma) - 1
     ticks = np.arange(size)
     after = chroma[np.minimum(ticks + width, size)] - chroma[ticks]
@@ -156,24 +158,21 @@ def _novelty(chroma: np.ndarray, width: int) -> np.ndarray:
 
 
 def levels(metre: tuple[int, int], rate: int) -> np.ndarray:
-    """The level in `LEVELS` of each tick of a bar, shape (ticks per bar,).
-
-    Compound metres (6/8, 9/8, 12/8) have dotted beats. The middle is that of a bar of an even number of beats.
-    """
-    numerator, denominator = metre
+    """The level in `LEVELS` of each tick of a bar, shape (ticks per bar,); the beats are those of `music.metre`."""
     n_ticks = bar_ticks(metre, rate)
     place = np.arange(n_ticks) / rate  # quarter notes
-    beat = 4 / denominator
-    if denominator >= 8 and numerator % 3 == 0 and numerator > 3:
-        beat *= 3
-    n_beats = n_ticks / rate / beat
-    found = np.full(n_ticks, 4)
-    found[np.isclose(place % 0.5, 0)] = 3
-    found[np.isclose(np.minimum(place % beat, beat - place % beat), 0)] = 2
-    if n_beats > 2 and n_beats % 2 == 0 or metre == (6, 8):
-        found[np.isclose(place, n_ticks / rate / 2)] = 1
-    found[0] = 0
+    found = np.full(n_ticks, LEVELS.index("other"))
+    found[np.isclose(place % 0.5, 0)] = LEVELS.index("eighth")
+    found[np.isclose(place % float(beat_quarters(metre)), 0)] = LEVELS.index("beat")
+    if _is_even(metre):
+        found[n_ticks // 2] = LEVELS.index("middle")
+    found[0] = LEVELS.index("downbeat")
     return found
+
+
+def _is_even(metre: tuple[int, int]) -> bool:
+    """Whether a bar's middle is one of its beats."""
+    return (Fraction(2 * metre[0], metre[1]) / beat_quarters(metre)).denominator == 1
 
 
 def bar_ticks(metre: tuple[int, int], rate: int) -> int:
@@ -207,7 +206,7 @@ def evidence(found: Accents, metre: tuple[int, int]) -> tuple[np.ndarray, np.nda
     edges = np.stack([member[(at - np.arange(n_ticks)) % n_ticks] for at in (found.first, found.last)], axis=1)
     inside = found.signals[:, found.first : found.last + 1]
     melody, bass, rhythm = (inside[KINDS.index(kind)] for kind in ("melody_long", "bass_change", "rest"))
-    part = round({(6, 8): 1.5, (3, 4): 1.0}.get(metre, n_ticks / found.rate / 2) * found.rate)
+    part = n_ticks // 2 if _is_even(metre) else round(beat_quarters(metre) * found.rate)
     repeats = (
         (_recurs(melody, n_ticks) + _recurs(melody, 2 * n_ticks)) / 2,
         _recurs(melody, part),
@@ -246,9 +245,9 @@ def scores(found: Accents, metres: Sequence[tuple[int, int]]) -> dict[tuple[int,
 def bars_from(found: Accents, metre: tuple[int, int], at: int, odd_bars: bool) -> np.ndarray:
     """Bar lines of a piece in its metre, in ticks, ascending: the first is the last at or before the first onset.
 
-    With `odd_bars`, bars of 4/4 may be half as long or half as long again: of all such rows of bars that begin at half bars, the one with
-    the greatest sum of scores, less `ODD_BAR` for each bar of another length (found by Viterbi's algorithm). The first
-    may be below 0, since bars begin before the piece does when it begins with an upbeat.
+    It may be below 0: with an upbeat, the first bar begins before the piece. With `odd_bars`, bars of 4/4 may be half
+    as long or half as long again: of all rows of bars that begin at half bars, the one with the greatest sum of
+    scores, less `ODD_BAR` for each bar of another length (found by Viterbi's algorithm).
 
     Parameters
     ----------
@@ -286,5 +285,7 @@ def _local_scores(found: Accents, metre: tuple[int, int]) -> np.ndarray:
     """Score of a bar of the metre that begins at each tick, by its accents alone, shape (n_ticks,)."""
     level = levels(metre, found.rate)
     kernel = _WEIGHTS[:, level] / np.bincount(level, minlength=len(LEVELS))[level]
-    signals = np.pad(found.signals, ((0, 0), (0, len(level) - 1)), constant_values=1.0) - 1
-    return np.sum([np.correlate(s, k, "valid") for s, k, any_ in zip(signals, kernel, found.signals.any(axis=1), strict=True) if any_], axis=0)
+    present = found.signals.any(axis=1)
+    signals = np.pad(found.signals[present], ((0, 0), (0, len(level) - 1)), constant_values=1.0) - 1
+    bars = np.lib.stride_tricks.sliding_window_view(signals, len(level), axis=1)
+    return np.einsum("ktb,kb->t", bars, kernel[present])

@@ -3,27 +3,27 @@
 Many files have a beat and hide it: every onset stands a constant fraction of a beat beside the grid, the time signature
 is missing, or it says 1/4. Here the notes themselves are asked.
 
-1. **Pulse.** Onsets, in beats of the file's tempo map, are wrapped around a circle whose turn is a step of 1/n beat, for
-   sixteenths, triplets and finer steps. The length of their mean vector (the mean resultant length; Mardia & Jupp,
+1. **Pulse.** Onsets, in beats of the file's tempo map, are wrapped around a circle whose turn is a step of 1/n beat,
+   for sixteenths, triplets and finer steps. The length of their mean vector (the mean resultant length; Mardia & Jupp,
    *Directional Statistics*, 2000, chapter 2) is 1 when all stand on one grid, wherever that grid lies, and about 0
    for music without a beat; its angle is the offset from the file's beats. Rounding and light jitter shorten the
    vector and don't turn it. Ellis (2007) finds beats of unknown tempo in audio; a file's tempo map says the tempo.
 2. **Bars.** A file is believed where its time signatures make sense (see `is_sensible`) and its notes stand on its
    grid: it comes out as it went in. Otherwise every metre of `accents.METRES` and every place of its bar line are
-   compared by where accents fall (see `accents`), and then bars are traced through the piece, so that a bar cut to half
-   or half as long again does not move all bar lines after it.
-3. **Alignment.** The piece is moved so that it begins with the bar line at or before its first note: an upbeat stands at
-   the end of the first bar, after rests.
+   compared by where accents fall (see `accents`). Then bars are traced through the piece, so that a bar cut to half or
+   half as long again does not move all bar lines after it.
+3. **Alignment.** The piece is moved so that it begins with the bar line at or before its first note: an upbeat stands
+   at the end of the first bar, after rests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from melodygru.corpus.accents import METRES, Accents, accents, bar_ticks, bars_from, scores
+from melodygru.corpus.accents import METRES, accents, bar_ticks, bars_from, scores
 from melodygru.music.metre import METRE
 from melodygru.music.notes import NoteSequence, unchecked
 
@@ -33,6 +33,7 @@ SUBDIVISIONS = (4, 3, 6, 8, 12)  # steps per beat on which a pulse is looked for
 MIN_ONSETS = 16  # fewer agree by chance
 MIN_OFFSET = 0.02  # beats; nearer to the grid than this is on it: half of the finest grid's step
 MAX_BEATS = 2048  # of a piece that are looked at for bar lines
+SURE = 0.5  # confidence from which on another metre than MIDI's default is taken for notes that stand on the grid
 AS_WRITTEN = 3.0  # log-odds that bars begin where the file does, if its notes stand on its grid
 AS_NAMED = 1.0  # log-odds of a metre that the file names, if they don't
 
@@ -62,7 +63,12 @@ class Pulse:
 
     @property
     def steady(self) -> bool:
+        """Whether there is a beat."""
         return self.strength >= STEADY and self.n_onsets >= MIN_ONSETS
+
+    def is_beside(self, steps_per_beat: int) -> bool:
+        """Whether the onsets stand beside the steps of the file's own grid of so many a beat, by more than jitter."""
+        return float(_distance(np.array(self.offset), steps_per_beat)) > max(MIN_OFFSET, 3 * self.spread)
 
 
 @dataclass(frozen=True)
@@ -130,8 +136,28 @@ def is_sensible(metres: np.ndarray) -> bool:
     return bool(np.all(metres["numerator"] > 1))
 
 
+def headers_hold(pieces: Iterable[tuple[NoteSequence, bool]]) -> bool:
+    """Whether the bars of a folder's files are to be believed: most stand on their grid and have a sensible metre.
+
+    Parameters
+    ----------
+    pieces : iterable of (sequence in file ticks, whether the file has a time signature)
+        Those without a steady beat don't count; with none left, the headers hold.
+    """
+    votes = []
+    for sequence, stated in pieces:
+        rate = sequence.grid.steps_per_beat
+        if len(sequence) and rate is not None:
+            pulse = find_pulse(np.unique(sequence.notes["onset"]) / float(rate))
+            if pulse.steady:
+                votes.append(
+                    not pulse.is_beside(pulse.steps_per_beat) and not (stated and not is_sensible(sequence.metres))
+                )
+    return not votes or float(np.mean(votes)) >= 0.5
+
+
 def align(
-    sequence: NoteSequence, *, stated: bool = True, metre: tuple[int, int] | None = None
+    sequence: NoteSequence, *, stated: bool = True, metre: tuple[int, int] | None = None, header_holds: bool = True
 ) -> tuple[NoteSequence, Beats]:
     """Move a piece onto the grid of its beats, with bars where its notes have them.
 
@@ -143,6 +169,8 @@ def align(
         Whether the file has a time signature at all.
     metre : (numerator, denominator), optional
         The metre of the whole piece, whatever the file says; where its bars begin is still found.
+    header_holds : bool
+        Whether time signatures and the beginnings of bars are to be believed (see `headers_hold`).
 
     Returns
     -------
@@ -155,32 +183,40 @@ def align(
         return sequence, Beats(Pulse(0.0, 1, 0.0, 0.0, 0), metre_from="none")
     pulse = find_pulse(np.unique(sequence.notes["onset"]) / float(rate))
     if not pulse.steady:
-        return sequence, Beats(pulse, metre_from="none")
-    believed = stated and is_sensible(sequence.metres)
+        if metre is None:
+            return sequence, Beats(pulse, metre_from="none")
+        return replace(sequence, metres=np.array([(0, *metre)], METRE)), Beats(pulse, metre_from="asked")
+    named = sequence.metre if stated and is_sensible(sequence.metres) else None
+    believed = header_holds and named is not None
     # Where the file's bars are believed, which steps of a fine grid are its beats is no question.
-    beside = float(_distance(np.array(pulse.offset), pulse.steps_per_beat)) if believed else abs(pulse.offset)
-    moved = beside > max(MIN_OFFSET, 3 * pulse.spread)
+    moved = pulse.is_beside(pulse.steps_per_beat if believed else 1)
     if metre is None and believed:
         if not moved:
             return sequence, Beats(pulse)
         if len(sequence.metres) > 1:  # its marks show that bars were thought of; only the notes stand beside them
             origin = min(round(pulse.offset * float(rate)), int(sequence.notes["onset"][0]))
             return _shifted(sequence, origin, None), Beats(pulse, moved, origin)
+    if not moved:
+        pulse = replace(pulse, offset=0.0)
     metres: Sequence[tuple[int, int]] = METRES if metre is None else (metre,)
-    bars = _find_bars(sequence, pulse if moved else replace(pulse, offset=0.0), metres, moved, believed)
-    if bars is None:
-        return sequence, Beats(pulse, metre_from="none")
-    found, lines, confidence = bars
-    origin, marks = _marks(found, lines, sequence, pulse.offset if moved else 0.0)
-    beats = Beats(pulse, moved, origin, "notes" if metre is None else "asked", confidence)
+    as_written = header_holds and not moved
+    found, lines, confidence = _find_bars(sequence, pulse, metres, as_written, named)
+    beats = Beats(pulse, moved, 0, "notes" if metre is None else "asked", confidence)
+    if as_written and metre is None and confidence < SURE:
+        return sequence, replace(beats, metre_from="file")
+    origin, marks = _marks(found, lines, sequence, pulse.offset)
     aligned = _shifted(sequence, origin, marks)
-    return (sequence if aligned == sequence else aligned), beats
+    return (sequence if aligned == sequence else aligned), replace(beats, origin=origin)
 
 
 def _find_bars(
-    sequence: NoteSequence, pulse: Pulse, metres: Sequence[tuple[int, int]], moved: bool, believed: bool
-) -> tuple[tuple[int, int], np.ndarray, float] | None:
-    """The metre, the bar lines in beats from the pulse's offset, and the probability of both; None for no metre."""
+    sequence: NoteSequence,
+    pulse: Pulse,
+    metres: Sequence[tuple[int, int]],
+    as_written: bool,
+    named: tuple[int, int] | None,
+) -> tuple[tuple[int, int], np.ndarray, float]:
+    """The metre, the bar lines in beats from the pulse's offset, and the probability of both."""
     ticks_per_beat = search_rate(pulse)
     file_rate = float(sequence.grid.steps_per_beat or 1)
     notes = sequence.notes[sequence.notes["onset"] <= sequence.notes["onset"][0] + MAX_BEATS * file_rate]
@@ -189,25 +225,25 @@ def _find_bars(
     onsets = notes["onset"] / file_rate - pulse.offset - start
     found = accents(notes, onsets, onsets + notes["duration"] / file_rate, ticks_per_beat)
     table = scores(found, metres)
-    for metre, score in table.items():
+    for score in table.values():
         size = len(score)
-        if not moved:
+        if as_written:
             score[round(-start * ticks_per_beat) % size] += AS_WRITTEN
-        elif believed and size == bar_ticks(sequence.metre, ticks_per_beat):
+        elif named is not None and size == bar_ticks(named, ticks_per_beat):
             score += AS_NAMED
-    if not table:
-        return None
+    if not table:  # a bar that is no whole number of ticks, such as 5/8 among triplets
+        return metres[0], np.array([0.0]), 1.0
     best = max(table, key=lambda metre: table[metre].max())
     at = int(table[best].argmax())
     total = np.concatenate(list(table.values()))
     confidence = float(1 / np.exp(total - table[best][at]).sum())
-    lines = bars_from(found, best, at, odd_bars=moved)
-    return best, lines / ticks_per_beat + start, confidence
+    lines = bars_from(found, best, at, odd_bars=not as_written) / ticks_per_beat + start
+    # Whole bars of silence stay, but for the one that the piece's beginning cuts.
+    silence = np.arange((lines[0] + pulse.offset) // (size_beats := 4 * best[0] / best[1]), 0, -1)
+    return best, np.concatenate([lines[0] - silence * size_beats, lines]), confidence
 
 
-def _marks(
-    metre: tuple[int, int], lines: np.ndarray, sequence: NoteSequence, offset: float
-) -> tuple[int, np.ndarray]:
+def _marks(metre: tuple[int, int], lines: np.ndarray, sequence: NoteSequence, offset: float) -> tuple[int, np.ndarray]:
     """File tick at which the first bar begins, and marks of metre from there on, for bar lines in beats."""
     rate = float(sequence.grid.steps_per_beat or 1)
     ticks = np.floor((lines + offset) * rate + 0.5).astype(np.int64)

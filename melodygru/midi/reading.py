@@ -65,10 +65,13 @@ class Reading:
     sequence : NoteSequence
         Its steps are the file's ticks.
     oddities : Oddities
+    has_metre : bool
+        Whether the file has a time signature; without one the sequence has MIDI's default.
     """
 
     sequence: NoteSequence
     oddities: Oddities
+    has_metre: bool = True
 
     @property
     def lost(self) -> int:
@@ -458,4 +461,4 @@ def assemble(
     sequence = unchecked(
         notes, header.grid, length, tidy_marks(np.array(tempos, TEMPO)), tidy_marks(np.array(metres, METRE))
     )
-    return Reading(sequence, Oddities(**counts))
+    return Reading(sequence, Oddities(**counts), len(metres) > 1)
