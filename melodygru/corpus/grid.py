@@ -11,7 +11,9 @@ Candidates are `STEPS_PER_BEAT` steps in a quarter note, and `PERFORMANCE_GRID` 
    coarser than the file's own ticks, on which everything lies.
 2. Tolerances are tried from the strictest. A piece is *metrical* when the corrected share of its onsets on some grid
    is at least `METRICAL_SHARE`. The first tolerance at which at least `METRICAL_PIECES` of the pieces are metrical
-   decides; pieces that aren't (a few live recordings among scores) have no vote. With none, the music has no beat.
+   decides; pieces that aren't (a few live recordings among scores) have no vote. With none, `ORNAMENTED_SHARE` is
+   tried in its place: songs with grace notes and arpeggios that a player put where they please. With none again, the
+   music has no beat.
 3. The onsets of all metrical pieces together choose the coarsest grid whose corrected share is within `SLACK` (plus
    twice its standard error, which is 0 when everything lies on some grid) of the best one.
 4. The ends of notes may ask for a finer multiple of it by the same comparison, when at least `METRICAL_SHARE` of them
@@ -20,6 +22,7 @@ Candidates are `STEPS_PER_BEAT` steps in a quarter note, and `PERFORMANCE_GRID` 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
@@ -34,6 +37,7 @@ PERFORMANCE_GRID = Grid.seconds(100)  # 10 ms: about the shortest time that a li
 TOLERANCES = (0.005, 0.01, 0.02, 0.03, 0.04)  # beats; 0.01 is 5 ms at 120 qpm
 MAX_CHANCE = 0.75
 METRICAL_SHARE = 0.95
+ORNAMENTED_SHARE = 0.85
 METRICAL_PIECES = 2 / 3
 SLACK = 0.0025  # a grid that misplaces one onset in a hundred is too coarse; one in a thousand is an ornament
 SAMPLE = 1000  # pieces looked at, evenly spaced; what they hold of sixteenths or triplets the rest holds too
@@ -81,10 +85,9 @@ def choose_grid(sequences: Iterable[NoteSequence]) -> tuple[Grid, dict[str, Any]
     chance = np.stack(chances)
     on, off = np.stack(onset_counts), np.stack(end_counts)
     best = np.nan_to_num(_corrected(on, size[:, None, None], chance)).max(axis=2)
-    metrical = best >= METRICAL_SHARE
     evidence: dict[str, Any] = {"pieces": len(sizes)}
-    for level, tolerance in enumerate(TOLERANCES):
-        voters = metrical[:, level]
+    for share, (level, tolerance) in itertools.product((METRICAL_SHARE, ORNAMENTED_SHARE), enumerate(TOLERANCES)):
+        voters = best[:, level] >= share
         if voters.mean() < METRICAL_PIECES:
             continue
         onset_share, onset_error = _pool(on[voters, level], size[voters], chance[voters, level])
@@ -105,7 +108,7 @@ def choose_grid(sequences: Iterable[NoteSequence]) -> tuple[Grid, dict[str, Any]
         return Grid.beats(finer or chosen), evidence
     level = 0
     evidence |= {
-        "metrical_pieces": int(metrical[:, -1].sum()),
+        "metrical_pieces": int((best[:, -1] >= METRICAL_SHARE).sum()),
         "tolerance_beats": TOLERANCES[level],
         "onsets": _table(_pool(on[:, level], size, chance[:, level])[0]),
         "ends": _table(_pool(off[:, level], size, chance[:, level])[0]),
