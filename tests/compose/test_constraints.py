@@ -468,7 +468,9 @@ class Leap(Constraint):
         self.most = most
 
     def bias(self, field, at):
-        last = at.context.voice(int(at.vocabulary.program_class(np.array(at.program))))[0] if field == "pitch" else 0
+        if field != "pitch":
+            return None
+        last = at.context.program_history(int(at.vocabulary.program_class(np.array(at.program))))[0]  # its pitch plus 1
         if not last:
             return None
         return np.where(abs(np.arange(128) - (last - 1)) <= self.most, 0.0, -np.inf)
