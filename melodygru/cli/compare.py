@@ -115,7 +115,7 @@ def compare(
     if png is not None:
         from melodygru.render import pictures
 
-        pictures.comparison([{**result.as_dict(), "label": NAMES[result.name]} for result in done], png)
+        pictures.rivals([{**result.as_dict(), "label": NAMES[result.name]} for result in done], png)
     if as_json:
         screen.result_json(
             {

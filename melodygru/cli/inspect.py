@@ -72,7 +72,7 @@ def inspect(path: Path, score_file: Path | None, html: Path | None, as_json: boo
 
 
 def _folder(path: Path, html: Path | None = None) -> Any:
-    """The intake report of a folder or file; its page is written where a place for it is given."""
+    """The intake report of a folder or file; its page is written where a file for it is given."""
     corpus = read(path, deduplicate=True, warnings=0)  # the table says which files were skipped
     if html is not None:
         from melodygru.render.pages.corpus import write
@@ -86,7 +86,7 @@ def _folder(path: Path, html: Path | None = None) -> Any:
 
 
 def _midi(path: Path, score_file: Path | None) -> dict[str, Any]:
-    """What a MIDI file holds, ready for JSON; its score is written where a place for it is given."""
+    """What a MIDI file holds, ready for JSON; its score is written where a file for it is given."""
     from melodygru import midi
     from melodygru.corpus import choose_grid
     from melodygru.midi.reading import load, parse_chunks

@@ -56,23 +56,23 @@ def show(file: Path, png: Path | None, svg: Path | None, surprise: bool, model: 
     if not grid.is_metrical:  # a performance, whose bars are none
         piece = quantize(piece, grid)[0]
     title = screen.name(file.stem)
-    heard, fields = _hear(piece, model) if surprise else (None, ())
-    if heard is not None:
-        piece = heard.sequence
+    trace, fields = _traced(piece, model) if surprise else (None, ())
+    if trace is not None:
+        piece = trace.sequence
         if len(piece):
-            title = f"{heard.nats.sum() / len(piece):.2f} nats per note: {title}"  # what is too long is cut at its end
+            title = f"{trace.nats.sum() / len(piece):.2f} nats per note: {title}"  # what is too long is cut at its end
     for path, _ in wanted:
-        if heard is None:
+        if trace is None:
             pictures.piano_roll(piece, path, title=title)
         else:
-            pictures.surprise(piece, _by_field(heard, fields), fields, path, title=title)
+            pictures.surprise(piece, _by_field(trace, fields), fields, path, title=title)
         screen.result(screen.name(path))
     if not wanted:
-        terminal(piece, title, None if heard is None else heard.nats[:-1].sum(1), pager=True)
+        terminal(piece, title, None if trace is None else trace.nats[:-1].sum(1), pager=True)
 
 
-def _hear(piece: NoteSequence, model: Path | None) -> tuple[Trace, tuple[str, ...]]:
-    """A piece as a model hears it, and the fields that the model has."""
+def _traced(piece: NoteSequence, model: Path | None) -> tuple[Trace, tuple[str, ...]]:
+    """A piece traced through a model, and the fields that the model has."""
     from melodygru.analysis.explain import Tracer
     from melodygru.model import checkpoint
     from melodygru.model.numpy_model import NumpyModel
@@ -91,11 +91,11 @@ def _hear(piece: NoteSequence, model: Path | None) -> tuple[Trace, tuple[str, ..
     return tracer.trace(quantize(piece, grid)[0]), tracer.vocabulary.fields
 
 
-def _by_field(heard: Trace, fields: tuple[str, ...]) -> np.ndarray:
+def _by_field(trace: Trace, fields: tuple[str, ...]) -> np.ndarray:
     """Nats of each note (the end left out) in each of the fields, shape (n_notes, n_fields)."""
     from melodygru.events import FIELDS
 
-    return heard.nats[:-1, [FIELDS.index(field) for field in fields]]
+    return trace.nats[:-1, [FIELDS.index(field) for field in fields]]
 
 
 def terminal(piece: NoteSequence, title: str, nats: np.ndarray | None = None, *, pager: bool = False) -> None:

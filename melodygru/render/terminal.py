@@ -30,9 +30,9 @@ LEAST_WIDTH = 24  # columns; where there are fewer, lines are longer than the te
 _VOICES = (36, 33, 35, 32, 31, 94, 96, 93, 95, 92, 91, 34)  # foreground; 10 more is the background
 _STROKES = 37  # drums
 _FAINT, _BOLD, _RESET = "\x1b[2m", "\x1b[1m", "\x1b[0m"
-_BEAT_COLUMNS = (4, 6, 8, 12)  # columns of a quarter note, the first that tells almost all onsets apart
+_BEAT_COLUMNS = (4, 6, 8, 12)  # columns of a quarter note, the first that keeps almost all onsets apart
 _SECOND_COLUMNS = 8
-_TOLD_APART = 0.95  # so many of the onsets fall on a column
+_APART = 0.95  # so many of the onsets fall on a column
 _SHARED_SPAN = 36  # semitones: up to there all systems show the same pitches, else each its own
 _LEAST_SPAN = 12  # semitones
 _WHITE_KEYS = {2: "D", 4: "E F", 6: "G", 8: "A", 10: "B"}  # of a row's lower pitch class; a row of C is named with it
@@ -88,7 +88,7 @@ def lines(
         Columns; lines are no longer, except where `width` is below 24.
     title : str, optional
     colour : bool
-        Whether voices (see `music.voices`) are told apart by escape sequences of colour.
+        Whether voices (see `music.voices`) have colours, by escape sequences.
     blocks : bool
         Half blocks; otherwise ASCII, where `'` is a row's upper pitch, `.` the lower and `:` both.
     nats : array, shape (n_notes,), optional
@@ -159,13 +159,13 @@ def _codes(sequence: NoteSequence, n_voices: int) -> np.ndarray:
     return codes
 
 
-def _page(sequence: NoteSequence, room: int) -> _Page:
-    """Lay out the time of a piece in systems of `room` columns."""
+def _page(sequence: NoteSequence, width: int) -> _Page:
+    """Lay out the time of a piece in systems of `width` columns."""
     edges = page_units(sequence)
     if sequence.grid.steps_per_beat is not None:
         beat = float(sequence.grid.steps_per_beat)
         at = sequence.notes["onset"] / beat
-        rate = next((n for n in _BEAT_COLUMNS if _apart(at * n) >= _TOLD_APART), _BEAT_COLUMNS[0]) / beat
+        rate = next((n for n in _BEAT_COLUMNS if _apart(at * n) >= _APART), _BEAT_COLUMNS[0]) / beat
         names = [str(1 + bar) for bar in range(len(edges) - 1)]
     else:
         assert sequence.grid.steps_per_second is not None
@@ -173,12 +173,12 @@ def _page(sequence: NoteSequence, room: int) -> _Page:
         rate = _SECOND_COLUMNS / second
         names = [clock(math.floor(edge / second)) for edge in edges[:-1]]
     lengths = np.diff(edges)
-    while round(int(lengths.max()) * rate) + 1 > room:
+    while round(int(lengths.max()) * rate) + 1 > width:
         rate /= 2
     columns = np.maximum(1, np.round(lengths * rate)).astype(int)
     systems, first, used = [], 0, 0
     for bar, wide in enumerate((columns + 1).tolist()):
-        if used + wide > room:
+        if used + wide > width:
             systems.append((first, bar))
             first, used = bar, 0
         used += wide

@@ -393,8 +393,8 @@ class TestPictures:
         for beat in (np.arange(4) / 4, crowded):
             at = (beat, np.arange(16) / 4, np.arange(1, 5), np.arange(12))
             profiles = [
-                (aspect, f"{aspect}: unit 1/23, score 0.12", places, rng.normal(size=len(places)), np.ones(len(places)))
-                for aspect, places in zip(aspects, at, strict=True)
+                (aspect, f"{aspect}: unit 1/23, score 0.12", where, rng.normal(size=len(where)), np.ones(len(where)))
+                for aspect, where in zip(aspects, at, strict=True)
             ]
             assert_nothing_cut_or_overlapping(pictures.profiles_figure(profiles))
         nothing = [(aspect, aspect, *[np.zeros(0)] * 3) for aspect in aspects]

@@ -160,7 +160,7 @@ class TestForm:
 
     @pytest.mark.parametrize("lag", [1, 2, 4, 8])
     def test_similarity_is_with_the_bar_so_many_before(self, lag):
-        # bar i holds one note of pitch 60 + i mod lag, at a place of its own
+        # bar i holds one note of pitch 60 + i mod lag, at a position of its own
         found = piece_features(score([(16 * i + i % lag, 1, 0, 60 + i % lag) for i in range(9)], length=144))
         alike = {n: found[f"bar_similarity_{n}"][0] for n in (1, 2, 4, 8)}
         assert alike == {n: float(n % lag == 0) for n in (1, 2, 4, 8)}
@@ -305,7 +305,7 @@ class TestDensities:
         assert kl_divergence(first, second) == pytest.approx(expected, rel=0.05, abs=0.003)
 
     def test_both_densities_of_a_divergence_stand_on_one_grid(self):
-        (first, _), (second, _) = gaussian(0, 1), gaussian(10, 1)  # alike, if each is seen on a grid of its own
+        (first, _), (second, _) = gaussian(0, 1), gaussian(10, 1)  # alike, if each has a grid of its own
         assert kl_divergence(first, second) > 48
         assert kl_divergence(first, 10 - first) == pytest.approx(kl_divergence(second, first), rel=1e-3)
 

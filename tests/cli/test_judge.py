@@ -149,8 +149,8 @@ class TestJson:
         assert found["note_count"]["generated"] == {"pieces": 4, "mean": 28, "deviation": pytest.approx(4.6188, 1e-4)}
 
     def test_the_same_call_gives_the_same_figures(self, call, made, tunes):
-        first, again = (call("generated", "--against", tunes, "--json").stdout for _ in range(2))
-        assert first == again
+        first, second = (call("generated", "--against", tunes, "--json").stdout for _ in range(2))
+        assert first == second
 
 
 class TestWarnings:
@@ -308,7 +308,7 @@ class TestPictures:
         real, generated = axes.containers
         assert [bar.get_height() for bar in real] == pytest.approx(one.real.mean(axis=0))
         assert [bar.get_height() for bar in generated] == pytest.approx(one.generated.mean(axis=0))
-        assert generated[0].get_hatch() and not real[0].get_hatch()  # told apart without colour
+        assert generated[0].get_hatch() and not real[0].get_hatch()  # they differ without colour
         named = {label.get_text(): at for at, label in zip(axes.get_xticks(), axes.get_xticklabels(), strict=True)}
         assert named == {f"{s:+d}" if s else "0": s + 13 for s in range(-12, 13, 3)}
 

@@ -456,13 +456,13 @@ class TestSend:
         rows = [(0, 10, p, 36 + p % 60, 90) for p in range(n_programs)]
         rows += [(10, 10, p, 36 + p % 60, 90) for p in range(n_programs)]
         audio.send(piece(rows, grid=FAST), port)
-        current, heard = {}, []
+        current, sounded = {}, []
         for message in port.messages:
             if message.type == "program_change":
                 current[message.channel] = message.program
             elif message.type == "note_on":
-                heard.append((current[message.channel], message.note))
-        assert sorted(heard) == sorted((program, pitch) for _, _, program, pitch, _ in rows)
+                sounded.append((current[message.channel], message.note))
+        assert sorted(sounded) == sorted((program, pitch) for _, _, program, pitch, _ in rows)
         assert not port.sounding()
 
     def test_positions_are_reported_in_dense_music_too(self, clock):

@@ -255,13 +255,13 @@ class TestShow:
 
     def test_surprise_is_what_the_model_was_surprised_by(self, file, tmp_path):
         tracer = Tracer(NumpyModel(checkpoint.read(STARTER)))
-        heard = tracer.trace(quantize(midi.read(file).sequence, tracer.vocabulary.grid)[0])
+        trace = tracer.trace(quantize(midi.read(file).sequence, tracer.vocabulary.grid)[0])
         options = ["show", str(file), "--surprise", "--model", str(STARTER)]
         run = CliRunner().invoke(main, options)
         assert run.exit_code == 0, run.output
         lines = run.stdout.splitlines()
-        assert lines[0] == f"{heard.nats.sum() / 3:.2f} nats per note: song"
-        expected = rows(heard.sequence, nats=heard.nats[:-1].sum(1))["nats"]
+        assert lines[0] == f"{trace.nats.sum() / 3:.2f} nats per note: song"
+        expected = rows(trace.sequence, nats=trace.nats[:-1].sum(1))["nats"]
         assert next(line for line in lines if line.startswith("nats│")) == f"nats│{expected}"
         run = CliRunner().invoke(main, [*options, "--png", str(tmp_path / "a.png")])
         assert run.stdout.splitlines() == [str(tmp_path / "a.png")] and (tmp_path / "a.png").exists()

@@ -443,13 +443,13 @@ def test_the_picture_shows_each_model(tmp_path):
             ("Transformer", 1.5, [[1.0, 1.5]], None),
         )
     ]
-    curves, *bars = pictures.comparison_figure(models).axes
+    curves, *bars = pictures.rivals_figure(models).axes
     assert [line.get_label() for line in curves.lines] == ["GRU", "Transformer"]
     assert curves.lines[0].get_xydata().tolist() == [[0.5, 2.0], [1.0, 1.25]]
     assert [[text.get_text() for text in axes.texts] for axes in bars] == [
         ["1.250", "1.500"], ["5,300", "5,300"], ["612", "612"], ["800", "unknown"],
     ]  # fmt: skip
-    pictures.comparison(models, tmp_path / "a.svg")
+    pictures.rivals(models, tmp_path / "a.svg")
     assert (tmp_path / "a.svg").read_text("utf-8").count("<path") > 20
     with pytest.raises(SettingError, match="expected a name that ends in .png or .svg"):
-        pictures.comparison(models, tmp_path / "a.jpg")
+        pictures.rivals(models, tmp_path / "a.jpg")

@@ -102,13 +102,13 @@ class Densities:
             At least one value each.
         """
         if _is_constant(first) or _is_constant(second):
-            places, which = np.unique(np.round(np.concatenate([first, second]), 9), return_inverse=True)
+            values, which = np.unique(np.round(np.concatenate([first, second]), 9), return_inverse=True)
             which = which.reshape(-1)
             shares = [
-                np.bincount(part, minlength=len(places)) / len(part)
+                np.bincount(part, minlength=len(values)) / len(part)
                 for part in (which[: len(first)], which[len(first) :])
             ]
-            return cls(places, shares[0], shares[1], 0.0)
+            return cls(values, shares[0], shares[1], 0.0)
         widths = [float(sample.std(ddof=1)) * len(sample) ** -0.2 for sample in (first, second)]
         low = min(sample.min() - _MARGIN * width for sample, width in zip((first, second), widths, strict=True))
         high = max(sample.max() + _MARGIN * width for sample, width in zip((first, second), widths, strict=True))
@@ -140,9 +140,9 @@ def _is_constant(sample: np.ndarray) -> bool:
 
 def _density(sample: np.ndarray, width: float, grid: np.ndarray, step: float) -> np.ndarray:
     """Density of the sample on the grid; it sums to 1."""
-    place = (sample - grid[0]) / step
-    left = np.minimum(place.astype(np.int64), len(grid) - 2)
-    part = place - left
+    at = (sample - grid[0]) / step
+    left = np.minimum(at.astype(np.int64), len(grid) - 2)
+    part = at - left
     weights = np.bincount(left, 1 - part, len(grid)) + np.bincount(left + 1, part, len(grid))
     reach = min(len(grid) - 1, int(np.ceil(_REACH * width / step)))
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) * step / width) ** 2)

@@ -1,4 +1,4 @@
-"""What a piece is like, in figures: the features by which sets of pieces are compared.
+"""What a piece is like, in numbers: the features by which sets of pieces are compared.
 
 Conventions
 -----------
@@ -129,7 +129,7 @@ def measure(sequences: Iterable[NoteSequence]) -> dict[str, np.ndarray]:
     Parameters
     ----------
     sequences : iterable of NoteSequence
-        All on one grid, or the figures can't be compared.
+        All on one grid, or the values can't be compared.
 
     Returns
     -------
@@ -174,9 +174,9 @@ def piece_features(sequence: NoteSequence) -> dict[str, np.ndarray]:
         Mean number of notes that begin in a bar.
     groove_consistency
         1 - the share of steps in which a bar's pattern of onsets differs from that of the bar before, mean over bars;
-        bars of unlike length are not compared. It depends on the grid: most steps of a fine one are empty in both.
+        bars of different lengths are not compared. It depends on the grid: most steps of a fine one are empty in both.
     bar_similarity_1, _2, _4, _8
-        Share of notes that a bar has in common with the bar so many before (same place in the bar, program and pitch):
+        Share of notes that a bar has in common with the bar so many before (same position in it, program and pitch):
         2 |A and B| / (|A| + |B|), mean over bars; two empty bars are not compared.
     self_similarity
         The same, mean over all pairs of the first MAX_BARS bars.
@@ -277,20 +277,20 @@ def _bar_features(sequence: NoteSequence) -> dict[str, np.ndarray]:
     n_bars = len(bars) - 1
     widths = np.diff(bars)
     bar = np.searchsorted(bars, notes["onset"], side="right") - 1
-    place = notes["onset"] - bars[bar]
+    position = notes["onset"] - bars[bar]
     found = {"notes_per_bar": np.full(1, len(notes) / n_bars), "groove_consistency": np.full(1, np.nan)}
 
     span = int(widths.max())
-    onsets = np.unique(bar * span + place)
+    onsets = np.unique(bar * span + position)
     n_onsets = np.bincount(onsets // span, minlength=n_bars)
-    again = onsets[np.isin(onsets + span, onsets)]  # onsets that the next bar has too
-    common = np.bincount(again // span, minlength=n_bars)[:-1]
+    repeated = onsets[np.isin(onsets + span, onsets)]  # onsets that the next bar has too
+    common = np.bincount(repeated // span, minlength=n_bars)[:-1]
     alike = widths[1:] == widths[:-1]
     if alike.any():
         differing = n_onsets[1:] + n_onsets[:-1] - 2 * common
         found["groove_consistency"][:] = (1 - differing / widths[1:])[alike].mean()
 
-    kind = (place * (DRUMS + 1) + notes["program"]) * 128 + notes["pitch"]
+    kind = (position * (DRUMS + 1) + notes["program"]) * 128 + notes["pitch"]
     _, kind = np.unique(kind, return_inverse=True)
     kind = kind.reshape(-1)
     n_kinds = int(kind.max()) + 1

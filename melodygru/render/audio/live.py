@@ -103,7 +103,7 @@ class Live:
         """The thread."""
         try:
             self._play()
-        except Exception as error:  # noqa: BLE001  raised again in the thread that waits
+        except Exception as error:  # noqa: BLE001  raised in the thread that waits
             self._error = error
             self.notes.stop()
         finally:

@@ -24,7 +24,7 @@ from melodygru.util.wording import clock
 
 BLOCK_S = 0.8  # of music rendered at once
 FIRST_BLOCK_S = 0.3  # so that the first sound is soon there
-QUEUED_S = 1.2  # rendered before it sounds; a change of speed is heard after this
+QUEUED_S = 1.2  # rendered before it sounds; a change of speed sounds after this
 TAIL_S = 2.5  # rendered past the end of a block's last note, and mixed into the blocks that follow
 LONGEST_S = 15.0  # a longer note is cut: rendering lets nothing else run meanwhile
 PEAK = 10 ** (rendering.PEAK_DBFS / 20)

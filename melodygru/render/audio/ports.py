@@ -247,7 +247,7 @@ def silence(port: Any, sounding: Counter[tuple[int, int]], channels: dict[int, N
     controls = (_ALL_NOTES_OFF, _ALL_SOUND_OFF) if abruptly else (_ALL_NOTES_OFF,)
     messages += [mido.Message("control_change", channel=c, control=n) for c in channels for n in controls]
     for message in messages:
-        # One that can't be sent must keep neither the others from going out nor the first error from being seen.
+        # One that can't be sent must keep neither the others from going out nor hide the first error.
         with contextlib.suppress(Exception):
             port.send(message)
 

@@ -10,9 +10,9 @@ def position_line(position_s: float, total_s: float, width: int) -> str:
     position_s = min(max(position_s, 0.0), total_s)
     total = clock(total_s)
     text = f" {clock(position_s):>{len(total)}} / {total}"
-    room = width - len(text) - len(" []")
-    if room < 4:
+    columns = width - len(text) - len(" []")
+    if columns < 4:
         return text[:width].ljust(width)
-    done = int(room * position_s / total_s) if total_s > 0 else room
-    bar = "=" * room if done >= room else "=" * done + ">"
-    return f"{text} [{bar:<{room}}]"
+    done = int(columns * position_s / total_s) if total_s > 0 else columns
+    bar = "=" * columns if done >= columns else "=" * done + ">"
+    return f"{text} [{bar:<{columns}}]"

@@ -118,7 +118,7 @@ def _render_soundfont(sequence: NoteSequence, soundfont: Path) -> np.ndarray:
 def render_unclipped(font_bytes: bytes, midi_bytes: bytes, soundfont: Path) -> tuple[np.ndarray, float]:
     """Samples (n, 2), int16, at `SAMPLE_RATE`, and the factor that they were made quieter by, so as not to clip."""
     samples, quieter = _call_midirenderer(font_bytes, midi_bytes, soundfont), 1.0
-    # Its 16 bits clip when many loud notes coincide. The volume controller, 100 when unset, makes room: the gain is
+    # Its 16 bits clip when many loud notes coincide. The volume controller, 100 when unset, lowers them: the gain is
     # as its square.
     for volume in (50, 25, 12, 6):
         if max(int(samples.max(initial=0)), -int(samples.min(initial=0))) < 32767:

@@ -17,11 +17,9 @@ from melodygru.render.pictures.explain import (
 from melodygru.render.pictures.judge import style_figure
 from melodygru.render.pictures.roll import page_units, piano_roll, piano_roll_figure
 from melodygru.render.pictures.style import picture
-from melodygru.render.pictures.training import comparison, comparison_figure, training_curves, training_figure
+from melodygru.render.pictures.training import rivals, rivals_figure, training_curves, training_figure
 
 __all__ = [
-    "comparison",
-    "comparison_figure",
     "following_figure",
     "gates_figure",
     "memory_figure",
@@ -30,6 +28,8 @@ __all__ = [
     "piano_roll_figure",
     "picture",
     "profiles_figure",
+    "rivals",
+    "rivals_figure",
     "style_figure",
     "surprise",
     "surprise_figure",

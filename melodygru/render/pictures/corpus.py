@@ -67,7 +67,7 @@ def columns_figure(
     axes.grid(axis="y", color=_FAINT, linewidth=1)
     axes.spines["bottom"].set_visible(True)
     width = (0.86 if slot > 4 else 1.0) / len(series)
-    least = 0.6 * ticks[-1] / (_HEIGHT - _TOP - _BOTTOM)  # what is there is seen
+    least = 0.6 * ticks[-1] / (_HEIGHT - _TOP - _BOTTOM)  # nothing that is there disappears
     for which, ((name, values), colour) in enumerate(zip(series, (_BAR, _OTHER), strict=False)):
         at = [i for i, value in enumerate(values) if value]
         lefts = [i + 0.5 + width * (which - len(series) / 2) for i in at]

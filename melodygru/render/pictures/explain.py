@@ -53,7 +53,7 @@ _FIELD_COLOURS = {
 }  # fmt: skip
 _CALM_TO_SURPRISED = ("#b4c6de", "#e0a030", "#96101f")
 _STRIP_WIDTH = 10.0
-_STRIP_RIGHT = 0.7  # margin, for figures beside the rows
+_STRIP_RIGHT = 0.7  # margin, for numbers beside the rows
 _STRIP_GAP = 0.27  # above a strip, for its name
 _NUMBERS = 0.16  # more above the first one, for the numbers of the bars
 _UNIT_ROW = 0.115
@@ -198,9 +198,9 @@ def surprise_figure(sequence: NoteSequence, nats: np.ndarray, fields: Sequence[s
 def gates_figure(
     sequence: NoteSequence, gates: Sequence[tuple[str, np.ndarray]], rows: Sequence[tuple[str, str]], title: str
 ) -> Figure:
-    """A piece and, beneath it, gates of some units as each note is heard: one row a unit, one column a note.
+    """A piece and, beneath it, gates of some units at each note: one row a unit, one column a note.
 
-    A chord's notes share the time to the next onset, in the order in which they are heard.
+    A chord's notes share the time to the next onset, in their canonical order.
 
     Parameters
     ----------
@@ -255,9 +255,9 @@ def _columns(onset: np.ndarray, end: float) -> np.ndarray:
         return np.array([end])
     starts, index, count = np.unique(onset, return_inverse=True, return_counts=True)
     until = np.append(starts[1:], end)
-    place = np.arange(len(onset)) - (np.cumsum(count) - count)[index.reshape(-1)]
+    rank = np.arange(len(onset)) - (np.cumsum(count) - count)[index.reshape(-1)]
     share = ((until - starts) / count)[index.reshape(-1)]
-    return np.append(onset + place * share, end)
+    return np.append(onset + rank * share, end)
 
 
 def memory_figure(
@@ -270,7 +270,7 @@ def memory_figure(
     half_life : array, shape (layers, units)
         In `unit`; infinite ones count at the right edge.
     unit : "beats" or "seconds"
-    marks : (place, name) of upright lines
+    marks : (time, name) of upright lines
     forgetting : array, shape (n,): nats per note more with a memory of the last 1, 2, ... n notes
 
     Returns
@@ -380,12 +380,12 @@ def following_figure(half_life: np.ndarray, unit: str, following: dict[str, tupl
 
 
 def profiles_figure(profiles: Sequence[tuple[str, str, np.ndarray, np.ndarray, np.ndarray]]) -> Figure:
-    """What units do at each place of what they follow: means, and the standard deviation as a lighter band.
+    """What units do at each position of what they follow: means, and the standard deviation as a lighter band.
 
     Parameters
     ----------
-    profiles : sequence of (aspect, title, places, means, deviations)
-        No places: nothing to show, and the panel says so.
+    profiles : sequence of (aspect, title, positions, means, deviations)
+        No positions: nothing to show, and the panel says so.
 
     Returns
     -------
@@ -418,7 +418,7 @@ def profiles_figure(profiles: Sequence[tuple[str, str, np.ndarray, np.ndarray, n
             axes.set_xticks(at, PITCH_CLASSES)
         else:
             axes.hlines(mean, at - 0.4 * gap, at + 0.4 * gap, colors=COLOURS[0], linewidth=2, zorder=2)
-            apart = len(at) <= 9 and gap > 0.1 * np.ptp(at)  # room for each label
+            apart = len(at) <= 9 and gap > 0.1 * np.ptp(at)  # each label fits
             ticks = at if apart else np.arange(0, at.max() + 0.01, 1 if at.max() >= 2 else 0.5)
             axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.use_sticky_edges = False

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Told apart without colour too: by dashes, and by hatching.
+# They differ without colour too: by dashes, and by hatching.
 _REAL, _GENERATED, _BETWEEN = "#0072b2", "#d55e00", INK
 _SPREAD = (
     ("within_real", "real", _REAL, "solid"),
@@ -50,15 +50,15 @@ def style_figure(comparison: Comparison, grid: Grid) -> Figure:
     width, height = 8.6, 3.1
     figure = Figure(figsize=(width, height), facecolor="white")
 
-    def place(left: float, bottom: float, wide: float, high: float) -> Axes:
+    def axes_at(left: float, bottom: float, wide: float, high: float) -> Axes:
         return figure.add_axes((left / width, bottom / height, wide / width, high / height))
 
     figure.text(0.15 / width, (height - 0.3) / height, feature.label, fontsize=11, fontweight="bold", color=INK)
-    _draw_distances(place(0.2, 0.5, 3.0, 2.0), comparison, feature.unit_on(grid))
+    _draw_distances(axes_at(0.2, 0.5, 3.0, 2.0), comparison, feature.unit_on(grid))
     names = feature.classes(grid)
     if matrices:
         shared = max(float(values.mean(axis=0).max()) for values in (comparison.real, comparison.generated))
-        axes = [place(3.85, 0.5, 1.9, 1.9), place(6.1, 0.5, 1.9, 1.9)]
+        axes = [axes_at(3.85, 0.5, 1.9, 1.9), axes_at(6.1, 0.5, 1.9, 1.9)]
         for panel, values, title in zip(
             axes, (comparison.real, comparison.generated), ("real", "generated"), strict=True
         ):
@@ -67,12 +67,12 @@ def style_figure(comparison: Comparison, grid: Grid) -> Figure:
         axes[0].set_ylabel("from", fontsize=7.5, color=MUTED, labelpad=1)
         axes[1].set_yticks([])
         ticks = np.linspace(0, 1, 5) ** 2 * shared  # equally far apart on a scale of roots
-        bar = figure.colorbar(image, cax=place(8.07, 0.5, 0.1, 1.9))
+        bar = figure.colorbar(image, cax=axes_at(8.07, 0.5, 0.1, 1.9))
         bar.set_ticks(ticks.tolist(), labels=[f"{tick:.2g}" for tick in ticks])
         bar.ax.tick_params(labelsize=6, colors=MUTED, length=2, pad=1)
         bar.outline.set_visible(False)
     else:
-        panel = place(3.95, 0.5, 4.45, 2.0)
+        panel = axes_at(3.95, 0.5, 4.45, 2.0)
         if feature.kind == "histogram":
             _draw_histograms(panel, comparison, names)
         else:

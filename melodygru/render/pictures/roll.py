@@ -23,7 +23,7 @@ _DRUM_COLOUR = "#4a4e69"
 _BLACK_KEYS = (1, 3, 6, 8, 10)  # pitch classes
 
 _MAX_SYSTEMS = 8  # rows of one page; longer pieces are compressed into as many
-_SYSTEM_BEATS = 40  # quarter notes in a system, about, where there is room
+_SYSTEM_BEATS = 40  # quarter notes in a system, about, where the width allows
 _SYSTEM_S = 20.0  # likewise in seconds, on a grid of seconds
 _PAGE_WIDTH, _LEAST_WIDTH = 12.0, 6.5
 _PAGE_HEIGHT = 16.0  # of the systems together, where they need so much
@@ -197,7 +197,7 @@ def draw_keyboard(
     for pitch in range(low, high + 1) if melodic else ():
         if pitch % 12 == 0:
             axes.plot([start, end], [pitch - 0.5] * 2, color="#b9c0cb", linewidth=0.7, zorder=1)
-    named = {0: 0.0, 7: 0.024, 4: 0.034}  # pitch class: the height of a semitone from which there is room for it
+    named = {0: 0.0, 7: 0.024, 4: 0.034}  # pitch class: the least height of a semitone with its name
     ticks = [p for p in range(low, high + 1) if inches_per_semitone >= named.get(p % 12, np.inf)] if melodic else []
     labels = [pitch_name(p) for p in ticks]
     stride = max(1, math.ceil(0.1 / (inches_per_semitone * _LANE)))  # every how many lanes a name fits
@@ -331,6 +331,3 @@ def _draw_legend(
 
 
 # ---- models compared -------------------------------------------------------------------------------------------
-
-
-# ---- what a model hears ---------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""How all pictures look: colours, plain axes, legends; and a figure as the bytes of a file."""
+"""How all pictures look: colours, plain axes, legends; and a matplotlib Figure as the bytes of a file."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ INK, MUTED = "#22252b", "#6d7380"  # text
 _DPI = 150
 
 
-def shorten(text: Text, room: float) -> None:
-    """Cut a text at its end until it is `room` pixels wide."""
+def shorten(text: Text, width: float) -> None:
+    """Cut a text at its end until it is `width` pixels wide."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     figure = text.get_figure()
@@ -35,8 +35,8 @@ def shorten(text: Text, room: float) -> None:
     whole = text.get_text()
     kept = len(whole)
     with _missing_glyphs_allowed():
-        while kept and (wide := text.get_window_extent(renderer).width) > room:
-            kept = min(kept - 1, int(kept * room / wide))
+        while kept and (wide := text.get_window_extent(renderer).width) > width:
+            kept = min(kept - 1, int(kept * width / wide))
             text.set_text(whole[:kept].rstrip() + "…")
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def training_curves(history: Sequence[dict[str, Any]], path: Path) -> None:
-    """Draw nats per note against minutes of training, with the best held-out figure marked.
+    """Draw nats per note against minutes of training, with the best held-out value marked.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def training_curves(history: Sequence[dict[str, Any]], path: Path) -> None:
     save(training_figure(history), path)
 
 
-def comparison(models: Sequence[dict[str, Any]], path: Path) -> None:
+def rivals(models: Sequence[dict[str, Any]], path: Path) -> None:
     """Draw models trained on the same music: nats per note against minutes, and bars of what was measured.
 
     Parameters
@@ -50,7 +50,7 @@ def comparison(models: Sequence[dict[str, Any]], path: Path) -> None:
     SettingError
         Another suffix, or the file can't be written.
     """
-    save(comparison_figure(models), path)
+    save(rivals_figure(models), path)
 
 
 def training_figure(history: Sequence[dict[str, Any]]) -> Figure:
@@ -115,8 +115,8 @@ def _nats_range(*found: np.ndarray) -> tuple[float, float]:
     return low - margin, high + 2 * margin
 
 
-def comparison_figure(models: Sequence[dict[str, Any]]) -> Figure:
-    """The matplotlib Figure that `comparison` saves."""
+def rivals_figure(models: Sequence[dict[str, Any]]) -> Figure:
+    """The matplotlib Figure that `rivals` saves."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4.5), facecolor="white")

@@ -2,8 +2,8 @@
 
 Conventions
 -----------
-Nothing of the music is rounded: reading the MusicXML back, with ties joined, gives every note's onset, duration, pitch
-and program again. What is chosen here is how the notes are written:
+Nothing of the music is rounded: reading the MusicXML back, with ties joined, gives every note's own onset, duration,
+pitch and program. What is chosen here is how the notes are written:
 
 - A **part** is a program. A part that is wide and in chords has two **staves**; a staff has up to four **voices**:
   notes of one onset and duration are a chord of one voice; of notes that overlap otherwise, the highest is in voice

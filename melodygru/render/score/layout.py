@@ -204,7 +204,7 @@ _INSTEAD = ((0, 2, 3, 1), (1, 3, 2, 0), (2, 3, 1, 0))  # the wanted voice, then 
 
 
 def _choose_voices(notes: Sequence[Note]) -> bool:
-    """Voices 0..3 for the notes of a staff, ordered by onset; tells whether they are two lines."""
+    """Voices 0..3 for the notes of a staff, ordered by onset; returns whether they are two lines."""
     share = _polyphony(notes)
     more = sum(length for n, length in share.items() if n > 2)
     two_lines = share.get(2, 0) > 0.5 * sum(share.values()) and more <= 0.1 * sum(share.values())

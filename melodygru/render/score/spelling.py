@@ -50,5 +50,5 @@ def accidentals_of(events: Iterable[Event], bar: Bar, fifths: int) -> dict[tuple
             for alter, pitch in here:
                 if len(here) > 1 or state.get((letter, octave), key[letter]) != alter:
                     printed[start, pitch] = _ACCIDENTALS[alter]
-            state[letter, octave] = here[0][0] if len(here) == 1 else None  # after two at once, say it again
+            state[letter, octave] = here[0][0] if len(here) == 1 else None  # after two at once, it is printed anew
     return printed
