@@ -9,7 +9,7 @@ import numpy as np
 
 from melodygru.errors import SettingError
 from melodygru.events import Vocabulary, representable
-from melodygru.music.metre import steps_per_bar
+from melodygru.music.metre import signatures, steps_per_bar
 from melodygru.music.notes import NoteSequence
 
 
@@ -53,8 +53,8 @@ class Length:
         if self.seconds is None:
             return None
         if bar is None:
-            return max(1, round(self.seconds * float(grid.steps_per_second or 1)))
-        return max(1, round(self.seconds * qpm / 60 * float(grid.steps_per_beat or 1) / bar)) * bar
+            return max(1, round(self.seconds * grid.rate))
+        return max(1, round(self.seconds * qpm / 60 * grid.rate / bar)) * bar
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,8 @@ class Plan:
             primer, _ = representable(primer, v)
             start = primer.length if splice is None else splice
             if bar is not None:
-                last, bars = primer.metres[-1], primer.bar_starts()
-                bar = steps_per_bar(v.grid, (int(last["numerator"]), int(last["denominator"])))
+                bars = primer.bar_starts()
+                bar = steps_per_bar(v.grid, signatures(primer.metres)[-1])
                 start = int(bars[np.searchsorted(bars, start)])
             if going is None:
                 going = 60e6 / float(primer.tempos["tempo"][-1])

@@ -18,6 +18,7 @@ from melodygru import midi
 from melodygru.errors import MidiError, SettingError
 from melodygru.events import TIMES, Vocabulary, representable
 from melodygru.music.grid import Grid
+from melodygru.music.metre import signatures
 from melodygru.music.notes import DRUMS, Changes, NoteSequence
 from melodygru.music.quantize import quantize
 from melodygru.util.wording import counted
@@ -209,7 +210,7 @@ def _unknown(held: NoteSequence, vocabulary: Vocabulary) -> Iterator[str]:
         names = ", ".join("drums" if program == DRUMS else str(program) for program in programs)
         yield f"{counted(int(np.sum(~known)), 'note')} of programs that the model was not trained on ({names})"
     if held.grid.is_metrical:
-        metres = [(int(mark["numerator"]), int(mark["denominator"])) for mark in held.metres]
+        metres = signatures(held.metres)
         unheard = dict.fromkeys("{}/{}".format(*metre) for metre in metres if metre not in vocabulary.metres)
         if unheard:
             yield f"{counted(len(unheard), 'metre')} that the model was not trained on ({', '.join(unheard)})"

@@ -108,7 +108,7 @@ class Stream(Iterator[LiveNote]):
         if grid.steps_per_beat is not None:
             second_per_step = 60 / plan.qpm / float(grid.steps_per_beat)
         else:
-            second_per_step = 1 / float(grid.steps_per_second or 1)
+            second_per_step = 1 / grid.rate
         bar = plan.bar or max(1, round(REST_S / second_per_step))
         limit = plan.limit if plan.limit is not None else max(bar, round(LONGEST_S / second_per_step))
         clock = _Clock(start_s, second_per_step, self.speed)

@@ -26,7 +26,7 @@ from melodygru.events.vocabulary import (
     RUNS,
     Vocabulary,
 )
-from melodygru.music.metre import METRE, Bars
+from melodygru.music.metre import METRE, Bars, signatures
 from melodygru.music.notes import DRUMS, N_PITCHES
 
 
@@ -56,7 +56,7 @@ class Context:
             metres = np.array([(0, *(metre or (4, 4)))], METRE)
         self._metre_known = metre is not None or len(vocabulary.metres) == 1
         self._metres = _metres_in_force(metres, vocabulary)
-        first = (int(self._metres["numerator"][0]), int(self._metres["denominator"][0]))
+        first = signatures(self._metres)[0]
         self._conditions = vocabulary.condition_ids(style, first if self._metre_known else None)
         self._metrical, self._phases = vocabulary.grid.is_metrical, vocabulary.n_phases
         self._bars = Bars(vocabulary.grid, self._metres) if self._metrical else None

@@ -88,7 +88,7 @@ from melodygru.events.vocabulary import (
     Vocabulary,
 )
 from melodygru.music.grid import Grid
-from melodygru.music.metre import METRE, Bars
+from melodygru.music.metre import METRE, Bars, signatures
 from melodygru.music.notes import DRUMS, N_PITCHES, N_PROGRAMS, NOTE, TEMPO, Changes, NoteSequence, canonical
 
 
@@ -241,7 +241,7 @@ def encode(
     context = np.zeros((n + 1, vocabulary.n_context), np.int32)
     metre_known = metre_known or len(vocabulary.metres) == 1
     metres = _metres_in_force(sequence.metres, vocabulary)
-    first_metre = (int(metres["numerator"][0]), int(metres["denominator"][0])) if metre_known else None
+    first_metre = signatures(metres)[0] if metre_known else None
     context[:, 0], context[:, 1] = vocabulary.condition_ids(style, first_metre)
     if vocabulary.grid.is_metrical:
         context[:, 3] = blocks["phase"] + at % vocabulary.n_phases

@@ -19,7 +19,7 @@ import numpy as np
 
 from melodygru.errors import NoteError
 from melodygru.music.grid import Grid
-from melodygru.music.metre import DEFAULT_METRE, METRE, Bars
+from melodygru.music.metre import DEFAULT_METRE, METRE, Bars, signatures
 
 DRUMS = 128  # the program of the percussion channel; 0..127 are General MIDI's
 N_PROGRAMS = 129
@@ -100,7 +100,7 @@ class NoteSequence:
     @property
     def metre(self) -> tuple[int, int]:
         """The first time signature: (numerator, denominator)."""
-        return int(self.metres["numerator"][0]), int(self.metres["denominator"][0])
+        return signatures(self.metres[:1])[0]
 
     @property
     def qpm(self) -> float:

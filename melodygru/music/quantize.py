@@ -93,7 +93,7 @@ def quantize(sequence: NoteSequence, grid: Grid) -> tuple[NoteSequence, Changes,
         # On the old grid, since marks of tempo move as well: they are no error of the notes.
         error_s = np.abs(sequence.step2second(moved / float(ratio)) - sequence.step2second(old["onset"]))
     else:
-        error_s = np.abs(moved / float(grid.steps_per_second or 1) - sequence.step2second(old["onset"]))
+        error_s = np.abs(moved / grid.rate - sequence.step2second(old["onset"]))
     return result, changes, error_s
 
 

@@ -139,7 +139,7 @@ def profile(pieces: Sequence[Trace], aspect: str, layer: int, unit: int) -> Prof
         length, at = (whole.beat, whole.step) if aspect == "beat" else (whole.bar, whole.position)
         commonest = length == np.bincount(length).argmax()
         outputs, at = outputs[commonest], at[commonest]
-        unit_steps = float(pieces[0].sequence.grid.steps_per_beat or 1)
+        unit_steps = pieces[0].sequence.grid.rate
     found, index = np.unique(at, return_inverse=True)
     inside = [outputs[index.reshape(-1) == i] for i in range(len(found))]
     return Profile(
