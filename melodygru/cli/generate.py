@@ -38,10 +38,7 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Where the files go; none that is there is replaced.",
 )
-@click.option("--wav", is_flag=True, help="Also write the sound of each piece.")
-@click.option("--flac", is_flag=True, help="Likewise, compressed without loss.")
-@click.option("--png", is_flag=True, help="Also draw each piece as a piano roll.")
-@click.option("--svg", is_flag=True, help="Likewise, a picture that can be enlarged.")
+@outputs.kinds
 @click.option("--show", "show_it", is_flag=True, help="Also show each piece as a piano roll in the terminal.")
 @options.score
 @click.option(
@@ -60,10 +57,6 @@ if TYPE_CHECKING:
 def generate(
     model: Path | None,
     output_dir: Path,
-    wav: bool,
-    flac: bool,
-    png: bool,
-    svg: bool,
     show_it: bool,
     score_file: Path | None,
     play_it: bool,
@@ -89,6 +82,7 @@ def generate(
 
     if show_it and as_json:
         raise click.UsageError("--show and --json: expected one of the two.")
+    kinds = [kind for kind in outputs.KINDS if values.pop(kind)]
     if score_file is not None:
         score.check_path(score_file)
     path = checkpoint.find(model)
@@ -134,12 +128,11 @@ def generate(
                 found = index.examine(piece)
                 summary = in_short(found, index.baseline)
                 about["originality"] = {**found.as_dict(), "held_out": index.baseline, "summary": summary}
-        wanted = {"wav": wav, "flac": flac, "png": png, "svg": svg}
         problems = outputs.write_others(
             pieces,
             paths,
             made,
-            kinds=[kind for kind in outputs.KINDS if wanted[kind]],
+            kinds=kinds,
             scores=outputs.score_paths(score_file, settings.num_outputs),
             soundfont=soundfont,
             show_it=show_it,

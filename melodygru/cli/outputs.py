@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
 
 from melodygru.cli import screen
 from melodygru.cli.show import terminal
@@ -14,7 +16,22 @@ from melodygru.util.wording import clock, counted
 if TYPE_CHECKING:
     from melodygru.compose.composition import Composition
 
-KINDS = ("wav", "flac", "png", "svg")  # beside the MIDI file: options of their own, and suffixes
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+# What can be written beside the MIDI file: the suffix, which is an option, and its help.
+KINDS = {
+    "wav": "Also write the sound of each piece.",
+    "flac": "Likewise, compressed without loss.",
+    "png": "Also draw each piece as a piano roll.",
+    "svg": "Likewise, a picture that can be enlarged.",
+}
+
+
+def kinds(command: Command) -> Command:
+    """An option of each of KINDS."""
+    for kind, about in reversed(KINDS.items()):
+        command = click.option(f"--{kind}", is_flag=True, help=about)(command)
+    return command
 
 
 def make_folder(folder: Path) -> None:
