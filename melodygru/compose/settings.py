@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -37,6 +38,11 @@ _PIECES = ("vary", "accompany")
 _ALL = (*_PIECES, "stream")
 OF_BATCH = "batch"  # it says which pieces are composed together; provenance has it beside the settings
 
+_choice = partial(setting, section="choice", marks=_ALL)
+_constraint = partial(setting, section="constraint", marks=("stream",))
+_length = partial(setting, section="length")
+_piece = partial(setting, section="piece")
+
 _MIDI_FILE = "FILE.mid"
 
 
@@ -61,73 +67,37 @@ class GenerateSettings:
 
     SECTIONS: ClassVar = ("choice", "piece", "style", "constraint", "length", "guard")  # a file keeps the fields' order
 
-    num_outputs: int = setting(
-        1,
-        "Number of pieces.",
-        section="length",
-        low=1,
-        flags=("-n", "--num-outputs"),
-        typed_high=1000,
-        marks=(OF_BATCH, *_PIECES),
+    num_outputs: int = _length(
+        1, "Number of pieces.", low=1, flags=("-n", "--num-outputs"), typed_high=1000, marks=(OF_BATCH, *_PIECES)
     )
-    temperature: float = setting(
-        1.0,
-        "Below 1 safer, above 1 wilder; 0 always takes the most probable.",
-        section="choice",
-        low=0,
-        high=10,
-        marks=_ALL,
+    temperature: float = _choice(
+        1.0, "Below 1 safer, above 1 wilder; 0 always takes the most probable.", low=0, high=10
     )
-    rhythm_temperature: float | None = setting(
-        None,
-        "Likewise, for onsets and durations.",
-        section="choice",
-        low=0,
-        high=10,
-        default_words="--temperature",
-        marks=_ALL,
+    rhythm_temperature: float | None = _choice(
+        None, "Likewise, for onsets and durations.", low=0, high=10, default_words="--temperature"
     )
-    pitch_temperature: float | None = setting(
-        None, "Likewise, for pitches.", section="choice", low=0, high=10, default_words="--temperature", marks=_ALL
+    pitch_temperature: float | None = _choice(
+        None, "Likewise, for pitches.", low=0, high=10, default_words="--temperature"
     )
-    top_k: int = setting(
-        0,
-        "Choose among the k most probable values; 0: among all.",
-        section="choice",
-        low=0,
-        in_words="0 (all classes) or more",
-        marks=_ALL,
+    top_k: int = _choice(
+        0, "Choose among the k most probable values; 0: among all.", low=0, in_words="0 (all classes) or more"
     )
-    top_p: float = setting(
-        0.95,
-        "Choose among the most probable values that reach p together; 1: among all.",
-        section="choice",
-        above=0,
-        high=1,
-        marks=_ALL,
+    top_p: float = _choice(
+        0.95, "Choose among the most probable values that reach p together; 1: among all.", above=0, high=1
     )
-    min_p: float = setting(
+    min_p: float = _choice(
         0.0,
         "Choose among values at least p times as probable as the most probable one.",
-        section="choice",
         low=0,
         below=1,
         in_words="at least 0, less than 1",
-        marks=_ALL,
     )
-    bars: int | None = setting(
-        None, "Length in bars, after the primer.", section="length", low=1, in_words="more than 0", typed_high=100_000
+    bars: int | None = _length(
+        None, "Length in bars, after the primer.", low=1, in_words="more than 0", typed_high=100_000
     )
-    seconds: float | None = setting(
-        None, "Length in seconds, to the nearest bar line.", section="length", above=0, typed_high=36_000
-    )
-    notes: int | None = setting(
-        None,
-        "Length in notes; the last bar is filled.",
-        section="length",
-        low=1,
-        in_words="more than 0",
-        typed_high=20_000,
+    seconds: float | None = _length(None, "Length in seconds, to the nearest bar line.", above=0, typed_high=36_000)
+    notes: int | None = _length(
+        None, "Length in notes; the last bar is filled.", low=1, in_words="more than 0", typed_high=20_000
     )
     style: str | None = setting(
         None,
@@ -146,56 +116,42 @@ class GenerateSettings:
         metavar="N/D",
         marks=("stream",),
     )
-    primer: Piece | None = setting(
-        None, "Go on from this piece; it stands at the beginning.", section="piece", metavar=_MIDI_FILE
-    )
-    primer_bars: str | None = setting(
+    primer: Piece | None = _piece(None, "Go on from this piece; it stands at the beginning.", metavar=_MIDI_FILE)
+    primer_bars: str | None = _piece(
         None,
         "Go on from these bars of it alone, counted from 1, both included; A: and :B are possible.",
-        section="piece",
         default_words="all",
         metavar="A:B",
     )
-    no_primer: bool = setting(False, "Write what follows the primer without it.", section="piece")
-    vary: Piece | None = setting(
-        None, "Give some notes of this piece new pitches; all keep their onsets.", section="piece", metavar=_MIDI_FILE
+    no_primer: bool = _piece(False, "Write what follows the primer without it.")
+    vary: Piece | None = _piece(
+        None, "Give some notes of this piece new pitches; all keep their onsets.", metavar=_MIDI_FILE
     )
-    keep: float | None = setting(
-        None,
-        "Share of its notes that stay as they are.",
-        section="piece",
-        low=0,
-        high=1,
-        fallback=KEEP,
-        marks=("vary",),
+    keep: float | None = _piece(
+        None, "Share of its notes that stay as they are.", low=0, high=1, fallback=KEEP, marks=("vary",)
     )
-    accompany: Piece | None = setting(
-        None, "Add voices to the notes of this file, which all stay.", section="piece", metavar=_MIDI_FILE
-    )
-    particles: int | None = setting(
+    accompany: Piece | None = _piece(None, "Add voices to the notes of this file, which all stay.", metavar=_MIDI_FILE)
+    particles: int | None = _piece(
         None,
         "Versions of each piece that --vary and --accompany try.",
-        section="piece",
         low=1,
         high=4096,
         in_words="1..4096",
         fallback=PARTICLES,
         marks=_PIECES,
     )
-    qpm: float | None = setting(
+    qpm: float | None = _length(
         None,
         "Tempo in quarter notes per minute.",
-        section="length",
         low=5,
         high=1000,
         in_words="5..1000 quarter notes per minute",
         default_words="the primer's, else the corpus's",
         marks=_ALL,
     )
-    seed: int | None = setting(
+    seed: int | None = _length(
         None,
         "The same model, options and seed give the same bytes.",
-        section="length",
         low=0,
         default_words="a new one, which is printed",
         marks=(OF_BATCH, *_ALL),
@@ -215,67 +171,40 @@ class GenerateSettings:
         metavar="N",
         marks=("stream",),
     )
-    key: str | None = setting(
+    key: str | None = _constraint(
         None,
         "Only pitches of this key, such as C:maj, Bb:minor, D:dorian, E:blues; drums are free.",
-        section="constraint",
         metavar="TONIC:SCALE",
-        marks=("stream",),
     )
-    scale: str | None = setting(
-        None,
-        'Only these pitch classes, such as "C D E G A" or 0,2,4,7,9.',
-        section="constraint",
-        metavar="CLASSES",
-        marks=("stream",),
+    scale: str | None = _constraint(
+        None, 'Only these pitch classes, such as "C D E G A" or 0,2,4,7,9.', metavar="CLASSES"
     )
-    range: str | None = setting(
-        None,
-        "Only pitches from LOW to HIGH, names (C4 is 60) or 0..127; drums are free.",
-        section="constraint",
-        metavar="LOW:HIGH",
-        marks=("stream",),
+    range: str | None = _constraint(
+        None, "Only pitches from LOW to HIGH, names (C4 is 60) or 0..127; drums are free.", metavar="LOW:HIGH"
     )
-    programs: str | None = setting(
+    programs: str | None = _constraint(
         None,
         "Only these instruments of the model's, by number 0..127, General MIDI's name, or drums; with commas.",
-        section="constraint",
         metavar="LIST",
-        marks=("stream",),
     )
-    max_polyphony: int | None = setting(
-        None, "At most so many notes sound together.", section="constraint", low=1, marks=("stream",)
-    )
-    density: float | None = setting(
+    max_polyphony: int | None = _constraint(None, "At most so many notes sound together.", low=1)
+    density: float | None = _constraint(
         None,
         "About so many notes a beat, on the average; a second, where the music has no beat.",
-        section="constraint",
         above=0,
         unit="notes a beat",
         typed_high=100,
-        marks=("stream",),
     )
-    chords: str | None = setting(
+    chords: str | None = _constraint(
         None,
         'Favour the tones of these chords, such as "C | Am | F G | C", over and over; %: as before, N.C.: none.',
-        section="constraint",
         metavar="BARS",
-        marks=("stream",),
     )
-    chord_bias: float | None = setting(
-        None,
-        "By how many nats a chord's tones are favoured.",
-        section="constraint",
-        low=0,
-        high=100,
-        unit="nats",
-        fallback=CHORD_BIAS,
-        marks=("stream",),
+    chord_bias: float | None = _constraint(
+        None, "By how many nats a chord's tones are favoured.", low=0, high=100, unit="nats", fallback=CHORD_BIAS
     )
-    chords_only: bool = setting(False, "Nothing but tones of the chords.", section="constraint", marks=("stream",))
-    constraints: Constraints | None = setting(
-        None, "Your own, beside these, see `melodygru.compose.Constraint`.", section="constraint", marks=("stream",)
-    )
+    chords_only: bool = _constraint(False, "Nothing but tones of the chords.")
+    constraints: Constraints | None = _constraint(None, "Your own, beside these, see `melodygru.compose.Constraint`.")
 
     def __post_init__(self) -> None:
         lengths = [name for name in ("bars", "seconds", "notes") if getattr(self, name) is not None]
