@@ -42,6 +42,7 @@ from melodygru.events import (
     TIMES,
     Vocabulary,
     encode,
+    layout_of,
     span_class,
 )
 from melodygru.model.architecture import Architecture
@@ -93,6 +94,7 @@ class FlatGRU(keras.Model):
     ) -> None:
         super().__init__(**kwargs)
         self.vocabulary = v = Vocabulary.from_dict(vocabulary)
+        self.layout = layout = layout_of(v)
         self.architecture = a = Architecture(**architecture)
         self.card, self.seed = dict(card or {}), seed
         self.positions = positions(v)
@@ -109,8 +111,8 @@ class FlatGRU(keras.Model):
                     f"{position} scale": 2 * 12,
                     f"{position} key": 3 * 12,
                 }
-        ends = itertools.accumulate(sizes.values(), initial=v.n_context_ids)
-        self.blocks = {**v.blocks, **dict(zip((*sizes, "end"), ends, strict=True))}
+        ends = itertools.accumulate(sizes.values(), initial=layout.n_ids)
+        self.blocks = {**layout.blocks, **dict(zip((*sizes, "end"), ends, strict=True))}
         self.bag = EmbeddingBag(self.blocks["end"], a.embedding, seed=next(seeds), name="bag")
         self.bag.build()
 
@@ -261,8 +263,8 @@ class FlatGRU(keras.Model):
         return tf.where(program_history > 0, first + program_history - 1, 0)
 
     def _seen_from(self, inputs: dict[str, tf.Tensor], position: str, origin: tf.Tensor) -> list[tf.Tensor]:
-        """Ids of what sounds, and of what sounded, as `Vocabulary.relative_ids`; `origin` of shape (B, T, 1)."""
-        sounding = inputs["context"][:, 1:, self.vocabulary.sounding_columns]
+        """Ids of what sounds and of the pitch class levels, as `Layout.relative_ids`; `origin` of shape (B, T, 1)."""
+        sounding = inputs["context"][:, 1:, self.layout.sounding_columns]
         state, pitch_class_levels = sounding - self.blocks["sounding"], inputs["pitch_class_levels"]
         interval = self.blocks[f"{position} interval"] + 2 * _interval_class(state // 2 % N_PITCHES - (origin - 1))
         degree = (tf.range(12) - (origin - 1)) % 12

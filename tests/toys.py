@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from hypothesis import strategies as st
 
 from melodygru.errors import NoteError
 from melodygru.events import END, TIMES, CorpusStatistics, Vocabulary
@@ -77,6 +78,26 @@ def piece(vocabulary, seed=0, n=24):
     metre = vocabulary.metres[seed % len(vocabulary.metres)] if vocabulary.grid.is_metrical else (4, 4)
     longest = max(row[0] + row[1] for row in rows)
     return sequence_of(rows, longest + int(rng.integers(0, 9)), vocabulary.grid, [(0, *metre)])
+
+
+@st.composite
+def pieces(draw, grid=BEAT, programs=(0, 40, DRUMS)):
+    """Pieces of any sort for hypothesis: chords, rests, hanging notes, the top of the keyboard, changes of metre."""
+    rows = draw(
+        st.lists(
+            st.tuples(
+                st.one_of(st.integers(0, 20), st.integers(0, 400)),
+                st.one_of(st.integers(1, 6), st.integers(1, 300)),
+                st.sampled_from(programs),
+                st.one_of(st.integers(58, 66), st.integers(112, 127), st.integers(0, 127)),
+                st.integers(1, 127),
+            ),
+            min_size=1,
+            max_size=40,
+        )
+    )
+    metres = draw(st.sampled_from([[(0, 4, 4)], [(0, 3, 4)], [(0, 3, 4), (9, 2, 4), (30, 6, 8)]]))
+    return sequence_of(rows, draw(st.integers(0, 500)), grid, metres)
 
 
 def new_model(vocabulary, layers=1, seed=0, units=10, end_bias=None, scale=0.3, cell="gru"):

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from melodygru.events import FIELDS, Vocabulary
+from melodygru.events import FIELDS, Vocabulary, layout_of
 from melodygru.model.architecture import DEEP, Architecture
 from melodygru.model.cells import CELLS
 from melodygru.training import new_model
@@ -82,7 +82,7 @@ def products_of_step(architecture: Architecture, vocabulary: Vocabulary, batch: 
             (a.units, rows, gates, 1),
         ]
     for field in vocabulary.fields:
-        layers += [(a.units + a.embedding, a.head), (a.head, vocabulary.n_outputs(field))]
+        layers += [(a.units + a.embedding, a.head), (a.head, layout_of(vocabulary).n_outputs(field))]
         if a.deep and field in DEEP:
             layers.append((a.head, a.head))
     at_once = [product for k, n in layers for product in ((rows, k, n, 1), (rows, n, k, 1), (k, rows, n, 1))]
@@ -125,7 +125,7 @@ def peer_inputs(step: Step, corpus: Corpus) -> dict[str, Any]:
     for field in corpus.vocabulary.fields:
         head = getattr(model, f"head_{field}")
         heads[field] = {
-            "classes": corpus.vocabulary.n_outputs(field),
+            "classes": layout_of(corpus.vocabulary).n_outputs(field),
             "rows": head.bag.rows if head.bag is not None else 0,
             "deep": head.second is not None,
         }
@@ -137,7 +137,7 @@ def peer_inputs(step: Step, corpus: Corpus) -> dict[str, Any]:
                 impossible[field].numpy(), (*inputs["fields"].shape[:2], corpus.vocabulary.size(field))
             )
     arrays["last"] = chosen["last_pitch_1"].numpy().astype(np.int64)
-    arrays["pointed"] = corpus.vocabulary.pointed(inputs["context"][:, 1:]).astype(np.int64)
+    arrays["pointed"] = layout_of(corpus.vocabulary).pointed(inputs["context"][:, 1:]).astype(np.int64)
     settings = step.trainer.settings
     about = {
         "rows": model.bag.rows,

@@ -89,8 +89,7 @@ class Particles:
         self.contexts = [Context(self.vocabulary, style, piece.metre, piece.metres) for _ in range(n)]
         self.rows: list[list[Row]] = [[] for _ in range(n)]
         self.log_p, self.log_weights, self.log_z = np.zeros(n), np.zeros(n), 0.0
-        start = self.vocabulary.previous_ids(np.full((1, 5), -1, np.int32), np.zeros(1, np.int64))
-        self._previous = start.tolist() * n
+        self._previous = [context.previous() for context in self.contexts]
         self._context = np.array([context.start() for context in self.contexts], np.int32)
         self._state = network.initial_state(n)
         self._classes = np.arange(self.vocabulary.size("program"))

@@ -121,8 +121,7 @@ class Sampler:
         self.n_heard = 0
         self._earliest = 0  # step at which the composed part may begin
         self._draws: Iterator[np.ndarray] = iter(())  # the numbers of each event to come, (streams, 7)
-        start = self.vocabulary.previous_ids(np.full((1, 5), -1, np.int32), np.zeros(1, np.int64))
-        self._previous = start.tolist() * n
+        self._previous = [context.previous() for context in self.contexts]
         self._context = np.array([context.start() for context in self.contexts], np.int32)
         self._last: Step | None = None  # that of the last event, if it was told `_context`
         self._streams = np.arange(n)
@@ -323,8 +322,7 @@ class Sampler:
         log_p = self.log_p if step == self._now else self._past_log_p[step]
 
         context = Context(self.vocabulary, *self._conditions[stream])
-        previous = self.vocabulary.previous_ids(np.full((1, 5), -1, np.int32), np.zeros(1, np.int64))[0].tolist()
-        ids = context.start()
+        previous, ids = context.previous(), context.start()
         for t, row in enumerate(rows[:n]):
             if t >= known:
                 known_before = np.array([context.before()], np.int32)

@@ -51,45 +51,22 @@ sounds on.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from melodygru.errors import NoteError
-from melodygru.events.times import N_INTERVALS, N_SPANS, TIMES, motion_class, span_class
-from melodygru.events.vocabulary import (
-    BLOCK,
-    DURATION,
-    END,
-    INPUTS,
-    KEY,
-    KEY_SHARES,
-    LATELY,
-    N_BARS,
-    N_CHORD_PLACES,
-    N_CONDITIONS,
-    N_LATELY,
-    N_PHRASES,
-    N_PLACES_IN_TIME,
-    N_POSITIONS,
-    N_RECENT,
-    OFTEN,
-    PHRASE,
-    PITCH,
-    PROGRAM,
-    PROGRAM_HISTORY,
-    RANGE,
-    RUNS,
-    SHIFT,
-    VELOCITY,
-    VELOCITY_WIDTH,
-    Vocabulary,
-)
-from melodygru.music.grid import Grid
-from melodygru.music.metre import METRE, Bars, signatures
-from melodygru.music.notes import DRUMS, N_PITCHES, N_PROGRAMS, NOTE, TEMPO, Changes, NoteSequence, canonical
+from melodygru.events.features.conditions import N_CONDITIONS
+from melodygru.events.features.feature import ARRAYS
+from melodygru.events.features.piece import Piece
+from melodygru.events.layout import layout_of
+from melodygru.events.times import TIMES
+from melodygru.events.vocabulary import DURATION, PITCH, PROGRAM, SHIFT, VELOCITY, Vocabulary
+from melodygru.music.metre import METRE
+from melodygru.music.notes import NOTE, TEMPO, Changes, NoteSequence, canonical
+
+INPUTS = ("fields", *ARRAYS)  # what the model is given of a window of events, see `Events.window`
 
 
 @dataclass(frozen=True)
@@ -212,323 +189,15 @@ def encode(
         False hides the metre, and with it the position in the bar, where the vocabulary has several metres.
     """
     sequence, changes = representable(sequence, vocabulary)
-    notes = sequence.notes
-    n = len(notes)
-    onset, end = notes["onset"], notes["onset"] + notes["duration"]
-    at = np.append(onset, sequence.length)  # onset of every event
-    program = vocabulary.program_class(notes["program"])
-    place = vocabulary.program_slots[program]
-    pitch = notes["pitch"].astype(np.int64)
-
-    fields = np.full((n + 1, 5), -1, np.int32)
-    shift = np.diff(at, prepend=0)
-    fields[:, SHIFT] = TIMES.encode(shift)
-    fields[:, PROGRAM] = np.append(program, END)
-    fields[:-1, PITCH] = pitch
-    fields[:-1, DURATION] = TIMES.encode(notes["duration"])
-    if vocabulary.models_velocity:
-        fields[:-1, VELOCITY] = notes["velocity"] // VELOCITY_WIDTH
-    log_bin_width = np.zeros((n + 1, 5), np.float32)
-    log_bin_width[:, SHIFT] = TIMES.log_width[fields[:, SHIFT]]
-    log_bin_width[:-1, DURATION] = TIMES.log_width[fields[:-1, DURATION]]
-
-    # Place of each event in its chord: how many notes stand at its onset already.
-    index = np.arange(n + 1)
-    begins = np.append(True, shift[1:] > 0)
-    chord = index - np.maximum.accumulate(np.where(begins, index, 0))
-
-    blocks = vocabulary.blocks
-    context = np.zeros((n + 1, vocabulary.n_context), np.int32)
-    metre_known = metre_known or len(vocabulary.metres) == 1
-    metres = _metres_in_force(sequence.metres, vocabulary)
-    first_metre = signatures(metres)[0] if metre_known else None
-    context[:, 0], context[:, 1] = vocabulary.condition_ids(style, first_metre)
-    if vocabulary.grid.is_metrical:
-        context[:, 3] = blocks["phase"] + at % vocabulary.n_phases
-        if metre_known:
-            position, bar = _bar_positions(at, metres, vocabulary.grid)
-            context[:, 2] = blocks["position"] + position
-            context[:, 4] = blocks["bar"] + bar % N_BARS
-            context[:, 5] = blocks["phrase"] + np.minimum(bar // PHRASE, N_PHRASES - 1)
-    context[:, 6] = blocks["chord"] + np.minimum(chord, N_CHORD_PLACES - 1)
-
-    # Sounding notes: the most recent `slots` in front, and what their programs can't strike again.
-    all_program = np.append(program, END)
-    pitch_mask = np.zeros((n + 1, N_PITCHES), bool)
-    sounding = (blocks["sounding"] + (place * N_PITCHES + pitch) * 2).astype(np.int32)
-    remaining, age = (blocks[name] + place * N_SPANS for name in ("remaining", "age"))
-    for event, rank, note in _active_pairs(end, at):
-        now = at[event]
-        left = end[note] - now
-        same = np.flatnonzero((left > 0) & (all_program[event] == program[note]))
-        pitch_mask.reshape(-1)[event[same] * N_PITCHES + pitch[note[same]]] = True
-        keep = np.flatnonzero(rank < vocabulary.n_sounding)
-        e, j, left = event[keep], note[keep], left[keep]
-        flat = context.reshape(-1)  # a view
-        cell = e * vocabulary.n_context + N_PLACES_IN_TIME + 3 * rank[keep]
-        flat[cell] = sounding[j] + (left > 0)
-        flat[cell + 1] = remaining[j] + span_class(left)
-        flat[cell + 2] = age[j] + span_class(now[keep] - onset[j])
-
-    # Recall.
-    before = np.zeros((n + 1, vocabulary.n_before), np.int32)
-    codes = _event_codes(fields, vocabulary)
-    for level, order in enumerate(vocabulary.ngram_orders):
-        recalled = _last_occurrence(codes, order)  # (n + 1,): the event that followed then, or -1
-        has = np.flatnonzero(recalled >= 0)
-        source = recalled[has]
-        before[has, level] = blocks["ngram_shift"] + level * N_SPANS + span_class(shift[source])
-        agree = shift[source] == shift[has]
-        has, source = has[agree], source[agree]
-        column = N_PLACES_IN_TIME + 3 * vocabulary.n_sounding + 2 * level
-        context[has, column] = (
-            blocks["ngram_note"] + (level * vocabulary.n_program_slots + place[source]) * N_PITCHES + pitch[source]
-        )
-        context[has, column + 1] = blocks["ngram_duration"] + level * N_SPANS + span_class(notes["duration"][source])
-
-    # Echo: the note that stood a lag before this one's place, and how long after the last note's place it came.
-    program_history = _voice(program, pitch, span_class(notes["duration"]))
-    pitch_class_levels = _heard(pitch, notes["program"] != DRUMS)
-    if not vocabulary.key:
-        program_history[:, RANGE] = 0
-        pitch_class_levels[:, KEY] = 0
-    place_key = _place_keys(onset, program)
-    next_place = np.append(0, place_key + 1)  # after the note before
-    new_place = np.where(shift > 0, at.astype(np.int64) * _PLACES_AT_ONSET, next_place)
-    for level, lag in enumerate(vocabulary.lags(first_metre)):
-        if not lag:
-            continue
-        has = 1 + np.flatnonzero(onset >= lag)
-        source = np.searchsorted(place_key, next_place[has] - lag * _PLACES_AT_ONSET)
-        before[has, len(vocabulary.ngram_orders) + level] = (
-            blocks["lookback_shift"] + level * N_SPANS + span_class(onset[source] - onset[has - 1] + lag)
-        )
-        has = 1 + np.flatnonzero(at[1:] >= lag)
-        source = np.searchsorted(place_key, new_place[has] - lag * _PLACES_AT_ONSET)
-        there = onset[np.minimum(source, n - 1)] == at[has] - lag
-        has, source = has[there], source[there]
-        column = N_PLACES_IN_TIME + 3 * vocabulary.n_sounding + 2 * len(vocabulary.ngram_orders) + 3 * level
-        context[has, column] = (
-            blocks["lookback_note"] + (level * vocabulary.n_program_slots + place[source]) * N_PITCHES + pitch[source]
-        )
-        motion = motion_class(pitch[source], program_history[source, 0])
-        context[has, column + 1] = np.where(motion > 0, blocks["lookback_motion"] + level * N_INTERVALS + motion - 1, 0)
-        context[has, column + 2] = blocks["lookback_duration"] + level * N_SPANS + span_class(notes["duration"][source])
-        if vocabulary.lookback_runs:
-            wanted = place_key - lag * _PLACES_AT_ONSET
-            source = np.minimum(np.searchsorted(place_key, wanted), n - 1)
-            run = _run_class((place_key[source] == wanted) & (pitch[source] == pitch))
-            first = blocks["lookback_run"] + level * len(RUNS) * N_LATELY
-            before[1:, len(vocabulary.ngram_orders) + vocabulary.n_lookbacks + level] = first + run
-
-    # What may follow.
-    in_chord = np.append(False, shift[1:] == 0)
-    below = in_chord[:-1] & np.append(False, program[1:] == program[:-1]) if n else np.zeros(0, bool)
-    rows = np.flatnonzero(below)
-    pitch_mask[rows] |= np.arange(N_PITCHES) <= pitch[rows - 1, None]
-    legality = np.zeros((n + 1, 3), np.int32)
-    top = vocabulary.size("program") - 1
-    # The last note's program has a pitch left above it unless those are all taken: then only a higher program may
-    # follow inside the chord.
-    full = _nothing_above(onset, end, program, pitch, active_counts(end, at))
-    legality[0, 0] = 1
-    legality[1:, 0] = ~(full & (program == top))
-    legality[:, 1] = 1
-    legality[1:, 1] = np.where(in_chord[1:], program + full, 1)
-    latest_end = np.append(0, np.maximum.accumulate(end)) if n else np.zeros(1, np.int64)
-    legality[:, 2] = at >= latest_end
-
-    return Events(
-        fields=fields,
-        log_bin_width=log_bin_width,
-        previous=vocabulary.previous_ids(
-            np.concatenate([np.full((1, 5), -1, np.int32), fields[:-1]]), np.append(0, program_history[:-1, 0])
-        ),
-        before=before,
-        context=context,
-        program_history=program_history,
-        pitch_class_levels=pitch_class_levels,
-        pitch_mask=np.packbits(pitch_mask, axis=1, bitorder="little"),
-        legality=legality,
-        changes=changes,
-    )
-
-
-def _metres_in_force(metres: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
-    """The piece's metres, or the vocabulary's only one."""
-    if len(vocabulary.metres) == 1:
-        return np.array([(0, *vocabulary.metres[0])], METRE)
-    return metres
-
-
-def _bar_positions(steps: np.ndarray, metres: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-    """Position in the bar (class below N_POSITIONS) and number of the bar of each step."""
-    bar, position, size = Bars(grid, metres).at(steps)
-    return np.where(size > N_POSITIONS, position * N_POSITIONS // size, position), bar
-
-
-def active_counts(end: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """For each event, how many earlier notes sound or end at its onset; `end` of the notes, `at` of the events."""
-    begun = np.minimum(np.arange(len(at)), len(end))
-    ended = np.bincount(events_begun(at, end), minlength=len(at) + 1)[: len(at)]
-    return begun - np.cumsum(ended)
-
-
-def events_begun(at: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    """How many events, at `at` (ascending), begin at or before each of `steps`, which is 0 or more."""
-    latest = int(steps.max(initial=0))
-    if latest > 16 * len(at):  # mostly rests
-        return np.searchsorted(at, steps, side="right")
-    count = np.bincount(at[: np.searchsorted(at, latest, side="right")], minlength=latest + 1)
-    return np.cumsum(count)[steps]
-
-
-def _active_pairs(end: np.ndarray, at: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Pairs of an event and an earlier note that sounds or ends at the event's onset.
-
-    They come in blocks of events, so that a file full of hanging notes takes time but not memory.
-
-    Yields
-    ------
-    event, rank, note : arrays, shape (n_pairs,)
-        `rank` counts an event's notes from 0, the most recent one.
-    """
-    first = np.arange(1, len(end) + 1)
-    last = events_begun(at, end)  # one past the last event at which a note is active
-    for start in range(0, len(at), BLOCK):
-        stop = start + BLOCK
-        active = np.flatnonzero((first < stop) & (last > start))[::-1]  # the most recent one first
-        begin = np.maximum(first[active], start)
-        spans = np.minimum(last[active], stop) - begin
-        note = np.repeat(active, spans)
-        event = np.arange(len(note)) + np.repeat(begin - np.cumsum(spans) + spans, spans)
-        order = np.argsort((event - start).astype(np.uint16), kind="stable")  # 16 bits: by radix
-        event, note = event[order], note[order]
-        counts = np.bincount(event - start, minlength=1)
-        yield event, np.arange(len(event)) - np.repeat(np.cumsum(counts) - counts, counts), note
-
-
-def _nothing_above(
-    onset: np.ndarray, end: np.ndarray, program: np.ndarray, pitch: np.ndarray, counts: np.ndarray
-) -> np.ndarray:
-    """Whether no pitch above each note is left to its program at its onset; `counts` as from `active_counts`."""
-    full = np.zeros(len(onset), bool)
-    for j in np.flatnonzero(N_PITCHES - 1 - pitch <= counts[:-1]):  # rare: the very top of the keyboard
-        above = (program[:j] == program[j]) & (end[:j] > onset[j]) & (pitch[:j] > pitch[j])
-        full[j] = above.sum() == N_PITCHES - 1 - pitch[j]
-    return full
-
-
-_MIX = 0x9E3779B97F4A7C15
-_MASK = (1 << 64) - 1
-
-
-def _event_codes(fields: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
-    """A 64-bit code of each note for recall; without a beat, times never repeat and only who plays what counts."""
-    values = fields[:-1].astype(np.uint64)
-    code = values[:, PROGRAM] * np.uint64(N_PITCHES) + values[:, PITCH]
-    if vocabulary.grid.is_metrical:
-        code = (code * np.uint64(TIMES.size) + values[:, SHIFT]) * np.uint64(TIMES.size) + values[:, DURATION]
-    with np.errstate(over="ignore"):
-        code = (code + np.uint64(1)) * np.uint64(_MIX)
-        return code ^ (code >> np.uint64(29))
-
-
-def _last_occurrence(codes: np.ndarray, order: int) -> np.ndarray:
-    """For each t in 0..n, the latest earlier t' with the same `order` codes before it, or -1.
-
-    Shape (n + 1,). Sequences are compared by a 64-bit polynomial hash.
-    """
-    n = len(codes)
-    found = np.full(n + 1, -1, np.int64)
-    if n <= order:
-        return found
-    with np.errstate(over="ignore"):
-        hashes = np.zeros(n - order + 1, np.uint64)
-        for i in range(order):
-            hashes = hashes * np.uint64(_MIX) + codes[i : n - order + 1 + i]
-    ranked = _ranked(hashes)
-    ordered = hashes[ranked]
-    same = ordered[1:] == ordered[:-1]
-    found[ranked[1:][same] + order] = ranked[:-1][same] + order
-    return found
-
-
-def _ranked(hashes: np.ndarray) -> np.ndarray:
-    """An order that puts equal hashes together, each group in the order of its places."""
-    # Sorting numbers is several times faster than a stable order of them: their low bits give way to the place.
-    places = np.uint64((1 << len(hashes).bit_length()) - 1)
-    sorted_hashes = np.sort((hashes & ~places) | np.arange(len(hashes), dtype=np.uint64))
-    ranked = (sorted_hashes & places).astype(np.int64)
-    ordered, high = hashes[ranked], sorted_hashes & ~places
-    if np.any((high[1:] == high[:-1]) & (ordered[1:] != ordered[:-1])):  # rare: they differ in those bits alone
-        return np.argsort(hashes, kind="stable")
-    return ranked
-
-
-_PLACES_AT_ONSET = (N_PROGRAMS + 1) * (N_PITCHES + 1)  # a program class, and a number of notes
-
-
-def _place_keys(onset: np.ndarray, program: np.ndarray) -> np.ndarray:
-    """Each note's onset, program class and rank among its program's notes there, as one number that sorts alike."""
-    key = onset.astype(np.int64) * _PLACES_AT_ONSET + program * (N_PITCHES + 1)
-    index = np.arange(len(key))
-    begins = np.append(True, key[1:] != key[:-1])[: len(key)]
-    return key + index - np.maximum.accumulate(np.where(begins, index, 0))
-
-
-def _run_class(agrees: np.ndarray) -> np.ndarray:
-    """After each note, how many in a row agreed, and how many of the last LATELY, as one class; shape (n,)."""
-    index = np.arange(1, len(agrees) + 1)
-    run = index - np.maximum.accumulate(np.where(agrees, 0, index))
-    total = np.append(0, np.cumsum(agrees))
-    lately = total[1:] - total[np.maximum(index - LATELY, 0)]
-    return (np.searchsorted(RUNS, run, side="right") - 1) * N_LATELY + _lately_class(lately)
-
-
-def _lately_class(count: Any) -> Any:
-    """Class of how many of the last LATELY notes agree."""
-    return (count * (N_LATELY - 1) + LATELY - 1) // LATELY
-
-
-def _voice(program: np.ndarray, pitch: np.ndarray, span: np.ndarray) -> np.ndarray:
-    """For each event what its program played (see `Events.voice`); zeros for END. Shape (n + 1, 6)."""
-    n = len(program)
-    program_history = np.zeros((n + 1, len(PROGRAM_HISTORY)), np.int32)
-    order = np.argsort(program, kind="stable")
-    for lag in (1, 2):
-        same = program[order][lag:] == program[order][:-lag]
-        program_history[order[lag:][same], lag - 1] = pitch[order[:-lag][same]] + 1
-        program_history[order[lag:][same], lag + 1] = span[order[:-lag][same]] + 1
-    for chosen in np.unique(program):
-        own = np.flatnonzero(program == chosen)
-        last = pitch[own][:-1]
-        program_history[own[1:], 4] = last - np.minimum.accumulate(last) + 1
-        program_history[own[1:], 5] = np.maximum.accumulate(last) - last + 1
-    return program_history
-
-
-def _heard(pitch: np.ndarray, pitched: np.ndarray) -> np.ndarray:
-    """For each event how the pitch classes stand among the notes before it (see `Events.heard`). Shape (n + 1, 24)."""
-    n = len(pitch)
-    count = np.zeros((12, n + 1), np.int32)  # a row for each class: these are summed along
-    np.cumsum(np.where(pitched, pitch % 12, 12) == np.arange(12)[:, None], axis=1, out=count[:, 1:])
-    lately = count.copy()
-    lately[:, N_RECENT:] -= count[:, : max(0, n + 1 - N_RECENT)]
-    return np.concatenate([_often(lately), _in_key(count)]).T.copy()
-
-
-def _often(count: np.ndarray) -> np.ndarray:
-    """0 for what was not heard, 1 for what was, 2 for what was heard often."""
-    return (count > 0).astype(np.uint8) + (count >= OFTEN)
-
-
-def _in_key(count: np.ndarray) -> np.ndarray:
-    """0 for what was not heard, then 1 more for each of KEY_SHARES that it reaches; `count` of shape (12, ...)."""
-    total = count.sum(0)
-    # count * share >= total, for what was heard
-    least = [np.maximum(1, -(-total // share)) for share in KEY_SHARES]
-    return sum(((count >= floor).view(np.uint8) for floor in least), (count > 0).view(np.uint8))
+    piece, layout = Piece(sequence, vocabulary, style, metre_known), layout_of(vocabulary)
+    n = len(piece.fields)
+    arrays = {name: np.zeros((n, layout.widths[name]), dtype) for name, dtype in ARRAYS.items()}
+    for feature, region in layout.regions.items():
+        feature.encode(piece, region, arrays)
+    log_bin_width = np.zeros((n, 5), np.float32)
+    log_bin_width[:, SHIFT] = TIMES.log_width[piece.fields[:, SHIFT]]
+    log_bin_width[:-1, DURATION] = TIMES.log_width[piece.fields[:-1, DURATION]]
+    return Events(fields=piece.fields, log_bin_width=log_bin_width, changes=changes, **arrays)
 
 
 def decode(

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from melodygru.errors import NoteError
-from melodygru.events.encoding import active_counts
+from melodygru.events.features.sounding import active_counts
 from melodygru.events.statistics import CorpusStatistics
 from melodygru.events.vocabulary import VELOCITY_WIDTH, Vocabulary
 from melodygru.music.diversity import least_diversity

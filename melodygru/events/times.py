@@ -50,7 +50,7 @@ TIMES = TimeClasses()
 
 def span_class(steps: np.ndarray) -> np.ndarray:
     """Coarse class in [0, N_SPANS) of a length of time in the context: exact below 16, then four an octave."""
-    return _SPANS[np.minimum(steps, len(_SPANS) - 1)]
+    return SPAN_CLASSES[np.minimum(steps, len(SPAN_CLASSES) - 1)]
 
 
 def _spans() -> np.ndarray:
@@ -60,7 +60,7 @@ def _spans() -> np.ndarray:
     return np.where(steps < 16, steps, np.minimum(coarse, N_SPANS - 1))
 
 
-_SPANS = _spans()
+SPAN_CLASSES = _spans()
 
 
 def interval_class(semitones: np.ndarray) -> np.ndarray:
@@ -74,12 +74,12 @@ def motion_class(pitch: np.ndarray, last: np.ndarray | int) -> np.ndarray:
     return np.where(np.asarray(last) > 0, interval_class(pitch - (last - 1)) + 1, 0)
 
 
-_SPAN_TABLE = _SPANS.tolist()
+SPANS = SPAN_CLASSES.tolist()  # for one at a time
 
 
 def span_of(steps: int) -> int:
     """`span_class` of one number of steps, from a table."""
-    return _SPAN_TABLE[steps] if steps < len(_SPAN_TABLE) else N_SPANS - 1
+    return SPANS[steps] if steps < len(SPANS) else N_SPANS - 1
 
 
 _LOWS = TIMES.low.tolist()

@@ -5,15 +5,12 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from melodygru.errors import SettingError
+from melodygru.events import Vocabulary, layout_of
 from melodygru.model.cells import CELLS
-
-if TYPE_CHECKING:
-    from melodygru.events import Vocabulary
 
 DEEP = ("pitch", "duration")  # fields whose heads have a second hidden layer, in a deep architecture
 DEEP_FROM = 40_000  # notes of a corpus from which on a second layer helps; in a smaller one it learns by heart
@@ -108,16 +105,16 @@ def count_shared_parameters(vocabulary: Vocabulary, embedding: int, head: int, w
 
 def _shared_weights(vocabulary: Vocabulary, embedding: int, head: int, width: int, deep: bool) -> dict[str, Weight]:
     """The weights of the embeddings and the heads."""
-    v = vocabulary
-    weights = {"bag": Weight("bag/vars/0", (v.n_context_ids, embedding))}
+    v, layout = vocabulary, layout_of(vocabulary)
+    weights = {"bag": Weight("bag/vars/0", (layout.n_ids, embedding))}
     for field in v.fields:
         for part, group, inputs, outputs in (
             ("hidden", "hidden", width + embedding, head),
-            ("output", "output_layer", head, v.n_outputs(field)),
+            ("output", "output_layer", head, layout.n_outputs(field)),
             *([("second", "second", head, head)] if deep and field in DEEP else []),
         ):
             weights[f"head/{field}/{part}/kernel"] = Weight(f"head_{field}/{group}/vars/0", (inputs, outputs))
             weights[f"head/{field}/{part}/bias"] = Weight(f"head_{field}/{group}/vars/1", (outputs,))
         if field != "shift":
-            weights[f"head/{field}/bag"] = Weight(f"head_{field}/bag/vars/0", (v.head_blocks(field)["end"], head))
+            weights[f"head/{field}/bag"] = Weight(f"head_{field}/bag/vars/0", (layout.head_blocks(field)["end"], head))
     return weights

@@ -36,6 +36,7 @@ from melodygru.events import (
     TIMES,
     Vocabulary,
     encode,
+    layout_of,
 )
 from melodygru.model import checkpoint
 from melodygru.model.architecture import DEEP, Architecture
@@ -64,18 +65,19 @@ class EventModel(keras.Model):
     def __init__(self, vocabulary: Vocabulary, sizes: Any, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.vocabulary, self.architecture, self.seed = vocabulary, sizes, seed
+        self.layout = layout = layout_of(vocabulary)
         v, a = vocabulary, sizes
         seeds = iter(range(10_000 * seed, 10_000 * seed + 1000))
-        self.bag = EmbeddingBag(v.n_context_ids, a.embedding, seed=next(seeds), name="bag")
+        self.bag = EmbeddingBag(layout.n_ids, a.embedding, seed=next(seeds), name="bag")
         self.bag.build()
         self.drop_input = keras.layers.Dropout(a.drop_input, noise_shape=ONE_MASK, seed=next(seeds))
         width = self._build_body(seeds)
         self._head_blocks = {}
         for index, field in enumerate(v.fields, 100):
-            blocks = v.head_blocks(field)
+            blocks = layout.head_blocks(field)
             self._head_blocks[field] = {name: first for name, first in blocks.items() if name != "end"}
             head = Head(
-                v.n_outputs(field),
+                layout.n_outputs(field),
                 a.head,
                 width + a.embedding,
                 blocks["end"],
@@ -160,10 +162,10 @@ class EventModel(keras.Model):
     def _relative_ids(
         self, inputs: dict[str, tf.Tensor], blocks: dict[str, int], relative_to: tf.Tensor
     ) -> list[tf.Tensor]:
-        """Ids of sounding notes and pitch class levels, as `Vocabulary.relative_ids`; `relative_to` is (B, T, 1)."""
+        """Ids of what sounds and of pitch class levels, as `Layout.relative_ids`; `relative_to` of shape (B, T, 1)."""
         origin = tf.cast(relative_to, tf.int32)
-        sounding = tf.cast(inputs["context"], tf.int32)[:, 1:, self.vocabulary.sounding_columns]
-        state = sounding - self.vocabulary.blocks["sounding"]
+        sounding = tf.cast(inputs["context"], tf.int32)[:, 1:, self.layout.sounding_columns]
+        state = sounding - self.layout.blocks["sounding"]
         interval = _interval_class(state // 2 % N_PITCHES - (origin - 1))
         intervals = tf.where((sounding > 0) & (origin > 0), blocks["interval"] + interval * 2 + state % 2, 0)
         pitch_class_levels = tf.cast(inputs["pitch_class_levels"], tf.int32)
@@ -172,16 +174,16 @@ class EventModel(keras.Model):
         return [intervals, tf.where((pitch_class_levels > 0) & (origin > 0), degrees + pitch_class_levels - 1, 0)]
 
     def _pitch_logits(self, outputs: tf.Tensor, last: tf.Tensor, context: tf.Tensor) -> tf.Tensor:
-        """As `numpy_model.pitch_logits`; where there is no `last` pitch it is -1."""
-        v = self.vocabulary
-        absolute, relative, pointers = tf.split(outputs, [N_PITCHES, 2 * N_PITCHES - 1, v.n_pointers], -1)
-        interval = tf.range(N_PITCHES) - (last[..., None] - 1) + N_PITCHES - 1
-        relative = tf.gather(relative, tf.clip_by_value(interval, 0, 2 * N_PITCHES - 2), batch_dims=2)
+        """Sums of the logits of pitches, intervals from the program's `last` pitch (plus 1, or -1) and pointers."""
+        layout = self.layout
+        absolute, relative, pointers = tf.split(outputs, [N_PITCHES, 2 * N_PITCHES - 1, layout.n_pointers], -1)
+        place = tf.range(N_PITCHES) - (last[..., None] - 1) + N_PITCHES - 1
+        relative = tf.gather(relative, tf.clip_by_value(place, 0, 2 * N_PITCHES - 2), batch_dims=2)
         logits = absolute + tf.where(last[..., None] > 0, relative, 0.0)
-        if not v.n_pointers:
+        if not layout.n_pointers:
             return logits
-        ids = tf.gather(tf.cast(context, tf.int32)[:, 1:], v.pointer_columns, axis=-1)
-        pitches = tf.where(ids > 0, (ids - tf.constant(v.pointer_origins, tf.int32)) % N_PITCHES, -1)
+        ids = tf.gather(tf.cast(context, tf.int32)[:, 1:], layout.pointer_columns, axis=-1)
+        pitches = tf.where(ids > 0, (ids - tf.constant(layout.pointer_origins, tf.int32)) % N_PITCHES, -1)
         return logits + tf.einsum("btk,btkp->btp", pointers, tf.one_hot(pitches, N_PITCHES))
 
     def _chosen(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from melodygru.events import PROGRAM_HISTORY, Vocabulary, motion_class
+from melodygru.events import PROGRAM_HISTORY, Vocabulary, layout_of, motion_class
 from melodygru.model.architecture import DEEP
 from melodygru.model.cells import CELLS, PARTS
 from melodygru.model.checkpoint import Checkpoint
@@ -43,6 +43,7 @@ class NumpyModel:
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.vocabulary = checkpoint.vocabulary
+        self.layout = layout_of(checkpoint.vocabulary)
         self.architecture = checkpoint.architecture
         weights, fields = checkpoint.weights, checkpoint.vocabulary.fields
         units, width = self.architecture.units, self.architecture.head
@@ -65,9 +66,9 @@ class NumpyModel:
         self.head_tables = {field: _table(weights[f"head/{field}/bag"]) for field in fields[1:]}
         self.head_blocks = {field: _head_blocks(self.vocabulary, field) for field in fields[1:]}
         self.relative_ids = {field: _relative_ids(self.vocabulary, field) for field in ("pitch", "duration")}
-        first, n = self.vocabulary.blocks["sounding"], self.vocabulary.n_program_slots
+        first, n = self.layout.blocks["sounding"], self.vocabulary.n_program_slots
         # Of each context id the column of `relative_ids`: 0 for all but the sounding notes.
-        self.sounding = np.zeros(self.vocabulary.n_context_ids, np.int64)
+        self.sounding = np.zeros(self.layout.n_ids, np.int64)
         self.sounding[first : first + n * N_PITCHES * 2] = np.tile(np.arange(1, 1 + N_PITCHES * 2), n)
         # Of each pitch, and of each last pitch plus 1.
         self.motion = motion_class(np.arange(N_PITCHES)[:, None], np.arange(N_PITCHES + 1))
@@ -140,7 +141,7 @@ class NumpyModel:
         """Each pointer that points somewhere, given context ids (rows, n_context); None in a model without pointers."""
         if not self.vocabulary.pointers:
             return None
-        pitches = self.vocabulary.pointed(context)
+        pitches = self.layout.pointed(context)
         rows, pointers = (pitches >= 0).nonzero()
         return rows, pitches[rows, pointers], pointers + 3 * N_PITCHES - 1
 
@@ -177,7 +178,7 @@ class Step:
         pitch_class_levels : array, shape (rows, 24): see `Events.pitch_class_levels`
         """
         model = self._model
-        sounding = model.sounding[context[:, model.vocabulary.sounding_columns]]
+        sounding = model.sounding[context[:, model.layout.sounding_columns]]
         self._relative = np.concatenate([sounding, pitch_class_levels + _FIRST_LEVEL], 1)
         self.context = model.bag(context)
         self._pointers = model.pointers(context)
@@ -250,7 +251,7 @@ def _sums(table: np.ndarray, ids: np.ndarray) -> np.ndarray:
 
 def _head_blocks(vocabulary: Vocabulary, field: str) -> tuple[list[str], np.ndarray, np.ndarray]:
     """What a field's head is given of the choices before it: names, first ids, and the least class that has an id."""
-    blocks = vocabulary.head_blocks(field)
+    blocks = layout_of(vocabulary).head_blocks(field)
     classes = set(vocabulary.fields)
     names = [name for name in blocks if name in classes or name in PROGRAM_HISTORY or name == "motion"]
     first = np.array([blocks[name] for name in names])
@@ -259,14 +260,14 @@ def _head_blocks(vocabulary: Vocabulary, field: str) -> tuple[list[str], np.ndar
 
 
 def _relative_ids(vocabulary: Vocabulary, field: str) -> np.ndarray:
-    """`Vocabulary.relative_ids` as a table: a row for each pitch that they are relative to, plus 1.
+    """`Layout.relative_ids` as a table: a row for each pitch that they are relative to, plus 1.
 
     Columns: 0 for nothing; each state of the block "sounding"; each level of each column of pitch class levels.
     """
-    origins, n = np.arange(N_PITCHES + 1), N_PITCHES * 2
-    sounding = np.repeat(vocabulary.blocks["sounding"] + np.arange(n)[None], len(origins), 0)
+    layout, origins, n = layout_of(vocabulary), np.arange(N_PITCHES + 1), N_PITCHES * 2
+    sounding = np.repeat(layout.blocks["sounding"] + np.arange(n)[None], len(origins), 0)
     tables = [
-        vocabulary.relative_ids(field, sounding, np.full((len(origins), N_LEVEL_COLUMNS), level), origins)
+        layout.relative_ids(field, sounding, np.full((len(origins), N_LEVEL_COLUMNS), level), origins)
         for level in range(N_LEVELS)
     ]
     levels = np.stack([table[:, n:] for table in tables], 2).reshape(len(origins), -1)

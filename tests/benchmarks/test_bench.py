@@ -181,6 +181,7 @@ def test_the_products_of_a_step_are_counted_by_hand():
     from parts.training import products_of_step
     from toys import VOCABULARIES
 
+    from melodygru.events import layout_of
     from melodygru.model.architecture import Architecture
 
     sizes = Architecture(layers=2, units=5, embedding=4, head=3)
@@ -188,7 +189,7 @@ def test_the_products_of_a_step_are_counted_by_hand():
     products = products_of_step(sizes, vocabulary, batch=2, window=7)
     # For each of the 14 notes: two layers of three gates, from 4 and from 5 inputs, each with a state of 5; four heads
     # of a hidden layer over 5 + 4 features, two of them with a second one; and the logits.
-    logits = sum(vocabulary.n_outputs(field) for field in vocabulary.fields)
+    logits = sum(layout_of(vocabulary).n_outputs(field) for field in vocabulary.fields)
     forward = 14 * (15 * (4 + 5) + 15 * (5 + 5) + 4 * 3 * 9 + 2 * 3 * 3 + 3 * logits)
     assert vocabulary.fields == ("shift", "program", "pitch", "duration")
     assert sum(m * k * n * times for m, k, n, times in products) == 3 * forward

@@ -169,7 +169,7 @@ def test_each_step_is_told_the_token_before_it(name):
     # What the events model hears of a note at the next one, the flat model hears a token at a time.
     shift, note, duration, velocity, _ = events.previous.T
     last = velocity if vocabulary.models_velocity else duration
-    assert found[0, 0] == vocabulary.blocks["start"]
+    assert found[0, 0] == model.layout.blocks["start"]
     np.testing.assert_array_equal(found[1:, 0], last[1:])
     np.testing.assert_array_equal(found[:-1, 1], shift[1:])
     program = [events.fields[:, PROGRAM] + model.blocks["program"]] if vocabulary.models_program else []
@@ -182,10 +182,10 @@ def test_a_step_sees_the_same_from_a_pitch_as_a_head_does(position):
     vocabulary, model = VOCABULARIES["many"], flat_model("many")
     events = encode(toys.piece(vocabulary, 3), vocabulary)
     origin = events.program_history[:, 0] if position == "pitch" else events.fields[:, PITCH] + 1
-    expected = vocabulary.relative_ids(
-        position, events.context[:, vocabulary.sounding_columns], events.pitch_class_levels, origin
+    expected = model.layout.relative_ids(
+        position, events.context[:, model.layout.sounding_columns], events.pitch_class_levels, origin
     )
-    blocks = vocabulary.head_blocks(position)
+    blocks = model.layout.head_blocks(position)
     inputs = {name: tf.cast(values, tf.int32) for name, values in toys.batch([events]).items()}
     found = tf.concat(model._seen_from(inputs, position, tf.constant(origin[None, :, None], tf.int32)), -1)[0].numpy()
     for name, columns in (("interval", slice(None, -12)), ("scale", slice(-12, None))):

@@ -13,7 +13,7 @@ from melodygru.analysis.explain import Tracer
 from melodygru.compose import Controls, Particles, accompany
 from melodygru.compose.accompanying import Around, add_voices, heard_as
 from melodygru.errors import SettingError
-from melodygru.events import END, Context, CorpusStatistics, Vocabulary, decode
+from melodygru.events import END, Context, CorpusStatistics, Vocabulary, decode, layout_of
 from melodygru.model import checkpoint
 from melodygru.model.numpy_model import NumpyModel
 from melodygru.music.notes import DRUMS, TEMPO, NoteSequence
@@ -54,7 +54,7 @@ class Chain:
 class ChainStep:
     def __init__(self, chain, previous):
         self.chain = chain
-        first = chain.vocabulary.blocks["note"]
+        first = layout_of(chain.vocabulary).blocks["note"]
         self.last = [(int(note) - first) % 128 if note else None for note in previous[:, 1]]
         self.state = [np.zeros((len(previous), 1), np.float32)]
 

@@ -81,18 +81,18 @@ def test_several_streams_at_once_are_each_alone(name, cell):
 
 def test_a_pointer_adds_to_the_pitch_that_it_points_to_and_to_no_other():
     network = toys.network("echoing")
-    vocabulary, events = network.vocabulary, _pieces("echoing")[0]
+    events = _pieces("echoing")[0]
     kernel, bias = network.outputs["pitch"]
     plain = _logits(network, [events])["pitch"][0]
     try:
         raised = bias.copy()
-        raised[-vocabulary.n_pointers :] += [1, 2, 4, 8, 16, 32]
+        raised[-network.layout.n_pointers :] += [1, 2, 4, 8, 16, 32]
         network.outputs["pitch"] = kernel, raised
         added = _logits(network, [events])["pitch"][0] - plain
     finally:
         network.outputs["pitch"] = kernel, bias
     expected = np.zeros_like(added)
-    for at, row in enumerate(vocabulary.pointed(events.context).tolist()):
+    for at, row in enumerate(network.layout.pointed(events.context).tolist()):
         for pointer, pitch in enumerate(row):
             if pitch >= 0:
                 expected[at, pitch] += 2**pointer
@@ -147,7 +147,7 @@ def test_a_context_that_arrived_needs_no_sum_again():
 @pytest.mark.parametrize("k", [FEW - 1, FEW, FEW + 30])
 def test_few_ids_and_many_add_up_alike(k):
     network = toys.network("many", 1)
-    ids = np.random.default_rng(k).integers(0, network.vocabulary.n_context_ids, (3, k))
+    ids = np.random.default_rng(k).integers(0, network.layout.n_ids, (3, k))
     np.testing.assert_allclose(network.bag(ids), network.table[ids].sum(1), rtol=1e-5, atol=1e-6)
 
 

@@ -1,0 +1,32 @@
+"""What the model is conditioned on: one feature a module, and the registry of them.
+
+To add one, add its module and its line here, at the end: the order is that of the embedding table's blocks and of the
+arrays' columns, which checkpoints rely on.
+"""
+
+from melodygru.events.features.chord_position import ChordPosition
+from melodygru.events.features.conditions import Conditions
+from melodygru.events.features.feature import Feature
+from melodygru.events.features.legality import Legality
+from melodygru.events.features.lookback import Lookback
+from melodygru.events.features.lookback_runs import LookbackRuns
+from melodygru.events.features.metric_position import MetricPosition
+from melodygru.events.features.ngram_lookup import NgramLookup
+from melodygru.events.features.pitch_class_levels import PitchClassLevels
+from melodygru.events.features.previous_event import PreviousEvent
+from melodygru.events.features.program_history import ProgramHistory
+from melodygru.events.features.sounding import SoundingNotes
+
+REGISTRY: tuple[type[Feature], ...] = (
+    Conditions,
+    MetricPosition,
+    ChordPosition,
+    SoundingNotes,
+    NgramLookup,
+    PreviousEvent,
+    Lookback,
+    LookbackRuns,
+    ProgramHistory,
+    PitchClassLevels,
+    Legality,
+)

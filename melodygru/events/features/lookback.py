@@ -1,0 +1,117 @@
+"""What stood a fixed number of steps, or of bars, earlier."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from functools import lru_cache
+
+import numpy as np
+
+from melodygru.events.features.feature import Feature, Region
+from melodygru.events.features.piece import ORDER_KEYS, Past, Piece
+from melodygru.events.times import N_INTERVALS, N_SPANS, motion_class, span_class, span_of
+from melodygru.events.vocabulary import Vocabulary
+from melodygru.music.metre import steps_per_bar
+from melodygru.music.notes import N_PITCHES
+
+
+class Lookback(Feature):
+    """For each lag, the note that stood so many steps before.
+
+    Before the event: how long after the last note's counterpart, a lag earlier, the next note came. At the onset: the
+    note that stands there, a lag earlier, where the next counterpart is due: its program and pitch, its interval from
+    its program's last pitch, and its duration.
+    """
+
+    @staticmethod
+    def blocks(vocabulary: Vocabulary) -> dict[str, int]:
+        n = vocabulary.n_lookbacks
+        return {
+            "lookback_shift": n * N_SPANS,
+            "lookback_note": n * vocabulary.n_program_slots * N_PITCHES,
+            "lookback_motion": n * N_INTERVALS,
+            "lookback_duration": n * N_SPANS,
+        }
+
+    @staticmethod
+    def columns(vocabulary: Vocabulary) -> dict[str, int]:
+        return {"before": vocabulary.n_lookbacks, "context": 3 * vocabulary.n_lookbacks}
+
+    @staticmethod
+    def pointers(vocabulary: Vocabulary) -> dict[str, range]:
+        return {"lookback_note": range(0, 3 * vocabulary.n_lookbacks, 3)}
+
+    @staticmethod
+    def encode(piece: Piece, region: Region, arrays: dict[str, np.ndarray]) -> None:
+        before, context = arrays["before"], arrays["context"]
+        onset, at, keys = piece.onset, piece.at, piece.order_keys
+        next_key = np.append(0, keys + 1)  # after the note before
+        new_key = np.where(piece.shift > 0, at.astype(np.int64) * ORDER_KEYS, next_key)
+        for level, lag in enumerate(lags(piece.vocabulary, piece.metre)):
+            if not lag:
+                continue
+            shift, first_note, first_motion, duration = _firsts(piece.vocabulary, region, level)
+            has = 1 + np.flatnonzero(onset >= lag)
+            source = np.searchsorted(keys, next_key[has] - lag * ORDER_KEYS)
+            column = region.columns["before"] + level
+            before[has, column] = shift + span_class(onset[source] - onset[has - 1] + lag)
+            has = 1 + np.flatnonzero(at[1:] >= lag)
+            source = np.searchsorted(keys, new_key[has] - lag * ORDER_KEYS)
+            there = onset[np.minimum(source, len(onset) - 1)] == at[has] - lag
+            has, source = has[there], source[there]
+            column = region.columns["context"] + 3 * level
+            context[has, column] = first_note + piece.slot[source] * N_PITCHES + piece.pitch[source]
+            motion = motion_class(piece.pitch[source], piece.last_pitch[source])
+            context[has, column + 1] = np.where(motion > 0, first_motion + motion - 1, 0)
+            context[has, column + 2] = duration + piece.span[source]
+
+    def __init__(self, past: Past, region: Region) -> None:
+        super().__init__(past, region)
+        vocabulary = past.vocabulary
+        self._lags = tuple(
+            (lag, *_firsts(vocabulary, region, level)) for level, lag in enumerate(lags(vocabulary, past.metre))
+        )
+        self._sources = [0] * len(self._lags)  # the first event that the one being made may have as its counterpart
+
+    def before(self, row: list[int]) -> None:
+        keys, at, sources = self.past.order_keys, self.past.onset, self._sources
+        for level, (lag, shift, _, _, _) in enumerate(self._lags):
+            if lag and keys and at >= lag:
+                # What is searched for only grows from event to event.
+                source = bisect_left(keys, keys[-1] + 1 - lag * ORDER_KEYS, sources[level])
+                sources[level] = source
+                row.append(shift + span_of(keys[source] // ORDER_KEYS - at + lag))
+            else:
+                row.append(0)
+
+    def context(self, row: list[int]) -> None:
+        past = self.past
+        at, keys, notes, new_onset = past.onset, past.order_keys, past.notes, past.shift > 0
+        n = len(keys)
+        for (lag, _, first_note, first_motion, duration), source in zip(self._lags, self._sources, strict=True):
+            if lag and n and at >= lag:
+                if new_onset:
+                    source = bisect_left(keys, (at - lag) * ORDER_KEYS, source)
+                if source < n and keys[source] // ORDER_KEYS == at - lag:
+                    _, _, note, span, motion = notes[source]
+                    row += (first_note + note, first_motion - 1 + motion if motion else 0, duration + span)
+                    continue
+            row += (0, 0, 0)
+
+
+@lru_cache
+def lags(vocabulary: Vocabulary, metre: tuple[int, int] | None) -> tuple[int, ...]:
+    """The lags of a piece in steps: the vocabulary's, then those in bars, which are 0 where the metre is unknown."""
+    bar = steps_per_bar(vocabulary.grid, metre) if metre and vocabulary.lookback_bars else 0
+    return (*vocabulary.lookback_steps, *(bars * bar for bars in vocabulary.lookback_bars))
+
+
+def _firsts(vocabulary: Vocabulary, region: Region, level: int) -> tuple[int, int, int, int]:
+    """First ids of a lag's shifts, notes, motions and durations."""
+    blocks = region.blocks
+    return (
+        blocks["lookback_shift"] + level * N_SPANS,
+        blocks["lookback_note"] + level * vocabulary.n_program_slots * N_PITCHES,
+        blocks["lookback_motion"] + level * N_INTERVALS,
+        blocks["lookback_duration"] + level * N_SPANS,
+    )

@@ -1,0 +1,91 @@
+"""Where an event's onset lies in its bar, its beat and its phrase."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from melodygru.events.features.feature import Feature, Region
+from melodygru.events.features.piece import Past, Piece
+from melodygru.events.vocabulary import Vocabulary
+from melodygru.music.grid import Grid
+from melodygru.music.metre import METRE, Bars
+
+N_POSITIONS = 192  # positions in a bar that are told apart; longer bars share them out
+N_BARS = 8  # bars are counted modulo a phrase of eight
+PHRASE, N_PHRASES = 4, 32  # and in phrases of four bars since the beginning; what is later counts as the last
+
+
+class MetricPosition(Feature):
+    """Position in the bar, phase in the quarter note, bar in eight, and phrase; all 0 without a beat.
+
+    Where the metre isn't known, the phase alone is.
+    """
+
+    @staticmethod
+    def blocks(vocabulary: Vocabulary) -> dict[str, int]:
+        if not vocabulary.grid.is_metrical:
+            return {"position": 0, "phase": 0, "bar": 0, "phrase": 0}
+        return {"position": N_POSITIONS, "phase": _phases(vocabulary), "bar": N_BARS, "phrase": N_PHRASES}
+
+    @staticmethod
+    def columns(vocabulary: Vocabulary) -> dict[str, int]:
+        return {"context": 4}
+
+    @staticmethod
+    def encode(piece: Piece, region: Region, arrays: dict[str, np.ndarray]) -> None:
+        grid, blocks, context, column = (
+            piece.vocabulary.grid,
+            region.blocks,
+            arrays["context"],
+            region.columns["context"],
+        )
+        if not grid.is_metrical:
+            return
+        context[:, column + 1] = blocks["phase"] + piece.at % _phases(piece.vocabulary)
+        if piece.metre is not None:
+            bar, position, size = Bars(grid, piece.metres).at(piece.at)
+            position = np.where(size > N_POSITIONS, position * N_POSITIONS // size, position)
+            context[:, column] = blocks["position"] + position
+            context[:, column + 2] = blocks["bar"] + bar % N_BARS
+            context[:, column + 3] = blocks["phrase"] + np.minimum(bar // PHRASE, N_PHRASES - 1)
+
+    def __init__(self, past: Past, region: Region) -> None:
+        super().__init__(past, region)
+        grid = past.vocabulary.grid
+        self._metrical, self._phases = grid.is_metrical, _phases(past.vocabulary)
+        self._bars = None
+        if grid.is_metrical and past.metre is not None:
+            self._bars = Bars(grid, past.metres) if len(past.metres) > 1 else _bars(grid, past.metre)
+        self._position, self._phase, self._bar, self._phrase = (
+            region.blocks[name] for name in ("position", "phase", "bar", "phrase")
+        )
+
+    def context(self, row: list[int]) -> None:
+        at = self.past.onset
+        phase = self._phase + at % self._phases if self._metrical else 0
+        if self._bars is None:
+            row += (0, phase, 0, 0)
+            return
+        bar, position, size = self._bars.at_step(at)
+        if size > N_POSITIONS:
+            position = position * N_POSITIONS // size
+        phrase = bar // PHRASE
+        row += (
+            self._position + position,
+            phase,
+            self._bar + bar % N_BARS,
+            self._phrase + (phrase if phrase < N_PHRASES else N_PHRASES - 1),
+        )
+
+
+@lru_cache
+def _bars(grid: Grid, metre: tuple[int, int]) -> Bars:
+    """The bars of a piece in one metre."""
+    return Bars(grid, np.array([(0, *metre)], METRE))
+
+
+def _phases(vocabulary: Vocabulary) -> int:
+    """Steps of a quarter note that are told apart; 1 where a step is longer than one, or there is no beat."""
+    return max(1, int(vocabulary.grid.steps_per_beat or 1))

@@ -1,0 +1,160 @@
+"""What followed the last time that the preceding few events stood in the piece."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from melodygru.events.features.feature import Feature, Region
+from melodygru.events.features.piece import Past, Piece
+from melodygru.events.times import N_SPANS, TIMES, span_class
+from melodygru.events.vocabulary import DURATION, PITCH, PROGRAM, SHIFT, Vocabulary
+from melodygru.music.notes import N_PITCHES
+
+_MIX = 0x9E3779B97F4A7C15
+_MASK = (1 << 64) - 1
+
+
+class NgramLookup(Feature):
+    """For each order, the event that followed the last time that as many events stood before it as do now.
+
+    Its shift before the event's own; once that agrees, its program, pitch and duration.
+    """
+
+    @staticmethod
+    def blocks(vocabulary: Vocabulary) -> dict[str, int]:
+        n = len(vocabulary.ngram_orders)
+        return {
+            "ngram_shift": n * N_SPANS,
+            "ngram_note": n * vocabulary.n_program_slots * N_PITCHES,
+            "ngram_duration": n * N_SPANS,
+        }
+
+    @staticmethod
+    def columns(vocabulary: Vocabulary) -> dict[str, int]:
+        n = len(vocabulary.ngram_orders)
+        return {"before": n, "context": 2 * n}
+
+    @staticmethod
+    def pointers(vocabulary: Vocabulary) -> dict[str, range]:
+        return {"ngram_note": range(0, 2 * len(vocabulary.ngram_orders), 2)}
+
+    @staticmethod
+    def encode(piece: Piece, region: Region, arrays: dict[str, np.ndarray]) -> None:
+        blocks, shift = region.blocks, piece.shift
+        codes = _event_codes(piece)
+        notes = piece.vocabulary.n_program_slots * N_PITCHES
+        for level, order in enumerate(piece.vocabulary.ngram_orders):
+            found = _last_occurrence(codes, order)  # (n + 1,): the event that followed then, or -1
+            has = np.flatnonzero(found >= 0)
+            source = found[has]
+            column = region.columns["before"] + level
+            arrays["before"][has, column] = blocks["ngram_shift"] + level * N_SPANS + span_class(shift[source])
+            agree = shift[source] == shift[has]
+            has, source = has[agree], source[agree]
+            context, column = arrays["context"], region.columns["context"] + 2 * level
+            note = piece.slot[source] * N_PITCHES + piece.pitch[source]
+            context[has, column] = blocks["ngram_note"] + level * notes + note
+            context[has, column + 1] = blocks["ngram_duration"] + level * N_SPANS + piece.span[source]
+
+    def __init__(self, past: Past, region: Region) -> None:
+        super().__init__(past, region)
+        orders = past.vocabulary.ngram_orders
+        notes = past.vocabulary.n_program_slots * N_PITCHES
+        self._metrical = past.vocabulary.grid.is_metrical
+        # Of each order: first ids of its shifts, notes and durations.
+        self._firsts = tuple(
+            (
+                region.blocks["ngram_shift"] + level * N_SPANS,
+                region.blocks["ngram_note"] + level * notes,
+                region.blocks["ngram_duration"] + level * N_SPANS,
+            )
+            for level in range(len(orders))
+        )
+        self._orders = tuple((order, pow(_MIX, order, 1 << 64)) for order in orders)
+        self._codes = deque([0] * (max(orders) + 1), max(orders) + 1)  # of the last events, after zeros
+        self._hashes = [0] * len(orders)  # of each order's last codes
+        self._next: list[dict[int, int]] = [{} for _ in orders]  # the event after each hash
+        self._found = [-1] * len(orders)  # the event that followed the last ones before, or -1
+
+    def before(self, row: list[int]) -> None:
+        notes = self.past.notes
+        for source, (shift, _, _) in zip(self._found, self._firsts, strict=True):
+            row.append(shift + notes[source][1] if source >= 0 else 0)
+
+    def context(self, row: list[int]) -> None:
+        notes, shift = self.past.notes, self.past.shift
+        for source, (_, first_note, first_duration) in zip(self._found, self._firsts, strict=True):
+            if source >= 0 and notes[source][0] == shift:
+                _, _, note, span, _ = notes[source]
+                row += (first_note + note, first_duration + span)
+            else:
+                row += (0, 0)
+
+    def add(self) -> None:
+        past, codes, hashes = self.past, self._codes, self._hashes
+        code = past.program_class * N_PITCHES + past.pitch
+        if self._metrical:
+            code = (code * TIMES.size + past.shift_class) * TIMES.size + past.duration_class
+        code = ((code + 1) * _MIX) & _MASK
+        code ^= code >> 29
+        codes.append(code)
+        n = len(past.notes)
+        for level, (order, power) in enumerate(self._orders):
+            # The hash is a polynomial of the last `order` codes: one comes in, one leaves it.
+            key = (hashes[level] * _MIX + code - codes[-1 - order] * power) & _MASK
+            hashes[level] = key
+            if n >= order:
+                following = self._next[level]
+                self._found[level] = following.get(key, -1)
+                following[key] = n
+
+    def copy(self, past: Past) -> Feature:
+        other = super().copy(past)
+        assert isinstance(other, NgramLookup)
+        other._next = [following.copy() for following in self._next]
+        return other
+
+
+def _event_codes(piece: Piece) -> np.ndarray:
+    """A 64-bit code of each note; without a beat, times never repeat and only who plays what counts."""
+    values = piece.fields[:-1].astype(np.uint64)
+    code = values[:, PROGRAM] * np.uint64(N_PITCHES) + values[:, PITCH]
+    if piece.vocabulary.grid.is_metrical:
+        code = (code * np.uint64(TIMES.size) + values[:, SHIFT]) * np.uint64(TIMES.size) + values[:, DURATION]
+    with np.errstate(over="ignore"):
+        code = (code + np.uint64(1)) * np.uint64(_MIX)
+        return code ^ (code >> np.uint64(29))
+
+
+def _last_occurrence(codes: np.ndarray, order: int) -> np.ndarray:
+    """For each t in 0..n, the latest earlier t' with the same `order` codes before it, or -1.
+
+    Shape (n + 1,). Sequences are compared by a 64-bit polynomial hash.
+    """
+    n = len(codes)
+    found = np.full(n + 1, -1, np.int64)
+    if n <= order:
+        return found
+    with np.errstate(over="ignore"):
+        hashes = np.zeros(n - order + 1, np.uint64)
+        for i in range(order):
+            hashes = hashes * np.uint64(_MIX) + codes[i : n - order + 1 + i]
+    ranked = _ranked(hashes)
+    ordered = hashes[ranked]
+    same = ordered[1:] == ordered[:-1]
+    found[ranked[1:][same] + order] = ranked[:-1][same] + order
+    return found
+
+
+def _ranked(hashes: np.ndarray) -> np.ndarray:
+    """An order that puts equal hashes together, each group in the order of its indices."""
+    # Sorting numbers is several times faster than a stable order of them: their low bits give way to the index.
+    low = np.uint64((1 << len(hashes).bit_length()) - 1)
+    sorted_hashes = np.sort((hashes & ~low) | np.arange(len(hashes), dtype=np.uint64))
+    ranked = (sorted_hashes & low).astype(np.int64)
+    ordered, high = hashes[ranked], sorted_hashes & ~low
+    if np.any((high[1:] == high[:-1]) & (ordered[1:] != ordered[:-1])):  # rare: they differ in those bits alone
+        return np.argsort(hashes, kind="stable")
+    return ranked

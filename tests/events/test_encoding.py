@@ -1,0 +1,73 @@
+"""Notes to events and back, and what a vocabulary can't hold."""
+
+import numpy as np
+import pytest
+import toys
+from hypothesis import given, settings
+from toys import sequence_of
+
+from melodygru.errors import NoteError
+from melodygru.events import DURATION, TIMES, VELOCITY_WIDTH, Vocabulary, decode, encode, fit_vocabulary, representable
+from melodygru.music.grid import Grid
+
+GRID = Grid.beats(4)
+
+
+def test_a_chord_and_its_end_as_rows():
+    piece = sequence_of([(2, 4, 40, 72, 80), (2, 4, 43, 48, 80), (6, 100, 40, 74, 80)], length=110)
+    vocabulary = Vocabulary(GRID, (40, 43), (80,))
+    encoded = encode(piece, vocabulary)
+    assert encoded.fields.tolist() == [
+        [2, 41, 72, 4, -1],
+        [0, 44, 48, 4, -1],
+        [4, 41, 74, int(TIMES.encode(np.array([100]))[0]), -1],
+        [int(TIMES.encode(np.array([104]))[0]), 0, -1, -1, -1],
+    ]
+    assert vocabulary.unmodelled == ["velocity"]
+    np.testing.assert_allclose(encoded.log_bin_width[2, DURATION], np.log(6))
+    assert encoded.legality.tolist() == [[1, 1, 1], [1, 41, 0], [1, 1, 1], [1, 1, 1]]
+    none = [0] * 6
+    assert encoded.program_history.tolist() == [none, none, [73, 0, 5, 0, 1, 1], none]
+
+
+def test_another_program_than_the_only_one_counts_as_changed():
+    vocabulary = Vocabulary(GRID, (0,), (80,))
+    piece = sequence_of([(0, 4, 5, 60, 80), (0, 8, 6, 60, 80), (4, 4, 0, 62, 80)])
+    changed, changes = representable(piece, vocabulary)
+    assert changed.programs == [0]
+    assert (changes.reprogrammed, changes.merged) == (2, 1)
+
+
+def test_times_beyond_the_maximum_are_clipped_and_counted():
+    vocabulary = Vocabulary(GRID, (0,), (80,))
+    longest = TIMES.maximum
+    exact = sequence_of([(longest, longest, 0, 60, 80)], length=2 * longest)
+    assert representable(exact, vocabulary)[1].total == 0
+    beyond = sequence_of([(longest + 1, longest + 1, 0, 60, 80)])
+    clipped, changes = representable(beyond, vocabulary)
+    assert changes.clipped == 2  # the note, and the end of the piece
+    assert clipped.notes[["onset", "duration"]].tolist() == [(longest, longest)]
+
+
+def test_another_grid_is_refused():
+    with pytest.raises(NoteError, match="1 step per beat: this vocabulary needs 4 steps per beat"):
+        encode(sequence_of([(0, 1, 0, 60, 80)], grid=Grid.beats(1)), Vocabulary(GRID, (0,), (80,)))
+
+
+@settings(max_examples=150, deadline=None)
+@given(toys.pieces())
+def test_events_and_notes_determine_each_other(piece):
+    vocabulary = fit_vocabulary([(piece, "a"), (piece, "b")], GRID)
+    encoded = encode(piece, vocabulary)
+    at = np.append(piece.notes["onset"], piece.length)
+    places = (np.diff(at, prepend=0) - TIMES.low[encoded.fields[:, 0]] + 0.5) / TIMES.width[encoded.fields[:, 0]]
+    shift = TIMES.decode(encoded.fields[:, 0], places)
+    duration_class = encoded.fields[:-1, 3]
+    inside = (piece.notes["duration"] - TIMES.low[duration_class] + 0.5) / TIMES.width[duration_class]
+    duration = TIMES.decode(duration_class, inside)
+    rows = np.column_stack([shift[:-1], encoded.fields[:-1, 1:3], duration, encoded.fields[:-1, 4]])
+    restored = decode([tuple(row) for row in rows.tolist()], vocabulary, length=int(shift.sum()))
+    assert restored.length == piece.length
+    for name in ("onset", "duration", "program", "pitch"):
+        assert np.array_equal(restored.notes[name], piece.notes[name])
+    assert np.abs(restored.notes["velocity"] - piece.notes["velocity"]).max() < VELOCITY_WIDTH

@@ -1,0 +1,95 @@
+"""What is fitted to a corpus: lags, keys, and the counts that new pieces are drawn from."""
+
+import numpy as np
+import pytest
+from toys import sequence_of
+
+from melodygru.errors import NoteError
+from melodygru.events import encode, fit_vocabulary
+from melodygru.events.fitting import N_LENGTHS
+from melodygru.music.grid import Grid
+from melodygru.music.metre import steps_per_bar
+
+GRID = Grid.beats(4)
+
+
+def test_the_lags_of_a_corpus_are_those_at_which_it_repeats_itself():
+    random = np.random.default_rng(0)
+    pieces = []
+    for _ in range(20):
+        theme = [(int(at), 1, 0, int(random.integers(30, 100)), 80) for at in range(0, 24, 2)]
+        repeat = [(onset + 24, *rest) for onset, *rest in theme]
+        pieces.append((sequence_of([*theme, *repeat]), None))
+    assert fit_vocabulary(pieces, GRID).lookback_steps[-1] == 24
+    other = [(sequence_of([(0, 1, 0, 60, 80)], grid=Grid.seconds(100)), None)]
+    assert fit_vocabulary(other, Grid.seconds(100)).lookback_steps == ()
+
+
+def test_lags_in_bars_are_found_where_a_corpus_has_several_metres():
+    def tunes(metres):
+        random = np.random.default_rng(0)
+        for index in range(60):
+            metre = metres[index % len(metres)]
+            bars = 4 * steps_per_bar(GRID, metre)
+            theme = [(at, 1, 0, int(random.integers(30, 100)), 80) for at in range(0, bars, 2)]
+            repeat = [(at + bars, *rest) for at, *rest in theme]
+            yield sequence_of([*theme, *repeat], metres=[(0, *metre)]), None
+
+    assert fit_vocabulary(tunes([(4, 4), (3, 4), (6, 8)]), GRID).lookback_bars == (4,)
+    one = fit_vocabulary(tunes([(4, 4)]), GRID)
+    assert (one.lookback_steps, one.lookback_bars) == ((4 * steps_per_bar(GRID, (4, 4)),), ())
+
+
+def test_a_corpus_in_one_key_has_no_features_of_keys_and_ranges():
+    in_c = sequence_of([(at, 1, 0, 60 + step, 80) for at, step in enumerate((0, 2, 4, 5, 7, 9, 11))])
+    in_d = sequence_of([(at, 1, 0, 62 + step, 80) for at, step in enumerate((0, 2, 4, 5, 7, 9, 11))])
+    several = fit_vocabulary([(in_c, None)] * 9 + [(in_d, None)] * 11, GRID)
+    one = fit_vocabulary([(in_c, None)] * 3, GRID)
+    assert [several.key, one.key] == [False, False]  # 11 of 20 is more than ONE_KEY
+    keys = [sequence_of([(at, 1, 0, 60 + up + step, 80) for at, step in enumerate((0, 4, 5, 11))]) for up in range(3)]
+    spread = fit_vocabulary([(piece, None) for piece in keys], GRID)
+    assert spread.key
+    assert encode(in_c, spread).pitch_class_levels[:, 12:].any() and encode(in_c, spread).program_history[:, 4:].any()
+    assert not encode(in_c, one).pitch_class_levels[:, 12:].any() and not encode(in_c, one).program_history[:, 4:].any()
+
+
+def test_a_style_has_its_own_metre_and_tempo():
+    waltz = sequence_of([(0, 4, 0, 60, 80)], metres=[(0, 3, 4)])
+    march = sequence_of([(0, 4, 0, 60, 80)])
+    pieces = [(waltz, "b"), (march, "a"), (march, "a"), (waltz, "b"), (march, "b")]
+    statistics = fit_vocabulary(pieces, GRID).statistics
+    assert [statistics.metre_of(style) for style in ("a", "b", None, "unknown")] == [
+        (4, 4),
+        (3, 4),
+        (4, 4),
+        (4, 4),
+    ]
+    draws = (0.0, 0.66, 0.67, 0.999)  # two of the three pieces of b are waltzes
+    assert [statistics.metre_of("b", draw) for draw in draws] == [(3, 4), (3, 4), (4, 4), (4, 4)]
+    assert {statistics.metre_of("a", draw) for draw in draws} == {(4, 4)}
+
+
+def test_lengths_are_kept_by_style_and_metre_in_equal_shares():
+    pieces = [(sequence_of([(0, 1, 0, 60, 80)], length), "a") for length in range(100, 200)]
+    waltz = sequence_of([(0, 4, 0, 60, 80)], 48, metres=[(0, 3, 4)])
+    vocabulary = fit_vocabulary([*pieces, (waltz, "b")], GRID)
+    assert vocabulary.metres == ((4, 4), (3, 4))
+    (in_four, in_three), b, whole = vocabulary.statistics.lengths
+    assert len(in_four) == N_LENGTHS and abs(np.mean(in_four) - 149.5) < 1
+    assert (in_three, b, whole) == ((), ((), (48,)), (in_four, (48,)))
+    assert vocabulary.statistics.longest == 199
+
+
+def test_a_style_has_its_own_programs():
+    pieces = [(sequence_of([(0, 1, program, 60, 80)]), style) for program, style in ((0, "a"), (40, "b"), (0, "b"))]
+    vocabulary = fit_vocabulary(pieces, GRID)
+    found = [
+        np.flatnonzero(vocabulary.program_mask(vocabulary.statistics.programs_of(style))).tolist()
+        for style in ("a", "b", None)
+    ]
+    assert found == [[1], [1, 41], [1, 41]]
+
+
+def test_no_note_no_vocabulary():
+    with pytest.raises(NoteError, match="no note in the corpus"):
+        fit_vocabulary([], GRID)
