@@ -606,11 +606,18 @@ class TestFlac:
     def soundfile(self):
         return pytest.importorskip("soundfile")
 
-    def test_round_trip(self, tmp_path, soundfile):
-        audio.write_flac(self.samples, tmp_path / "a.flac")
-        data, rate = soundfile.read(tmp_path / "a.flac", dtype="int16")
-        assert rate == 48_000 and soundfile.info(tmp_path / "a.flac").subtype == "PCM_16"
-        assert data.tolist() == [[0, 32_767], [-32_767, 16_384], [32_767, -32_767]]
+    @pytest.mark.parametrize(("bits", "top"), [(16, 32_767), (24, 8_388_607)])
+    def test_round_trip(self, tmp_path, soundfile, bits, top):
+        audio.write_flac(self.samples, tmp_path / "a.flac", bits=bits)
+        data, rate = soundfile.read(tmp_path / "a.flac", dtype="int32")
+        assert rate == 48_000 and soundfile.info(tmp_path / "a.flac").subtype == f"PCM_{bits}"
+        half = round(top / 2 + 0.1)
+        assert (data >> (32 - bits)).tolist() == [[0, top], [-top, half], [top, -top]]
+
+    @pytest.mark.parametrize("bits", [15, 17, 32])
+    def test_other_bits_are_refused(self, tmp_path, bits):
+        with pytest.raises(AudioError, match=f"{bits} bits a sample: expected 16 or 24"):
+            audio.write_flac(self.samples, tmp_path / "a.flac", bits=bits)
 
     def test_another_shape_is_refused(self, tmp_path):
         with pytest.raises(AudioError, match=r"samples of shape \(3,\)"):

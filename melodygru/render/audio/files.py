@@ -35,42 +35,46 @@ def write_wav(samples: np.ndarray, path: Path) -> None:
         file.setsampwidth(2)
         file.setframerate(SAMPLE_RATE)
         for block in blocks(samples):
-            file.writeframesraw(_int16(block).astype("<i2").tobytes())
+            file.writeframesraw(_whole(block, 16).astype("<i2").tobytes())
 
 
-def write_flac(samples: np.ndarray, path: Path) -> None:
-    """Write samples as a FLAC file, 16 bit, by libsndfile; the file appears whole or not at all.
+def write_flac(samples: np.ndarray, path: Path, *, bits: int = 16) -> None:
+    """Write samples as a FLAC file, by libsndfile; the file appears whole or not at all.
 
     Parameters
     ----------
     samples : array, shape (n_samples, n_channels), float
         In -1..1; what lies outside is clipped.
     path : Path
+    bits : int
+        Of a sample: 16 or 24.
 
     Raises
     ------
     AudioError
-        The samples have another shape, soundfile is missing, or the file can't be written.
+        The samples have another shape, `bits` is another number, soundfile is missing, or the file can't be written.
     """
     if samples.ndim != 2:
         raise AudioError(f"samples of shape {samples.shape}: expected (n_samples, n_channels)")
+    if bits not in (16, 24):
+        raise AudioError(f"{bits} bits a sample: expected 16 or 24")
     try:
         import soundfile
     except (ImportError, OSError) as error:  # OSError: without libsndfile
         raise AudioError(f"FLAC needs soundfile ({error}); pip install soundfile, or write a WAV file") from error
     with atomic_write(path, AudioError) as aside, aside.open("wb") as stream:
-        settings = {"samplerate": SAMPLE_RATE, "channels": samples.shape[1], "subtype": "PCM_16", "format": "FLAC"}
+        settings = {"samplerate": SAMPLE_RATE, "channels": samples.shape[1], "subtype": f"PCM_{bits}", "format": "FLAC"}
         try:
             with soundfile.SoundFile(stream, "w", **settings) as file:
                 for block in blocks(samples):
-                    file.write(_int16(block))
+                    file.write(_whole(block, bits) << 32 - bits)  # the upper bits of an integer are its sample
         except soundfile.LibsndfileError as error:
             raise AudioError(f"cannot write {path}: {error}") from error
 
 
-def _int16(samples: np.ndarray) -> np.ndarray:
-    """Samples as 16-bit integers."""
-    return np.rint(np.clip(samples, -1, 1) * 32767).astype(np.int16)
+def _whole(samples: np.ndarray, bits: int) -> np.ndarray:
+    """Samples as integers of so many bits."""
+    return np.rint(np.clip(samples, -1, 1) * ((1 << (bits - 1)) - 1)).astype(np.int32)
 
 
 def blocks(samples: np.ndarray) -> Iterator[np.ndarray]:
