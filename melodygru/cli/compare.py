@@ -115,7 +115,8 @@ def compare(
     if png is not None:
         from melodygru.render import pictures
 
-        pictures.rivals([{**result.as_dict(), "label": NAMES[result.name]} for result in done], png)
+        figure = pictures.rivals_figure([{**result.as_dict(), "label": NAMES[result.name]} for result in done])
+        pictures.save(figure, png)
     if as_json:
         screen.result_json(
             {

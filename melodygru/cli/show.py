@@ -63,9 +63,10 @@ def show(file: Path, png: Path | None, svg: Path | None, surprise: bool, model: 
             title = f"{trace.nats.sum() / len(piece):.2f} nats per note: {title}"  # what is too long is cut at its end
     for path, _ in wanted:
         if trace is None:
-            pictures.piano_roll(piece, path, title=title)
+            figure = pictures.piano_roll_figure(piece, title=title)
         else:
-            pictures.surprise(piece, _by_field(trace, fields), fields, path, title=title)
+            figure = pictures.surprise_figure(piece, _by_field(trace, fields), fields, title)
+        pictures.save(figure, path)
         screen.result(screen.name(path))
     if not wanted:
         terminal(piece, title, None if trace is None else trace.nats[:-1].sum(1), pager=True)

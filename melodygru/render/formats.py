@@ -81,7 +81,7 @@ def _flac(output: Output, path: Path) -> None:
 
 
 def _piano_roll(output: Output, path: Path) -> None:
-    pictures.piano_roll(output.piece, path, title=output.titled(path))
+    pictures.save(pictures.piano_roll_figure(output.piece, title=output.titled(path)), path)
 
 
 def _musicxml(output: Output, path: Path) -> None:

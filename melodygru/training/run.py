@@ -354,7 +354,7 @@ def _finish(result: TrainResult, corpora: Corpora, on_progress: OnProgress | Non
     found = evaluate(load_model(result.checkpoint), held_out, on_piece=judged)
     some = (held_out[i] for i in range(min(len(held_out), BASELINE)))
     originality.attach(result.checkpoint, _index(corpora.train, on_progress).measured_by(some))
-    pictures.training_curves(result.history, result.paths["picture"])
+    pictures.save(pictures.training_figure(result.history), result.paths["picture"])
     return found
 
 

@@ -15,10 +15,8 @@ from melodygru.analysis.style import (
     distances_between,
     distances_within,
     entropy_bits,
-    kl_divergence,
     mean_overlapping_area,
     measure,
-    overlapping_area,
     piece_features,
     summary,
 )
@@ -28,6 +26,14 @@ from melodygru.music.metre import METRE
 from melodygru.music.notes import DRUMS, NOTE, NoteSequence, canonical
 
 C_MAJOR = (60, 62, 64, 65, 67, 69, 71)
+
+
+def overlapping_area(first, second):
+    return Densities.from_samples(first, second).overlapping_area
+
+
+def kl_divergence(first, second):
+    return Densities.from_samples(first, second).kl_divergence
 
 
 def piece(*pitches, program=0, duration=1):

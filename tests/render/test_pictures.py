@@ -21,6 +21,10 @@ def piece(rows, *, grid=None, length=None, **marks):
     return NoteSequence(notes, grid or Grid.beats(4), end if length is None else length, **marks)
 
 
+def draw(sequence, path, title=None):
+    pictures.save(pictures.piano_roll_figure(sequence, title=title), path)
+
+
 def collection(axes, gid):
     return next((c for c in axes.collections if c.get_gid() == gid), None)
 
@@ -255,7 +259,7 @@ class TestLayout:
 
     def test_dollars_in_a_title_are_only_dollars(self, tmp_path):
         path = tmp_path / "a.png"
-        pictures.piano_roll(piece([(0, 4, 0, 60, 90)]), path, title=r"$\frac{ $5 {")
+        draw(piece([(0, 4, 0, 60, 90)]), path, title=r"$\frac{ $5 {")
         assert path.exists()
 
     def test_no_notes_are_said_in_words(self):
@@ -267,7 +271,7 @@ class TestFiles:
     sequence = piece([(0, 8, 0, 60, 127), (8, 8, 40, 67, 127)])
 
     def test_the_colours_of_the_notes_are_in_the_picture(self, tmp_path):
-        pictures.piano_roll(self.sequence, tmp_path / "a.png")
+        draw(self.sequence, tmp_path / "a.png")
         image = pixels(tmp_path / "a.png")
         assert image.shape[:2] == (round(image.shape[0]), 975)  # 6.5 inches at 150 dots
         for colour in ("#2a6fbb", "#d1495b"):
@@ -277,7 +281,7 @@ class TestFiles:
         assert (image.min(axis=2) > 0.99).mean() > 0.4  # white ground
 
     def test_the_higher_note_is_drawn_higher_and_the_later_to_the_right(self, tmp_path):
-        pictures.piano_roll(piece([(0, 8, 0, 60, 127), (8, 8, 40, 67, 127)]), tmp_path / "a.png")
+        draw(piece([(0, 8, 0, 60, 127), (8, 8, 40, 67, 127)]), tmp_path / "a.png")
         image = pixels(tmp_path / "a.png")
         image = image[: image.shape[0] * 2 // 3]  # without the legend
         places = []
@@ -290,8 +294,8 @@ class TestFiles:
     @pytest.mark.parametrize("suffix", [".png", ".svg", ".PNG"])
     def test_the_same_piece_gives_the_same_bytes(self, tmp_path, suffix):
         first, second = tmp_path / f"a{suffix}", tmp_path / f"b{suffix}"
-        pictures.piano_roll(self.sequence, first, title="A title")
-        pictures.piano_roll(self.sequence, second, title="A title")
+        draw(self.sequence, first, title="A title")
+        draw(self.sequence, second, title="A title")
         assert first.read_bytes() == second.read_bytes()
         head = b"<?xml" if suffix == ".svg" else b"\x89PNG"
         assert first.read_bytes().startswith(head)
@@ -300,12 +304,12 @@ class TestFiles:
     @pytest.mark.parametrize("name", ["a.gif", "a", "a.png.txt"])
     def test_another_suffix_is_refused(self, tmp_path, name):
         with pytest.raises(SettingError, match=f"picture {name}: expected a name that ends in .png or .svg"):
-            pictures.piano_roll(self.sequence, tmp_path / name)
+            draw(self.sequence, tmp_path / name)
         assert list(tmp_path.iterdir()) == []
 
     def test_a_missing_folder_is_named(self, tmp_path):
         with pytest.raises(SettingError, match=r"cannot write .*a\.png: No such file or directory; choose another"):
-            pictures.piano_roll(self.sequence, tmp_path / "none" / "a.png")
+            draw(self.sequence, tmp_path / "none" / "a.png")
 
     def test_a_failure_leaves_the_old_picture_and_nothing_else(self, tmp_path, monkeypatch):
         path = tmp_path / "a.png"
@@ -316,20 +320,20 @@ class TestFiles:
 
         monkeypatch.setattr(os, "replace", full)
         with pytest.raises(SettingError, match="No space left on device"):
-            pictures.piano_roll(self.sequence, path)
+            draw(self.sequence, path)
         assert path.read_bytes() == b"old"
         assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
 
     def test_a_title_that_the_font_lacks_warns_nobody(self, tmp_path):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            pictures.piano_roll(self.sequence, tmp_path / "a.png", title="日本")
+            draw(self.sequence, tmp_path / "a.png", title="日本")
 
     def test_the_callers_plots_and_settings_are_left_alone(self, tmp_path):
         code = (
             "import sys; from melodygru.render import pictures; assert 'matplotlib' not in sys.modules\n"
             "import matplotlib as m; before = dict(m.rcParams)\n"
-            f"pictures.training_curves([], {str(tmp_path / 'a.svg')!r})\n"
+            f"pictures.save(pictures.training_figure([]), {str(tmp_path / 'a.svg')!r})\n"
             "assert dict(m.rcParams) == before; assert 'matplotlib.pyplot' not in sys.modules"
         )
         subprocess.run([sys.executable, "-c", code], check=True)
@@ -347,10 +351,10 @@ class TestSurprise:
         sequence = piece([(0, 4, 0, 60, 90), (4, 4, 0, 64, 90)], length=16)
         nats = np.array([[1.0, 0.5], [0.0, 6.0]])
         for name, head in (("a.png", b"\x89PNG"), ("a.svg", b"<?xml")):
-            pictures.surprise(sequence, nats, ("pitch", "duration"), tmp_path / name, title="A")
+            pictures.save(pictures.surprise_figure(sequence, nats, ("pitch", "duration"), "A"), tmp_path / name)
             assert (tmp_path / name).read_bytes().startswith(head)
         with pytest.raises(SettingError, match="picture a.gif"):
-            pictures.surprise(sequence, nats, ("pitch", "duration"), tmp_path / "a.gif")
+            pictures.save(pictures.surprise_figure(sequence, nats, ("pitch", "duration")), tmp_path / "a.gif")
 
     def test_without_notes_the_fields_have_their_colours_still(self):
         figure = pictures.surprise_figure(piece([]), np.zeros((0, 2)), ("shift", "pitch"), "A")
@@ -391,7 +395,7 @@ class TestTrainingCurves:
     def test_short_histories_are_pictures_too(self, tmp_path, history):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            pictures.training_curves(history, tmp_path / "a.png")
+            pictures.save(pictures.training_figure(history), tmp_path / "a.png")
         image = pixels(tmp_path / "a.png")
         assert image.shape == (675, 1200, 3) and image.std() > 0.01
 

@@ -449,7 +449,7 @@ def test_the_picture_shows_each_model(tmp_path):
     assert [[text.get_text() for text in axes.texts] for axes in bars] == [
         ["1.250", "1.500"], ["5,300", "5,300"], ["612", "612"], ["800", "unknown"],
     ]  # fmt: skip
-    pictures.rivals(models, tmp_path / "a.svg")
+    pictures.save(pictures.rivals_figure(models), tmp_path / "a.svg")
     assert (tmp_path / "a.svg").read_text("utf-8").count("<path") > 20
     with pytest.raises(SettingError, match="expected a name that ends in .png or .svg"):
-        pictures.rivals(models, tmp_path / "a.jpg")
+        pictures.save(pictures.rivals_figure(models), tmp_path / "a.jpg")

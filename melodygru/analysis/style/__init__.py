@@ -11,9 +11,7 @@ from melodygru.analysis.style.comparison import (
     compare,
     distances_between,
     distances_within,
-    kl_divergence,
     mean_overlapping_area,
-    overlapping_area,
     summary,
 )
 from melodygru.analysis.style.features import FEATURES, Feature, entropy_bits, measure, piece_features
@@ -30,10 +28,8 @@ __all__ = [
     "distances_between",
     "distances_within",
     "entropy_bits",
-    "kl_divergence",
     "mean_overlapping_area",
     "measure",
-    "overlapping_area",
     "piece_features",
     "summary",
     "survey",

@@ -151,16 +151,6 @@ def _density(sample: np.ndarray, width: float, grid: np.ndarray, step: float) ->
     return density / (density.sum() * step)
 
 
-def overlapping_area(first: np.ndarray, second: np.ndarray) -> float:
-    """Overlapping area of the densities of two samples, 0 to 1; see `Densities`."""
-    return Densities.from_samples(first, second).overlapping_area
-
-
-def kl_divergence(first: np.ndarray, second: np.ndarray) -> float:
-    """Kullback-Leibler divergence of the second sample's density from the first's, in nats; see `Densities`."""
-    return Densities.from_samples(first, second).kl_divergence
-
-
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """A feature of a generated set beside that of a real one.

@@ -3,7 +3,9 @@
 Conventions
 -----------
 Figures are built with matplotlib's objects alone (no pyplot, no state shared with the caller's own plots), drawn
-by Agg or as SVG by the file's suffix. The same input gives the same bytes. Sizes are in inches.
+by Agg or as SVG by the file's suffix. The same input gives the same bytes. Sizes are in inches:
+
+    save(piano_roll_figure(piece), Path("a.png"))
 """
 
 from melodygru.render.pictures.explain import (
@@ -11,28 +13,24 @@ from melodygru.render.pictures.explain import (
     gates_figure,
     memory_figure,
     profiles_figure,
-    surprise,
     surprise_figure,
 )
 from melodygru.render.pictures.judge import style_figure
-from melodygru.render.pictures.roll import page_units, piano_roll, piano_roll_figure
-from melodygru.render.pictures.style import picture
-from melodygru.render.pictures.training import rivals, rivals_figure, training_curves, training_figure
+from melodygru.render.pictures.roll import page_units, piano_roll_figure
+from melodygru.render.pictures.style import picture, save
+from melodygru.render.pictures.training import rivals_figure, training_figure
 
 __all__ = [
     "following_figure",
     "gates_figure",
     "memory_figure",
     "page_units",
-    "piano_roll",
     "piano_roll_figure",
     "picture",
     "profiles_figure",
-    "rivals",
     "rivals_figure",
+    "save",
     "style_figure",
-    "surprise",
     "surprise_figure",
-    "training_curves",
     "training_figure",
 ]

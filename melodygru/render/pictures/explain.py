@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,24 +27,11 @@ from melodygru.render.pictures.roll import (
     say_if_empty,
     voice_colours,
 )
-from melodygru.render.pictures.style import COLOURS, INK, MUTED, plain, plain_log, save, shorten
+from melodygru.render.pictures.style import COLOURS, INK, MUTED, plain, plain_log, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-
-def surprise(
-    sequence: NoteSequence, nats: np.ndarray, fields: Sequence[str], path: Path, *, title: str | None = None
-) -> None:
-    """Draw a piece with the surprise of each note; see `surprise_figure`.
-
-    Raises
-    ------
-    SettingError
-        Another suffix than .png or .svg, or the file can't be written.
-    """
-    save(surprise_figure(sequence, nats, fields, title or ""), path)
 
 
 _FIELD_COLOURS = {
@@ -128,7 +114,7 @@ def _strip_name(axes: Axes, name: str) -> None:
     axes.set_title(name, loc="left", fontsize=7.5, color=MUTED, pad=3)
 
 
-def surprise_figure(sequence: NoteSequence, nats: np.ndarray, fields: Sequence[str], title: str) -> Figure:
+def surprise_figure(sequence: NoteSequence, nats: np.ndarray, fields: Sequence[str], title: str = "") -> Figure:
     """A piece with the surprise of each note: notes coloured by it, and beneath them bars of it, field by field.
 
     Parameters

@@ -5,7 +5,6 @@ from __future__ import annotations
 import colorsys
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import numpy as np
 from melodygru.music.names import DRUM_NAMES, facts, pitch_name
 from melodygru.music.notes import DRUMS, NoteSequence
 from melodygru.music.voices import voices
-from melodygru.render.pictures.style import COLOURS, INK, MUTED, save, shorten
+from melodygru.render.pictures.style import COLOURS, INK, MUTED, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,30 +33,13 @@ _LEAST_GAP = 0.06  # between lines: closer ones would be a grey area
 FAR = 1 << 40  # steps: a distance where there is no neighbour
 
 
-def piano_roll(sequence: NoteSequence, path: Path, *, title: str | None = None) -> None:
-    """Draw a piece, pitch against time.
+def piano_roll_figure(sequence: NoteSequence, *, title: str | None = None) -> Figure:
+    """A piece, pitch against time: one Axes a system, x in steps, y in pitches.
 
     Bars and beats are lines on a metrical grid, seconds otherwise. A colour is a voice (see `voices`), its strength the
     velocity. A long piece is broken into systems, eight at most; then more of it goes into each. Drums have lanes of
     their own beneath the pitches.
-
-    Parameters
-    ----------
-    sequence : NoteSequence
-    path : Path
-        Ends in .png or .svg; the file appears whole or not at all.
-    title : str, optional
-
-    Raises
-    ------
-    SettingError
-        Another suffix, or the file can't be written.
     """
-    save(piano_roll_figure(sequence, title=title), path)
-
-
-def piano_roll_figure(sequence: NoteSequence, *, title: str | None = None) -> Figure:
-    """The matplotlib Figure that `piano_roll` saves: one Axes a system, x in steps, y in pitches."""
     from matplotlib.figure import Figure
 
     systems, width = cut_into_systems(sequence)

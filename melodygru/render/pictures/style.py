@@ -95,7 +95,13 @@ def picture(figure: Figure, suffix: str, *, keep_text: bool = False) -> bytes:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Draw a figure into a file, written aside and renamed."""
+    """Draw a figure into a file that ends in .png or .svg; it appears whole or not at all.
+
+    Raises
+    ------
+    SettingError
+        Another suffix, or the file can't be written.
+    """
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in (".png", ".svg"):

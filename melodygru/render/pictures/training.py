@@ -4,57 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from melodygru.render.pictures.style import COLOURS, INK, MUTED, plain, save
+from melodygru.render.pictures.style import COLOURS, INK, MUTED, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
-def training_curves(history: Sequence[dict[str, Any]], path: Path) -> None:
-    """Draw nats per note against minutes of training, with the best held-out value marked.
+def training_figure(history: Sequence[dict[str, Any]]) -> Figure:
+    """Nats per note against minutes of training, with the best held-out value marked.
 
     Parameters
     ----------
     history : sequence of dict
         Rows with keys `step`, `minutes`, `train_nats_per_note` and, in some rows, `validation_nats_per_note`.
-    path : Path
-        Ends in .png or .svg; the file appears whole or not at all.
-
-    Raises
-    ------
-    SettingError
-        Another suffix, or the file can't be written.
     """
-    save(training_figure(history), path)
-
-
-def rivals(models: Sequence[dict[str, Any]], path: Path) -> None:
-    """Draw models trained on the same music: nats per note against minutes, and bars of what was measured.
-
-    Parameters
-    ----------
-    models : sequence of dict
-        With keys `label`, `history` (pairs of minutes and held-out nats per note), `nats_per_note`,
-        `training_notes_per_second`, `sampling_us_per_note` and `memory_bytes`, which may be None.
-    path : Path
-        Ends in .png or .svg; the file appears whole or not at all.
-
-    Raises
-    ------
-    SettingError
-        Another suffix, or the file can't be written.
-    """
-    save(rivals_figure(models), path)
-
-
-def training_figure(history: Sequence[dict[str, Any]]) -> Figure:
-    """The matplotlib Figure that `training_curves` saves."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4.5), facecolor="white")
@@ -116,7 +84,14 @@ def _nats_range(*found: np.ndarray) -> tuple[float, float]:
 
 
 def rivals_figure(models: Sequence[dict[str, Any]]) -> Figure:
-    """The matplotlib Figure that `rivals` saves."""
+    """Models trained on the same music: nats per note against minutes, and bars of what was measured.
+
+    Parameters
+    ----------
+    models : sequence of dict
+        With keys `label`, `history` (pairs of minutes and held-out nats per note), `nats_per_note`,
+        `training_notes_per_second`, `sampling_us_per_note` and `memory_bytes`, which may be None.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4.5), facecolor="white")
