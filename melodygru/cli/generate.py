@@ -17,9 +17,9 @@ from melodygru.compose.settings import GenerateSettings
 from melodygru.util.wording import counted
 
 if TYPE_CHECKING:
+    from melodygru.compose.drawing import Note
     from melodygru.compose.guards import Action
     from melodygru.compose.lengths import Plan
-    from melodygru.compose.sampler import Note
     from melodygru.events import Vocabulary
 
 

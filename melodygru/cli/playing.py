@@ -14,8 +14,8 @@ from melodygru.util.wording import counted
 
 if TYPE_CHECKING:
     from melodygru.compose.composition import Composition
+    from melodygru.compose.drawing import Note
     from melodygru.compose.lengths import Plan
-    from melodygru.compose.sampler import Note
     from melodygru.compose.settings import GenerateSettings
     from melodygru.events import Vocabulary
     from melodygru.render.audio import Live

@@ -14,9 +14,9 @@ from melodygru.compose.settings import GenerateSettings
 from melodygru.util.wording import counted
 
 if TYPE_CHECKING:
+    from melodygru.compose.drawing import Note
     from melodygru.compose.lengths import Plan
     from melodygru.compose.replay import Replay
-    from melodygru.compose.sampler import Note
 
 DIFFERS = 1  # exit code where the file doesn't come out byte for byte
 

@@ -9,22 +9,23 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from melodygru.compose.controls import Controls
+from melodygru.compose.drawing import Note, Row
 from melodygru.compose.lengths import Plan
-from melodygru.compose.particles import PARTICLES, Particles, Row, Span, compose_given
-from melodygru.compose.sampler import Note
-from melodygru.compose.varying import Places, fill_places
+from melodygru.compose.particles import Guide, Particles, Span, compose_given
+from melodygru.compose.settings import PARTICLES
+from melodygru.compose.varying import SameRhythm, fill_in
 from melodygru.errors import SettingError
-from melodygru.events import DURATION, END, PROGRAM, VELOCITY_WIDTH, Context, Vocabulary, decode, representable
+from melodygru.events import DURATION, END, PROGRAM, VELOCITY_WIDTH, Context, Vocabulary, decode
 from melodygru.model.numpy_model import NumpyModel
 from melodygru.music.notes import DRUMS, N_PITCHES, N_PROGRAMS, NoteSequence, canonical
 
 MIDDLE_C = 60
-_PLACE = ["onset", "program", "pitch"]
+_IDENTITY = ["onset", "program", "pitch"]
 _PITCHES = np.arange(N_PITCHES)
 
 
 @dataclass
-class Around:
+class Around(Guide):
     """The guide of an accompaniment: nothing but the given note `at`, or what stands before it in canonical order.
 
     A given program plays nothing else, unless there is no other to write for. Where the model has one program only, no
@@ -84,34 +85,34 @@ class Around:
         """Up to the note that is due."""
         left = self._notes[self.at][0] - context.onset
         if left == 0:
-            return 0, 0
+            return 0, 1
         may_join_chord = context.may_join_chord(self._top)
         if may_join_chord and self._edge is not None:
             last = context.program_history(1)[0]  # plus 1; 0 is none
             may_join_chord = bool((self._inside(context.onset) & ~context.pitch_mask(1))[last:].any())
-        return int(not may_join_chord), left
+        return int(not may_join_chord), left + 1
 
     def programs(self, context: Context) -> np.ndarray:
         """Those that are added, or the due note's own."""
         onset, program, _, _, _ = self._notes[self.at]
         if context.onset < onset:
             return self._free
-        wanted = np.zeros(len(self._free), bool)
-        wanted[1:program] = self._free[1:program]
-        wanted[program] = True
-        return wanted
+        allowed = np.zeros(len(self._free), bool)
+        allowed[1:program] = self._free[1:program]
+        allowed[program] = True
+        return allowed
 
     def pitches(self, context: Context, program: int) -> np.ndarray:
         """The due note's, or, in a program that notes are added to, any that stands before it."""
         onset, of_due, due, _, _ = self._notes[self.at]
-        wanted = self._inside(context.onset)
-        if not (wanted & ~context.pitch_mask(program)).any():  # a line so low that nothing is left below it
-            wanted = np.ones(N_PITCHES, bool)
+        allowed = self._inside(context.onset)
+        if not (allowed & ~context.pitch_mask(program)).any():  # a line so low that nothing is left below it
+            allowed = np.ones(N_PITCHES, bool)
         if context.onset == onset and program == of_due:
-            wanted[:due] &= self._free[program]
-            wanted[due] = True
-            wanted[due + 1 :] = False
-        return wanted
+            allowed[:due] &= self._free[program]
+            allowed[due] = True
+            allowed[due + 1 :] = False
+        return allowed
 
     def is_due(self, context: Context, program: int, pitch: int) -> bool:
         """Whether a note at the context's onset is the one that is due."""
@@ -120,7 +121,8 @@ class Around:
     def duration(self, context: Context, program: int, pitch: int) -> Span:
         """The due note's; an added one ends with the piece at the latest, and where its pitch is given again."""
         if self.is_due(context, program, pitch):
-            return (self._notes[self.at][3],) * 2
+            duration = self._notes[self.at][3]
+            return duration, duration + 1
         onsets = self._onsets.get((program, pitch), [])
         later = bisect_right(onsets, context.onset)
         end = onsets[later] if later < len(onsets) else self.given.length
@@ -128,7 +130,7 @@ class Around:
             edge = self._edge[context.onset + 1 : end]
             crossed = np.flatnonzero((edge < pitch) if self._is_top else (edge > pitch))
             end = context.onset + 1 + int(crossed[0]) if len(crossed) else end
-        return 1, end - context.onset
+        return 1, end - context.onset + 1
 
     def velocity(self, context: Context, program: int, pitch: int) -> int:
         """The due note's, or any."""
@@ -136,22 +138,22 @@ class Around:
 
 
 def add_voices(particles: Particles, guide: Around) -> Iterator[None]:
-    """Extend particles to the end of the piece; yields whenever all have heard one more of the given notes."""
+    """Extend particles to the end of the piece; yields whenever all have reached one more of the given notes."""
     for at in range(len(guide.given) + 1):
         guide.at = at
         waiting = np.arange(len(particles))
         while len(waiting):
-            programs = particles.extend(guide, waiting)
+            rows = particles.extend(guide, waiting)
             arrived = [
-                program == END or guide.is_due(particles.contexts[i], *particles.rows[i][-1][PROGRAM:DURATION])
-                for i, program in zip(waiting, programs, strict=True)
+                row is None or guide.is_due(particles.contexts[i], *row[PROGRAM:DURATION])
+                for i, row in zip(waiting, rows, strict=True)
             ]
             waiting = waiting[~np.array(arrived)]
         yield
 
 
-def heard_as(network: NumpyModel, given: NoteSequence, style: str | None = None) -> dict[int, int]:
-    """Programs of a given piece that the style's pieces lack, and the one of theirs that each is heard as.
+def stand_ins(network: NumpyModel, given: NoteSequence, style: str | None = None) -> dict[int, int]:
+    """Programs of a given piece that the style's pieces lack, and for each one of theirs that stands in for it.
 
     It is the one in which the line by itself is most probable, and which plays nothing else; drums stay drums.
     """
@@ -170,7 +172,7 @@ def heard_as(network: NumpyModel, given: NoteSequence, style: str | None = None)
             notes["program"] = candidate
             piece = replace(given, notes=notes)
             alone = Particles(network, 1, np.random.default_rng(0), style=style, piece=piece)
-            for _ in fill_places(alone, Places(v, piece, np.ones(len(notes), bool))):
+            for _ in fill_in(alone, SameRhythm(v, piece, np.ones(len(notes), bool))):
                 pass
             return float(alone.log_p[0])
 
@@ -204,12 +206,13 @@ def accompany(
 ) -> list[NoteSequence]:
     """Add voices to given ones; `n` pieces, the i-th piece's randomness is the i-th child of `seed`.
 
-    Every given note is in every piece; what may be added to them, see `Around`. A program that the style's pieces lack
-    is heard as one of theirs (see `heard_as`), and stays what it is in the pieces.
+    Every given note is in every piece; what may be added to them, see `Around`. For a program that the style's
+    pieces lack, the model is given one of theirs (see `stand_ins`); in the pieces it stays what it is.
 
     Parameters
     ----------
-    given : NoteSequence on the vocabulary's grid; the pieces have its length, metres and, without `qpm`, its tempos
+    given : NoteSequence as the vocabulary can hold it (see `Primer`); the pieces have its length, metres and, without
+        `qpm`, its tempos
     particles : versions that go on side by side; see `particles.Particles`
     style : one of the vocabulary's styles, or None for unknown; its programs are added
     qpm : tempo to write
@@ -228,18 +231,17 @@ def accompany(
     v = network.vocabulary
     if len(given) == 0:
         raise SettingError("nothing to accompany: expected a piece with notes")
-    given, _ = representable(given, v)
-    names = heard_as(network, given, style)
-    back = {pitch_class_levels: own for own, pitch_class_levels in names.items()}
+    names = stand_ins(network, given, style)
+    back = {stand_in: own for own, stand_in in names.items()}
     given = replace(given, notes=_renamed(given.notes, names))
 
-    def tell(note: Note) -> None:
+    def give_out(note: Note) -> None:
         if on_note is not None:
             on_note(replace(note, program=back.get(note.program, note.program)))
 
     def written(rows: list[Row]) -> NoteSequence:
         piece = decode(rows, v, length=given.length)
-        is_given = np.isin(piece.notes[_PLACE], given.notes[_PLACE])
+        is_given = np.isin(piece.notes[_IDENTITY], given.notes[_IDENTITY])
         piece.notes["velocity"][is_given] = given.notes["velocity"]  # those that they came with
         return replace(piece, notes=_renamed(piece.notes, back))
 
@@ -255,5 +257,5 @@ def accompany(
         style=style,
         qpm=qpm,
         on_start=on_start,
-        on_note=tell,
+        on_note=give_out,
     )

@@ -18,12 +18,12 @@ from melodygru.compose.composing import compose
 from melodygru.compose.composition import Composition
 from melodygru.compose.constraints import Constraint, of_settings
 from melodygru.compose.controls import Controls
+from melodygru.compose.drawing import Note
 from melodygru.compose.guards import Action
 from melodygru.compose.lengths import Length, Plan
 from melodygru.compose.primer import Source, check_bars
 from melodygru.compose.provenance import provenances
-from melodygru.compose.sampler import Note
-from melodygru.compose.settings import GenerateSettings
+from melodygru.compose.settings import SETTINGS, GenerateSettings
 from melodygru.compose.stream import Stream
 from melodygru.compose.varying import vary
 from melodygru.events import Vocabulary
@@ -179,8 +179,7 @@ class Composer:
             length=Length(settings.bars, settings.seconds, settings.notes),
             style=settings.style,
             metre=settings.metre,
-            primer=None if primer is None else primer.sequence,
-            splice=None if primer is None else primer.splice,
+            primer=primer,
             no_primer=settings.no_primer,
             qpm=settings.qpm,
             guard=settings.guard,
@@ -243,19 +242,9 @@ def _controls(settings: GenerateSettings) -> Controls:
 
 def _constraints(settings: GenerateSettings) -> list[Constraint]:
     """What the notes must keep to."""
-    named = of_settings(
-        key=settings.key,
-        scale=settings.scale,
-        range=settings.range,
-        programs=settings.programs,
-        max_polyphony=settings.max_polyphony,
-        density=settings.density,
-        chords=settings.chords,
-        chord_bias=settings.chord_bias,
-        chords_only=settings.chords_only,
-        names=PROGRAM_NAMES,
-    )
-    return [*named, *(settings.constraints or ())]
+    named = [name for name, known in SETTINGS.items() if known.about.section == "constraint" and name != "constraints"]
+    found = of_settings(**{name: getattr(settings, name) for name in named}, names=PROGRAM_NAMES)
+    return [*found, *(settings.constraints or ())]
 
 
 class _Generate(Protocol[Settings]):

@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from melodygru.compose.constraints import Chords, Constraint, PitchClasses, Steering
+from melodygru.compose.constraints import Constraint
 from melodygru.compose.controls import Controls
+from melodygru.compose.drawing import Note
 from melodygru.compose.guards import Action, Guard, guarded
 from melodygru.compose.lengths import Length, Plan
-from melodygru.compose.sampler import NEVER, Note, Sampler
+from melodygru.compose.primer import Primer
+from melodygru.compose.rules import NEVER, programs_in
+from melodygru.compose.sampler import Sampler
+from melodygru.compose.steering import Steering
 from melodygru.errors import SettingError
-from melodygru.events import decode, representable
+from melodygru.events import decode
 from melodygru.model.numpy_model import NumpyModel
 from melodygru.music.notes import NoteSequence
 
@@ -49,7 +53,7 @@ def notes(
             if over[stream]:
                 continue
             length, end = lengths[stream], sampler.ends[stream]
-            composed = len(sampler.rows[stream]) - sampler.n_heard
+            composed = len(sampler.rows[stream]) - sampler.n_primer
             if composed >= (most or (MAX_NOTES if length is None else NEVER)):
                 sampler.end(stream)
             if note is not None and length is not None and note.onset + note.duration > length:
@@ -64,6 +68,40 @@ def notes(
                 yield note
 
 
+def sampler_for(
+    network: NumpyModel,
+    plans: Sequence[Plan],
+    rngs: Sequence[np.random.Generator],
+    controls: Controls | None = None,
+    *,
+    style: str | None = None,
+    primer: Primer | None = None,
+    constraints: Sequence[Constraint] = (),
+) -> Sampler:
+    """A sampler of pieces with these plans, one generator each, which keep to the constraints.
+
+    A piece without constraints on its pitch classes opens in its plan's key signature: in training the model was given
+    most pieces transposed, so that it does not prefer a key by itself.
+    """
+    steering = None
+    if constraints:
+        given, begin = (None, 0) if primer is None else (primer.sequence, primer.splice)
+        programs = programs_in(network.vocabulary, style, given)
+        steering = Steering(constraints, network.vocabulary, plans, programs=programs, begin=begin)
+    free = not any(constraint.tonal for constraint in constraints)
+    return Sampler(
+        network,
+        rngs,
+        controls,
+        style=style,
+        metres=[plan.metre for plan in plans],
+        signatures=[plan.signature if free else None for plan in plans],
+        primer=primer,
+        steering=steering,
+        due=[plan.due for plan in plans],
+    )
+
+
 def compose(
     network: NumpyModel,
     n: int = 1,
@@ -73,8 +111,7 @@ def compose(
     length: Length | None = None,
     style: str | None = None,
     metre: tuple[int, int] | None = None,
-    primer: NoteSequence | None = None,
-    splice: int | None = None,
+    primer: Primer | None = None,
     no_primer: bool = False,
     qpm: float | None = None,
     guard: bool = False,
@@ -88,16 +125,15 @@ def compose(
     """Compose `n` pieces as one batch; the i-th piece's randomness is the i-th child of `seed`.
 
     A piece without a primer, and without constraints on its pitch classes, opens in a key signature that is drawn, as
-    frequent as among the training pieces of the style: the model has heard most of them transposed.
+    frequent as among the training pieces of the style (see `sampler_for`).
 
     Parameters
     ----------
     style : one of the vocabulary's styles, or None for unknown
     metre : time signature; default: the primer's, which it can't replace, else drawn for each piece, as frequent as
         among the training pieces of the style
-    primer : what the pieces begin with, on the vocabulary's grid; its metres hold on
-    seam : step from which on is composed, later than every onset of the primer, whose notes may sound on beyond it;
-        default: the primer's end. `length` counts from the first bar line at the seam or after it
+    primer : what the pieces begin with; its metres hold on, and its notes may sound on beyond its splice. `length`
+        counts from the first bar line at the splice or after it
     no_primer : leave the primer out of the pieces, which then begin at `first_step`
     qpm : tempo to write; default: the primer's, else the vocabulary's
     guard : whether a piece that collapses is taken back and goes on anew, see `guards`
@@ -125,33 +161,14 @@ def compose(
         raise SettingError(f"num-outputs {n}: expected 1 or more")
     rngs = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(n)]
     plans = [
-        Plan.from_settings(
-            v, length, style=style, metre=metre, primer=primer, splice=splice, qpm=qpm, draws=tuple(rng.random(3))
-        )
+        Plan.from_settings(v, length, style=style, metre=metre, primer=primer, qpm=qpm, draws=tuple(rng.random(3)))
         for rng in rngs
     ]
     length = plans[0].length
-    if primer is not None:
-        primer, _ = representable(primer, v)
-        splice = primer.length if splice is None else splice
-    steering = Steering(constraints, v, plans, style=style, primer=primer, begin=splice or 0) if constraints else None
+    sampler = sampler_for(network, plans, rngs, controls, style=style, primer=primer, constraints=constraints)
     if on_start is not None:
         on_start(plans)
-
-    free = not any(isinstance(constraint, (PitchClasses, Chords)) for constraint in constraints)
-    sampler = Sampler(
-        network,
-        rngs,
-        controls,
-        style=style,
-        metres=[plan.metre for plan in plans],
-        signatures=[plan.signature if free else None for plan in plans],
-        primer=primer,
-        splice=splice,
-        steering=steering,
-        due=[plan.due for plan in plans],
-    )
-    legality = [NEVER if length.notes is not None else plan.limit for plan in plans]
+    limits = [NEVER if length.notes is not None else plan.limit for plan in plans]
     watching = guarded(
         sampler,
         [plan.bar for plan in plans],
@@ -161,25 +178,26 @@ def compose(
         may_shorten=length == Length(),
         on_action=on_guard,
     )
-    for note in notes(sampler, legality, may_end=length == Length(), most=length.notes, guard=watching):
+    for note in notes(sampler, limits, may_end=length == Length(), most=length.notes, guard=watching):
         if on_note is not None:
             on_note(note)
 
     pieces = []
+    given = None if primer is None else primer.sequence
     for plan, rows, end in zip(plans, sampler.rows, sampler.ends, strict=True):
         limit = plan.limit
         piece = decode(rows, v, length=end, qpm=plan.qpm, metre=plan.metre)
-        if primer is not None:
-            piece.notes[: len(primer)] = primer.notes  # with the velocities that it came with
+        if given is not None:
+            piece.notes[: len(given)] = given.notes  # with the velocities that it came with
         if limit is not None and end is None:
             piece = piece.crop(0, limit) if piece.length >= limit else replace(piece, length=limit)
         elif end is None and plan.bar is not None:
             piece = replace(piece, length=plan.start - (plan.start - piece.length) // plan.bar * plan.bar)
-        if primer is not None and v.grid.is_metrical:
-            tempos = primer.tempos if qpm is None else piece.tempos
-            piece = replace(piece, metres=primer.metres, tempos=tempos)
-        if primer is not None and splice is not None and no_primer:
-            piece = _continuation(piece, len(primer), splice, plan.start)
+        if given is not None and v.grid.is_metrical:
+            tempos = given.tempos if qpm is None else piece.tempos
+            piece = replace(piece, metres=given.metres, tempos=tempos)
+        if primer is not None and no_primer:
+            piece = _continuation(piece, len(primer.sequence), primer.splice, plan.start)
         pieces.append(piece)
     return pieces
 
@@ -207,9 +225,9 @@ def first_step(piece: NoteSequence, splice: int, start: int, onset: int | None) 
     return int(bars[np.searchsorted(bars, splice, side="right") - 1])
 
 
-def _continuation(piece: NoteSequence, n_heard: int, splice: int, start: int) -> NoteSequence:
-    """A piece without the `n_heard` notes of its primer, from `first_step` on."""
-    composed = piece.notes[n_heard:]
+def _continuation(piece: NoteSequence, n_primer: int, splice: int, start: int) -> NoteSequence:
+    """A piece without the `n_primer` notes of its primer, from `first_step` on."""
+    composed = piece.notes[n_primer:]
     begin = first_step(piece, splice, start, int(composed["onset"][0]) if len(composed) else None)
     length = max(0, piece.length - begin)
     alone = replace(piece, notes=composed).crop(begin, begin + max(1, length))

@@ -26,7 +26,8 @@ from melodygru.util.wording import clock, counted
 
 if TYPE_CHECKING:
     from melodygru.analysis.originality import Index
-    from melodygru.compose.sampler import Note, Sampler
+    from melodygru.compose.drawing import Note
+    from melodygru.compose.sampler import Sampler
 
 LONGEST_LOOP = 48  # notes of a figure
 PHRASE = 16  # notes of a figure, the longer ones being phrases
@@ -433,7 +434,7 @@ class Guard:
         piece.trouble = max(piece.trouble, len(piece.notes)) if again else len(piece.notes)
         if piece.tries > TRIES:
             piece.tries, piece.trouble = 0, -1
-            if not self._may_shorten or found.first < self._sampler.n_heard + SHORTEST:
+            if not self._may_shorten or found.first < self._sampler.n_primer + SHORTEST:
                 piece.let_be = len(piece.notes) + LET_BE
                 self._sampler.raise_temperature(stream, 0.0)
                 self._say(stream, found.first, 0, found.why, "let be")

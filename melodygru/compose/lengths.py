@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from melodygru.compose.primer import Primer
 from melodygru.errors import SettingError
-from melodygru.events import Vocabulary, representable
+from melodygru.events import Vocabulary
 from melodygru.music.metre import signatures, steps_per_bar
-from melodygru.music.notes import NoteSequence
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Plan:
     ----------
     metre : time signature of what is composed, (numerator, denominator)
     qpm : tempo, quarter notes per minute
-    start : step from which `length` counts: 0, or the first bar line at the seam with the primer or after it
+    start : step from which `length` counts: 0, or the first bar line at the primer's splice or after it
     bar : steps of a bar; None without a metrical grid
     length : Length
     steps : the length asked for, in steps; None where it was given in notes or is left to the model
@@ -92,8 +92,7 @@ class Plan:
         *,
         style: str | None = None,
         metre: tuple[int, int] | None = None,
-        primer: NoteSequence | None = None,
-        splice: int | None = None,
+        primer: Primer | None = None,
         qpm: float | None = None,
         draws: tuple[float, float, float] = (0.0, 0.5, 0.0),
     ) -> Plan:
@@ -105,28 +104,28 @@ class Plan:
         if style is not None and style not in v.styles:
             known = ", ".join(v.styles) if v.styles else "none"
             raise SettingError(f"style {style!r}: this model knows {known}")
+        given = None if primer is None else primer.sequence
         if metre is None:
-            metre = primer.metre if primer is not None else v.statistics.metre_of(style, draws[0])
+            metre = given.metre if given is not None else v.statistics.metre_of(style, draws[0])
         if min(metre) < 1:
             raise SettingError("metre {}/{}: expected two numbers above 0".format(*metre))
-        if primer is not None and v.grid.is_metrical and metre != primer.metre:
-            raise SettingError("metre {}/{}: the primer's {}/{} goes on, leave metre out".format(*metre, *primer.metre))
+        if given is not None and v.grid.is_metrical and metre != given.metre:
+            raise SettingError("metre {}/{}: the primer's {}/{} goes on, leave metre out".format(*metre, *given.metre))
         going: float | None = qpm  # the tempo of what is composed
         if qpm is None:
-            qpm = primer.qpm if primer is not None else v.statistics.tempo_of(style)
+            qpm = given.qpm if given is not None else v.statistics.tempo_of(style)
         if not 5 <= qpm <= 1000:
             raise SettingError(f"qpm {qpm}: expected 5..1000 quarter notes per minute")
         bar = steps_per_bar(v.grid, metre) if v.grid.is_metrical else None
         start = 0
-        if primer is not None:
-            primer, _ = representable(primer, v)
-            start = primer.length if splice is None else splice
+        if primer is not None and given is not None:
+            start = primer.splice
             if bar is not None:
-                bars = primer.bar_starts()
-                bar = steps_per_bar(v.grid, signatures(primer.metres)[-1])
+                bars = given.bar_starts()
+                bar = steps_per_bar(v.grid, signatures(given.metres)[-1])
                 start = int(bars[np.searchsorted(bars, start)])
             if going is None:
-                going = 60e6 / float(primer.tempos["tempo"][-1])
+                going = 60e6 / float(given.tempos["tempo"][-1])
         steps = length.steps(v, bar, going or qpm)
         at_most = steps
         if steps is None and length.notes is None and v.statistics.longest:

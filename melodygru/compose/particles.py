@@ -11,49 +11,81 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Protocol
 
 import numpy as np
 
 from melodygru.compose.controls import Controls, below_best
+from melodygru.compose.drawing import DRAWS, Note, Row, Streams, notes_of, share_of_classes
 from melodygru.compose.lengths import Plan
-from melodygru.compose.sampler import Note
+from melodygru.compose.rules import NEVER, Event, Rule, Spans
 from melodygru.errors import SettingError
-from melodygru.events import END, N_VELOCITIES, PROGRAM_HISTORY, TIMES, Context
+from melodygru.events import N_VELOCITIES, SHIFT, TIMES, Context
 from melodygru.model.numpy_model import NumpyModel
-from melodygru.music.notes import TEMPO, NoteSequence
+from melodygru.music.notes import N_PITCHES, TEMPO, NoteSequence
 
-Row = tuple[int, int, int, int, int]  # shift steps, program class, pitch, duration steps, velocity class
-Span = tuple[int, int]  # steps from and to, both included
-PARTICLES, MAX_PARTICLES = 64, 4096  # by default, at most
+Span = tuple[int, int]  # steps: the first, and the first that is no more among them
+MAX_PARTICLES = 4096
 COLDEST = 1e-6  # temperature: below, weights would leave the range of numbers
 
 
-class Guide(Protocol):
-    """What may come, asked in the order of the fields; the rules of `events` hold besides."""
+class Guide(Rule):
+    """What may come where a piece is given: a rule that answers for one particle at a time.
+
+    Its five methods are asked in the order of the fields, about a context that stands at the event's onset for all but
+    the shift.
+    """
 
     def shift(self, context: Context) -> Span:
         """Steps until the event's onset."""
+        raise NotImplementedError
 
     def programs(self, context: Context) -> np.ndarray:
         """Program classes at the onset, shape (size of the field,), bool."""
+        raise NotImplementedError
 
     def pitches(self, context: Context, program: int) -> np.ndarray:
         """Pitches of a program class, shape (128,), bool."""
+        raise NotImplementedError
 
     def duration(self, context: Context, program: int, pitch: int) -> Span:
         """Steps that the note lasts."""
+        raise NotImplementedError
 
     def velocity(self, context: Context, program: int, pitch: int) -> int:
         """Velocity class; -1 is any."""
+        raise NotImplementedError
+
+    def weigh(self, field: str, event: Event) -> np.ndarray | None:
+        if field == "program":
+            return np.array([self.programs(context) for context in event.contexts])
+        if field == "pitch":
+            pairs = zip(event.contexts, event.programs, event.live.tolist(), strict=True)
+            return np.array([self.pitches(c, program) if live else _ALL_PITCHES for c, program, live in pairs])
+        if field == "velocity":
+            classes = np.array([[self.velocity(*of_note) if live else -1] for live, of_note in _notes(event)])
+            return (classes < 0) | (classes == np.arange(N_VELOCITIES))
+        return None
+
+    def spans(self, field: str, event: Event) -> list[Spans]:
+        if field == "shift":
+            return [[self.shift(context)] for context in event.contexts]
+        return [[self.duration(*of_note) if live else (1, NEVER)] for live, of_note in _notes(event)]
 
 
-class Particles:
+_ALL_PITCHES = np.ones(N_PITCHES, bool)
+
+
+def _notes(event: Event) -> Iterator[tuple[bool, tuple[Context, int, int]]]:
+    """For each stream whether it gets a note, and its context, program class and pitch."""
+    return zip(event.live.tolist(), zip(event.contexts, event.programs, event.pitches, strict=True), strict=True)
+
+
+class Particles(Streams):
     """Versions of a piece in one batch, with their weights.
 
     Parameters
     ----------
-    network : Network
+    network : NumpyModel
     n : number of particles
     rng : all their randomness
     controls : Controls
@@ -82,119 +114,60 @@ class Particles:
     ) -> None:
         if not 1 <= n <= MAX_PARTICLES:
             raise SettingError(f"particles {n}: expected 1..{MAX_PARTICLES}")
-        controls = controls or Controls()
-        self.network, self.vocabulary, self.rng = network, network.vocabulary, rng
-        self.temperatures = {field: controls.temperature_of(field) for field in self.vocabulary.fields}
-        self.filters = {field: controls.filters(field) for field in self.vocabulary.fields}
-        self.contexts = [Context(self.vocabulary, style, piece.metre, piece.metres) for _ in range(n)]
-        self.rows: list[list[Row]] = [[] for _ in range(n)]
+        super().__init__(network, [Context(network.vocabulary, style, piece.metre, piece.metres) for _ in range(n)])
+        controls, self.rng = controls or Controls(), rng
+        self._temperatures = {field: controls.temperature_of(field) for field in self.vocabulary.fields}
+        self._filters = {field: controls.filters(field) for field in self.vocabulary.fields}
         self.log_p, self.log_weights, self.log_z = np.zeros(n), np.zeros(n), 0.0
-        self._previous = [context.previous() for context in self.contexts]
-        self._context = np.array([context.start() for context in self.contexts], np.int32)
-        self._state = network.initial_state(n)
-        self._classes = np.arange(self.vocabulary.size("program"))
         self._settled = 0
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def extend(self, guide: Guide, which: np.ndarray | None = None) -> np.ndarray:
+    def extend(self, guide: Rule, which: np.ndarray | None = None) -> list[Row | None]:
         """Give each of the particles `which` (default: all) an event that the guide allows.
 
         Returns
         -------
-        programs : array, shape (particles,): the program classes chosen; END is the end of the piece
+        rows : for each of these particles its event; None is the end of the piece
         """
         at = np.arange(len(self)) if which is None else which
-        u = self.rng.random((len(at), 7))
+        n = len(at)
+        u = self.rng.random((n, DRAWS))
         contexts = [self.contexts[i] for i in at]
-        before = np.array([context.before() for context in contexts], np.int32).reshape(len(at), -1)
-        state = [part[at] for part in self._state]
-        previous = np.array([self._previous[i] for i in at], np.int32)
-        step = self.network.step(previous, before, self._context[at], state)
-        self._state = [_replaced(part, at, new) for part, new in zip(self._state, step.state, strict=True)]
+        return self.draw(u, [guide], Event(contexts, [0] * n, np.ones(n, bool), [0] * n, at=at))
 
-        logits = step.logits("shift")
-        for i, context in enumerate(contexts):
-            if not context.may_join_chord():
-                logits[i, 0] = -np.inf
-        shift, shift_steps = self._time("shift", at, logits, [guide.shift(c) for c in contexts], u[:, :2])
-        for context, steps in zip(contexts, shift_steps, strict=True):
-            context.move(steps)
-        self._context[at] = [context.row() for context in contexts]
-        step.arrive(self._context[at], np.array([context.pitch_class_levels() for context in contexts]))
-        chosen = {"shift": shift}
-
-        logits = step.logits("program", chosen)
-        possible = self._classes >= np.array([[context.program_floor()] for context in contexts])
-        possible[:, END] = [context.may_end() for context in contexts]
-        np.copyto(logits, -np.inf, where=~possible)
-        wanted = np.array([guide.programs(context) for context in contexts])
-        program = chosen["program"] = self._choose("program", at, logits, wanted, u[:, 2])
-        goes_on = np.flatnonzero(program != END)
-        if not len(goes_on):
-            return program
-
-        # An end has no fields after its program: what the heads say of it is left unasked.
-        of_program = list(zip(contexts, program.tolist(), strict=True))
-        chosen |= dict(zip(PROGRAM_HISTORY, np.array([c.program_history(p) for c, p in of_program]).T, strict=True))
-        live, of_program, u = at[goes_on], [of_program[i] for i in goes_on], u[goes_on]
-        logits = step.logits("pitch", chosen)[goes_on]
-        np.copyto(logits, -np.inf, where=np.array([c.pitch_mask(p) for c, p in of_program]))
-        wanted = np.array([guide.pitches(c, p) for c, p in of_program])
-        pitch = self._choose("pitch", live, logits, wanted, u[:, 3])
-        chosen["pitch"] = _replaced(np.zeros(len(at), np.int64), goes_on, pitch)
-        notes = [(c, p, int(note)) for (c, p), note in zip(of_program, pitch, strict=True)]
-        logits = step.logits("duration", chosen)[goes_on]
-        logits[:, 0] = -np.inf  # a step or more
-        spans = [guide.duration(*note) for note in notes]
-        duration, duration_steps = self._time("duration", live, logits, spans, u[:, 4:6])
-        chosen["duration"] = _replaced(np.ones(len(at), np.int64), goes_on, duration)
-        velocity = np.full(len(live), -1)
-        if self.vocabulary.models_velocity:
-            of_guide = np.array([[guide.velocity(*note)] for note in notes])
-            wanted = (of_guide < 0) | (of_guide == np.arange(N_VELOCITIES))
-            velocity = self._choose("velocity", live, step.logits("velocity", chosen)[goes_on], wanted, u[:, 6])
-        rows = zip(goes_on.tolist(), notes, duration_steps, velocity.tolist(), strict=True)
-        for i, (context, of_note, note_pitch), steps, loudness in rows:
-            context.add(of_note, note_pitch, steps)
-            self._previous[at[i]] = context.previous(loudness)
-            self.rows[at[i]].append((shift_steps[i], of_note, note_pitch, steps, loudness))
-        return program
-
-    def _choose(self, field: str, at: np.ndarray, logits: np.ndarray, share: np.ndarray, u: np.ndarray) -> np.ndarray:
-        """Choose a class for each of the particles `at`; `share`, (particles, classes), is how much of each may come.
-
-        `logits` are -inf where a class cannot follow.
-        """
-        log_p = below_best(logits)
+    def _choose(self, field: str, event: Event, u: np.ndarray) -> np.ndarray:
+        """Choose a class for each particle; what all that may come weighs together is the particle's weight."""
+        log_p = below_best(event.logits)
         log_p -= np.log(np.exp(log_p).sum(1, keepdims=True))
-        temperature = self.temperatures[field]
-        sharp = log_p if temperature in (0, 1) else log_p / max(temperature, COLDEST)
-        scaled = np.where(share > 0, sharp, -np.inf)
+        temperature = self._temperatures[field]
+        scaled = log_p if temperature in (0, 1) else log_p / max(temperature, COLDEST)
+        if event.log_weights is not None:
+            scaled = scaled + event.log_weights
+        if event.mask is not None:
+            scaled = np.where(event.mask, scaled, -np.inf)
+        share = None if event.spans is None else share_of_classes(event.spans)
+        if share is not None:
+            scaled = np.where(share > 0, scaled, -np.inf)
         best = scaled.max(1, keepdims=True)
         assert np.isfinite(best).all(), f"{field}: the guide allows what cannot follow"
-        weights = np.exp(scaled - best) * share
-        for change in self.filters[field]:
+        weights = np.exp(scaled - best)
+        if share is not None:
+            weights *= share
+        for change in self._filters[field]:
             weights = change(weights)
         cumulative = np.cumsum(weights, 1)
         mass = cumulative[:, -1]
         chosen = (cumulative > (u * mass)[:, None]).argmax(1)
-        self.log_weights[at] += best[:, 0] + np.log(mass)
-        self.log_p[at] += log_p[np.arange(len(at)), chosen]
+        assert event.at is not None
+        of_live = np.flatnonzero(event.live)
+        live, of_chosen = event.at[of_live], chosen[of_live]
+        self.log_weights[live] += (best[:, 0] + np.log(mass))[of_live]
+        self.log_p[live] += log_p[of_live, of_chosen]
+        if field in ("shift", "duration"):
+            self.log_p[live] -= TIMES.log_width[of_chosen]
         return chosen
-
-    def _time(
-        self, field: str, at: np.ndarray, logits: np.ndarray, spans: Sequence[Span], u: np.ndarray
-    ) -> tuple[np.ndarray, list[int]]:
-        """Choose steps within a span for each of the particles `at`: the classes, and the steps."""
-        low, high = np.array(spans).T[:, :, None]
-        first = np.maximum(TIMES.low, low)
-        n_steps = np.maximum(0, np.minimum(TIMES.low + TIMES.width - 1, high) - first + 1)
-        chosen = self._choose(field, at, logits, n_steps / TIMES.width, u[:, 0])
-        self.log_p[at] -= TIMES.log_width[chosen]
-        of_chosen = np.arange(len(at)), chosen
-        return chosen, (first[of_chosen] + np.floor(u[:, 1] * n_steps[of_chosen]).astype(np.int64)).tolist()
 
     @property
     def evidence(self) -> float:
@@ -211,17 +184,12 @@ class Particles:
         n = len(self)
         weights = np.exp(self.log_weights - self.log_weights.max())
         edges = np.cumsum(weights)
-        places = (np.arange(n) + self.rng.random()) / n * edges[-1]
-        parents = np.minimum(np.searchsorted(edges, places, side="right"), n - 1)
+        marks = (np.arange(n) + self.rng.random()) / n * edges[-1]
+        parents = np.minimum(np.searchsorted(edges, marks, side="right"), n - 1)
         self.log_z += _log_mean(self.log_weights)
         self.log_weights[:] = 0.0
-        self.log_p, self._context = self.log_p[parents], self._context[parents]
-        self._state = [part[parents] for part in self._state]
-        self._previous = [self._previous[parent] for parent in parents]
-        first = np.append(True, parents[1:] != parents[:-1]).tolist()
-        contexts, rows = self.contexts, self.rows
-        self.contexts = [contexts[p] if new else contexts[p].copy() for p, new in zip(parents, first, strict=True)]
-        self.rows = [rows[p] if new else rows[p].copy() for p, new in zip(parents, first, strict=True)]
+        self.log_p = self.log_p[parents]
+        self.pick(parents)
 
     def settled(self, of: int | None = None) -> list[Row]:
         """Events that all particles have in common, or that particle `of` has, and that were not given out yet."""
@@ -233,15 +201,6 @@ class Particles:
                 stop += 1
         self._settled = stop
         return first[start:stop]
-
-
-def _replaced(values: np.ndarray, at: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """`values` with those at `at` replaced."""
-    if len(at) == len(values):
-        return new
-    values = values.copy()
-    values[at] = new
-    return values
 
 
 def _log_mean(values: np.ndarray) -> float:
@@ -270,7 +229,7 @@ def compose_given(
     Parameters
     ----------
     seed : the i-th piece's randomness is its i-th child
-    rounds : extends the particles, and yields when all have heard the same of what is given: then they are weighed
+    rounds : extends the particles, and yields when all have reached the same of what is given: then they are weighed
         against each other, and resampled when their effective number is below half
     written : the piece that a particle's events are; the most probable particle is written
     qpm : tempo to write; default: the given piece's tempos
@@ -292,20 +251,19 @@ def compose_given(
     for stream, cloud in enumerate(clouds):
         onset = 0
 
-        def tell(rows: Sequence[Row], stream: int = stream) -> None:
+        def give_out(rows: Sequence[Row], stream: int = stream) -> None:
             nonlocal onset
-            for shift, program, pitch, duration, loudness in rows:
-                onset += shift
-                velocity = v.velocities[loudness] if v.models_velocity else v.velocities[0]
-                if on_note is not None:
-                    on_note(Note(stream, onset, duration, v.program_of_class(program), pitch, velocity))
+            if on_note is not None:
+                for note in notes_of(rows, v, stream, onset):
+                    on_note(note)
+            onset += sum(row[SHIFT] for row in rows)
 
         for _ in rounds(cloud):
             if cloud.effective() < particles / 2:
                 cloud.resample()
-                tell(cloud.settled())
+                give_out(cloud.settled())
         best = int(np.argmax(cloud.log_p))
-        tell(cloud.settled(best))
+        give_out(cloud.settled(best))
         piece = written(cloud.rows[best])
         if v.grid.is_metrical:
             tempos = given.tempos if qpm is None else np.array([(0, round(60e6 / qpm))], TEMPO)

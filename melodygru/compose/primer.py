@@ -1,7 +1,7 @@
-"""A piece to go on from: read like the corpus, cut to the bars that are wanted, put on the model's grid.
+"""A piece to go on from: read like the corpus, cut to the bars that are asked for, put on the model's grid.
 
-The **seam** is the step from which on a continuation is composed: where the piece ends, or the last bar wanted of it.
-Notes that begin before the seam are the primer's, also where they sound on beyond it.
+The **splice** is the step from which on a continuation is composed: where the piece ends, or the last bar asked for.
+Notes that begin before it are the primer's, also where they sound on beyond it.
 """
 
 from __future__ import annotations
@@ -26,21 +26,33 @@ from melodygru.util.wording import counted
 
 @dataclass(frozen=True)
 class Primer:
-    """A primer as a model hears it.
+    """A piece fitted to a vocabulary, so that a model can go on from it, vary it or accompany it.
 
     Parameters
     ----------
     sequence : NoteSequence
-        On the vocabulary's grid, and as the vocabulary can hold it; it is as long as its notes, at least the seam.
-    seam : int
-        Step from which on is composed.
-    unlike : tuple of str
+        On the vocabulary's grid, and as the vocabulary can hold it; it is as long as its notes, at least the splice.
+    splice : int
+        Step from which on is composed, later than every onset.
+    mismatches : tuple of str
         What of it is other than it was given, or unknown to the model, in a few words each.
     """
 
     sequence: NoteSequence
     splice: int
     mismatches: tuple[str, ...] = ()
+
+    @classmethod
+    def fit(cls, sequence: NoteSequence, vocabulary: Vocabulary, splice: int | None = None) -> Primer:
+        """The primer that a piece on the vocabulary's grid is; the splice is its end by default.
+
+        Raises
+        ------
+        NoteError
+            The piece is on another grid.
+        """
+        held, _ = representable(sequence, vocabulary)
+        return cls(held, held.length if splice is None else splice)
 
 
 @dataclass(frozen=True)
@@ -94,7 +106,7 @@ class Source:
         return source
 
     def primer(self, vocabulary: Vocabulary, bars: str | None = None) -> Primer:
-        """What a model with this vocabulary hears of it.
+        """The piece, or some bars of it, fitted to a vocabulary.
 
         Parameters
         ----------
@@ -117,7 +129,7 @@ class Source:
         if bars is not None and grid.is_metrical:
             sequence, splice, hanging = self._cut(sequence, bars)
         held, more = representable(sequence, vocabulary)
-        # Where a rest was shortened, the seam goes with the last note.
+        # Where a rest was shortened, the splice moves with the last note.
         last, now = int(sequence.notes["onset"][-1]), int(held.notes["onset"][-1])
         splice = held.length if splice is None else now + min(max(splice - last, 0), TIMES.maximum)
         if held.length < splice:
@@ -186,7 +198,7 @@ def _convert(sequence: NoteSequence, step: int, grid: Grid) -> int:
 
 
 def _changed(lost: int, hanging: int, quantized: Changes, held: Changes, vocabulary: Vocabulary) -> Iterator[str]:
-    """What of a piece the model is not given, or otherwise."""
+    """What of a piece the model is given otherwise than it was, or not at all."""
     merged, cut = quantized.merged + held.merged, quantized.cut + held.cut
     if lost:
         yield f"{counted(lost, 'note')} of the file dropped, merged or cut in reading"
@@ -211,9 +223,9 @@ def _unknown(held: NoteSequence, vocabulary: Vocabulary) -> Iterator[str]:
         yield f"{counted(int(np.sum(~known)), 'note')} of programs that the model was not trained on ({names})"
     if held.grid.is_metrical:
         metres = signatures(held.metres)
-        unheard = dict.fromkeys("{}/{}".format(*metre) for metre in metres if metre not in vocabulary.metres)
-        if unheard:
-            yield f"{counted(len(unheard), 'metre')} that the model was not trained on ({', '.join(unheard)})"
+        untrained = dict.fromkeys("{}/{}".format(*metre) for metre in metres if metre not in vocabulary.metres)
+        if untrained:
+            yield f"{counted(len(untrained), 'metre')} that the model was not trained on ({', '.join(untrained)})"
 
 
 __all__ = ["Primer", "Source", "check_bars"]

@@ -18,10 +18,10 @@ import numpy as np
 from melodygru import midi
 from melodygru.compose.composer import Composer
 from melodygru.compose.composition import Composition
+from melodygru.compose.drawing import Note
 from melodygru.compose.lengths import Plan
 from melodygru.compose.primer import Source
 from melodygru.compose.provenance import Provenance, mismatches, notes_hash, read
-from melodygru.compose.sampler import Note
 from melodygru.compose.settings import SETTINGS, GenerateSettings
 from melodygru.errors import CheckpointError, MidiError, ProvenanceError, SettingError
 from melodygru.events import Vocabulary

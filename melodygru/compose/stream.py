@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from melodygru.analysis.originality import Index
-from melodygru.compose.composing import notes
-from melodygru.compose.constraints import Chords, Constraint, PitchClasses, Steering
+from melodygru.compose.composing import notes, sampler_for
+from melodygru.compose.constraints import Constraint
 from melodygru.compose.controls import Controls
 from melodygru.compose.guards import Action, Guard
 from melodygru.compose.lengths import Plan
@@ -112,17 +112,7 @@ class Stream(Iterator[LiveNote]):
         bar = plan.bar or max(1, round(REST_S / second_per_step))
         limit = plan.limit if plan.limit is not None else max(bar, round(LONGEST_S / second_per_step))
         clock = _Clock(start_s, second_per_step, self.speed)
-        free = not any(isinstance(constraint, (PitchClasses, Chords)) for constraint in self._constraints)
-        sampler = Sampler(
-            self._model,
-            [self._rng],
-            controls,
-            style=style,
-            metres=[plan.metre],
-            signatures=[plan.signature if free else None],
-            due=[plan.due],
-            steering=Steering(self._constraints, vocabulary, [plan], style=style) if self._constraints else None,
-        )
+        sampler = sampler_for(self._model, [plan], [self._rng], controls, style=style, constraints=self._constraints)
         end: int | None = None  # the bar line where another style takes over
         last = 0
         for note in notes(sampler, [limit], guard=self._guard(sampler, plan, number)):

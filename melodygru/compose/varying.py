@@ -1,4 +1,4 @@
-"""A piece varied: its rhythm stays, some of its notes stay, and the pitches of the others are chosen anew."""
+"""Variations of a piece: its rhythm stays, some of its notes stay, and the others get new pitches."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from melodygru.compose.controls import Controls
+from melodygru.compose.drawing import Note, Row
 from melodygru.compose.lengths import Plan
-from melodygru.compose.particles import PARTICLES, Particles, Row, Span, compose_given
-from melodygru.compose.sampler import Note
+from melodygru.compose.particles import Guide, Particles, Span, compose_given
+from melodygru.compose.settings import PARTICLES
 from melodygru.errors import SettingError
-from melodygru.events import END, PITCH, VELOCITY_WIDTH, Context, Vocabulary, representable
+from melodygru.events import END, PITCH, VELOCITY_WIDTH, Context, Vocabulary
 from melodygru.model.numpy_model import NumpyModel
 from melodygru.music.notes import N_PITCHES, NoteSequence
 
@@ -50,8 +51,8 @@ def kept(piece: NoteSequence, keep: float, rng: np.random.Generator) -> np.ndarr
     return ~np.isin(chord, chosen)
 
 
-class Places:
-    """The guide of a variation: each note in its place, with its pitch if it stays.
+class SameRhythm(Guide):
+    """The guide of a variation: each note where it was, with its pitch if it stays.
 
     Parameters
     ----------
@@ -78,7 +79,7 @@ class Places:
 
     def shift(self, context: Context) -> Span:
         """To the note's onset."""
-        return (self._onsets[self.at] - context.onset,) * 2
+        return _exactly(self._onsets[self.at] - context.onset)
 
     def programs(self, context: Context) -> np.ndarray:
         """The note's."""
@@ -95,34 +96,38 @@ class Places:
             last += 1
         for note in range(last, self.at, -1):
             below = int(np.flatnonzero((free & self._open(note))[:below]).max(initial=-1))
-        wanted = free & self._open(self.at)
-        wanted[max(0, below) :] = False
-        if not wanted.any():
+        allowed = free & self._open(self.at)
+        allowed[max(0, below) :] = False
+        if not allowed.any():
             raise SettingError(
                 f"note {self.at} of the piece has no pitch left beside those that its program sounds: keep more notes"
             )
-        return wanted
+        return allowed
 
     def _open(self, at: int) -> np.ndarray:
         """Pitches that no note that stays strikes while a note, of the same program, sounds."""
-        wanted = np.ones(N_PITCHES, bool)
+        allowed = np.ones(N_PITCHES, bool)
         later = at + 1
         while self._onsets[later] < self._ends[at]:
             if self._stays[later] and self._programs[later] == self._programs[at]:
-                wanted[self._pitches[later]] = False
+                allowed[self._pitches[later]] = False
             later += 1
-        return wanted
+        return allowed
 
     def duration(self, context: Context, program: int, pitch: int) -> Span:
         """The note's."""
-        return (self._ends[self.at] - context.onset,) * 2
+        return _exactly(self._ends[self.at] - context.onset)
 
     def velocity(self, context: Context, program: int, pitch: int) -> int:
         """The note's."""
         return self._bins[self.at] if self._velocities else -1
 
 
-def fill_places(particles: Particles, guide: Places) -> Iterator[None]:
+def _exactly(steps: int) -> Span:
+    return steps, steps + 1
+
+
+def fill_in(particles: Particles, guide: SameRhythm) -> Iterator[None]:
     """Extend particles to the end of the piece; yields after each note."""
     for at in range(guide.n + 1):
         guide.at = at
@@ -146,12 +151,13 @@ def vary(
 ) -> list[NoteSequence]:
     """Vary a piece `n` times; the i-th variation's randomness is the i-th child of `seed`.
 
-    Every note keeps its place: onset, duration, program and velocity. The share `keep` of them keep their pitch too
+    Every note keeps its onset, duration, program and velocity. The share `keep` of them keep their pitch too
     (see `kept`); the others are given pitches by the model.
 
     Parameters
     ----------
-    piece : NoteSequence on the vocabulary's grid; the variations have its length, metres and, without `qpm`, its tempos
+    piece : NoteSequence as the vocabulary can hold it (see `Primer`); the variations have its length, metres and,
+        without `qpm`, its tempos
     keep : share of the notes that stay, 0..1; at 1 the variation is the piece
     particles : versions that go on side by side; with one, pitches follow from what went before alone, with several
         also from the notes that stay and are still to come
@@ -174,7 +180,6 @@ def vary(
         raise SettingError(f"keep {keep}: expected 0..1")
     if len(piece) == 0:
         raise SettingError("nothing to vary: expected a piece with notes")
-    piece, _ = representable(piece, v)
 
     def written(rows: list[Row]) -> NoteSequence:
         notes = piece.notes.copy()
@@ -186,7 +191,7 @@ def vary(
         piece,
         n,
         seed,
-        lambda cloud: fill_places(cloud, Places(v, piece, kept(piece, keep, cloud.rng))),
+        lambda cloud: fill_in(cloud, SameRhythm(v, piece, kept(piece, keep, cloud.rng))),
         written,
         particles=particles,
         controls=controls,

@@ -17,10 +17,12 @@ from melodygru.compose import (
     Constraint,
     Controls,
     Density,
+    Event,
     Length,
     MaxPolyphony,
     PitchClasses,
     Plan,
+    Primer,
     Programs,
     Range,
     Sampler,
@@ -28,7 +30,9 @@ from melodygru.compose import (
     compose,
 )
 from melodygru.compose.composer import generate
-from melodygru.compose.constraints import CHORD_BIAS, NEVER, of_settings
+from melodygru.compose.constraints import CHORD_BIAS, of_settings
+from melodygru.compose.drawing import share_of_classes, steps_within
+from melodygru.compose.rules import NEVER, programs_in
 from melodygru.errors import SettingError
 from melodygru.events import TIMES, Context, CorpusStatistics, Vocabulary, decode
 from melodygru.music.harmony import (
@@ -292,7 +296,9 @@ def test_without_them_the_wild_network_breaks_each_wish():
 
 
 def _steering(constraints, vocabulary=ONE, **settings):
-    return Steering(constraints, vocabulary, [Plan.from_settings(vocabulary, **settings)])
+    return Steering(
+        constraints, vocabulary, [Plan.from_settings(vocabulary, **settings)], programs=programs_in(vocabulary, None)
+    )
 
 
 def _after(notes, vocabulary=ONE):
@@ -304,6 +310,11 @@ def _after(notes, vocabulary=ONE):
         context.row()
         context.add(program, pitch, duration)
     return context
+
+
+def _event(context, n, **known):
+    """The next event of one stream, of `n` notes so far."""
+    return Event([context], [n], np.array([True]), [0], **known)
 
 
 def test_what_sounds():
@@ -330,13 +341,15 @@ def test_the_shift_reaches_the_first_ending_when_enough_notes_sound():
     assert two._open(0, _after([(0, 1, 60, 8)]), 1, 0) == [(0, NEVER)]
     assert two._open(0, _after([(0, 1, 60, 8), (0, 1, 64, 200)]), 2, 0) == [(8, NEVER)]
     # a class that is wider than a step: only the steps from 97 on of 96..101
-    found = two.shift([_after([(0, 1, 60, 99), (0, 1, 64, 200)])], [2], np.array([True]), [0])
+    spans = two.spans("shift", _event(_after([(0, 1, 60, 99), (0, 1, 64, 200)]), 2))
+    with np.errstate(divide="ignore"):
+        found = np.log(share_of_classes(spans))
     at = int(TIMES.encode(np.array([99]))[0])
     low, width = int(TIMES.low[at]), int(TIMES.width[at])
     assert low < 99 < low + width
     assert found[0, at] == pytest.approx(math.log((low + width - 99) / width))
     assert found[0, at + 1] == 0 and (found[0, :at] == -np.inf).all()
-    assert [two.steps(0, at, place) for place in (0.0, 1 - 2**-53)] == [99, low + width - 1]
+    assert [steps_within(spans[0], at, place) for place in (0.0, 1 - 2**-53)] == [99, low + width - 1]
 
 
 def test_a_chord_that_has_no_free_tone_is_left_out():
@@ -354,12 +367,12 @@ def test_programs_without_a_free_pitch_are_left_out():
     context = _after([(0, 1, 60, 8)], MANY)
     context.before()
     context.move(2)
-    added = steering.program([context], [1], np.array([True]))
+    added = steering.weigh("program", _event(context, 1))
     assert np.flatnonzero(added[0] > -np.inf).tolist() == [0, 41, drums]
     context = _after([(0, 41, 60, 8)], MANY)
     context.before()
     context.move(0)
-    added = steering.program([context], [1], np.array([True]))
+    added = steering.weigh("program", _event(context, 1))
     assert np.flatnonzero(added[0] > -np.inf).tolist() == [0, drums]
 
 
@@ -380,7 +393,7 @@ def test_chords_share_a_bar_evenly_and_come_again():
 def test_a_bias_is_as_strong_as_stated():
     """Two pitches, as probable: with ln 3 nats the chord's tone comes three times as often."""
     steering = _steering([Chords.parse("C", math.log(3)), Range(60, 61)])
-    (added,) = steering.field("pitch", [Context(ONE)], [0], [1])
+    (added,) = steering.weigh("pitch", _event(Context(ONE), 0, programs=[1]))
     assert np.exp(added[60] - added[61]) == pytest.approx(3)
     assert np.flatnonzero(added > -np.inf).tolist() == [60, 61]
 
@@ -426,7 +439,8 @@ def test_a_stream_is_what_it_would_be_in_any_batch():
 def test_a_primer_stays_and_what_follows_is_steered():
     primer = toys.sequence_of([(0, 4, 0, 61, 80), (4, 40, 0, 63, 80), (6, 40, 0, 66, 80)])
     wishes = [PitchClasses.key("C"), MaxPolyphony(1)]
-    (piece,) = compose(Wild(ONE, 1), length=Length(bars=30), primer=primer, splice=8, constraints=wishes)
+    given = Primer.fit(primer, ONE, 8)
+    (piece,) = compose(Wild(ONE, 1), length=Length(bars=30), primer=given, constraints=wishes)
     assert piece.notes[:3].tolist() == primer.notes.tolist()
     composed = piece.notes[3:]
     assert len(composed) > 4 and set((composed["pitch"] % 12).tolist()) <= WHITE
@@ -435,7 +449,7 @@ def test_a_primer_stays_and_what_follows_is_steered():
 
 
 def test_a_progression_begins_with_the_first_whole_bar_after_a_primer():
-    plan = Plan.from_settings(ONE, primer=toys.sequence_of([(0, 20, 0, 60, 80)]))
+    plan = Plan.from_settings(ONE, primer=Primer.fit(toys.sequence_of([(0, 20, 0, 60, 80)]), ONE))
     assert plan.start == 32
     chords = Chords.parse("C | F | G")
     assert [chords.chord_at(step, plan).name for step in (31, 32, 47, 48, 64, 80)] == ["G", "C", "C", "F", "G", "C"]
@@ -444,7 +458,8 @@ def test_a_progression_begins_with_the_first_whole_bar_after_a_primer():
 def test_a_stream_that_is_taken_back_is_steered_on():
     """What a constraint wishes follows from what stands: nothing is left over of what was taken back."""
     plans = [Plan.from_settings(ONE, metre=(4, 4))] * 2
-    steering = Steering([PitchClasses.key("C"), Range(60, 67), MaxPolyphony(2), Density(1.0)], ONE, plans)
+    wishes = [PitchClasses.key("C"), Range(60, 67), MaxPolyphony(2), Density(1.0)]
+    steering = Steering(wishes, ONE, plans, programs=programs_in(ONE, None))
     rngs = [np.random.default_rng([1, stream]) for stream in range(2)]
     sampler = Sampler(Wild(ONE, 1, 1.0), rngs, metres=[(4, 4)] * 2, steering=steering)
     for n in (30, 12, 5):

@@ -15,7 +15,7 @@ import toys
 from melodygru import midi
 from melodygru.analysis import originality
 from melodygru.analysis.originality import Index
-from melodygru.compose import Controls, Guard, Length, Note, Sampler, compose
+from melodygru.compose import Controls, Guard, Length, Note, Primer, Sampler, compose
 from melodygru.compose import sampler as room
 from melodygru.compose.composer import Composer
 from melodygru.compose.guards import LOOKAHEAD, Action, Degeneration, Limits, Watch, collapse, in_short
@@ -136,7 +136,7 @@ def test_an_ended_stream_goes_on():
 
 def test_the_primer_is_not_taken_back():
     piece = toys.piece(toys.VOCABULARIES["many"], n=6)
-    sampler = _sampler(primer=piece)
+    sampler = _sampler(primer=Primer.fit(piece, toys.VOCABULARIES["many"]))
     _steps(sampler, 4)
     sampler.rewind(0, 6)
     assert len(sampler.rows[0]) == 6
@@ -415,7 +415,7 @@ class _Scripted:
 
     def __init__(self, notes, steps_per_beat=4):
         self.vocabulary = dataclasses.replace(toys.VOCABULARIES["one"], n_sounding=4)
-        self.script, self.rows, self.n_heard = notes, [[]], 0
+        self.script, self.rows, self.n_primer = notes, [[]], 0
         self.done, self.ends, self.rewound = [False], [None], []
 
     def rewind(self, stream, n, avoid=()):
@@ -552,7 +552,8 @@ def test_max_copy_goes_on_from_a_primer():
     index = originality.read(SHIPPED)
     paths = sorted((Path(__file__).parents[2] / "data" / "starter" / "reels").glob("*.mid"))
     primer = quantize(midi.read(paths[3]).sequence, _shipped().vocabulary.grid)[0].crop(0, 64)
-    pieces, heard, _ = _composed(2, primer=primer, controls=COLD, length=Length(bars=8), max_copy=9, index=index)
+    given = Primer.fit(primer, _shipped().vocabulary)
+    pieces, heard, _ = _composed(2, primer=given, controls=COLD, length=Length(bars=8), max_copy=9, index=index)
     for piece, composed in zip(pieces, heard, strict=True):
         watch = originality.Matcher(index)
         matched = [watch.extend(*note) for note in _as_heard(piece)]

@@ -143,7 +143,7 @@ def test_times_longer_than_the_vocabulary_holds_are_shortened_and_the_splice_goe
     assert primer.sequence.notes.tolist() == [(0, 65_535, 0, 60, 80), (65_535, 4, 0, 62, 81)]
     assert (primer.splice, primer.sequence.length) == (65_551, 65_551)
     assert primer.mismatches == ("2 times shortened to 65,535 steps, the longest possible",)
-    (made,) = compose(toys.network("many"), 1, 1, length=Length(notes=3), primer=primer.sequence, splice=primer.splice)
+    (made,) = compose(toys.network("many"), 1, 1, length=Length(notes=3), primer=primer)
     assert made.notes[:2].tolist() == primer.sequence.notes.tolist()
     assert (made.notes["onset"][2:] >= primer.splice).all()
 
@@ -280,7 +280,7 @@ def test_no_note_is_lost_at_the_splice_and_no_step_off(piece, name, first, span,
 
     length = Length(notes=4)
     # Short steps, so that notes are composed in the primer's last bar and while its notes sound.
-    given = {"length": length, "primer": ours, "splice": splice, "controls": Controls(rhythm_temperature=0.2)}
+    given = {"length": length, "primer": Primer(ours, splice), "controls": Controls(rhythm_temperature=0.2)}
     (full,) = compose(network, 1, seed, **given)
     (alone,) = compose(network, 1, seed, **given, no_primer=True)
     n = len(ours)
@@ -316,9 +316,7 @@ def test_no_note_is_lost_at_the_splice_and_no_step_off(piece, name, first, span,
 def test_notes_are_composed_from_the_splice_on_while_the_primers_last_note_sounds():
     primer = fitted(sequence_of([(0, 4, 0, 60, 80), (12, 300, 40, 62, 81)], 312), "1:1")
     assert (primer.splice, primer.sequence.length) == (16, 312)
-    (piece,) = compose(
-        toys.network("many", 1, -3.0), 1, 1, length=Length(bars=2), primer=primer.sequence, splice=primer.splice
-    )
+    (piece,) = compose(toys.network("many", 1, -3.0), 1, 1, length=Length(bars=2), primer=primer)
     composed = piece.notes[2:]
     assert len(composed) and (composed["onset"] >= 16).all()
     assert piece.length == 48  # two bars from the splice on, where the long note is cut
@@ -336,22 +334,23 @@ def test_a_piece_that_ends_with_its_primer_has_no_continuation():
     network = toys.network("many", 1, 50.0)  # ends at once
     primer = fitted(sequence_of([(0, 4, 0, 60, 80)], 20))
     for seed in range(3):
-        pieces = [compose(network, 1, seed, primer=primer.sequence, no_primer=alone)[0] for alone in (False, True)]
+        pieces = [compose(network, 1, seed, primer=primer, no_primer=alone)[0] for alone in (False, True)]
         assert len(pieces[0]) >= 1
         assert len(pieces[1]) == len(pieces[0]) - 1
         assert midi.read(midi.to_bytes(pieces[1])).sequence.beats * 4 == pieces[1].length
 
 
-def test_seconds_are_those_of_the_tempo_at_the_seam():
+def test_seconds_are_those_of_the_tempo_at_the_splice():
     piece = NoteSequence(
         np.array([(0, 4, 0, 60, 80), (16, 16, 0, 62, 80)], NOTE),
         BEAT,
         32,
         np.array([(0, 500_000), (16, 1_000_000)], TEMPO),
     )
-    assert Plan.from_settings(MANY, Length(seconds=8), primer=piece).steps == 32  # two bars of four seconds
-    assert Plan.from_settings(MANY, Length(seconds=8), primer=piece, qpm=120).steps == 64
-    (made,) = compose(toys.network("many"), 1, 1, length=Length(seconds=8), primer=piece, no_primer=True)
+    primer = Primer.fit(piece, MANY)
+    assert Plan.from_settings(MANY, Length(seconds=8), primer=primer).steps == 32  # two bars of four seconds
+    assert Plan.from_settings(MANY, Length(seconds=8), primer=primer, qpm=120).steps == 64
+    (made,) = compose(toys.network("many"), 1, 1, length=Length(seconds=8), primer=primer, no_primer=True)
     assert made.seconds == 8
     assert made.qpm == 60
 

@@ -15,14 +15,15 @@ from melodygru.compose import (
     Length,
     Note,
     Plan,
+    Primer,
     Sampler,
     compose,
     composing,
+    drawing,
     keep_min_p,
     keep_top_k,
     keep_top_p,
     notes,
-    sampler,
     to_weights,
 )
 from melodygru.errors import SettingError
@@ -251,7 +252,10 @@ def test_the_place_in_a_wide_class_is_uniform():
 @pytest.mark.parametrize("place", [0.0, 0.5, 1 - 2**-53])
 def test_steps_of_a_few_are_those_of_many(place):
     classes, places = np.arange(TIMES.size), np.full(TIMES.size, place)
-    assert sampler._steps(classes, places) == TIMES.decode(classes, places).tolist()
+    steps = [
+        drawing.steps_within([(0, drawing.NEVER)], *one) for one in zip(classes.tolist(), places.tolist(), strict=True)
+    ]
+    assert steps == TIMES.decode(classes, places).tolist()
 
 
 def test_a_wish_for_what_cannot_follow_is_not_granted():
@@ -290,7 +294,7 @@ def test_a_piece_that_never_ends_stops(monkeypatch):
     assert [len(piece) for piece in pieces] == [37, 37]
     assert [piece.length % 16 for piece in pieces] == [0, 0]
     primer = toys.sequence_of([(4 * i, 4, 0, 60, 80) for i in range(50)])
-    (piece,) = compose(Fake(ONE, **BEATS), primer=primer)
+    (piece,) = compose(Fake(ONE, **BEATS), primer=Primer.fit(primer, ONE))
     assert len(piece) == 50 + 37  # the primer's do not count
 
 
@@ -333,7 +337,7 @@ def test_a_primers_program_may_go_on():
     vocabulary = Vocabulary(BEAT, (0, 40), (80,))
     primer = toys.sequence_of([(0, 4, 2, 60, 80)])
     fake = Fake(vocabulary, **{**BEATS, "program": {3: 1.0}})
-    (piece,) = compose(fake, length=Length(bars=2), primer=primer)
+    (piece,) = compose(fake, length=Length(bars=2), primer=Primer.fit(primer, vocabulary))
     assert piece.programs == [2]
 
 
@@ -362,7 +366,7 @@ def test_a_plan_by_hand():
     assert counted == Plan((3, 4), 90, 0, 12, Length(notes=9), None, None, None)
     # a primer of 20 steps: the length counts from the bar line at 32, the tempo is the primer's
     primer = toys.sequence_of([(16, 4, 0, 60, 80)])
-    assert Plan.from_settings(longest, Length(bars=2), primer=primer) == Plan(
+    assert Plan.from_settings(longest, Length(bars=2), primer=Primer.fit(primer, longest)) == Plan(
         (4, 4), 120, 32, 16, Length(bars=2), 32, None, 64
     )
     live = Plan.from_settings(VOCABULARIES["performance"], Length(seconds=1.5))
@@ -543,7 +547,7 @@ def _primer(name, seed=4):
 def test_a_primer_comes_out_unchanged_and_the_new_begins_after_it(name):
     primer = _primer(name)
     for length in (Length(notes=10), Length(seconds=20)):
-        for piece in compose(toys.network(name, 2), 3, 1, length=length, primer=primer):
+        for piece in compose(toys.network(name, 2), 3, 1, length=length, primer=Primer.fit(primer, VOCABULARIES[name])):
             assert piece.notes[: len(primer)].tolist() == primer.notes.tolist()
             assert (piece.notes["onset"][len(primer) :] >= primer.length).all()
             if length.notes:
@@ -553,13 +557,15 @@ def test_a_primer_comes_out_unchanged_and_the_new_begins_after_it(name):
 def test_a_primers_velocities_are_kept_as_they_are():
     primer = toys.sequence_of([(0, 4, 0, 60, 81), (4, 4, 0, 62, 127), (8, 8, 0, 64, 1)])
     for name in ("one", "many"):
-        (piece,) = compose(toys.network(name), length=Length(bars=2), primer=primer)
+        (piece,) = compose(toys.network(name), length=Length(bars=2), primer=Primer.fit(primer, VOCABULARIES[name]))
         assert piece.notes[:3].tolist() == primer.notes.tolist()
 
 
 def test_a_primer_of_another_program_is_played_by_the_only_one():
     primer = toys.sequence_of([(0, 4, 5, 60, 80), (0, 8, 6, 60, 80), (4, 4, 5, 62, 80)])
-    for piece in compose(toys.network("one"), 2, length=Length(notes=5), primer=primer):
+    for piece in compose(
+        toys.network("one"), 2, length=Length(notes=5), primer=Primer.fit(primer, VOCABULARIES["one"])
+    ):
         assert len(piece) == 2 + 5  # two of the primer's notes became one
         assert piece.programs == [0]
 
@@ -567,7 +573,7 @@ def test_a_primer_of_another_program_is_played_by_the_only_one():
 @pytest.mark.parametrize(("length", "bar_line"), [(16, 16), (17, 32), (31, 32), (32, 32)])
 def test_bars_count_from_the_first_bar_line_after_the_primer(length, bar_line):
     primer = toys.sequence_of([(0, 4, 0, 60, 80), (12, 4, 0, 64, 80)], length)
-    (piece,) = compose(toys.network("one"), length=Length(bars=2), primer=primer)
+    (piece,) = compose(toys.network("one"), length=Length(bars=2), primer=Primer.fit(primer, VOCABULARIES["one"]))
     assert piece.length == bar_line + 32
     assert piece.notes[:2].tolist() == primer.notes.tolist()
 
@@ -575,30 +581,41 @@ def test_bars_count_from_the_first_bar_line_after_the_primer(length, bar_line):
 def test_bar_lines_follow_the_primers_changes_of_metre():
     # A bar of 3/4 (12 steps), then 4/4: bar lines at 0, 12, 28, 44.
     primer = toys.sequence_of([(0, 4, 0, 60, 80), (24, 4, 0, 64, 80)], 30, metres=[(0, 3, 4), (12, 4, 4)])
-    (piece,) = compose(toys.network("many"), length=Length(bars=2), primer=primer)
+    (piece,) = compose(toys.network("many"), length=Length(bars=2), primer=Primer.fit(primer, VOCABULARIES["many"]))
     assert piece.bar_starts().tolist() == [0, 12, 28, 44, 60, 76]
     assert piece.length == 76
-    (piece,) = compose(toys.network("many"), length=Length(notes=3), primer=primer)
+    (piece,) = compose(toys.network("many"), length=Length(notes=3), primer=Primer.fit(primer, VOCABULARIES["many"]))
     assert piece.length in piece.bar_starts()
 
 
 def test_a_primers_metre_and_tempi_are_kept():
     primer = _primer("many", 1)
     assert primer.metre == (3, 4)
-    (piece,) = compose(toys.network("many"), length=Length(bars=1), primer=primer)
+    (piece,) = compose(toys.network("many"), length=Length(bars=1), primer=Primer.fit(primer, VOCABULARIES["many"]))
     assert np.array_equal(piece.metres, primer.metres)
     assert np.array_equal(piece.tempos, primer.tempos)
-    (piece,) = compose(toys.network("many"), length=Length(bars=1), primer=primer, qpm=77)
+    (piece,) = compose(
+        toys.network("many"), length=Length(bars=1), primer=Primer.fit(primer, VOCABULARIES["many"]), qpm=77
+    )
     assert piece.qpm == pytest.approx(77, rel=1e-5)
 
 
 def test_a_primers_metre_cannot_be_replaced():
     primer = _primer("many", 1)
-    (piece,) = compose(toys.network("many"), length=Length(bars=1), primer=primer, metre=(3, 4))
+    (piece,) = compose(
+        toys.network("many"), length=Length(bars=1), primer=Primer.fit(primer, VOCABULARIES["many"]), metre=(3, 4)
+    )
     assert piece.metre == (3, 4)
     with pytest.raises(SettingError, match="^metre 4/4: the primer's 3/4 goes on, leave metre out$"):
-        compose(toys.network("many"), length=Length(bars=1), primer=primer, metre=(4, 4))
-    (piece,) = compose(toys.network("performance"), length=Length(notes=1), primer=_primer("performance"), metre=(3, 4))
+        compose(
+            toys.network("many"), length=Length(bars=1), primer=Primer.fit(primer, VOCABULARIES["many"]), metre=(4, 4)
+        )
+    (piece,) = compose(
+        toys.network("performance"),
+        length=Length(notes=1),
+        primer=Primer.fit(_primer("performance"), VOCABULARIES["performance"]),
+        metre=(3, 4),
+    )
     assert piece.metre == (4, 4)  # without a beat there is no metre
 
 
@@ -608,7 +625,7 @@ def test_a_primer_is_heard():
     primer = _primer("many")
     wishes = {"shift": {4: 1.0}, "program": {END: 1.0}, "pitch": {60: 1.0}, "duration": {4: 1.0}, "velocity": {20: 1.0}}
     fake = Fake(vocabulary, **wishes)
-    compose(fake, 2, primer=primer)
+    compose(fake, 2, primer=Primer.fit(primer, vocabulary))
     events = encode(primer, vocabulary)
     assert len(fake.pitch_class_levels) >= len(primer) + 1
     for t, (previous, before, context) in enumerate(fake.pitch_class_levels[: len(primer) + 1]):
@@ -621,7 +638,7 @@ def test_a_primer_is_heard():
 def test_a_primer_on_another_grid_is_refused():
     primer = toys.sequence_of([(0, 4, 0, 60, 80)], grid=PERFORMANCE)
     with pytest.raises(Exception, match="use music.quantize"):
-        compose(toys.network("one"), primer=primer)
+        compose(toys.network("one"), primer=Primer.fit(primer, VOCABULARIES["one"]))
 
 
 # -- honesty (b): the sampler's own log p is what evaluate finds in the file
@@ -710,7 +727,7 @@ def test_a_key_signature_is_as_frequent_as_in_the_corpus():
     assert toys.with_statistics(ONE, signatures=((0,) * 12,)).statistics.signature_of(None, 0.5) is None
     assert Plan.from_settings(v, style="b", draws=(0.0, 0.5, 0.9)).signature == 5
     primer = toys.sequence_of([(0, 4, 0, 61, 80)], 16)
-    assert Plan.from_settings(v, style="b", primer=primer).signature is None
+    assert Plan.from_settings(v, style="b", primer=Primer.fit(primer, v)).signature is None
 
 
 def test_the_opening_keeps_to_the_key_and_what_follows_need_not():

@@ -14,7 +14,7 @@ from melodygru import generate, midi
 from melodygru.analysis.explain import Tracer
 from melodygru.cli import main
 from melodygru.compose import Controls, Particles, vary
-from melodygru.compose.varying import STRETCH, Places, fill_places, kept
+from melodygru.compose.varying import STRETCH, SameRhythm, fill_in, kept
 from melodygru.errors import MidiError, SettingError
 from melodygru.model import checkpoint
 from melodygru.model.numpy_model import NumpyModel
@@ -109,7 +109,7 @@ def test_particles_know_of_the_notes_to_come():
         )
     n = 4000
     particles = Particles(chain, n, np.random.default_rng(0), piece=piece)
-    for _ in fill_places(particles, Places(chain.vocabulary, piece, np.array([True, False, True]))):
+    for _ in fill_in(particles, SameRhythm(chain.vocabulary, piece, np.array([True, False, True]))):
         pass
     weights = np.exp(particles.log_weights - particles.log_weights.max())
     chosen = np.array([rows[1][2] for rows in particles.rows])
@@ -124,7 +124,7 @@ def test_log_p_is_the_models_own_of_the_piece_it_wrote(tmp_path):
     save(toys.model("one_loud"), tmp_path / "toy.keras")
     v, piece = VOCABULARIES["one_loud"], toys.piece(VOCABULARIES["one_loud"], 1)
     particles = Particles(toys.network("one_loud"), 3, np.random.default_rng(0), piece=piece)
-    for _ in fill_places(particles, Places(v, piece, kept(piece, 0.5, particles.rng))):
+    for _ in fill_in(particles, SameRhythm(v, piece, kept(piece, 0.5, particles.rng))):
         particles.resample()
     notes = piece.notes.copy()
     notes["pitch"] = [row[2] for row in particles.rows[2]]
@@ -140,7 +140,7 @@ def test_log_p_is_the_models_own_of_the_piece_it_wrote(tmp_path):
 def test_a_note_leaves_room_for_its_chord_and_for_what_stays():
     piece = sequence_of([(0, 4, 0, 60, 80), (1, 2, 0, 50, 80), (1, 2, 0, 55, 80), (2, 1, 0, 70, 80), (6, 1, 0, 61, 80)])
     v = VOCABULARIES["one"]
-    guide = Places(v, piece, np.array([True, False, False, True, True]))
+    guide = SameRhythm(v, piece, np.array([True, False, False, True, True]))
     particles = Particles(toys.network("one"), 1, np.random.default_rng(0), piece=piece)
     context = particles.contexts[0]
     context.move(0)
@@ -159,10 +159,10 @@ def test_a_chord_without_room_is_said():
     cluster = sequence_of([(0, 2, 0, pitch, 80) for pitch in range(128)] + [(1, 1, 40, 60, 80)])
     v = VOCABULARIES["styles"]
     stays = np.array([False] + [True] * 127 + [False])
-    guide = Places(v, cluster, stays)
+    guide = SameRhythm(v, cluster, stays)
     context = Particles(toys.network("styles"), 1, np.random.default_rng(0), piece=cluster).contexts[0]
     assert np.flatnonzero(guide.pitches(context, 1)).tolist() == [0]
-    guide = Places(v, cluster, np.array([False] * 2 + [True] * 127))
+    guide = SameRhythm(v, cluster, np.array([False] * 2 + [True] * 127))
     context.move(0)
     context.add(1, 0, 2)
     context.move(0)

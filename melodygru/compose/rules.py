@@ -1,0 +1,276 @@
+"""Rules: whatever says which classes of a field may come, or how much more probable some of them are.
+
+A `Rule` looks at an event while it is drawn, field by field, and answers with one array over streams and classes:
+
+bool    a mask: False is a class that must not come
+float   log-weights, in nats, that are added to the logits; -inf is a class that must not come
+
+For the two fields of time it may also name the steps that are allowed, which can be fewer than a class has. Rules are
+what cannot follow in a piece (`Legality`), the programs of a style, a key to open in, constraints, an end that is due,
+pitches to avoid and the notes of a given piece; `drawing.Streams` asks them in turn and adds up what they say.
+Legality belongs to the model: the log-probability of a choice is counted among what it leaves. No other rule changes
+that figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from melodygru.compose.controls import to_weights
+from melodygru.events import END, TIMES, Context, Vocabulary
+from melodygru.music.keys import DIATONIC
+from melodygru.music.notes import DRUMS, N_PITCHES, NoteSequence
+
+NEVER = 1 << 62  # steps
+OPENING = 16  # notes of a piece that keep to its key signature: then the model goes on in it by itself
+PLAUSIBLE = 0.1  # probability at which an end that is due comes
+END_DECAY = 20  # how often PLAUSIBLE is halved by the time a piece is twice as long as it was due to be
+Spans = list[tuple[int, int]]  # steps: the first, and the first that is no more among them
+
+
+@dataclass
+class Event:
+    """An event of several streams while it is drawn: what a rule can look at.
+
+    Attributes
+    ----------
+    contexts : each stream's context; from the program on, its `onset` is the event's
+    counts : for each stream the notes composed so far
+    live : array, shape (streams,), bool: which streams get a note; what is drawn for the others is thrown away
+    least : for each stream the steps that its shift must have at least
+    may_end : whether the model may end a piece
+    logits : array, shape (streams, classes): the model's for the field being drawn, -inf where a class cannot follow
+    legal : array, shape (streams, classes), bool: what can follow; None is all
+    mask : array, shape (streams, classes), bool: what the rules asked so far leave; None is all
+    log_weights : array, shape (streams, classes): what they add, in nats; None is nothing
+    spans : for each stream the steps of a shift or duration that are allowed; None is all
+    chosen : the classes chosen so far, arrays of shape (streams,) by field, and each program's history
+    programs, pitches : the same two as lists, once they are chosen
+    at : the streams' indices in their batch; None is all of them
+    """
+
+    contexts: Sequence[Context]
+    counts: Sequence[int]
+    live: np.ndarray
+    least: Sequence[int]
+    may_end: bool = True
+    at: np.ndarray | None = None
+    chosen: dict[str, np.ndarray] = field(default_factory=dict)
+    logits: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+    legal: np.ndarray | None = None
+    mask: np.ndarray | None = None
+    log_weights: np.ndarray | None = None
+    spans: Sequence[Spans] | None = None
+    programs: list[int] = field(default_factory=list)
+    pitches: list[int] = field(default_factory=list)
+
+    def weigh(self, name: str, rules: Sequence[Rule]) -> None:
+        """Ask the rules about a field: sets `mask`, `log_weights` and `spans`."""
+        self.mask = self.log_weights = self.spans = None
+        yielding: np.ndarray | None = None
+        for rule in rules:
+            weights = rule.weigh(name, self)
+            if weights is None:
+                continue
+            if rule.yields:
+                yielding = weights if yielding is None else yielding & weights
+            elif weights.dtype == bool:
+                self.mask = weights if self.mask is None else self.mask & weights
+            else:
+                self.log_weights = weights if self.log_weights is None else self.log_weights + weights
+        if yielding is not None:
+            left = self.logits if self.log_weights is None else self.logits + self.log_weights
+            possible = yielding & (left > -np.inf)
+            if self.mask is not None:
+                possible &= self.mask
+            yielding[~possible.any(1)] = True
+            self.mask = yielding if self.mask is None else self.mask & yielding
+        if name in ("shift", "duration"):
+            for rule in rules:
+                self.spans = rule.spans(name, self) or self.spans
+
+
+class Rule:
+    """Something that acts on the choice of a field; the base of all.
+
+    Attributes
+    ----------
+    yields : bool
+        Whether it is given up for a stream where it, with all such rules, would leave nothing. It then gives masks.
+    """
+
+    yields = False
+
+    def weigh(self, field: str, event: Event) -> np.ndarray | None:
+        """A mask or log-weights for a field, shape (streams, classes); None is no say in it."""
+        return None
+
+    def spans(self, field: str, event: Event) -> Sequence[Spans] | None:
+        """The steps of a shift or duration that are allowed, for each stream; None is all."""
+        return None
+
+    def __str__(self) -> str:
+        """As messages say it, where somebody has asked for it."""
+        return ""
+
+
+class Legality(Rule):
+    """What can follow in any piece: see `events.Context`."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._programs = np.arange(vocabulary.size("program"))
+        self._durations = TIMES.low[None] > 0  # a step or more
+
+    def weigh(self, field: str, event: Event) -> np.ndarray | None:
+        contexts = event.contexts
+        if field == "shift":
+            joins = [context.may_join_chord() for context in contexts]
+            return None if all(joins) else _shifts(joins)
+        if field == "program":
+            possible = self._programs >= np.array([[context.program_floor()] for context in contexts])
+            possible[:, END] = [context.may_end() for context in contexts]
+            return possible
+        if field == "pitch":
+            pairs = zip(contexts, event.programs, strict=True)
+            return ~np.array([context.pitch_mask(program) for context, program in pairs])
+        return self._durations if field == "duration" else None
+
+
+def _shifts(joins: Sequence[bool]) -> np.ndarray:
+    """The mask of shifts of streams whose next note may join the last chord, or may not."""
+    mask = np.ones((len(joins), TIMES.size), bool)
+    mask[:, 0] = joins
+    return mask
+
+
+def programs_in(vocabulary: Vocabulary, style: str | None, primer: NoteSequence | None = None) -> np.ndarray:
+    """Program classes that the pieces of a style have, or the primer, shape (size of the field,), bool; END is none."""
+    programs = vocabulary.program_mask(vocabulary.statistics.programs_of(style))
+    if primer is not None:
+        programs[vocabulary.program_class(primer.notes["program"])] = True
+    return programs
+
+
+class KnownPrograms(Rule):
+    """No program is chosen but some that are known, and the piece is ended only where it may be.
+
+    Where no other event is possible, both are.
+
+    Parameters
+    ----------
+    programs : array, shape (size of the field,), bool: see `programs_in`
+    """
+
+    def __init__(self, programs: np.ndarray) -> None:
+        self._programs, self._highest = programs, int(np.flatnonzero(programs)[-1])
+
+    def weigh(self, field: str, event: Event) -> np.ndarray | None:
+        if field == "shift":
+            joins = [context.may_join_chord(self._highest) for context in event.contexts]
+            return None if all(joins) else _shifts(joins)
+        if field != "program":
+            return None
+        assert event.legal is not None
+        mask = event.legal & self._programs
+        if event.may_end:
+            mask[:, END] = event.legal[:, END]
+        nothing = ~mask.any(1)
+        if nothing.any():
+            mask[nothing] = event.legal[nothing]
+        return mask
+
+
+class LeastShift(Rule):
+    """No shift is less than it must be, see `Event.least`."""
+
+    def weigh(self, field: str, event: Event) -> np.ndarray | None:
+        if field != "shift" or not any(event.least):
+            return None
+        return TIMES.low + TIMES.width > np.array(event.least)[:, None]
+
+
+class OpeningKey(Rule):
+    """The first OPENING notes of a piece keep to its key signature, drums aside.
+
+    Parameters
+    ----------
+    signatures : for each stream 0..11 semitones above C, or None for no key
+    """
+
+    yields = True
+
+    def __init__(self, vocabulary: Vocabulary, signatures: Sequence[int | None]) -> None:
+        self._vocabulary = vocabulary
+        self._keys = {
+            stream: np.isin(np.arange(N_PITCHES) % 12, (DIATONIC + signature) % 12)
+            for stream, signature in enumerate(signatures)
+            if signature is not None
+        }
+
+    def weigh(self, field: str, event: Event) -> np.ndarray | None:
+        if field != "pitch":
+            return None
+        opening = [
+            stream
+            for stream in self._keys
+            if event.counts[stream] < OPENING and self._vocabulary.program_of_class(event.programs[stream]) != DRUMS
+        ]
+        if not opening:
+            return None
+        mask = np.ones(event.logits.shape, bool)
+        for stream in opening:
+            mask[stream] = self._keys[stream]
+        return mask
+
+
+class Avoided(Rule):
+    """Pitches that the next note of a stream is not to have.
+
+    Attributes
+    ----------
+    pitches : for each stream that avoids some, these; emptied as soon as the note is drawn
+    """
+
+    yields = True
+
+    def __init__(self) -> None:
+        self.pitches: dict[int, Sequence[int]] = {}
+
+    def weigh(self, field: str, event: Event) -> np.ndarray | None:
+        if field != "pitch" or not self.pitches:
+            return None
+        mask = np.ones(event.logits.shape, bool)
+        for stream, pitches in self.pitches.items():
+            mask[stream, list(pitches)] = False
+        self.pitches.clear()
+        return mask
+
+
+class DueEnd(Rule):
+    """A piece that is due to end does so as soon as the model gives an end PLAUSIBLE probability, then ever less of it.
+
+    Parameters
+    ----------
+    due : for each stream the step from which on it is, or None for never
+    """
+
+    def __init__(self, due: Sequence[int | None]) -> None:
+        self._due = [NEVER if step is None else step for step in due]
+
+    def weigh(self, field: str, event: Event) -> np.ndarray | None:
+        if field != "program" or not event.may_end:
+            return None
+        if all(context.onset < due for context, due in zip(event.contexts, self._due, strict=True)):
+            return None
+        at, due = np.array([context.onset for context in event.contexts]), np.array(self._due)
+        weights = to_weights(event.logits)
+        p_end = weights[:, END] / weights.sum(1)
+        ends = (at >= due) & (p_end >= PLAUSIBLE * 0.5 ** (END_DECAY * (at / np.maximum(1, due) - 1)))
+        if event.log_weights is not None:
+            ends &= event.log_weights[:, END] > -np.inf
+        mask = np.ones(weights.shape, bool)
+        mask[ends] = np.arange(weights.shape[1]) == END
+        return mask
