@@ -94,9 +94,11 @@ class TestStream:
 
     def test_another_style_begins_at_the_next_bar(self, composer, monkeypatch):
         styles, begun = composer.vocabulary.styles, []
-        sampler = stream_module.Sampler
+        sampler_for = stream_module.sampler_for
         monkeypatch.setattr(
-            stream_module, "Sampler", lambda *a, style, **k: begun.append(style) or sampler(*a, style=style, **k)
+            stream_module,
+            "sampler_for",
+            lambda *a, style, **k: begun.append(style) or sampler_for(*a, style=style, **k),
         )
         notes = composer.stream(GenerateSettings(seed=1, style=styles[0], qpm=120))
         before = [next(notes) for _ in range(10)]
