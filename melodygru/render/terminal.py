@@ -186,7 +186,7 @@ def _page(sequence: NoteSequence, width: int) -> _Page:
 
 
 def _apart(at: np.ndarray) -> float:
-    """The share of onsets, in columns, that fall on one, or near enough."""
+    """The share of onsets (in columns, fractions included) that fall near enough to a whole column."""
     return float((np.abs(at - np.round(at)) < 0.1).mean()) if len(at) else 1.0
 
 

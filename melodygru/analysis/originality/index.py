@@ -245,7 +245,7 @@ class Index:
         return self._match(best, at, program), covered
 
     def _match(self, run: Run, at: int, program: int | None) -> Match:
-        """A run as it is reported."""
+        """The Match that reports a run."""
         first = len(self._text) // 2 - 1 - run.offset - run.matched  # forwards, as the lines are counted
         line = int(np.searchsorted(self._lines["start"], first, "right")) - 1
         begin, end = int(self._lines["mark"][line]), int(self._lines["mark"][line + 1])
@@ -442,7 +442,7 @@ def _sorted_bytes(n: int, stride: int) -> int:
 
 
 def _check(held: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
-    """ValueError if arrays do not fit each other, so that no look-up fails later."""
+    """ValueError if arrays do not fit each other, so that no look-up can fail later."""
     for name, (dtype, dimensions) in _ARRAYS.items():
         array = held[name]
         if array.dtype != dtype or array.ndim != dimensions:

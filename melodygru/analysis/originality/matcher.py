@@ -1,4 +1,4 @@
-"""Following an output note by note while it is composed."""
+"""The longest match with a corpus, note by note while an output is composed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of an output: matches, shares, and the spread of both over many pieces."""
+"""What is reported of an output: matches, shares, and the spread of both over many pieces."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def read(path: Path | str) -> Index | None:
 
 
 def attach(path: Path | str, index: Index) -> None:
-    """Put an index into a checkpoint, in the place of one that it holds. The file changes whole or not at all.
+    """Put an index into a checkpoint; it replaces the one that is there. The file changes whole or not at all.
 
     Raises
     ------

@@ -76,11 +76,11 @@ class Live:
         return self._done.is_set()
 
     def pause_for(self, seconds: float) -> None:
-        """Let the caller sleep, shorter where the playing ends meanwhile."""
+        """Sleep for so long, or until the playing ends."""
         self._done.wait(seconds)
 
     def check(self) -> None:
-        """Raise what ended the playing, if an error did."""
+        """Raise the error that ended the playing, if one did."""
         if self._error is not None:
             raise self._error
 
@@ -100,7 +100,7 @@ class Live:
             on_position(self.notes.end_s)
 
     def _work(self) -> None:
-        """The thread."""
+        """Run in the thread: play, and keep an error for `check`."""
         try:
             self._play()
         except Exception as error:  # noqa: BLE001  raised in the thread that waits

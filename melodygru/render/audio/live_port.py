@@ -77,7 +77,7 @@ class LivePort(Live):
             ports.silence(self._port, self._sounding, silent, abruptly=not completed)
 
     def _loop(self) -> bool:
-        """Play; whether to the end."""
+        """Play; returns whether the end was reached."""
         self._speed, self._zero = self.speed, math.nan
         starved = False
         while not self._stop.is_set():
@@ -120,11 +120,11 @@ class LivePort(Live):
         return self._zero + second / self._speed
 
     def _now(self) -> float:
-        """The music's second now."""
+        """Where the music is now, in seconds."""
         return (time.perf_counter() - self._zero) * self._speed
 
     def _until(self, second: float) -> bool:
-        """Wait until a second of the music; False when something changed meanwhile."""
+        """Wait until a second of the music; False if playing was stopped or paused meanwhile."""
         while (left := self._due(second) - time.perf_counter()) > 0:
             if self._stop.is_set() or self.paused:
                 return False
@@ -150,7 +150,7 @@ class LivePort(Live):
         return starved
 
     def _pause(self) -> None:
-        """Silence, and let no time pass until it goes on."""
+        """Silence the port and stop the clock until playing goes on."""
         at = self._now()
         ports.silence(self._port, self._sounding, dict.fromkeys(self._channels), abruptly=True)
         self._sounding.clear()

@@ -71,7 +71,7 @@ class LiveSpeakers(Live):
         self._device.close()
 
     def _feed(self) -> Generator[np.ndarray, int, None]:
-        """What the device is given when it asks, in its own thread."""
+        """Yield the samples that the device asks for; runs in the device's thread."""
         waiting = True  # for the first sound: not an underrun
         wanted = yield np.zeros((0, 2), np.float32)
         while True:
@@ -105,7 +105,7 @@ class LiveSpeakers(Live):
             wanted = yield np.concatenate([*parts, np.zeros((missing, 2), np.float32)])
 
     def _tell_position(self) -> None:
-        """Note where the music is: what the device was given, less its buffer."""
+        """Update the position: the samples that the device has, less those in its buffer."""
         sample = self._taken - round(self._device.buffersize_msec / 1000 * SAMPLE_RATE)
         while len(self._marks) > 1 and self._marks[1][0] <= sample:
             self._marks.popleft()
@@ -145,7 +145,7 @@ class LiveSpeakers(Live):
             self._stop.wait(self._device.buffersize_msec / 1000)  # the last chunk is still in the device's buffer
 
     def _watch(self) -> None:
-        """Wait a moment; a device that asks for nothing for long is gone."""
+        """Wait a moment. AudioError if the device has asked for nothing for `STALL_S`."""
         started, asked = time.monotonic(), self._asked
         while not self._stop.wait(POLL_S):
             if self._asked != asked or self._drained.is_set():

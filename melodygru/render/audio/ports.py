@@ -173,7 +173,7 @@ class Reconnecting:
 
 
 def _schedule(sequence: NoteSequence) -> list[tuple[float, Any]]:
-    """(second, mido message) in order; of what falls together note-offs come first, so that no note ends its repeat."""
+    """(second, mido message) in order; note-offs come first, or they would end new notes of their pitch."""
     import mido
 
     now, timed = 0.0, []
@@ -191,7 +191,7 @@ def _schedule(sequence: NoteSequence) -> list[tuple[float, Any]]:
 def _send(
     timed: list[tuple[float, Any]], seconds: float, port: Any, on_position: Callable[[float], None] | None
 ) -> None:
-    """Send messages at their seconds from now; note what sounds, and silence it however this ends."""
+    """Send messages at their seconds from now; what sounds at the end, or at an exception, is silenced."""
     sounding: Counter[tuple[int, int]] = Counter()  # more than once where programs share a channel
     channels: dict[int, None] = {}
     completed = False
@@ -247,14 +247,14 @@ def silence(port: Any, sounding: Counter[tuple[int, int]], channels: dict[int, N
     controls = (_ALL_NOTES_OFF, _ALL_SOUND_OFF) if abruptly else (_ALL_NOTES_OFF,)
     messages += [mido.Message("control_change", channel=c, control=n) for c in channels for n in controls]
     for message in messages:
-        # One that can't be sent must keep neither the others from going out nor hide the first error.
+        # One that can't be sent must neither keep the others from going out nor hide the first error.
         with contextlib.suppress(Exception):
             port.send(message)
 
 
 @contextlib.contextmanager
 def signals_raise() -> Iterator[None]:
-    """Make SIGTERM and SIGHUP, a closed terminal, exceptions, so that `finally` runs; only the main thread can."""
+    """Within, SIGTERM and SIGHUP (a closed terminal) raise SystemExit, so that `finally` runs; main thread only."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -272,7 +272,7 @@ def signals_raise() -> Iterator[None]:
 
 @contextlib.contextmanager
 def interrupts_ignored() -> Iterator[None]:
-    """Let an impatient second Ctrl-C not leave notes hanging; only the main thread can."""
+    """Within, Ctrl-C does nothing, lest an impatient second one leave notes hanging; main thread only."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -67,14 +67,14 @@ class NoteQueue:
             self._changed.notify_all()
 
     def stop(self) -> None:
-        """Give no more notes out, and let `add` raise Stopped."""
+        """Drop all notes; from now on `add` raises Stopped."""
         with self._changed:
             self._stopped = True
             self._notes.clear()
             self._changed.notify_all()
 
     def next(self) -> LiveNote | None:
-        """The earliest note that was not taken, which stays."""
+        """The earliest note in the queue, which stays there; None if it is empty."""
         with self._changed:
             return self._notes[0] if self._notes else None
 
@@ -87,7 +87,7 @@ class NoteQueue:
         return taken
 
     def wait(self, until_s: float) -> bool:
-        """Wait a moment for all notes before `until_s`; whether they are here."""
+        """Wait a moment for all notes before `until_s`; returns whether they are here."""
         with self._changed:
             if self.frontier_s < until_s and not self._stopped:
                 self._changed.wait(POLL_S)

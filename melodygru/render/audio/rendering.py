@@ -131,7 +131,7 @@ def render_unclipped(font_bytes: bytes, midi_bytes: bytes, soundfont: Path) -> t
 
 
 def _call_midirenderer(font_bytes: bytes, midi_bytes: bytes, soundfont: Path) -> np.ndarray:
-    """One rendering as int16 samples; its failures on a damaged SoundFont as AudioError."""
+    """One rendering as int16 samples; AudioError where the SoundFont is damaged."""
     import midirenderer
 
     try:
@@ -159,7 +159,7 @@ def _with_volume(midi_bytes: bytes, volume: int) -> bytes:
 
 
 def _finish(samples: np.ndarray) -> np.ndarray:
-    """Normalise to the peak, cut trailing silence, fade what is left of the sound over the rest; in place if it can."""
+    """Normalise to the peak, cut trailing silence, fade out over the rest; changes the samples in place if it can."""
     peaks = np.array([np.abs(block).max() for block in blocks(samples)])
     rest = round(REST_S * SAMPLE_RATE)
     if peaks.max(initial=0) == 0:

@@ -41,7 +41,7 @@ ASPECT_WORDS = {
 
 
 def claim(folder: Path) -> None:
-    """Make the folder, or raise SettingError where it can't be, or where a file there is not ours to replace."""
+    """Make the folder, or raise SettingError where it can't be, or where a file there was written by something else."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / PAGE

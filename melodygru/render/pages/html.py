@@ -34,7 +34,7 @@ def visible(text: str) -> str:
 
 @functools.cache
 def _environment() -> Environment:
-    """Templates that escape every value, and stop at one that is missing."""
+    """jinja2, set up to escape every value and to raise an error for a missing one."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -48,7 +48,7 @@ def _environment() -> Environment:
 
 
 def render(template: str, **values: Any) -> str:
-    """The page that a template of `templates/` makes of plain values; strings among them are text, Markup is HTML."""
+    """Fill in a template of `templates/`: values that are strings count as text, Markup as HTML."""
     return _environment().get_template(template).render(values)
 
 

@@ -249,7 +249,7 @@ def _columns(onset: np.ndarray, end: float) -> np.ndarray:
 def memory_figure(
     half_life: np.ndarray, unit: str, marks: Sequence[tuple[float, str]], forgetting: np.ndarray
 ) -> Figure:
-    """How long units remember, layer by layer, and what a memory costs that begins later.
+    """How long units remember, layer by layer, and what a shorter memory costs.
 
     Parameters
     ----------
@@ -314,14 +314,14 @@ def memory_figure(
 
 
 def following_figure(half_life: np.ndarray, unit: str, following: dict[str, tuple[np.ndarray, float]]) -> Figure:
-    """Which units follow what: the score of each against its half-life, and what is needed.
+    """Which units follow what: the score of each against its half-life, and the score needed to count as following.
 
     Parameters
     ----------
     half_life : array, shape (layers, units)
         In `unit`.
     unit : "beats" or "seconds"
-    following : aspect -> (scores of shape (layers, units), the score that is needed to be said to follow)
+    following : aspect -> (scores of shape (layers, units), the score needed to count as following)
 
     Returns
     -------

@@ -80,13 +80,13 @@ def piano_roll_figure(sequence: NoteSequence, *, title: str | None = None) -> Fi
 
 
 def say_if_empty(axes: Axes, sequence: NoteSequence) -> None:
-    """A piece without notes is no picture that failed."""
+    """Write `no notes` where a piece has none, so that an empty picture doesn't look like a failure."""
     if len(sequence) == 0:
         axes.text(0.5, 0.5, "no notes", transform=axes.transAxes, ha="center", va="center", fontsize=14, color=MUTED)
 
 
 def page_units(sequence: NoteSequence) -> np.ndarray:
-    """Steps at which what a system holds whole begins, bars or seconds, and the end of the last; one at least."""
+    """Steps at which each bar, or each second on a grid of seconds, begins, and the end of the last; one unit or more."""
     if sequence.grid.steps_per_beat is not None:
         bars = sequence.bar_starts()
         # An empty piece still has a bar to show.
@@ -116,7 +116,7 @@ def cut_into_systems(sequence: NoteSequence) -> tuple[list[tuple[int, int]], flo
 
 
 def pitch_range(sequence: NoteSequence) -> tuple[int, int]:
-    """Lowest and highest pitch shown, drums apart: those that play and two beyond, an octave and a half at least."""
+    """Lowest and highest pitch shown, drums apart: those that play and two beyond each way, at least 18 semitones."""
     pitches = sequence.notes["pitch"][sequence.notes["program"] != DRUMS].astype(int)
     if len(pitches) == 0:
         return (60, 60) if len(sequence) else (53, 79)

@@ -74,7 +74,7 @@ def _curve(history: Sequence[dict[str, Any]], key: str) -> np.ndarray:
 
 
 def _nats_range(*found: np.ndarray) -> tuple[float, float]:
-    """Limits that show the later part of the run well: the plunge of the first tenth may leave at the top."""
+    """Limits of the axis of nats: all values after the first tenth of the run; the steep fall before may be cut off."""
     curves = [curve for curve in found if len(curve)]
     start = 0.1 * max(curve[-1, 0] for curve in curves)
     late = np.concatenate([curve[curve[:, 0] >= start, 1] for curve in curves])

@@ -301,7 +301,7 @@ def _beam(events: list[Event], metre: Metre) -> None:
 
 
 def _beam_run(run: Sequence[Event], metre: Metre) -> None:
-    """The beams of notes that hang together, level by level; a beam of one note is a hook."""
+    """Beams over neighbouring notes, level by level; a beam of one note is a hook."""
     if len(run) < 2:
         return
     flags = [FLAGS[event.value[0]] for event in run]

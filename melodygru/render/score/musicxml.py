@@ -233,7 +233,7 @@ def _write_dynamic(measure: ET.Element, dynamic: str, staff: int) -> None:
 
 @dataclass(frozen=True)
 class _Setting:
-    """Where an event stands: its part, its staff where there are two, the voices before its staff; how it looks."""
+    """Where an event stands (part, staff if there are two, voices on the staves before it), and how it looks."""
 
     part: str
     staff: int | None

@@ -89,7 +89,7 @@ def _is_binary(time: int, quarter: int) -> bool:
 
 
 class Metre:
-    """The strength of every position of a bar: level 0 is its start, then middle, groups, units, halves"""
+    """The strength of every position of a bar: level 0 its start, then middle, groups, units, halves."""
 
     def __init__(self, bar: Bar, quarter: int) -> None:
         numerator, denominator = bar.metre
@@ -155,7 +155,7 @@ def value_of(length: int, quarter: int) -> tuple[str, int] | None:
 
 
 def note_fits(metre: Metre, start: int, end: int) -> bool:
-    """Whether one value may cover [start, end) of a bar: it exists, and hides nothing that a reader needs to see."""
+    """Whether one value may cover [start, end) of a bar: it exists, and hides no beat that a reader needs."""
     value = value_of(end - start, metre.quarter)
     if value is None:
         return False
