@@ -86,7 +86,7 @@ def say_if_empty(axes: Axes, sequence: NoteSequence) -> None:
 
 
 def page_units(sequence: NoteSequence) -> np.ndarray:
-    """Steps at which each bar, or each second on a grid of seconds, begins, and the end of the last; one unit or more."""
+    """Steps at which each bar, or each second without a beat, begins, and the end of the last; one unit or more."""
     if sequence.grid.steps_per_beat is not None:
         bars = sequence.bar_starts()
         # An empty piece still has a bar to show.
