@@ -1,4 +1,4 @@
-"""Notes <-> events: the vocabulary, the context, and what may follow what.
+"""A piece as events and back: classes, features, and what may follow what.
 
 One event is one note, a row of five classes, in the canonical order of the notes (onset, program, pitch):
 
@@ -13,33 +13,34 @@ The last event of a piece is END, whose shift reaches the end of the piece; it h
 (-1). A field with one value in the whole corpus has no column's worth of information: it is `unmodelled`, its
 head does not exist, and decoding restores the value. The program column always exists, because END is in it.
 
-Times are exact below `TIMES.exact` steps; above, classes widen by 6% and the place inside a class is uniform, at
+Times are exact below `TIMES.exact` steps; above, classes widen by 6% and the position inside a class is uniform, at
 the price of ln(width) nats, up to `TIMES.maximum`.
 
-Context
--------
-All that the model is told about a piece, as integer ids into one embedding table (0 is "nothing"). It follows from
-the events so far alone (and from the piece conditions, style and metre):
+Features
+--------
+What the model is conditioned on follows from the piece's conditions and the events so far alone. `features` has one
+module for each feature; most of them are integer ids into one embedding table, in which 0 is "nothing". By when they
+are known:
 
-    previous[t] the fields of event t-1, or the start of the piece
-    before[t]   known before event t: what followed the last time that the preceding 3, 6 or 12 events occurred
-                in this piece (recall), and what came next a few fixed lags ago (echo), both seen as a shift; and how
-                well the last notes agreed with those a lag before them
-    context[t]  known once event t's onset is: conditions, place in the bar, the beat, the phrase and the chord,
-                the notes that sound or have just ended (who, since when, until when), the recalled event's program,
-                pitch and duration where the shift agrees with it, and the note that stood at this place those lags
-                ago, with its pitch, its interval to its program's last, and its duration
-    voice[t]    known once event t's program is: that program's last two pitches and how long they lasted, and how far
-                below and above the last one its lowest and its highest lie
-    heard[t]    known before event t: how often each pitch class stood among the last 24 notes, and in the whole piece
+    previous[t]            the fields of event t-1, or the start of the piece
+    before[t]              before event t: the shift that followed the last time that the preceding 3, 6 or 12 events
+                           stood in the piece (n-gram lookup), and the shift that followed a few fixed lags earlier
+                           (lookback); and how well the last notes agreed with those a lag before them
+    context[t]             once event t's onset is: the conditions; where it lies in its bar, beat, phrase and chord; the
+                           notes that sound or have just ended (who, since when, until when); the event that the n-gram
+                           lookup found, its program, pitch and duration, where its shift agrees; and the note that
+                           stood each lag earlier, with its pitch, its interval from its program's last, its duration
+    program_history[t]     once event t's program is: that program's last two pitches, how long they lasted, and how far
+                           below and above the last one its lowest and its highest lie
+    pitch_class_levels[t]  before event t: how often each pitch class stood among the last 24 notes, and in the piece
 
-A program's last pitch is a point of view: the pitch head sees what sounds and what was heard as intervals from it
-as well, and gives logits to intervals beside pitches, so that a transposed phrase looks alike. The duration head sees
-the same from the chosen pitch: dissonance is short. Each recalled note and each echo is a pointer to its pitch: it has
-a logit of its own, added to that pitch's, as in See et al. (2017), but before the softmax.
+The pitch head is also given what sounds and the pitch class levels relative to the program's last pitch, and it gives
+logits to intervals beside pitches, so that a transposed phrase looks alike. The duration head is given the same
+relative to the chosen pitch: dissonance is short. Each note of n-gram lookup and lookback is a pointer to its pitch: it
+has a logit of its own, added to that pitch's, as in See et al. (2017), but before the softmax.
 
 Two forms give the same ids, held together by a property test: `encode`, vectorised over a piece (training), and
-`Context`, advanced note by note (sampling).
+`Context`, advanced note by note (composing).
 
 What may follow
 ---------------
@@ -77,20 +78,17 @@ class Events:
     ----------
     fields : array, shape (T, 5), int32
         Classes as in the module's table; -1 where END has none, and for an unmodelled velocity.
-    charge : array, shape (T, 5), float32
-        ln(width) of the classes of shift and duration: nats for the place inside the class. 0 elsewhere.
-    previous : array, shape (T, 5), int32
-    before : array, shape (T, vocabulary.n_before), int32
-    context : array, shape (T, vocabulary.n_context), int32
-    voice : array, shape (T, 6), int32
-        Of the event's program: its last pitch and the one before it, the `span_class` that each lasted, and the
-        semitones from the last down to the lowest pitch so far and up to the highest, all plus 1; 0 is none.
-    heard : array, shape (T, 24), uint8
-        Pitch classes among the last N_HEARD notes: 0 not heard, 1 heard, 2 heard often. Then among all notes: 0 not
-        heard, 1 heard, 2 in the key, 3 at its centre (see KEY_SHARES).
-    taken : array, shape (T, 16), uint8
+    log_bin_width : array, shape (T, 5), float32
+        ln(width) of the classes of shift and duration: nats for the position inside the class. 0 elsewhere.
+    previous, before, context : arrays, int32
+        Ids; as many columns as `Layout.widths` says.
+    program_history : array, shape (T, 6), int32
+        Of the event's program, see `features.program_history`; 0 is none.
+    pitch_class_levels : array, shape (T, 24), uint8
+        Among the last notes, then in the whole piece, see `features.pitch_class_levels`; 0 is absent.
+    pitch_mask : array, shape (T, 16), uint8
         Pitches that the event's program cannot strike, bit `pitch % 8` of byte `pitch // 8`.
-    limits : array, shape (T, 3), int32
+    legality : array, shape (T, 3), int32
         Whether shift 0 is possible; the lowest possible program class; whether END is possible.
     changes : Changes
         What the vocabulary could not hold.

@@ -115,16 +115,16 @@ class _Repeats:
         self._lags = np.arange(unit, longest + 1, unit)
         self._bars = np.arange(1, LOOKBACK_BARS + 1)
         self._repeated: list[np.ndarray] = []  # of a piece: shape (lags and bars, notes), whether it stood there too
-        self._every, self._met = 1, 0
+        self._every, self._n_pieces = 1, 0
         self._metre: tuple[int, int] | None = None
         self._several = False  # whether there are several metres
 
     def add(self, notes: np.ndarray, metre: tuple[int, int]) -> None:
-        """Look at a piece, or at every second, fourth, ... once there are many."""
-        self._met += 1
+        """Add a piece to the sample; of many, every second one, fourth one, ..."""
+        self._n_pieces += 1
         self._metre = self._metre or metre
         self._several |= metre != self._metre
-        if not len(self._lags) or self._met % self._every:
+        if not len(self._lags) or self._n_pieces % self._every:
             return
         notes = notes[:LOOKBACK_NOTES]
         step = (N_PROGRAMS + 1) * N_PITCHES
@@ -146,12 +146,12 @@ class _Repeats:
             return (), ()
         repeated = np.concatenate(self._repeated, 1)
         n = len(self._lags)
-        steps = _most_telling(repeated[:n], repeated[:n], LOOKBACK_GAIN)
-        bars = _most_telling(repeated[n:], repeated[:n], LOOKBACK_BAR_GAIN) if self._several else []
+        steps = _most_explaining(repeated[:n], repeated[:n], LOOKBACK_GAIN)
+        bars = _most_explaining(repeated[n:], repeated[:n], LOOKBACK_BAR_GAIN) if self._several else []
         return tuple(self._lags[sorted(steps)].tolist()), tuple(self._bars[sorted(bars)].tolist())
 
 
-def _most_telling(repeated: np.ndarray, any_lag: np.ndarray, least: float) -> list[int]:
+def _most_explaining(repeated: np.ndarray, any_lag: np.ndarray, least: float) -> list[int]:
     """At most N_LOOKBACKS rows of `repeated`, shape (lags, notes), each true beyond those before it and beyond chance.
 
     Chance is what one in ten of `any_lag` reaches; beyond both by `least`, a share of the notes.

@@ -40,9 +40,9 @@ class TimeClasses:
         """Class of each number of steps: looking it up is faster than searching."""
         return np.searchsorted(self.low, np.arange(self.maximum + 1), side="right") - 1
 
-    def decode(self, classes: np.ndarray, places: np.ndarray) -> np.ndarray:
-        """Steps of `classes` at `places`, in [0, 1), of their width."""
-        return self.low[classes] + np.floor(places * self.width[classes]).astype(np.int64)
+    def decode(self, classes: np.ndarray, shares: np.ndarray) -> np.ndarray:
+        """Steps of `classes`, at shares in [0, 1) of their width."""
+        return self.low[classes] + np.floor(shares * self.width[classes]).astype(np.int64)
 
 
 TIMES = TimeClasses()

@@ -49,7 +49,7 @@ class Vocabulary:
         Numbers of agreeing events after which what followed them is a feature.
     key : bool
         Whether the key and the range of the whole piece so far are features. In a corpus that stands in one key they
-        are no more than each piece's fingerprint, to be learned by heart.
+        are no more than each piece's fingerprint, which the model would memorise.
     lookback_steps : tuple of int
         Lags in steps at which what stood there is a feature; those at which the corpus repeats itself most.
     lookback_bars : tuple of int

@@ -60,8 +60,8 @@ def test_events_and_notes_determine_each_other(piece):
     vocabulary = fit_vocabulary([(piece, "a"), (piece, "b")], GRID)
     encoded = encode(piece, vocabulary)
     at = np.append(piece.notes["onset"], piece.length)
-    places = (np.diff(at, prepend=0) - TIMES.low[encoded.fields[:, 0]] + 0.5) / TIMES.width[encoded.fields[:, 0]]
-    shift = TIMES.decode(encoded.fields[:, 0], places)
+    shares = (np.diff(at, prepend=0) - TIMES.low[encoded.fields[:, 0]] + 0.5) / TIMES.width[encoded.fields[:, 0]]
+    shift = TIMES.decode(encoded.fields[:, 0], shares)
     duration_class = encoded.fields[:-1, 3]
     inside = (piece.notes["duration"] - TIMES.low[duration_class] + 0.5) / TIMES.width[duration_class]
     duration = TIMES.decode(duration_class, inside)

@@ -127,7 +127,7 @@ def test_n_gram_lookup_finds_what_followed_the_same_events():
     vocabulary = Vocabulary(GRID, (0,), (80,), ngram_orders=(2,))
     encoded = encode(piece, vocabulary)
     first = layout_of(vocabulary).blocks["ngram_shift"]
-    # The repeated notes 5 and 6 (62, 64) recall events 3 and so on; note 4's own shift (10) differs from note 0's.
+    # The repeated notes 5 and 6 (62, 64) are followed as events 3 and so on were; note 4's own shift (10) differs from note 0's.
     assert encoded.before[:, 0].tolist() == [0, 0, 0, 0, 0, 0, 0, first + 2, first + 10]
     ngram_note = encoded.context[7, -2] - layout_of(vocabulary).blocks["ngram_note"]
     assert ngram_note == 65
@@ -149,7 +149,7 @@ def test_a_lookback_is_what_stood_a_lag_before():
     vocabulary = Vocabulary(GRID, (0,), (80,), ngram_orders=(), lookback_steps=(8,))
     encoded = encode(piece, vocabulary)
     shift = layout_of(vocabulary).blocks["lookback_shift"]
-    # Heard before each event: how far what came next stood then. After the chord's first note, its second (0).
+    # Known before each event: how far what came next stood then. After the chord's first note, its second (0).
     assert encoded.before[:, 0].tolist() == [0, 0, 0, 0, shift + 0, shift + 2, shift + 6, shift + 1]
     note, motion, duration = encoded.context[:, -3], encoded.context[:, -2], encoded.context[:, -1]
     stood = np.array([60, 64, 65])
@@ -225,7 +225,7 @@ def test_levels_of_pitch_classes_among_the_last_notes_and_in_the_whole_piece():
         3,
         2,
     ]  # 3 of 33 notes: in the key, not at its centre
-    assert pitch_class_levels[34, [6, 18]].tolist() == [1, 1]  # 1 of 34: heard, and not in the key
+    assert pitch_class_levels[34, [6, 18]].tolist() == [1, 1]  # 1 of 34: present, and not in the key
     assert pitch_class_levels[24, [0, 12]].tolist() == [2, 3]
 
 
@@ -237,6 +237,6 @@ def test_phrases_of_four_bars_are_counted_from_the_beginning():
 
 
 def test_equal_hashes_stand_together_even_where_others_differ_in_their_lowest_bits_alone():
-    hashes = np.array([9 << 40, (9 << 40) + 1, 9 << 40, 3, (9 << 40) + 1], np.uint64)  # places take the low three bits
+    hashes = np.array([9 << 40, (9 << 40) + 1, 9 << 40, 3, (9 << 40) + 1], np.uint64)  # indices take the low three bits
     assert _ranked(hashes).tolist() == [3, 0, 2, 1, 4]
     assert _ranked(hashes[[0, 2, 3]]).tolist() == [2, 0, 1]

@@ -21,8 +21,8 @@ def test_time_classes_are_exact_below_96_and_cover_all_up_to_the_maximum():
 def test_a_time_lies_in_its_class(steps):
     time_class = TIMES.encode(np.array([steps]))[0]
     inside = steps - TIMES.low[time_class]
-    place = (inside + 0.5) / TIMES.width[time_class]
-    assert TIMES.decode(np.array([time_class]), np.array([place]))[0] == steps
+    share = (inside + 0.5) / TIMES.width[time_class]
+    assert TIMES.decode(np.array([time_class]), np.array([share]))[0] == steps
 
 
 def test_span_classes_hold_at_their_edges():

@@ -12,7 +12,7 @@ from melodygru.events.vocabulary import Vocabulary
 from melodygru.music.grid import Grid
 from melodygru.music.metre import METRE, Bars
 
-N_POSITIONS = 192  # positions in a bar that are told apart; longer bars share them out
+N_POSITIONS = 192  # classes of positions in a bar; longer bars share them
 N_BARS = 8  # bars are counted modulo a phrase of eight
 PHRASE, N_PHRASES = 4, 32  # and in phrases of four bars since the beginning; what is later counts as the last
 
@@ -87,5 +87,5 @@ def _bars(grid: Grid, metre: tuple[int, int]) -> Bars:
 
 
 def _phases(vocabulary: Vocabulary) -> int:
-    """Steps of a quarter note that are told apart; 1 where a step is longer than one, or there is no beat."""
+    """Classes of a step's position in a quarter note; 1 where a step is longer than one, or there is no beat."""
     return max(1, int(vocabulary.grid.steps_per_beat or 1))

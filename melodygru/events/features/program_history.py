@@ -23,7 +23,7 @@ _NONE = (0,) * len(PROGRAM_HISTORY)
 
 
 class ProgramHistory(Feature):
-    """Of the event's program: its last two pitches, their `span_class`, and its range, seen from the last pitch.
+    """Of the event's program: its last two pitches, their `span_class`, and its range, relative to the last pitch.
 
     The range is the semitones down to the lowest pitch so far and up to the highest; it is 0 without `Vocabulary.key`.
     Each is plus 1; 0 is none.
