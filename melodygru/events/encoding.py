@@ -26,7 +26,7 @@ are known:
     before[t]              before event t: the shift that followed the last time that the preceding 3, 6 or 12 events
                            stood in the piece (n-gram lookup), and the shift that followed a few fixed lags earlier
                            (lookback); and how well the last notes agreed with those a lag before them
-    context[t]             once event t's onset is: the conditions; where it lies in its bar, beat, phrase and chord; the
+    context[t]             once its onset is: the conditions; where it lies in its bar, beat, phrase and chord; the
                            notes that sound or have just ended (who, since when, until when); the event that the n-gram
                            lookup found, its program, pitch and duration, where its shift agrees; and the note that
                            stood each lag earlier, with its pitch, its interval from its program's last, its duration

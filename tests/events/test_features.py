@@ -127,7 +127,7 @@ def test_n_gram_lookup_finds_what_followed_the_same_events():
     vocabulary = Vocabulary(GRID, (0,), (80,), ngram_orders=(2,))
     encoded = encode(piece, vocabulary)
     first = layout_of(vocabulary).blocks["ngram_shift"]
-    # The repeated notes 5 and 6 (62, 64) are followed as events 3 and so on were; note 4's own shift (10) differs from note 0's.
+    # Notes 5 and 6 (62, 64) repeat 1 and 2, which event 3 followed; note 4's own shift (10) differs from note 0's.
     assert encoded.before[:, 0].tolist() == [0, 0, 0, 0, 0, 0, 0, first + 2, first + 10]
     ngram_note = encoded.context[7, -2] - layout_of(vocabulary).blocks["ngram_note"]
     assert ngram_note == 65
