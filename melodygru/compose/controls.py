@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
-from melodygru.errors import SettingError
+from melodygru.compose.settings import check_setting
 
 RHYTHM = ("shift", "duration")
 
@@ -35,16 +35,8 @@ class Controls:
     min_p: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("temperature", "rhythm_temperature", "pitch_temperature"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value <= 10:
-                raise SettingError(f"{name.replace('_', '-')} {value}: expected 0..10")
-        if self.top_k < 0:
-            raise SettingError(f"top-k {self.top_k}: expected 0 (all classes) or more")
-        if not 0 < self.top_p <= 1:
-            raise SettingError(f"top-p {self.top_p}: expected more than 0, at most 1")
-        if not 0 <= self.min_p < 1:
-            raise SettingError(f"min-p {self.min_p}: expected at least 0, less than 1")
+        for item in fields(self):
+            check_setting(item.name, getattr(self, item.name))
 
     def temperature_of(self, field: str) -> float:
         """The temperature of a field."""

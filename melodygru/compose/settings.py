@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from melodygru.errors import SettingError
-from melodygru.util.settings import check, declared_by, described, setting
+from melodygru.util.settings import check, check_value, declared_by, described, setting
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -246,4 +246,10 @@ class GenerateSettings:
 
 SETTINGS = declared_by(GenerateSettings)
 
-__all__ = ["CHORD_BIAS", "KEEP", "OF_BATCH", "PARTICLES", "SETTINGS", "GenerateSettings"]
+
+def check_setting(name: str, value: Any) -> None:
+    """Raise the SettingError of a value that is out of a setting's range."""
+    check_value(SETTINGS[name], value, as_option=True)
+
+
+__all__ = ["CHORD_BIAS", "KEEP", "OF_BATCH", "PARTICLES", "SETTINGS", "GenerateSettings", "check_setting"]

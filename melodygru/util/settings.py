@@ -173,14 +173,16 @@ def check(values: Any, *, as_options: bool = False) -> None:
     `transpose 25: expected 0..24 semitones`. With `as_options` a setting's name is written as that of its option.
     """
     for declared in declared_by(values.__class__).values():
-        value = getattr(values, declared.name)
-        if value is None:
-            continue
-        name = declared.name.replace("_", "-") if as_options else declared.name
-        if not declared.about.allows(value):
-            raise SettingError(f"{name} {value}: expected {declared.about.expected}")
-        if declared.type is int and value != int(value):
-            raise SettingError(f"{name} {value}: expected a whole number")
+        check_value(declared, getattr(values, declared.name), as_option=as_options)
+
+
+def check_value(declared: Setting, value: Any, *, as_option: bool = False) -> None:
+    """Raise the SettingError of a setting's value that is out of its range; None is in it."""
+    name = declared.name.replace("_", "-") if as_option else declared.name
+    if value is not None and not declared.about.allows(value):
+        raise SettingError(f"{name} {value}: expected {declared.about.expected}")
+    if value is not None and declared.type is int and value != int(value):
+        raise SettingError(f"{name} {value}: expected a whole number")
 
 
 def parameters(owner: type) -> str:
