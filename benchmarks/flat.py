@@ -49,7 +49,7 @@ from melodygru.model.architecture import Architecture
 from melodygru.model.cells.keras_layers import GRU
 from melodygru.model.checkpoint import as_settings
 from melodygru.model.heads import EmbeddingBag
-from melodygru.model.keras_model import IMPOSSIBLE
+from melodygru.model.keras_model import IMPOSSIBLE, EventModel
 from melodygru.music.notes import N_PITCHES, NoteSequence
 from melodygru.training import Progress, Settings, Trainer, default_transpose_until, evaluate, fit, new_model
 from melodygru.training.models import SAMPLED_EVENTS
@@ -150,6 +150,8 @@ class FlatGRU(keras.Model):
     def call(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         return self.log_likelihood(inputs, self.initial_state(tf.shape(inputs["fields"])[0]), training)[0]
 
+    input_specs = EventModel.input_specs
+
     def initial_state(self, batch: int | tf.Tensor) -> list[tf.Tensor]:
         """The state before the first event: a (B, units) tensor for each layer, and the ids of no note, (B, 1, 2)."""
         layers = [tf.zeros([batch, self.architecture.units], self.compute_dtype)] * self.architecture.layers
@@ -183,7 +185,7 @@ class FlatGRU(keras.Model):
         """Logits of the tokens that may stand at each position, (B, T, tokens), and the end state."""
         inputs = {name: tf.cast(values, tf.int32) for name, values in inputs.items()}
         *states, last_note = state
-        program_history, last_note = self._voice_before_pitch(inputs, last_note)
+        program_history, last_note = self._history_before_pitch(inputs, last_note)
         before, context = self.bag(inputs["before"]), self.bag(inputs["context"])
         at_onset = before + context[:, 1:]
         given = [before + context[:, :-1], *[at_onset] * (len(self.positions) - 1)]
@@ -212,7 +214,7 @@ class FlatGRU(keras.Model):
         kernel, bias = (tf.convert_to_tensor(w) for w in (self.output_layer.kernel, self.output_layer.bias))
         return tf.matmul(hidden, kernel[:, columns]) + bias[columns]
 
-    def _voice_before_pitch(self, inputs: dict[str, tf.Tensor], last_note: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _history_before_pitch(self, inputs: dict[str, tf.Tensor], last_note: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """What the event's program played, as `Events.program_history`, and the ids of the window's last note.
 
         That of END is empty. Where END is decided together with the pitch it would give END away, so that there the
@@ -246,23 +248,27 @@ class FlatGRU(keras.Model):
         motion = tf.where((played[..., 0:1] > 0) & (pitch >= 0), blocks["motion"] + place * N_INTERVALS + interval, 0)
         views = {
             "pitch": [
-                self._voice_ids("pitch", program_history),
-                *self._seen_from(inputs, "pitch", program_history[..., 0:1]),
+                self._history_ids("pitch", program_history),
+                *self._relative_to(inputs, "pitch", program_history[..., 0:1]),
             ],
-            "duration": [motion, self._voice_ids("duration", played), *self._seen_from(inputs, "duration", pitch + 1)],
-            "velocity": [self._voice_ids("velocity", played)] if "velocity" in self.positions else [],
+            "duration": [
+                motion,
+                self._history_ids("duration", played),
+                *self._relative_to(inputs, "duration", pitch + 1),
+            ],
+            "velocity": [self._history_ids("velocity", played)] if "velocity" in self.positions else [],
         }
         rows = [tf.concat([tokens[position], *views.get(position, [])], -1) for position in self.positions]
         widest = max(row.shape[-1] for row in rows)
         return tf.stack([tf.pad(row, [(0, 0), (0, 0), (0, widest - row.shape[-1])]) for row in rows], 2)
 
-    def _voice_ids(self, position: str, program_history: tf.Tensor) -> tf.Tensor:
+    def _history_ids(self, position: str, program_history: tf.Tensor) -> tf.Tensor:
         first = tf.constant(
             [self.blocks[f"{position} {name}"] for name in list(PROGRAM_HISTORY)[: program_history.shape[-1]]]
         )
         return tf.where(program_history > 0, first + program_history - 1, 0)
 
-    def _seen_from(self, inputs: dict[str, tf.Tensor], position: str, origin: tf.Tensor) -> list[tf.Tensor]:
+    def _relative_to(self, inputs: dict[str, tf.Tensor], position: str, origin: tf.Tensor) -> list[tf.Tensor]:
         """Ids of what sounds and of the pitch class levels, as `Layout.relative_ids`; `origin` of shape (B, T, 1)."""
         sounding = inputs["context"][:, 1:, self.layout.sounding_columns]
         state, pitch_class_levels = sounding - self.blocks["sounding"], inputs["pitch_class_levels"]

@@ -187,7 +187,7 @@ def test_a_step_sees_the_same_from_a_pitch_as_a_head_does(position):
     )
     blocks = model.layout.head_blocks(position)
     inputs = {name: tf.cast(values, tf.int32) for name, values in toys.batch([events]).items()}
-    found = tf.concat(model._seen_from(inputs, position, tf.constant(origin[None, :, None], tf.int32)), -1)[0].numpy()
+    found = tf.concat(model._relative_to(inputs, position, tf.constant(origin[None, :, None], tf.int32)), -1)[0].numpy()
     for name, columns in (("interval", slice(None, -12)), ("scale", slice(-12, None))):
         there = expected[:, columns] - blocks[name]
         np.testing.assert_array_equal(
