@@ -32,7 +32,7 @@ SHUFFLES = 100
 CONFIDENCE = 0.95
 LEAST_SCORE = 0.05  # of a unit that is said to follow; with much music far less is beyond chance
 LEAST_SHIFT = 0.1  # share of the music that the key's control is moved by, at least
-_TINY = 1e-12  # mean square below which a unit counts as constant
+_TINY = 1e-12  # mean square below which a unit counts as constant; relative difference below which scores are equal
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class Following:
 
     @property
     def beyond(self) -> np.ndarray:
-        """Which units follow: (layers, units), bool."""
-        return self.scores > self.needed
+        """Which units follow: (layers, units), bool. A shuffle that moved nothing has the score itself: a tie."""
+        return self.scores > self.needed * (1 + _TINY)
 
 
 @dataclass(frozen=True)
