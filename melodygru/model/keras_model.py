@@ -52,21 +52,36 @@ IMPOSSIBLE = -1e9  # a logit; finite, so that nothing becomes NaN should every c
 class EventModel(keras.Model):
     """What every model of events shares: the embeddings, the heads, the likelihood.
 
-    A subclass adds the body between embeddings and heads: `_build_body`, `_body` and `initial_state`.
+    Called with a batch of windows (`Events.window`, stacked: a dict of arrays, first axes (B, T)), it returns the
+    log-likelihood of every field of every event, in nats: shape (B, T, 5), float32, with the charge for wide time
+    classes; 0 where an event has no such field, and for padding.
+
+    A subclass adds the body between embeddings and heads: `_build_body`, `_body` and `initial_state`; and `sizes`, the
+    class of its architecture, with embedding, head, drop_input, drop_head and deep as `Architecture` has them.
 
     Parameters
     ----------
-    vocabulary : Vocabulary
-    sizes : object with embedding, head, drop_input and drop_head, as `Architecture` has them
+    vocabulary, architecture, card : dict
+        Plain values, see `melodygru.model.checkpoint.as_settings`.
     seed : int
         Of the initial weights.
     """
 
-    def __init__(self, vocabulary: Vocabulary, sizes: Any, seed: int = 0, **kwargs: Any) -> None:
+    sizes: type = Architecture
+
+    def __init__(
+        self,
+        vocabulary: dict[str, Any],
+        architecture: dict[str, Any],
+        card: dict[str, Any] | None = None,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
-        self.vocabulary, self.architecture, self.seed = vocabulary, sizes, seed
-        self.layout = layout = layout_of(vocabulary)
-        v, a = vocabulary, sizes
+        self.vocabulary, self.architecture = Vocabulary.from_dict(vocabulary), self.sizes(**architecture)
+        self.card, self.seed = dict(card or {}), seed
+        self.layout = layout = layout_of(self.vocabulary)
+        v, a = self.vocabulary, self.architecture
         seeds = iter(range(10_000 * seed, 10_000 * seed + 1000))
         self.bag = EmbeddingBag(layout.n_ids, a.embedding, seed=next(seeds), name="bag")
         self.bag.build()
@@ -216,6 +231,19 @@ class EventModel(keras.Model):
         events = tf.reduce_sum(tf.cast(x["fields"][..., PROGRAM] >= 0, tf.float32))
         return -tf.reduce_sum(y_pred) / tf.maximum(events, 1.0)
 
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "format": FORMAT,
+            **as_settings(self.vocabulary, self.architecture, self.card),
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> EventModel:
+        """An untrained model, of settings as `get_config` gives them, in any format."""
+        return cls(**{name: value for name, value in upgrade(config).items() if name != "format"})
+
     def get_build_config(self) -> None:
         return None  # everything is built in __init__
 
@@ -235,30 +263,7 @@ class EventModel(keras.Model):
 
 @keras.saving.register_keras_serializable("melodygru")
 class MelodyGRU(EventModel):
-    """The model of a vocabulary's events; despite its name its cells are not always GRUs, see `Architecture.cell`.
-
-    Called with a batch of windows (`Events.window`, stacked: a dict of arrays, first axes (B, T)), it returns the
-    log-likelihood of every field of every event, in nats: shape (B, T, 5), float32, with the charge for wide time
-    classes; 0 where an event has no such field, and for padding.
-
-    Parameters
-    ----------
-    vocabulary, architecture, card : dict
-        Plain values, see `melodygru.model.checkpoint.as_settings`.
-    seed : int
-        Of the initial weights.
-    """
-
-    def __init__(
-        self,
-        vocabulary: dict[str, Any],
-        architecture: dict[str, Any],
-        card: dict[str, Any] | None = None,
-        seed: int = 0,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(Vocabulary.from_dict(vocabulary), Architecture(**architecture), seed, **kwargs)
-        self.card = dict(card or {})
+    """The recurrent model of a vocabulary's events; despite its name its cells are those of `Architecture.cell`."""
 
     def _build_body(self, seeds: Iterator[int]) -> int:
         a = self.architecture
@@ -292,19 +297,6 @@ class MelodyGRU(EventModel):
         """The state before the first event: for each layer its cell's `states` tensors, (B, units)."""
         a = self.architecture
         return [tf.zeros([batch, a.units], self.compute_dtype)] * (a.layers * CELLS[a.cell].states)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "format": FORMAT,
-            **as_settings(self.vocabulary, self.architecture, self.card),
-            "seed": self.seed,
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> MelodyGRU:
-        """An untrained model, of settings as `get_config` gives them, in any format."""
-        return cls(**{name: value for name, value in upgrade(config).items() if name != "format"})
 
 
 def _interval_class(semitones: tf.Tensor) -> tf.Tensor:

@@ -18,8 +18,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from melodygru.events import Vocabulary
-from melodygru.model.checkpoint import as_settings
 from melodygru.model.keras_model import EventModel
 from melodygru.training.rivals.network import ROTATION_BASE, TransformerNetwork
 from melodygru.training.rivals.sizes import TransformerSizes
@@ -97,25 +95,9 @@ class Transformer(EventModel):
     """The Transformer of a vocabulary's events, called as `MelodyGRU`.
 
     Its state is each layer's memory: the normalised input of the last `span` events, (B, at most span, units).
-
-    Parameters
-    ----------
-    vocabulary, architecture : dict
-        Plain values; the architecture's are those of `TransformerSizes`.
-    seed : int
-        Of the initial weights.
     """
 
-    def __init__(
-        self,
-        vocabulary: dict[str, Any],
-        architecture: dict[str, Any],
-        card: dict[str, Any] | None = None,
-        seed: int = 0,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(Vocabulary.from_dict(vocabulary), TransformerSizes(**architecture), seed, **kwargs)
-        self.card = dict(card or {})
+    sizes = TransformerSizes
 
     def _build_body(self, seeds: Iterator[int]) -> int:
         s = self.architecture
@@ -144,13 +126,6 @@ class Transformer(EventModel):
         """The state before the first event: for each layer a memory of no events, (B, 0, units)."""
         s = self.architecture
         return [tf.zeros([batch, 0, s.units], self.compute_dtype)] * s.layers
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            **as_settings(self.vocabulary, self.architecture, self.card),
-            "seed": self.seed,
-        }
 
 
 def network_of(model: Transformer) -> TransformerNetwork:
