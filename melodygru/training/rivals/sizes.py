@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from melodygru.errors import SettingError
 from melodygru.events import Vocabulary
 from melodygru.model.architecture import Architecture, count_parameters, count_shared_parameters
+from melodygru.model.cells import CELLS
 
-NAMES = {"gru": "GRU", "lstm": "LSTM", "transformer": "Transformer"}
+NAMES = {**{name: cell.label for name, cell in CELLS.items()}, "transformer": "Transformer"}
 SPAN = 512  # events that a layer of the Transformer attends to, the present one among them
 HEADS = 4
 MORE_LAYERS = 2  # that the Transformer has than the GRU: it is slower to deepen a GRU
@@ -67,8 +69,7 @@ def equal_sizes(
     names : of NAMES
     """
     made: dict[str, Callable[[], Architecture | TransformerSizes]] = {
-        "gru": lambda: gru,
-        "lstm": lambda: _lstm(vocabulary, gru),
+        **{cell: partial(_recurrent, vocabulary, gru, cell) for cell in CELLS},
         "transformer": lambda: _transformer(vocabulary, gru),
     }
     unknown = [name for name in names if name not in made]
@@ -77,16 +78,19 @@ def equal_sizes(
     return {name: made[name]() for name in names}
 
 
-def _lstm(vocabulary: Vocabulary, gru: Architecture) -> Architecture:
-    """The LSTM stack as deep as the GRU's; an even width if that comes within 1%, else the nearest."""
+def _recurrent(vocabulary: Vocabulary, gru: Architecture, cell: str) -> Architecture:
+    """A stack of another cell, as deep as the GRU's; an even width if that comes within 1%, else the nearest."""
+    if cell == gru.cell:
+        return gru
     target = count(vocabulary, gru)
 
     def distance(units: int) -> int:
-        return abs(count(vocabulary, dataclasses.replace(gru, cell="lstm", units=units)) - target)
+        return abs(count(vocabulary, dataclasses.replace(gru, cell=cell, units=units)) - target)
 
-    even = min(range(EVEN, gru.units + EVEN + 1, EVEN), key=distance)
-    units = even if distance(even) <= 0.01 * target else min(range(1, gru.units + 1), key=distance)
-    return dataclasses.replace(gru, cell="lstm", units=units)
+    widest = 2 * gru.units  # enough for a cell with a third of a GRU's blocks
+    even = min(range(EVEN, widest + EVEN + 1, EVEN), key=distance)
+    units = even if distance(even) <= 0.01 * target else min(range(1, widest + 1), key=distance)
+    return dataclasses.replace(gru, cell=cell, units=units)
 
 
 def _transformer(vocabulary: Vocabulary, gru: Architecture) -> TransformerSizes:
