@@ -241,13 +241,13 @@ class TestPage:
         assert found.sections[None][2] == "file"
         assert call("a.mid", "--html", "page.html").stdout.splitlines()[-1] == "page          page.html"
 
-    def test_every_voice_has_its_range(self, read, tmp_path):
+    def test_every_program_has_its_range(self, read, tmp_path):
         notes = [(n, 1, program, 20 + program % 60, 80) for program in range(30) for n in range(30 - program)]
         save(piece(notes), tmp_path / "in/a.mid")
         found = read("in")
         assert "Ranges, the 24 with most notes" in found.texts
-        assert "Acoustic Grand Piano 0 1 30 G#0 G#0 G#0 G#0 G#0" in found.said("Voices")
-        assert "Overdriven Guitar 29 1 1 " in found.said("Voices")
+        assert "Acoustic Grand Piano 0 1 30 G#0 G#0 G#0 G#0 G#0" in found.said("Programs")
+        assert "Overdriven Guitar 29 1 1 " in found.said("Programs")
 
 
 class TestSkipped:

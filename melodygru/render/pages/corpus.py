@@ -60,7 +60,7 @@ def document(corpus: Corpus, found: Survey) -> str:
     sections = {
         "Grid": _grid(report),
         "Keys, metres, tempos": _keys_and_times(corpus, found),
-        "Voices": _voices(found),
+        "Programs": _programs(found),
         "Texture and rhythm": _texture(report, found),
         "Lengths": _lengths(corpus, found),
         "Styles": files.styles(corpus, found, held_out),
@@ -217,7 +217,7 @@ def _times(section: Section, corpus: Corpus, found: Survey) -> None:
     section.say(*said, *changes, assumed)
 
 
-def _voices(found: Survey) -> Section:
+def _programs(found: Survey) -> Section:
     """What each program plays, and how high and low."""
     programs = [
         int(program) for program in np.argsort(-found.pitches.sum(1), kind="stable") if found.pieces_of[program]
@@ -238,7 +238,7 @@ def _voices(found: Survey) -> Section:
     text = (
         "The bar holds 90% of its notes, the mark is their median, the thin line goes from the lowest to the highest."
     )
-    section.say("A voice is a General MIDI program.", text if ranges else "")
+    section.say("Programs are the instruments of General MIDI.", text if ranges else "")
     if ranges:
         pitched = found.pitches[:DRUMS].sum(0)
         octaves = [(pitch, pitch_name(pitch)) for pitch in range(0, 128, 12)]
@@ -260,7 +260,7 @@ def _voices(found: Survey) -> Section:
         keys = np.argsort(-drums, kind="stable")[: np.count_nonzero(drums)].tolist()
         struck = [(DRUM_NAMES.get(key, f"key {key}"), int(drums[key])) for key in keys]
         _draw_ranked(section, "Drums", struck, "notes")
-    headings = ("voice", "program", "pieces", "notes", "lowest", "5%", "median", "95%", "highest")
+    headings = ("program", "number", "pieces", "notes", "lowest", "5%", "median", "95%", "highest")
     section.tables.append(Table(headings, rows, range(1, 9)))
     return section
 
