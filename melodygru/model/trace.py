@@ -60,7 +60,7 @@ class Tracer:
     def __init__(self, model: NumpyModel) -> None:
         self.model = model
         self.vocabulary = model.vocabulary
-        self.gates = model.cell.gates  # their names; the first one keeps the memory
+        self.gates = tuple(model.cell.gates)  # their names; the first one keeps the memory
 
     def trace(self, sequence: NoteSequence) -> Trace:
         """Trace a piece, style and metre unknown as in `evaluate`. NoteError if it is on another grid."""

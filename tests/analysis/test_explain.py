@@ -86,7 +86,7 @@ class TestTracer:
             expected = np.stack(state[:: network.cell.states], 1)[0]
             np.testing.assert_allclose(found.outputs[t], expected, atol=1e-5)
         assert found.outputs.std() > 0.1
-        assert tuple(found.gates) == CELLS[cell].gates
+        assert list(found.gates) == list(CELLS[cell].gates)
 
     @pytest.mark.parametrize(
         ("name", "cell"), [("one_loud", "gru"), ("many", "gru"), ("many", "lstm"), ("styles", "gru")]
@@ -546,7 +546,7 @@ def found(name="many", **changes):
     """What was found out with a toy piece."""
     one = traced(name)
     values = {
-        "model": "m", "names": ["a.mid"], "left_out": 0, "gates": CELLS["gru"].gates, "traces": [one],
+        "model": "m", "names": ["a.mid"], "left_out": 0, "gates": tuple(CELLS["gru"].gates), "traces": [one],
         "account": explain(tracer_of(saved(name)), [one]), "surprises": [], "vocabulary": VOCABULARIES[name],
     }  # fmt: skip
     return Report(**{**values, **changes})

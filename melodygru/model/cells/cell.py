@@ -18,13 +18,13 @@ class Cell(abc.ABC):
     Attributes
     ----------
     label : its name in prose
-    gates : names of what `gate_values` returns; the first one keeps the memory
+    gates : what `gate_values` returns, name -> what it does, for people; the first one keeps the memory
     blocks : blocks of `units` columns in a kernel: the gates, and the candidate
     states : arrays of shape (streams, units) that a layer carries from step to step; the first is its output
     """
 
     label: str
-    gates: tuple[str, ...]
+    gates: dict[str, str]
     blocks: int
     states: int
 

@@ -13,7 +13,10 @@ class GRU(Cell):
     """h' = z h + (1 - z) candidate; kernels have the columns of z, r and the candidate, the bias a row for each."""
 
     label = "GRU"
-    gates = ("update", "reset")
+    gates = {
+        "update": "Update gate: open keeps what the unit held, shut replaces it",
+        "reset": "Reset gate: open lets the past into the new value, shut leaves it out",
+    }
     blocks = 3
     states = 1
 

@@ -13,7 +13,11 @@ class LSTM(Cell):
     """Carries its output and a memory; kernels have the columns of the gates i and f, the candidate and the gate o."""
 
     label = "LSTM"
-    gates = ("forget", "input", "output")
+    gates = {
+        "forget": "Forget gate: open keeps what the memory held, shut drops it",
+        "input": "Input gate: open lets the new value in, shut leaves it out",
+        "output": "Output gate: open shows the memory, shut hides it",
+    }
     blocks = 4
     states = 2
 

@@ -12,6 +12,7 @@ from melodygru.analysis.explain.following import LEAST_SCORE, SHUFFLES
 from melodygru.analysis.explain.report import DRAWN_UNITS, Report, per_cent, three_digits
 from melodygru.errors import SettingError
 from melodygru.events import FIELDS
+from melodygru.model.cells import CELLS
 from melodygru.render.pages import html
 from melodygru.util.atomic import atomic_write
 from melodygru.util.wording import counted, name
@@ -26,12 +27,7 @@ FIELD_WORDS = {
     "duration": "duration",
     "velocity": "velocity",
 }
-GATE_WORDS = {
-    "update": "Update gate: open keeps what the unit held, shut replaces it",
-    "reset": "Reset gate: open lets the past into the new value, shut leaves it out",
-    "forget": "Forget gate: open keeps what the memory held, shut drops it",
-    "output": "Output gate: open shows the memory, shut hides it",
-}
+GATE_WORDS = {gate: words for cell in CELLS.values() for gate, words in cell.gates.items()}
 ASPECT_WORDS = {
     "beat": "the position in the beat",
     "bar": "the position in the bar, beyond the beat",
