@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from melodygru.compose import Chords, Constraint, Controls, Length, Plan, compose, of_settings
+from melodygru.compose.settings import GenerateSettings
 from melodygru.model import checkpoint
 from melodygru.model.numpy_model import NumpyModel
 from melodygru.music.notes import DRUMS, NoteSequence
@@ -87,7 +88,7 @@ def main() -> None:
         )
 
     def steered(**settings: object) -> list[NoteSequence]:
-        return composed(args.pieces, args.bars, of_settings(**settings))  # type: ignore[arg-type]
+        return composed(args.pieces, args.bars, of_settings(GenerateSettings(**settings)))  # type: ignore[arg-type]
 
     free = composed(args.pieces, args.bars, [])
     program = int(np.bincount(np.concatenate([piece.notes["program"] for piece in free])).argmax())
@@ -144,7 +145,7 @@ def _speeds(composed, cases, repeats: int) -> dict[str, float]:  # type: ignore[
     for _ in range(repeats):
         free = speed([])
         for what, settings in cases.items():
-            ratios[what].append(speed(of_settings(**settings)) / free)
+            ratios[what].append(speed(of_settings(GenerateSettings(**settings))) / free)
     return {what: statistics.median(values) for what, values in ratios.items()}
 
 

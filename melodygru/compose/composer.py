@@ -16,21 +16,20 @@ from melodygru.analysis.originality import Index
 from melodygru.compose.accompanying import accompany
 from melodygru.compose.composing import compose
 from melodygru.compose.composition import Composition
-from melodygru.compose.constraints import Constraint, of_settings
+from melodygru.compose.constraints import of_settings
 from melodygru.compose.controls import Controls
 from melodygru.compose.drawing import Note
 from melodygru.compose.guards import Action
 from melodygru.compose.lengths import Length, Plan
 from melodygru.compose.primer import Source, check_bars
 from melodygru.compose.provenance import provenances
-from melodygru.compose.settings import SETTINGS, GenerateSettings
+from melodygru.compose.settings import GenerateSettings
 from melodygru.compose.stream import Stream
 from melodygru.compose.varying import vary
 from melodygru.events import Vocabulary
 from melodygru.model import checkpoint
 from melodygru.model.checkpoint import Checkpoint
 from melodygru.model.numpy_model import NumpyModel
-from melodygru.music.names import PROGRAM_NAMES
 from melodygru.music.notes import NoteSequence
 from melodygru.util.settings import takes_settings
 from melodygru.util.wording import counted
@@ -154,7 +153,7 @@ class Composer:
             self.model,
             settings,
             _controls(settings),
-            constraints=_constraints(settings),
+            constraints=of_settings(settings),
             index=index,
             on_guard=on_guard,
         )
@@ -185,7 +184,7 @@ class Composer:
             guard=settings.guard,
             max_copy=settings.max_copy,
             index=None if settings.max_copy is None else self.index,
-            constraints=_constraints(settings),
+            constraints=of_settings(settings),
             **callbacks,
         )
         return settings, pieces
@@ -238,13 +237,6 @@ def _controls(settings: GenerateSettings) -> Controls:
         settings.top_p,
         settings.min_p,
     )
-
-
-def _constraints(settings: GenerateSettings) -> list[Constraint]:
-    """What the notes must keep to."""
-    named = [name for name, known in SETTINGS.items() if known.about.section == "constraint" and name != "constraints"]
-    found = of_settings(**{name: getattr(settings, name) for name in named}, names=PROGRAM_NAMES)
-    return [*found, *(settings.constraints or ())]
 
 
 class _Generate(Protocol[Settings]):

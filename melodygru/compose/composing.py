@@ -16,8 +16,8 @@ from melodygru.compose.lengths import Length, Plan
 from melodygru.compose.primer import Primer
 from melodygru.compose.rules import NEVER, programs_in
 from melodygru.compose.sampler import Sampler
+from melodygru.compose.settings import check_setting
 from melodygru.compose.steering import Steering
-from melodygru.errors import SettingError
 from melodygru.events import decode
 from melodygru.model.numpy_model import NumpyModel
 from melodygru.music.notes import NoteSequence
@@ -157,8 +157,7 @@ def compose(
         constraints that leave nothing; a value out of range.
     """
     v = network.vocabulary
-    if n < 1:
-        raise SettingError(f"num-outputs {n}: expected 1 or more")
+    check_setting("num_outputs", n)
     rngs = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(n)]
     plans = [
         Plan.from_settings(v, length, style=style, metre=metre, primer=primer, qpm=qpm, draws=tuple(rng.random(3)))

@@ -16,7 +16,7 @@ import numpy as np
 
 from melodygru.compose.lengths import Plan
 from melodygru.compose.rules import NEVER
-from melodygru.compose.settings import CHORD_BIAS
+from melodygru.compose.settings import CHORD_BIAS, GenerateSettings
 from melodygru.errors import SettingError
 from melodygru.events import END, TIMES, Context, Vocabulary
 from melodygru.music.harmony import (
@@ -26,7 +26,7 @@ from melodygru.music.harmony import (
     parse_pitch_classes,
     parse_range,
 )
-from melodygru.music.names import pitch_name
+from melodygru.music.names import PROGRAM_NAMES, pitch_name
 from melodygru.music.notes import DRUMS, N_PITCHES
 
 _CLASSES = np.arange(N_PITCHES) % 12
@@ -350,46 +350,28 @@ class Density(Constraint):
 _MIDDLE = TIMES.low + (TIMES.width.astype(np.float64) - 1) / 2  # of each class of time
 
 
-def of_settings(
-    *,
-    key: str | None = None,
-    scale: str | None = None,
-    range: str | None = None,
-    programs: str | None = None,
-    max_polyphony: int | None = None,
-    density: float | None = None,
-    chords: str | None = None,
-    chord_bias: float | None = None,
-    chords_only: bool = False,
-    names: Sequence[str] = (),
-) -> list[Constraint]:
-    """The constraints that the options of `generate` ask for; `names` are those of the 128 programs.
+def of_settings(settings: GenerateSettings) -> list[Constraint]:
+    """The constraints that settings ask for, by name and as objects.
 
     Raises
     ------
     SettingError
-        A value is none, or out of range, or asks for chords' sake without chords.
+        A value is none.
     """
     found: list[Constraint] = []
-    if key is not None:
-        found.append(PitchClasses.key(key))
-    if scale is not None:
-        found.append(PitchClasses.scale(scale))
-    if range is not None:
-        found.append(Range.parse(range))
-    if programs is not None:
-        found.append(Programs.parse(programs, names))
-    if max_polyphony is not None:
-        found.append(MaxPolyphony(max_polyphony))
-    if density is not None:
-        found.append(Density(density))
-    if chords is None and (chord_bias is not None or chords_only):
-        raise SettingError(f"{'chord-bias' if chord_bias is not None else 'chords-only'}: expected chords with it")
-    if chord_bias is not None and chords_only:
-        raise SettingError("chord-bias and chords-only given: expected at most one of them")
-    if chord_bias is not None and not 0 <= chord_bias <= 100:
-        raise SettingError(f"chord-bias {chord_bias}: expected 0..100 nats")
-    if chords is not None:
-        strength = CHORD_BIAS if chord_bias is None else chord_bias
-        found.append(Chords.parse(chords, math.inf if chords_only else strength))
-    return found
+    if settings.key is not None:
+        found.append(PitchClasses.key(settings.key))
+    if settings.scale is not None:
+        found.append(PitchClasses.scale(settings.scale))
+    if settings.range is not None:
+        found.append(Range.parse(settings.range))
+    if settings.programs is not None:
+        found.append(Programs.parse(settings.programs, PROGRAM_NAMES))
+    if settings.max_polyphony is not None:
+        found.append(MaxPolyphony(settings.max_polyphony))
+    if settings.density is not None:
+        found.append(Density(settings.density))
+    if settings.chords is not None:
+        strength = math.inf if settings.chords_only else settings.value("chord_bias")
+        found.append(Chords.parse(settings.chords, strength))
+    return [*found, *(settings.constraints or ())]

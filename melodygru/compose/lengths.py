@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from melodygru.compose.primer import Primer
+from melodygru.compose.settings import check_setting
 from melodygru.errors import SettingError
 from melodygru.events import Vocabulary
 from melodygru.music.metre import signatures, steps_per_bar
@@ -37,11 +37,7 @@ class Length:
         if len(given) > 1:
             raise SettingError(f"{' and '.join(given)} given: expected at most one of bars, seconds and notes")
         for name in given:
-            value = getattr(self, name)
-            if not 0 < value < math.inf:
-                raise SettingError(f"{name} {value}: expected more than 0")
-            if name != "seconds" and not isinstance(value, (int, np.integer)):
-                raise SettingError(f"{name} {value}: expected a whole number")
+            check_setting(name, getattr(self, name))
 
     def steps(self, vocabulary: Vocabulary, bar: int | None, qpm: float) -> int | None:
         """The piece's length in steps, if it is known beforehand; `bar` is a bar's steps on a metrical grid."""
@@ -114,8 +110,7 @@ class Plan:
         going: float | None = qpm  # the tempo of what is composed
         if qpm is None:
             qpm = given.qpm if given is not None else v.statistics.tempo_of(style)
-        if not 5 <= qpm <= 1000:
-            raise SettingError(f"qpm {qpm}: expected 5..1000 quarter notes per minute")
+        check_setting("qpm", qpm)
         bar = steps_per_bar(v.grid, metre) if v.grid.is_metrical else None
         start = 0
         if primer is not None and given is not None:

@@ -18,13 +18,12 @@ from melodygru.compose.controls import Controls, below_best
 from melodygru.compose.drawing import DRAWS, Note, Row, Streams, notes_of, share_of_classes
 from melodygru.compose.lengths import Plan
 from melodygru.compose.rules import NEVER, Event, Rule, Spans
-from melodygru.errors import SettingError
+from melodygru.compose.settings import check_setting
 from melodygru.events import N_VELOCITIES, SHIFT, TIMES, Context
 from melodygru.model.numpy_model import NumpyModel
 from melodygru.music.notes import N_PITCHES, TEMPO, NoteSequence
 
 Span = tuple[int, int]  # steps: the first, and the first that is no more among them
-MAX_PARTICLES = 4096
 COLDEST = 1e-6  # temperature: below, weights would leave the range of numbers
 
 
@@ -112,8 +111,7 @@ class Particles(Streams):
         style: str | None = None,
         piece: NoteSequence,
     ) -> None:
-        if not 1 <= n <= MAX_PARTICLES:
-            raise SettingError(f"particles {n}: expected 1..{MAX_PARTICLES}")
+        check_setting("particles", n)
         super().__init__(network, [Context(network.vocabulary, style, piece.metre, piece.metres) for _ in range(n)])
         controls, self.rng = controls or Controls(), rng
         self._temperatures = {field: controls.temperature_of(field) for field in self.vocabulary.fields}
@@ -237,8 +235,7 @@ def compose_given(
     on_note : called with each note as soon as all particles have it in common
     """
     v = network.vocabulary
-    if n < 1:
-        raise SettingError(f"num-outputs {n}: expected 1 or more")
+    check_setting("num_outputs", n)
     plan = Plan.from_settings(v, style=style, metre=given.metre, qpm=given.qpm if qpm is None else qpm)
     plan = replace(plan, steps=given.length, due=None, limit=given.length)
     clouds = [

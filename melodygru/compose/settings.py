@@ -218,6 +218,11 @@ class GenerateSettings:
             for name, needs in (("keep", "vary"), ("particles", "vary or accompany")):
                 if getattr(self, name) is not None:
                     raise SettingError(f"{name} {getattr(self, name)}: expected {needs} with it")
+        if self.chords is None and (self.chord_bias is not None or self.chords_only):
+            name = "chord-bias" if self.chord_bias is not None else "chords-only"
+            raise SettingError(f"{name}: expected chords with it")
+        if self.chord_bias is not None and self.chords_only:
+            raise SettingError("chord-bias and chords-only given: expected at most one of them")
         if source is None and self.primer is None and (self.primer_bars is not None or self.no_primer):
             name = "primer-bars" if self.primer_bars is not None else "no-primer"
             raise SettingError(f"{name}: expected a primer with it")

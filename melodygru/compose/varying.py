@@ -10,7 +10,7 @@ from melodygru.compose.controls import Controls
 from melodygru.compose.drawing import Note, Row
 from melodygru.compose.lengths import Plan
 from melodygru.compose.particles import Guide, Particles, Span, compose_given
-from melodygru.compose.settings import PARTICLES
+from melodygru.compose.settings import PARTICLES, check_setting
 from melodygru.errors import SettingError
 from melodygru.events import END, PITCH, VELOCITY_WIDTH, Context, Vocabulary
 from melodygru.model.numpy_model import NumpyModel
@@ -176,8 +176,7 @@ def vary(
         There is no note; a style that the model was not trained on; a value out of range.
     """
     v = network.vocabulary
-    if not 0 <= keep <= 1:
-        raise SettingError(f"keep {keep}: expected 0..1")
+    check_setting("keep", keep)
     if len(piece) == 0:
         raise SettingError("nothing to vary: expected a piece with notes")
 
