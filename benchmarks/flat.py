@@ -7,11 +7,10 @@ likelihoods on the validation folder side by side.
 
 The flat model has one vocabulary of tokens (times, END and programs, pitches, durations, velocities), one embedding
 table, one GRU step for each token, and one softmax behind one hidden layer. Where the program is unmodelled, END stands
-in place of the pitch. A step is
-conditioned on the token before it and on what the events model is conditioned on at the same moment, all but what is
-itself a token: the context, what its program played last, what sounds and sounded relative to a pitch.
-The logit of a pitch is the sum of the same two views. Tokens of other fields than the one that is due have no
-probability, nor has what cannot follow; a place inside a wide class of times has the same price.
+in place of the pitch. A step is conditioned on the token before it and on what the events model is conditioned on at
+the same moment, all but what is itself a token: the context, what its program played last, what sounds and sounded
+relative to a pitch. The logit of a pitch is the sum of the same two views. Tokens of other fields than
+the one that is due have no probability, nor has what cannot follow; a time inside a wide class has the same price.
 """
 
 from __future__ import annotations

@@ -127,7 +127,7 @@ class TrainSettings:
     )
     threads: int | None = setting(
         None,
-        "CPU threads; the same number gives the same model again.",
+        "CPU threads; the same number gives the same model.",
         low=1,
         high=1024,
         default_words="all cores",

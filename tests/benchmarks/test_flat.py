@@ -117,7 +117,7 @@ def test_every_token_hears_the_tokens_before_it_and_none_after(name):
         for column, field in enumerate(order):
             assert moved[field][row, :at].max() < 1e-5
             assert (moved[field][row, at] > 1e-5) == (column > row), f"{field} and the {name_of_changed} of its note"
-        assert moved["shift"][row, at + 1] > 1e-5, f"END does not hear the last note's {name_of_changed}"
+        assert moved["shift"][row, at + 1] > 1e-5, f"END does not depend on the last note's {name_of_changed}"
 
 
 def test_every_first_event_enumerated_sums_to_one():
@@ -166,7 +166,7 @@ def test_each_step_is_told_the_token_before_it(name):
     events = encode(toys.piece(vocabulary, 2), vocabulary)
     inputs = {name: tf.cast(values, tf.int32) for name, values in toys.batch([events]).items()}
     found = model._token_ids(inputs, inputs["program_history"]).numpy()[0, :, :, 0]
-    # What the events model hears of a note at the next one, the flat model hears a token at a time.
+    # What the events model is given of a note at the next one, the flat model is given a token at a time.
     shift, note, duration, velocity, _ = events.previous.T
     last = velocity if vocabulary.models_velocity else duration
     assert found[0, 0] == model.layout.blocks["start"]

@@ -135,7 +135,7 @@ def test_a_run_that_is_stopped_and_loses_a_worker_ends_as_if_undisturbed(folder,
 
     chief, other = start("broken.keras")
     chief.until_validated(folder / "broken.csv", 5)
-    other.process.send_signal(signal.SIGTERM)  # one is told, both stop, at the same step
+    other.process.send_signal(signal.SIGTERM)  # one is asked, both stop, at the same step
     assert (chief.end(200), other.end(200)) == (143, 143), chief.said + other.said
     assert "interrupted, and saved in broken.resume" in chief.said
     assert (folder / "broken.resume").exists() and not list(folder.glob(".broken*"))
@@ -201,14 +201,14 @@ def run(strategy, name, stop_at=None, resume=False):
     assert trainer.workers.replicas == strategy.num_replicas_in_sync
     nats, step = [], trainer._step
 
-    def heard(*arguments):
+    def watched(*arguments):
         found = step(*arguments)
         nats.append(float(found[0]))
         if len(nats) == stop_at:
             trainer.stop()
         return found
 
-    trainer._step = heard
+    trainer._step = watched
     if resume:
         trainer.restore()
     assert trainer.run() == (stop_at is None)

@@ -94,7 +94,7 @@ def test_what_comes_later_changes_nothing_said_before(name):
         for column, field in enumerate(vocabulary.fields):
             changed = {key: values.copy() for key, values in inputs.items()}
             changed["fields"][:, t, column] = (changed["fields"][:, t, column] + 1) % vocabulary.size(field)
-            # What the model hears of event t: its fields one step later, and the contexts after them.
+            # What the model is given of event t: its fields one step later, and the contexts after them.
             changed["previous"][:, t + 1 :] = 1
             changed["before"][:, t + 1 :] = 2
             changed["context"][:, t + 2 :] = 3
@@ -103,13 +103,13 @@ def test_what_comes_later_changes_nothing_said_before(name):
                 moved = np.abs(found[other].numpy() - logits[other]).max(-1)[0]
                 assert moved[:t].max(initial=0) < 1e-6
                 if later <= column:
-                    assert moved[t] < 1e-6, f"{other} of event {t} hears its own {field}"
+                    assert moved[t] < 1e-6, f"{other} of event {t} is given its own {field}"
                 assert t == len(moved) - 1 or moved[t + 1 :].min() > 1e-6
 
 
 @pytest.mark.parametrize("cuts", [(1,), (14,), (3, 4, 20), (5, 10, 15, 20, 25)])
 @pytest.mark.parametrize("span", [3, 8, 64])
-def test_a_piece_heard_in_windows_is_the_piece_heard_at_once(span, cuts):
+def test_a_piece_in_windows_has_the_likelihood_of_the_piece_at_once(span, cuts):
     vocabulary, model = VOCABULARIES["many"], _transformer("many", span)
     pieces = [encode(toys.piece(vocabulary, seed, 30), vocabulary) for seed in (0, 1)]
     whole = model(toys.batch(pieces)).numpy()
@@ -133,8 +133,8 @@ def test_what_lies_beyond_the_span_of_all_layers_is_forgotten():
     assert np.flatnonzero(moved).tolist() == list(range(5, 5 + 2 * (span - 1) + 1))
 
 
-def test_a_place_is_heard_as_a_distance():
-    """The same events later in a piece, the memory full of the same, are heard the same."""
+def test_a_position_counts_as_a_distance():
+    """The same events later in a piece, the memory full of the same, have the same likelihood."""
     model = _transformer("one", span=4)
     one = toys.batch([encode(toys.piece(VOCABULARIES["one"], 0, 5), VOCABULARIES["one"])], 2, 3)
     inputs = {name: np.repeat(values[:, -1:], 12 + (name == "context"), 1) for name, values in one.items()}

@@ -14,7 +14,7 @@ from toys import BEAT, PERFORMANCE, VOCABULARIES
 
 from melodygru import training
 from melodygru.errors import SettingError, TrainingError
-from melodygru.events import DURATION, PITCH, PROGRAM, SHIFT, TIMES, Vocabulary, encode
+from melodygru.events import DURATION, PITCH, PROGRAM, SHIFT, TIMES, Vocabulary, encode, layout_of
 from melodygru.model import checkpoint
 from melodygru.model.architecture import Architecture
 from melodygru.model.keras_model import load_model, save
@@ -190,10 +190,10 @@ def test_conditions_are_hidden_now_and_then_and_augmentation_follows_from_seed_e
     pieces = Pieces(corpus, ["airs", "reels"], STYLES, SHORT)
     conditions = np.array([pieces.encode(0, epoch).context[0, :2] for epoch in range(300)])
     assert (conditions == 0).mean(0).tolist() == pytest.approx([UNKNOWN_SHARE] * 2, abs=0.08)
-    assert set(conditions[:, 0].tolist()) == {0, STYLES.blocks["style"]}
-    again = Pieces(corpus, ["airs", "reels"], STYLES, SHORT)
+    assert set(conditions[:, 0].tolist()) == {0, layout_of(STYLES).blocks["style"]}
+    same = Pieces(corpus, ["airs", "reels"], STYLES, SHORT)
     for epoch in range(4):
-        assert np.array_equal(pieces.encode(1, epoch).context, again.encode(1, epoch).context)
+        assert np.array_equal(pieces.encode(1, epoch).context, same.encode(1, epoch).context)
     other = Pieces(corpus, ["airs", "reels"], STYLES, dataclasses.replace(SHORT, seed=6))
     assert any(not np.array_equal(pieces.encode(1, e).context, other.encode(1, e).context) for e in range(16))
 
@@ -344,14 +344,14 @@ def test_a_run_that_is_stopped_twice_ends_as_if_it_had_not_been(undisturbed, tmp
     assert first.run(save_every_s=-1) is False
     assert first.position.step == 2
     assert first.resume_path.exists()
-    again = _trainer(tmp_path / "toy.keras", seed=4).watch(tmp_path / "saves", stop_at=9)
-    again.restore()
-    assert again.run(save_every_s=-1) is False
-    again._stop.clear()
-    again.stop_at = None
-    again.restore()
-    assert again.run() is True
-    _same_end(again, undisturbed)
+    second = _trainer(tmp_path / "toy.keras", seed=4).watch(tmp_path / "saves", stop_at=9)
+    second.restore()
+    assert second.run(save_every_s=-1) is False
+    second._stop.clear()
+    second.stop_at = None
+    second.restore()
+    assert second.run() is True
+    _same_end(second, undisturbed)
 
 
 def test_a_run_can_be_resumed_from_its_first_moment(undisturbed, second):
@@ -451,16 +451,16 @@ def test_patience_ends_a_run_that_no_longer_learns(anew):
 
 def test_minutes_become_steps_once(anew, tmp_path):
     trainer = anew(epochs=None, minutes=1e-3).watch(tmp_path)
-    seen = []
-    assert trainer.run(seen.append, save_every_s=-1) is True
+    reports = []
+    assert trainer.run(reports.append, save_every_s=-1) is True
     steps = [at["steps"] for at in trainer.known.values()]
     measured = TRACE_STEPS + TIMED_STEPS
     assert steps[: measured + 1] == [None] * (measured + 1)
     assert set(steps[measured + 1 :]) <= {trainer.position.steps}
     assert trainer.position.step == trainer.position.steps > measured
-    assert seen[-1].step == trainer.position.step
-    assert seen[-1].minutes_left == 0
-    assert seen[-1].validation_nats_per_note == trainer.position.history[-1]["validation_nats_per_note"]
+    assert reports[-1].step == trainer.position.step
+    assert reports[-1].minutes_left == 0
+    assert reports[-1].validation_nats_per_note == trainer.position.history[-1]["validation_nats_per_note"]
 
 
 def test_a_likelihood_that_is_none_ends_the_run(anew):
@@ -492,8 +492,8 @@ def test_evaluation_is_the_sum_by_hand():
     assert width[1, DURATION] > 1
     assert width[3, SHIFT] > 1
     by_hand = -sum(log_p.values()) + sum(math.log(w) for w in width.values())
-    pitch_class_levels = []
-    found = evaluate(model, [piece], on_piece=lambda *told: pitch_class_levels.append(told))
+    measured = []
+    found = evaluate(model, [piece], on_piece=lambda *found: measured.append(found))
     assert found.nats == pytest.approx(by_hand, rel=1e-5)
     assert (found.pieces, found.notes, found.events, found.steps, found.lossy_notes) == (1, 3, 4, 400, 0)
     assert (found.beats, found.seconds) == (100, 50)
@@ -501,8 +501,8 @@ def test_evaluation_is_the_sum_by_hand():
     assert found.nats_per_step == pytest.approx(by_hand / 400, rel=1e-5)
     assert found.unmodelled == []
     assert found.as_dict()["nats_per_note"] == found.nats_per_note
-    ((index, sequence, told, values),) = pitch_class_levels
-    assert (index, sequence == piece, len(told), values.shape) == (0, True, 4, (4, 5))
+    ((index, sequence, events, values),) = measured
+    assert (index, sequence == piece, len(events), values.shape) == (0, True, 4, (4, 5))
 
 
 @pytest.mark.parametrize("name", ["many", "performance"])
@@ -524,7 +524,7 @@ def test_nats_depend_on_neither_batch_nor_window(name):
 
 
 def test_carried_state_matters():
-    """Windows heard without the state before them would give other numbers: so the test above can fail."""
+    """Windows without the state before them would give other numbers: so the test above can fail."""
     model = toys.model("many", 2)
     events = encode(toys.piece(model.vocabulary, 1, 40), model.vocabulary)
     whole, _ = model.log_likelihood(toys.batch([events]), model.initial_state(1))
