@@ -67,8 +67,11 @@ def check(piece, vocabulary, style=None, metre_known=True):
             break
         assert np.array_equal(context.pitch_mask(fields[1]), masks[t])
         assert not masks[t, fields[2]] and fields[1] >= context.program_floor()  # what happens is possible
-        context.add(fields[1], fields[2], int(piece.notes["duration"][t]))
-        assert len(left_behind.past.notes) == t  # a copy is a copy
+        note = (fields[1], fields[2], int(piece.notes["duration"][t]))
+        left_behind.move(shift)
+        left_behind.add(*note)  # which must not reach the copy
+        assert len(context.past.notes) == t
+        context.add(*note)
 
 
 @pytest.mark.parametrize("name", VOCABULARIES)
