@@ -33,7 +33,7 @@ VOCABULARIES = {
         ((4, 4), (6, 8)),
         statistics=CorpusStatistics(qpm=100.0, style_qpm=(80.0, 120.0)),
     ),
-    "echoing": Vocabulary(
+    "lookbacks": Vocabulary(
         BEAT,
         (0, 40),
         (64,),

@@ -200,7 +200,7 @@ def test_the_peer_is_given_what_the_heads_are_told_and_what_cannot_follow():
     from parts.training import peer_inputs
     from toys import VOCABULARIES, new_model, piece
 
-    vocabulary = VOCABULARIES["echoing"]
+    vocabulary = VOCABULARIES["lookbacks"]
     model = new_model(vocabulary)
     pieces = [piece(vocabulary, seed) for seed in range(3)]
     corpus = SimpleNamespace(pieces=pieces, styles=[None] * 3, vocabulary=vocabulary, architecture=model.architecture)

@@ -47,7 +47,7 @@ def _pieces(name):
         ("many", 3),
         ("many", 1),
         ("styles", 2),
-        ("echoing", 2),
+        ("lookbacks", 2),
         ("performance", 2),
         ("ensemble", 3),
     ],
@@ -68,7 +68,7 @@ def test_logits_are_those_of_the_keras_model_over_whole_pieces(name, layers, cel
 
 
 @pytest.mark.parametrize(
-    ("name", "cell"), [("many", "gru"), ("echoing", "gru"), ("performance", "gru"), ("many", "lstm")]
+    ("name", "cell"), [("many", "gru"), ("lookbacks", "gru"), ("performance", "gru"), ("many", "lstm")]
 )
 def test_several_streams_at_once_are_each_alone(name, cell):
     network, pieces = toys.network(name, 2, cell=cell), _pieces(name)
@@ -80,8 +80,8 @@ def test_several_streams_at_once_are_each_alone(name, cell):
 
 
 def test_a_pointer_adds_to_the_pitch_that_it_points_to_and_to_no_other():
-    network = toys.network("echoing")
-    events = _pieces("echoing")[0]
+    network = toys.network("lookbacks")
+    events = _pieces("lookbacks")[0]
     kernel, bias = network.outputs["pitch"]
     plain = _logits(network, [events])["pitch"][0]
     try:
