@@ -82,7 +82,12 @@ def read_settings(path: Path) -> dict[str, Any]:
     CheckpointError
         The file is missing, damaged, of a newer format, or holds another kind of model.
     """
-    with _opening(path), zipfile.ZipFile(path) as archive:
+    return _settings(path, path)
+
+
+def _settings(path: Path, content: Path | io.BytesIO) -> dict[str, Any]:
+    """As `read_settings`, of a file's content, which may be the file itself."""
+    with _opening(path), zipfile.ZipFile(content) as archive:
         config = json.loads(archive.read("config.json"))
     config = config if isinstance(config, dict) else {}
     settings = config.get("config")
@@ -99,11 +104,12 @@ def read(path: Path) -> Checkpoint:
     """Read a checkpoint without TensorFlow. Raises CheckpointError as `read_settings` does."""
     import h5py
 
-    settings = read_settings(path)
+    with _opening(path):
+        content = Path(path).read_bytes()
+    settings = _settings(path, io.BytesIO(content))
     with _naming(path):
         vocabulary = Vocabulary.from_dict(settings["vocabulary"])
         architecture = Architecture(**settings["architecture"])
-        content = Path(path).read_bytes()
         with (
             zipfile.ZipFile(io.BytesIO(content)) as archive,
             h5py.File(io.BytesIO(archive.read(WEIGHTS)), "r") as file,
