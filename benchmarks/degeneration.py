@@ -3,7 +3,7 @@
     python benchmarks/degeneration.py [MODEL] [--outputs 1000] [--temperatures 0.6,0.8,1.0,1.2,1.4]
 
 Pieces are composed in batches of 64, guarded and unguarded with the same seeds, to where the model ends them. Two
-judges look at the finished pieces. The first is the guard's own: `guards.collapse`, on the notes as they were written.
+judges look at the finished pieces. The first is the guard's own, `find_degeneration`, on the notes as they were written.
 The second knows nothing of it: some stretch of 128 notes, written as intervals, times from onset to onset and
 durations, is packed by zlib into fewer bytes than any stretch of 99.9% of the real pieces (`--train`). Style is the
 mean overlapping area with held-out pieces, as `melodygru judge` has it. Real pieces stand in the first row: what the
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 if TYPE_CHECKING:
-    from melodygru.compose.guards import Limits
+    from melodygru.compose.degeneration import Thresholds
     from melodygru.music.notes import NoteSequence
 
 BATCH = 64
@@ -56,7 +56,8 @@ def main(
     seed: int,
 ) -> None:
     from melodygru.analysis.style import compare, mean_overlapping_area, measure
-    from melodygru.compose import Controls, Length, compose, guards
+    from melodygru.compose import Action, Controls, Length, compose
+    from melodygru.compose.degeneration import Thresholds, find_degeneration
     from melodygru.corpus import intake, split
     from melodygru.model import checkpoint
     from melodygru.model.numpy_model import NumpyModel
@@ -65,10 +66,10 @@ def main(
     grid = network.vocabulary.grid
     corpus = intake(train, grid=grid)
     held_out = intake(valid, grid=grid) if valid is not None else split(corpus)[1]
-    real, limits = list(corpus), guards.Limits.from_vocabulary(network.vocabulary)
+    real, thresholds = list(corpus), Thresholds.from_vocabulary(network.vocabulary)
     floor = float(np.quantile([packed(piece) for piece in real], RARE, method="lower"))
     judges: dict[str, Callable[[NoteSequence], bool]] = {
-        "detectors": lambda piece: guards.collapse(piece, limits) is not None,
+        "detectors": lambda piece: find_degeneration(piece, thresholds) is not None,
         "zlib": lambda piece: packed(piece) < floor,
     }
     style = measure(held_out)
@@ -77,7 +78,7 @@ def main(
     click.echo(row("real pieces", real, judges, mean_overlapping_area(compare(measure(real), style, seed)), ""))
     for temperature in map(float, temperatures.split(",")):
         for guard in (False, True):
-            actions: list[guards.Action] = []
+            actions: list[Action] = []
             pieces: list[NoteSequence] = []
             while len(pieces) < outputs:
                 pieces += compose(
@@ -96,7 +97,7 @@ def main(
             about = f"{taken:.2%} of the notes ({acted['ended']} ended, {acted['let be']} let be)" if guard else ""
             name = f"temperature {temperature:g}, {'guarded' if guard else 'unguarded'}"
             click.echo(row(name, pieces, judges, area, about))
-            kinds = Counter(why for why in (kind(piece, limits) for piece in pieces) if why)
+            kinds = Counter(why for why in (kind(piece, thresholds) for piece in pieces) if why)
             if kinds:
                 click.echo(f"  {name}: {', '.join(f'{why} {n}' for why, n in kinds.most_common())}", err=True)
 
@@ -115,11 +116,11 @@ def row(
     return "| " + " | ".join([*cells, "-" if area is None else f"{area:.3f}", about]) + " |"
 
 
-def kind(piece: NoteSequence, limits: Limits) -> str | None:
+def kind(piece: NoteSequence, thresholds: Thresholds) -> str | None:
     """What a piece degenerated into by the detectors, numbers left out."""
-    from melodygru.compose.guards import collapse
+    from melodygru.compose.degeneration import find_degeneration
 
-    found = collapse(piece, limits)
+    found = find_degeneration(piece, thresholds)
     return None if found is None else " ".join(word for word in found.why.split() if not word.isdecimal())
 
 

@@ -12,7 +12,7 @@ from melodygru.cli.keyboard import keys
 from melodygru.util.wording import clock
 
 if TYPE_CHECKING:
-    from melodygru.compose.guards import Action
+    from melodygru.compose.actions import Action
     from melodygru.compose.stream import Stream
     from melodygru.render.audio import Live
 

@@ -17,8 +17,8 @@ from melodygru.compose.settings import GenerateSettings
 from melodygru.util.wording import counted
 
 if TYPE_CHECKING:
+    from melodygru.compose.actions import Action
     from melodygru.compose.drawing import Note
-    from melodygru.compose.guards import Action
     from melodygru.compose.lengths import Plan
     from melodygru.events import Vocabulary
 
@@ -74,7 +74,7 @@ def generate(
     melodygru generate --vary tune.mid --keep 0.5
     melodygru generate --accompany melody.mid --temperature 0.7
     """  # fmt: skip
-    from melodygru.compose import guards
+    from melodygru.compose.actions import action_lines
     from melodygru.compose.composer import Composer
     from melodygru.compose.primer import Source
     from melodygru.model import checkpoint
@@ -115,7 +115,7 @@ def generate(
 
         pieces = composer.generate(settings, on_start=start, on_note=add, on_guard=actions.append)
         line.clear()
-        for done in guards.in_short(actions):
+        for done in action_lines(actions):
             screen.say(done)
         if playing is not None:
             playing.finish(pieces[0].seconds)

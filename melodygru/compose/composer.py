@@ -14,12 +14,12 @@ from typing import Any, ParamSpec, Protocol
 from melodygru.analysis import originality
 from melodygru.analysis.originality import Index
 from melodygru.compose.accompanying import accompany
+from melodygru.compose.actions import Action
 from melodygru.compose.composing import compose
 from melodygru.compose.composition import Composition
 from melodygru.compose.constraints import of_settings
 from melodygru.compose.controls import Controls
 from melodygru.compose.drawing import Note
-from melodygru.compose.guards import Action
 from melodygru.compose.lengths import Length, Plan
 from melodygru.compose.primer import Source, check_bars
 from melodygru.compose.provenance import provenances

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from melodygru.compose.actions import Action
 from melodygru.compose.constraints import Constraint
 from melodygru.compose.controls import Controls
 from melodygru.compose.drawing import Note
-from melodygru.compose.guards import Action, Guard, guarded
+from melodygru.compose.guards import Guard, guarded
 from melodygru.compose.lengths import Length, Plan
 from melodygru.compose.primer import Primer
 from melodygru.compose.rules import NEVER, programs_in
@@ -63,7 +64,7 @@ def notes(
                 else:
                     note = replace(note, duration=length - note.onset)
             if guard is not None:
-                yield from guard.hear(stream, note, end)
+                yield from guard.add(stream, note, end)
             elif note is not None:
                 yield note
 
@@ -136,7 +137,7 @@ def compose(
         counts from the first bar line at the splice or after it
     no_primer : leave the primer out of the pieces, which then begin at `first_step`
     qpm : tempo to write; default: the primer's, else the vocabulary's
-    guard : whether a piece that collapses is taken back and goes on anew, see `guards`
+    guard : whether a piece that degenerates is taken back and goes on anew, see `guards`
     max_copy, index : notes of the longest match with what was indexed that a piece may hold, N_GRAM - 1 or more; what
         the primer itself matches stays
     constraints : what is wished for of the notes that are composed, see `constraints`

@@ -8,10 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from melodygru.analysis.originality import Index
+from melodygru.compose.actions import Action
 from melodygru.compose.composing import notes, sampler_for
 from melodygru.compose.constraints import Constraint
 from melodygru.compose.controls import Controls
-from melodygru.compose.guards import Action, Guard
+from melodygru.compose.guards import Guard
 from melodygru.compose.lengths import Plan
 from melodygru.compose.sampler import Sampler
 from melodygru.compose.settings import GenerateSettings

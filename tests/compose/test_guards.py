@@ -17,8 +17,10 @@ from melodygru.analysis import originality
 from melodygru.analysis.originality import Index
 from melodygru.compose import Controls, Guard, Length, Note, Primer, Sampler, compose
 from melodygru.compose import sampler as room
+from melodygru.compose.actions import Action, action_lines
 from melodygru.compose.composer import Composer
-from melodygru.compose.guards import LOOKAHEAD, Action, Degeneration, Limits, Watch, collapse, in_short
+from melodygru.compose.degeneration import Degeneration, Monitor, Thresholds, find_degeneration
+from melodygru.compose.guards import LOOKAHEAD
 from melodygru.compose.settings import GenerateSettings
 from melodygru.errors import SettingError
 from melodygru.model import checkpoint
@@ -157,17 +159,17 @@ def test_the_next_note_avoids_pitches_where_it_can():
         assert len(sampler.rows[0]) == 6
 
 
-# -- what counts as collapse; the limits of a grid of four steps a beat
+# -- what counts as collapse; the thresholds of a grid of four steps a beat
 
 
-LIMITS = Limits(silence=64, onset=4, sounding=8, duration=128)
+THRESHOLDS = Thresholds(silence=64, onset=4, sounding=8, duration=128)
 
 
-def _first(notes, limits=LIMITS):
+def _first(notes, thresholds=THRESHOLDS):
     """Where a watch first finds something, and what."""
-    watch = Watch(limits)
+    monitor = Monitor(thresholds)
     for at, note in enumerate(notes):
-        found = watch.hear(*note)
+        found = monitor.add(*note)
         if found is not None:
             return at, found
     return None
@@ -208,9 +210,9 @@ def test_few_figures_are_a_collapse_though_no_two_rounds_are_alike():
     notes = _in_other_times([pitch for at in rng.integers(0, 2, 60) for pitch in phrases[at]])
     found = _first(notes)
     assert found == (127, Degeneration("the same few figures", 64, 16))
-    assert _first(notes, dataclasses.replace(LIMITS, diversity=6)) is None
-    assert Limits.from_vocabulary(toys.with_statistics(toys.VOCABULARIES["many"], diversity=60)).diversity == 60
-    assert Limits.from_vocabulary(toys.VOCABULARIES["many"]).diversity == LIMITS.diversity
+    assert _first(notes, dataclasses.replace(THRESHOLDS, diversity=6)) is None
+    assert Thresholds.from_vocabulary(toys.with_statistics(toys.VOCABULARIES["many"], diversity=60)).diversity == 60
+    assert Thresholds.from_vocabulary(toys.VOCABULARIES["many"]).diversity == THRESHOLDS.diversity
 
 
 def test_a_repeated_strain_is_no_loop():
@@ -245,11 +247,11 @@ def test_silence():
     assert _first([(0, 4, 0, 60), (68, 4, 0, 62)]) is None
     assert _first([(0, 4, 0, 60), (69, 4, 0, 62)]) == (1, Degeneration("a silence", 1))
     assert _first([(0, 80, 0, 60), (2, 1, 0, 62), (100, 4, 0, 62)]) is None  # the first sounds meanwhile
-    watch = Watch(LIMITS)
-    assert watch.finish(1000) is None  # a piece without a note is none of the guard's
-    watch.hear(0, 4, 0, 60)
-    assert watch.finish(68) is None
-    assert watch.finish(69) == Degeneration("a silence", 1)
+    monitor = Monitor(THRESHOLDS)
+    assert monitor.finish(1000) is None  # a piece without a note is none of the guard's
+    monitor.add(0, 4, 0, 60)
+    assert monitor.finish(68) is None
+    assert monitor.finish(69) == Degeneration("a silence", 1)
 
 
 def test_clusters():
@@ -266,11 +268,11 @@ def test_clusters():
 
 
 def test_limits_follow_the_music():
-    beats = Limits.from_vocabulary(
+    beats = Thresholds.from_vocabulary(
         toys.with_statistics(dataclasses.replace(toys.VOCABULARIES["many"], n_sounding=7), longest=1200)
     )
     assert (beats.silence, beats.onset, beats.sounding, beats.duration, beats.alike) == (64, 16, 35, 400, 48)
-    seconds = Limits.from_vocabulary(dataclasses.replace(toys.VOCABULARIES["performance"], n_sounding=16))
+    seconds = Thresholds.from_vocabulary(dataclasses.replace(toys.VOCABULARIES["performance"], n_sounding=16))
     assert (seconds.silence, seconds.onset, seconds.sounding, seconds.duration, seconds.alike) == (
         2400,
         32,
@@ -282,9 +284,13 @@ def test_limits_follow_the_music():
 
 def test_a_finished_piece():
     loop = toys.sequence_of([(2 * at, 2, 0, [60, 64, 67, 64][at % 4], 80) for at in range(29)])
-    assert collapse(loop, LIMITS) == Degeneration("a loop of 4 notes", 5, 4)  # the first note follows nothing
-    assert collapse(toys.sequence_of([(0, 4, 0, 60, 80)], length=100), LIMITS) == Degeneration("a silence", 1)
-    assert collapse(toys.sequence_of([(0, 4, 0, 60, 80)], length=60), LIMITS) is None
+    assert find_degeneration(loop, THRESHOLDS) == Degeneration(
+        "a loop of 4 notes", 5, 4
+    )  # the first note follows nothing
+    assert find_degeneration(toys.sequence_of([(0, 4, 0, 60, 80)], length=100), THRESHOLDS) == Degeneration(
+        "a silence", 1
+    )
+    assert find_degeneration(toys.sequence_of([(0, 4, 0, 60, 80)], length=60), THRESHOLDS) is None
 
 
 @pytest.mark.parametrize("folder", ["airs", "chorales", "hornpipes", "jigs", "reels"])
@@ -294,7 +300,7 @@ def test_real_music_does_not_collapse(folder):
     assert len(paths) >= 10
     for path in paths:
         piece, *_ = quantize(midi.read(path).sequence, vocabulary.grid)
-        assert collapse(piece, Limits.from_vocabulary(vocabulary)) is None, path
+        assert find_degeneration(piece, Thresholds.from_vocabulary(vocabulary)) is None, path
 
 
 # -- a guard over a sampler
@@ -331,13 +337,13 @@ COLD = Controls(temperature=0.4)
 def test_a_stream_that_loops_is_taken_back_before_anybody_hears():
     bare, _, none = _composed(controls=COLD)
     assert none == []
-    limits = Limits.from_vocabulary(_shipped().vocabulary)
+    thresholds = Thresholds.from_vocabulary(_shipped().vocabulary)
     assert len(bare) == 6
-    assert sum(collapse(piece, limits) is not None for piece in bare) >= 2
+    assert sum(find_degeneration(piece, thresholds) is not None for piece in bare) >= 2
     pieces, heard, actions = _composed(controls=COLD, guard=True)
     assert {action.outcome for action in actions} == {"resampled"}
-    assert in_short(actions)[0].startswith("guard: took back ")
-    assert [collapse(piece, limits) for piece in pieces] == [None] * 6
+    assert action_lines(actions)[0].startswith("guard: took back ")
+    assert [find_degeneration(piece, thresholds) for piece in pieces] == [None] * 6
     assert [_as_heard(piece) for piece in pieces] == heard  # in order, each once, and none that was taken back
 
 
@@ -346,10 +352,10 @@ def test_the_most_probable_notes_go_on_anew_too():
     settings = {"n": 1, "controls": greedy, "length": Length(bars=40), "style": "jigs"}
     (bare,), _, _ = _composed(**settings)
     (piece,), (heard,), actions = _composed(**settings, guard=True)
-    assert collapse(bare, Limits.from_vocabulary(_shipped().vocabulary)) is not None
+    assert find_degeneration(bare, Thresholds.from_vocabulary(_shipped().vocabulary)) is not None
     assert actions
     assert _as_heard(piece) == heard
-    assert collapse(piece, Limits.from_vocabulary(_shipped().vocabulary)) is None
+    assert find_degeneration(piece, Thresholds.from_vocabulary(_shipped().vocabulary)) is None
 
 
 def test_what_is_taken_back_again_and_again_gets_warmer_until_it_is_past():
@@ -368,7 +374,7 @@ def test_what_is_taken_back_again_and_again_gets_warmer_until_it_is_past():
     sampler = Falling(network, [np.random.default_rng(0)], Controls(temperature=0.5))
     guard = Guard(sampler, [16])
     for _ in range(400):
-        guard.hear(0, sampler.step(may_end=False)[0])
+        guard.add(0, sampler.step(may_end=False)[0])
     rises = [after for before, after in itertools.pairwise(temperature_boosts) if after > before]
     assert rises[:3] == [0.2, 0.4, 0.6]
     assert temperature_boosts[-1] < 1 and 0.0 in temperature_boosts[temperature_boosts.index(0.6) :]
@@ -440,10 +446,10 @@ def test_notes_are_given_out_behind_the_lookahead():
     guard = Guard(sampler, [16])
     given = []
     for n in range(1, 61):
-        given += guard.hear(0, sampler.next())
+        given += guard.add(0, sampler.next())
         assert len(given) == max(0, n - LOOKAHEAD)
     sampler.done[0] = True
-    given += guard.hear(0, None, 122)
+    given += guard.add(0, None, 122)
     assert [note.pitch for note in given] == NEVER_ALIKE[:60]
 
 
@@ -453,7 +459,7 @@ def test_what_may_become_a_loop_is_held_back_and_taken_back_farther_each_time():
     guard = Guard(sampler, [16])
     given = []
     while not guard.actions or guard.actions[-1].outcome != "let be":
-        given += guard.hear(0, sampler.next())
+        given += guard.add(0, sampler.next())
     # It would come again from wherever it is taken back to; what was given out is never taken back.
     assert sampler.rewound[0] == (48, (loop[0],))
     assert sampler.rewound[1] == (40, (loop[0],))
@@ -472,7 +478,7 @@ def test_what_may_become_a_loop_is_held_back_and_taken_back_farther_each_time():
     }
     n = len(guard.actions)
     for _ in range(50):  # it is let be while it goes on
-        guard.hear(0, sampler.next())
+        guard.add(0, sampler.next())
     assert len(guard.actions) == n
 
 
@@ -481,7 +487,7 @@ def test_a_piece_that_may_be_shortened_ends_before_the_loop():
     guard = Guard(sampler, [16], may_shorten=True)
     given = []
     while not sampler.done[0]:
-        given += guard.hear(0, sampler.next())
+        given += guard.add(0, sampler.next())
     assert guard.actions[-1].outcome == "ended"
     assert str(guard.actions[-1]).startswith("ended piece 1 at bar ")
     assert sampler.ends[0] == given[-1].onset + given[-1].duration
@@ -497,27 +503,27 @@ def test_silence_at_the_end_is_taken_back():
     sampler = _Scripted(_line(NEVER_ALIKE))
     guard = Guard(sampler, [16])
     for _ in range(4):
-        assert guard.hear(0, sampler.next()) == []
+        assert guard.add(0, sampler.next()) == []
     sampler.done[0], sampler.ends[0] = True, 9
-    assert guard.hear(0, None, 8 + 65) == []
+    assert guard.add(0, None, 8 + 65) == []
     assert sampler.rewound == [(4, ())]
     assert not sampler.done[0]
     sampler.done[0], sampler.ends[0] = True, 12
-    assert len(guard.hear(0, None, 12)) == 4
+    assert len(guard.add(0, None, 12)) == 4
 
 
-def test_in_short():
+def test_action_lines():
     copies = [Action(1, 2, 0, "bar 1", "a match of 13 notes"), Action(1, 1, 0, "bar 2", "a match of 13 notes")]
     loops = [Action(0, 8, 40, "bar 3", "a loop of 2 notes") for _ in range(3)]
-    assert in_short([*copies, *loops], most=2) == [
+    assert action_lines([*copies, *loops], most=2) == [
         "guard: took back 8 notes of piece 1 at bar 3 (a loop of 2 notes)",
         "guard: took back 8 notes of piece 1 at bar 3 (a loop of 2 notes)",
         "guard: and 2 more",
     ]
-    assert in_short(copies) == ["max-copy: took back 3 notes of piece 2, 2 times"]
+    assert action_lines(copies) == ["max-copy: took back 3 notes of piece 2, 2 times"]
     failed = Action(2, 0, 9, "0:14", "a match of 13 notes", "let be")
-    assert in_short([failed]) == ["max-copy: let piece 3 be at 0:14 (a match of 13 notes, again and again)"]
-    assert in_short([]) == []
+    assert action_lines([failed]) == ["max-copy: let piece 3 be at 0:14 (a match of 13 notes, again and again)"]
+    assert action_lines([]) == []
 
 
 # -- no copy
