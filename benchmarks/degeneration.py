@@ -3,11 +3,11 @@
     python benchmarks/degeneration.py [MODEL] [--outputs 1000] [--temperatures 0.6,0.8,1.0,1.2,1.4]
 
 Pieces are composed in batches of 64, guarded and unguarded with the same seeds, to where the model ends them. Two
-judges look at the finished pieces. The first is the guard's own, `find_degeneration`, on the notes as they were written.
-The second knows nothing of it: some stretch of 128 notes, written as intervals, times from onset to onset and
-durations, is packed by zlib into fewer bytes than any stretch of 99.9% of the real pieces (`--train`). Style is the
-mean overlapping area with held-out pieces, as `melodygru judge` has it. Real pieces stand in the first row: what the
-judges find there are false alarms.
+judges look at the finished pieces. The first is the guard's own, `find_degeneration`, on the notes as they were
+written. The second knows nothing of it: some stretch of 128 notes, written as intervals, times from onset to onset
+and durations, is packed by zlib into fewer bytes than any stretch of 99.9% of the real pieces (`--train`). Style is
+the mean overlapping area with held-out pieces, as `melodygru judge` has it. Real pieces stand in the first row: what
+the judges find there are false alarms.
 """
 
 from __future__ import annotations

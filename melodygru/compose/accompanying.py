@@ -119,7 +119,7 @@ class Around(Guide):
         return (context.onset, program, pitch) == self._notes[self.at][:3]
 
     def duration(self, context: Context, program: int, pitch: int) -> Span:
-        """The due note's; an added one ends with the piece at the latest, and where its pitch is given again."""
+        """The due note's; an added one ends with the piece at the latest, and where its pitch is given another time."""
         if self.is_due(context, program, pitch):
             duration = self._notes[self.at][3]
             return duration, duration + 1

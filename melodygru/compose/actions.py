@@ -54,12 +54,12 @@ def action_lines(actions: Iterable[Action], most: int = 12) -> list[str]:
     copies: dict[int, tuple[int, int]] = {}  # of each stream: times, and notes taken back
     for action in actions:
         if action.of_copy and action.outcome == "resampled":
-            times, taken = copies.get(action.stream, (0, 0))
-            copies[action.stream] = times + 1, taken + action.taken
+            times, n_notes = copies.get(action.stream, (0, 0))
+            copies[action.stream] = times + 1, n_notes + action.taken
         else:
             lines.append(f"{'max-copy' if action.of_copy else 'guard'}: {action}")
-    for stream, (times, taken) in sorted(copies.items()):
-        lines.append(f"max-copy: took back {counted(taken, 'note')} of piece {stream + 1}, {counted(times, 'time')}")
+    for stream, (times, n_notes) in sorted(copies.items()):
+        lines.append(f"max-copy: took back {counted(n_notes, 'note')} of piece {stream + 1}, {counted(times, 'time')}")
     if len(lines) > most:
         lines[most:] = [f"guard: and {len(lines) - most:,} more"]
     return lines

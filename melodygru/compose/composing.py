@@ -140,7 +140,7 @@ def compose(
     guard : whether a piece that degenerates is taken back and goes on anew, see `guards`
     max_copy, index : notes of the longest match with what was indexed that a piece may hold, N_GRAM - 1 or more; what
         the primer itself matches stays
-    constraints : what is wished for of the notes that are composed, see `constraints`
+    constraints : what the composed notes must keep to or tend to, see `constraints`
     on_start : called once with each piece's plan, when all is settled and nothing is composed
     on_note : called with each note of a piece in order, when it is certain to stay
     on_guard : called with each action of the guard
@@ -168,7 +168,7 @@ def compose(
     sampler = sampler_for(network, plans, rngs, controls, style=style, primer=primer, constraints=constraints)
     if on_start is not None:
         on_start(plans)
-    limits = [NEVER if length.notes is not None else plan.limit for plan in plans]
+    ends = [NEVER if length.notes is not None else plan.limit for plan in plans]
     watching = guarded(
         sampler,
         [plan.bar for plan in plans],
@@ -178,7 +178,7 @@ def compose(
         may_shorten=length == Length(),
         on_action=on_guard,
     )
-    for note in notes(sampler, limits, may_end=length == Length(), most=length.notes, guard=watching):
+    for note in notes(sampler, ends, may_end=length == Length(), most=length.notes, guard=watching):
         if on_note is not None:
             on_note(note)
 
@@ -209,13 +209,13 @@ def first_step(piece: NoteSequence, splice: int, start: int, onset: int | None) 
     ----------
     piece : NoteSequence
         Whatever has the primer's metres.
-    seam, start : step from which on is composed, and the first bar line there or after it
+    splice, start : step from which on is composed, and the first bar line there or after it
     onset : that of the first note composed, if there is one
 
     Returns
     -------
-    step : `start`, or the bar line before the seam where something is composed before `start`; the seam itself where
-        there are no bars
+    step : `start`, or the bar line before the splice where something is composed before `start`; the splice itself
+        where there are no bars
     """
     if not piece.grid.is_metrical:
         return splice

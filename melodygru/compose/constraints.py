@@ -91,9 +91,9 @@ class Constraint:
         return NEVER
 
 
-def _only(wanted: np.ndarray) -> np.ndarray:
-    """Log-weights that leave out what is not wanted."""
-    return np.where(wanted, 0.0, -np.inf)
+def _only(allowed: np.ndarray) -> np.ndarray:
+    """Log-weights that leave out what is not allowed."""
+    return np.where(allowed, 0.0, -np.inf)
 
 
 @dataclass(frozen=True)
@@ -208,9 +208,9 @@ class Programs(Constraint):
     def bias(self, field: str, at: Moment) -> np.ndarray | None:
         if field != "program":
             return None
-        wanted = np.zeros(at.vocabulary.size("program"), bool)
-        wanted[[END, *at.vocabulary.program_class(np.array(self.programs)).tolist()]] = True
-        return _only(wanted)
+        allowed = np.zeros(at.vocabulary.size("program"), bool)
+        allowed[[END, *at.vocabulary.program_class(np.array(self.programs)).tolist()]] = True
+        return _only(allowed)
 
     def __str__(self) -> str:
         return "programs " + ",".join("drums" if program == DRUMS else str(program) for program in self.programs)
@@ -245,7 +245,7 @@ class MaxPolyphony(Constraint):
 class Chords(Constraint):
     """Each chord favours its tones while it lasts; drums are free.
 
-    The progression begins with the first whole bar that is composed and comes again and again.
+    The progression begins with the first whole bar that is composed and comes over and over.
 
     Parameters
     ----------
@@ -284,9 +284,9 @@ class Chords(Constraint):
 
     def chord_at(self, step: int, plan: Plan) -> Chord:
         """The chord at a step of the piece."""
-        number, place = divmod(step - plan.start, plan.bar or 1)
+        number, step_in_bar = divmod(step - plan.start, plan.bar or 1)
         chords = self.bars[number % len(self.bars)]
-        return chords[_last_begun(place, len(chords), plan.bar or 1)]
+        return chords[_last_begun(step_in_bar, len(chords), plan.bar or 1)]
 
     def bias(self, field: str, at: Moment) -> np.ndarray | None:
         if field != "pitch" or at.program == DRUMS:
@@ -295,9 +295,9 @@ class Chords(Constraint):
 
     def change(self, step: int, plan: Plan) -> int:
         bar = plan.bar or 1
-        number, place = divmod(step - plan.start, bar)
+        number, step_in_bar = divmod(step - plan.start, bar)
         n = len(self.bars[number % len(self.bars)])
-        return plan.start + number * bar + _begin(_last_begun(place, n, bar) + 1, n, bar)
+        return plan.start + number * bar + _begin(_last_begun(step_in_bar, n, bar) + 1, n, bar)
 
     def __str__(self) -> str:
         return f"chords {self.text!r}"
@@ -308,9 +308,9 @@ def _begin(index: int, n: int, bar: int) -> int:
     return -(-index * bar // n)
 
 
-def _last_begun(place: int, n: int, bar: int) -> int:
+def _last_begun(step: int, n: int, bar: int) -> int:
     """Which of the `n` chords of a bar holds at a step of it."""
-    return place * n // bar
+    return step * n // bar
 
 
 @dataclass(frozen=True)

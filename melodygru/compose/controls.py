@@ -99,8 +99,8 @@ def keep_top_p(weights: np.ndarray, p: float) -> np.ndarray:
     if np.count_nonzero(kept) == weights.size - first.sum():
         return weights * kept
     order = np.argsort(-weights, axis=1, kind="stable")
-    places = np.argsort(order, axis=1)
-    return np.where(places < weights.shape[1] - first[:, None], weights, 0.0)
+    ranks = np.argsort(order, axis=1)
+    return np.where(ranks < weights.shape[1] - first[:, None], weights, 0.0)
 
 
 def keep_min_p(weights: np.ndarray, p: float) -> np.ndarray:

@@ -6,7 +6,7 @@ silence     longer than any rest
 long note   one sounds on and on
 cluster     more notes begin together, or sound together, than the corpus ever has
 few pitches one pitch, or two of them, and no other
-loop        the same notes come again and again: shift, program, pitch and duration alike, or program and pitch alone
+loop        the same notes over and over: shift, program, pitch and duration alike, or program and pitch alone
 circles     fewer different trigrams than the corpus ever has, though no two rounds need be alike
 """
 
@@ -36,7 +36,7 @@ class Thresholds:
 
     Parameters
     ----------
-    repeats : how often a loop comes again, for short ones see `repeated_by`; in drums four times as often
+    repeats : how often a loop is repeated, for short ones see `repeated_by`; in drums four times as often
     repeated : notes that these repeats are, at least
     alike : likewise, where program and pitch alone agree; and notes in a row on two pitches, twice as many as on one
     silence : steps in which nothing sounds
@@ -249,7 +249,7 @@ class _FewPitches(Detector):
 
 
 class _Loops(Detector):
-    """The same notes again and again, with their times or without; drums may do it four times as long."""
+    """The same notes over and over, with their times or without; drums may do it four times as long."""
 
     def __init__(self, thresholds: Thresholds) -> None:
         super().__init__(thresholds)

@@ -201,8 +201,8 @@ class Streams:
         chosen = self._draw_field(field, step, u[:, 0], rules, event)
         pairs = zip(chosen.tolist(), u[:, 1].tolist(), strict=True)
         if event.spans is None:
-            return [_LOW[c] + int(place * _WIDTH[c]) for c, place in pairs]
-        return [steps_within(spans, c, place) for spans, (c, place) in zip(event.spans, pairs, strict=True)]
+            return [_LOW[c] + int(share * _WIDTH[c]) for c, share in pairs]
+        return [steps_within(spans, c, share) for spans, (c, share) in zip(event.spans, pairs, strict=True)]
 
     def _choose(self, field: str, event: Event, u: np.ndarray) -> np.ndarray:
         """Choose a class of a field for each stream, shape (streams,), by numbers `u` in [0, 1) of the same shape."""
@@ -241,11 +241,11 @@ def share_of_classes(spans: Sequence[Spans]) -> np.ndarray:
     return share / _SIZE
 
 
-def steps_within(spans: Spans, time_class: int, place: float) -> int:
-    """The steps at a place, in [0, 1), of those of a class that lie in the spans."""
+def steps_within(spans: Spans, time_class: int, share: float) -> int:
+    """Of the steps of a class that lie in the spans, those after a share of them, in [0, 1)."""
     low, high = _LOW[time_class], _LOW[time_class] + _WIDTH[time_class]
     inside = [(max(low, first), min(high, after)) for first, after in spans]
-    at = int(place * sum(max(0, after - first) for first, after in inside))
+    at = int(share * sum(max(0, after - first) for first, after in inside))
     for first, after in inside:
         if at < after - first:
             return first + at

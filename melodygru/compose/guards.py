@@ -95,7 +95,7 @@ class Guard:
     bars : for each stream the steps of a bar, or None; they say where something happened
     watch : whether degeneration is taken back
     index, max_copy : what is looked up, and the notes of the longest match that stays
-    may_shorten : whether a piece that degenerates again and again is ended; else it is let be
+    may_shorten : whether a piece that keeps degenerating is ended; else it is let be
     lookahead : the last notes of a stream that are not given out yet, at least
     on_action : called with each action
 
@@ -163,9 +163,9 @@ class Guard:
     def _take_back(self, stream: int, found: Degeneration) -> bool:
         """Take a stream back to before a degeneration, or end it there; False if it is let be."""
         piece = self._pieces[stream]
-        again = found.first <= piece.trouble
-        piece.tries = piece.tries + 1 if again else 1
-        piece.trouble = max(piece.trouble, len(piece.notes)) if again else len(piece.notes)
+        repeated = found.first <= piece.trouble
+        piece.tries = piece.tries + 1 if repeated else 1
+        piece.trouble = max(piece.trouble, len(piece.notes)) if repeated else len(piece.notes)
         if piece.tries > TRIES:
             piece.tries, piece.trouble = 0, -1
             if not self._may_shorten or found.first < self._sampler.n_primer + SHORTEST:
@@ -178,7 +178,7 @@ class Guard:
         avoid = [piece.notes[n][3]] if n < len(piece.notes) else []
         self._say(stream, n, len(piece.notes) - n, found.why, "resampled" if piece.tries else "ended")
         self._go_back(stream, n, avoid)
-        # What comes again at this temperature may not at a higher one.
+        # What keeps coming back at this temperature may not at a higher one.
         self._sampler.raise_temperature(stream, max(0, piece.tries - 1) / (TRIES - 1))
         if not piece.tries:
             self._sampler.end(stream, piece.monitor.end)
@@ -199,7 +199,7 @@ class Guard:
         if at == piece.copied and rounds and piece.copy_tries % COPY_TRIES == 0:
             n = max(at - STEP_BACK * (1 << min(rounds - 1, 3)), self._floor(piece))
         if n == at:
-            # Notes before `copied` come again after more than one was taken back; they have no list of their own.
+            # Notes before `copied`, composed anew after several were taken back, have no list of their own.
             if at == piece.copied:
                 piece.avoided.add(piece.notes[at][3])
             avoid = sorted(piece.avoided) if at == piece.copied else [piece.notes[at][3]]
@@ -213,12 +213,12 @@ class Guard:
         self._sampler.rewind(stream, n, avoid)
         self._pieces[stream].go_back(n)
 
-    def _say(self, stream: int, at: int, taken: int, why: str, outcome: str = "resampled") -> None:
+    def _say(self, stream: int, at: int, n_taken_back: int, why: str, outcome: str = "resampled") -> None:
         piece, bar = self._pieces[stream], self._bars[stream]
         onset = piece.notes[at][0] if at < len(piece.notes) else piece.monitor.end
         rate = self._sampler.vocabulary.grid.steps_per_second
         where = f"bar {onset // (bar or 1) + 1}" if rate is None else clock(onset / float(rate))
-        action = Action(stream, taken, onset, where, why, outcome)
+        action = Action(stream, n_taken_back, onset, where, why, outcome)
         self.actions.append(action)
         if self._on_action is not None:
             self._on_action(action)

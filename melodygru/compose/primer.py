@@ -192,7 +192,7 @@ def _from(notes: np.ndarray, start: int) -> np.ndarray:
 
 
 def _convert(sequence: NoteSequence, step: int, grid: Grid) -> int:
-    """A step of a sequence on another grid, as `quantize` places it."""
+    """A step of a sequence on another grid, as `quantize` moves it."""
     before = replace(sequence, notes=sequence.notes[:0], length=step)
     return quantize(before, grid)[0].length
 

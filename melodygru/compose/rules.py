@@ -8,8 +8,8 @@ float   log-weights, in nats, that are added to the logits; -inf is a class that
 For the two fields of time it may also name the steps that are allowed, which can be fewer than a class has. Rules are
 what cannot follow in a piece (`Legality`), the programs of a style, a key to open in, constraints, an end that is due,
 pitches to avoid and the notes of a given piece; `drawing.Streams` asks them in turn and adds up what they say.
-Legality belongs to the model: the log-probability of a choice is counted among what it leaves. No other rule changes
-that figure.
+Legality belongs to the model: the log-probability of a choice is counted among what it leaves, and no other rule
+changes it.
 """
 
 from __future__ import annotations

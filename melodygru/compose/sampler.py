@@ -241,7 +241,7 @@ class Sampler(Streams):
         rows, begun = self.rows[stream], self._begun[stream]
         if not self.n_primer <= n <= len(rows):
             raise SettingError(f"rewind to {n} notes: expected {self.n_primer}..{len(rows)}, those of stream {stream}")
-        known = n  # notes before the latest moment whose state is kept; those after it are fed again
+        known = n  # notes before the latest moment whose state is kept; those after it are fed anew
         while (step := self._step_of(stream, known)) != self._now and step not in self._past_state:
             if known == self.n_primer:
                 step = 0

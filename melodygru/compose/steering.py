@@ -211,13 +211,13 @@ class Steering(Rule):
             added = self._nothing["program"]
             if event.live[stream]:
                 at = self._moment(stream, context, n, context.onset)
-                wished, playable = self._sum("program", at), dict(self._playable(at))
+                asked, playable = self._sum("program", at), dict(self._playable(at))
                 floor = context.program_floor()
-                if wished is added and all(program in playable for program in self._classes if program >= floor):
+                if asked is added and all(program in playable for program in self._classes if program >= floor):
                     of_streams.append(added)
                     continue
-                added = np.full(len(wished), -np.inf)
-                added[END] = wished[END]
+                added = np.full(len(asked), -np.inf)
+                added[END] = asked[END]
                 added[list(playable)] = list(playable.values())
             of_streams.append(added)
         return of_streams
