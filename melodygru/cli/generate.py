@@ -78,12 +78,13 @@ def generate(
     from melodygru.compose.composer import Composer
     from melodygru.compose.primer import Source
     from melodygru.model import checkpoint
-    from melodygru.render import score
 
     if show_it and as_json:
         raise click.UsageError("--show and --json: expected one of the two.")
     kinds = [kind for kind in outputs.KINDS if values.pop(kind)]
     if score_file is not None:
+        from melodygru.render import score
+
         score.check_path(score_file)
     path = checkpoint.find(model)
     composer = Composer.load(path)

@@ -105,7 +105,7 @@ def write_others(
     show_it : whether each piece is shown in the terminal
     as_json : whether nothing is printed here
     """
-    from melodygru.render import formats, score
+    from melodygru.render import formats
 
     problems: list[str] = []
 
@@ -127,6 +127,8 @@ def write_others(
                 except AudioError as error:
                     note(error)
             if sheet is not None:
+                from melodygru.render import score
+
                 try:
                     score.write(piece, sheet, title=path.stem)
                     about["score"] = str(sheet)

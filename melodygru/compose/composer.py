@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ParamSpec, Protocol
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol
 
 from melodygru.analysis import originality
 from melodygru.analysis.originality import Index
@@ -24,7 +24,6 @@ from melodygru.compose.lengths import Length, Plan
 from melodygru.compose.primer import Source, check_bars
 from melodygru.compose.provenance import provenances
 from melodygru.compose.settings import GenerateSettings
-from melodygru.compose.stream import Stream
 from melodygru.compose.varying import vary
 from melodygru.events import Vocabulary
 from melodygru.model import checkpoint
@@ -33,6 +32,9 @@ from melodygru.model.numpy_model import NumpyModel
 from melodygru.music.notes import NoteSequence
 from melodygru.util.settings import takes_settings
 from melodygru.util.wording import counted
+
+if TYPE_CHECKING:
+    from melodygru.compose.stream import Stream
 
 Settings = ParamSpec("Settings")
 
@@ -144,6 +146,8 @@ class Composer:
         SettingError
             A style that the model doesn't know, or a setting that a stream can't have.
         """
+        from melodygru.compose.stream import Stream  # with all that plays
+
         settings = settings or GenerateSettings()
         settings.check_for("stream")
         if settings.seed is None:

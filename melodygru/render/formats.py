@@ -1,6 +1,7 @@
 """A piece becomes a file of any kind: one table, from the suffix of its name to the function that writes it.
 
-Another format is a function of an `Output` and a path, and a line of `WRITERS`.
+Another format is a function of an `Output` and a path, and a line of `WRITERS`. Each imports what draws or renders when
+it is called: to compose and write MIDI needs none of them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import numpy as np
 from melodygru import midi
 from melodygru.errors import SettingError
 from melodygru.music.notes import NoteSequence
-from melodygru.render import audio, pictures, score
 
 
 class Output:
@@ -44,6 +44,8 @@ class Output:
     @cached_property
     def samples(self) -> np.ndarray:
         """Its sound, shape (n_samples, 2), see `audio.render`."""
+        from melodygru.render import audio
+
         return audio.render(self.piece, soundfont=self.soundfont)
 
     def save(self, path: str | Path) -> None:
@@ -73,18 +75,26 @@ def _midi(output: Output, path: Path) -> None:
 
 
 def _wav(output: Output, path: Path) -> None:
+    from melodygru.render import audio
+
     audio.write_wav(output.samples, path)
 
 
 def _flac(output: Output, path: Path) -> None:
+    from melodygru.render import audio
+
     audio.write_flac(output.samples, path)
 
 
 def _piano_roll(output: Output, path: Path) -> None:
+    from melodygru.render import pictures
+
     pictures.save(pictures.piano_roll_figure(output.piece, title=output.titled(path)), path)
 
 
 def _musicxml(output: Output, path: Path) -> None:
+    from melodygru.render import score
+
     score.write(output.piece, path, title=output.titled(path))
 
 
