@@ -40,7 +40,7 @@ def main(model: Path, data: Path, pieces: int, seed: int) -> None:
     from melodygru import midi
     from melodygru.analysis.explain import Tracer
     from melodygru.compose import Controls, Particles
-    from melodygru.compose.varying import Places, fill_places, kept
+    from melodygru.compose.varying import SameRhythm, fill_in, kept
     from melodygru.events import PITCH, representable
     from melodygru.model import checkpoint
     from melodygru.model.numpy_model import NumpyModel
@@ -60,7 +60,7 @@ def main(model: Path, data: Path, pieces: int, seed: int) -> None:
             for what, choose in (("bars", kept), ("single notes", kept_singly)):
                 for n in PARTICLES:
                     particles = Particles(network, n, np.random.default_rng(seed), Controls(top_p=0.95), piece=own)
-                    for _ in fill_places(particles, Places(v, own, choose(own, keep, particles.rng))):
+                    for _ in fill_in(particles, SameRhythm(v, own, choose(own, keep, particles.rng))):
                         if particles.effective() < n / 2:
                             particles.resample()
                     notes = own.notes.copy()

@@ -214,7 +214,7 @@ def test_generate_varies_a_file_or_a_sequence(model, tmp_path):
 
 
 def vary_by(model, piece, keep, seed):
-    """What `sampling.vary` makes with the defaults of `generate`."""
+    """What `compose.vary` makes with the defaults of `generate`."""
     return vary(NumpyModel(checkpoint.read(model)), piece, keep, seed=seed, controls=Controls(top_p=0.95))
 
 
