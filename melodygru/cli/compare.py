@@ -15,13 +15,14 @@ from melodygru.cli import options, screen
 from melodygru.errors import SettingError, TrainingError
 from melodygru.model.architecture import PRESETS
 from melodygru.training.progress import Progress
-from melodygru.training.rivals import NAMES
+from melodygru.training.rivals.sizes import NAMES
 from melodygru.training.settings import PRESET, TrainSettings
 from melodygru.util.wording import counted
 
 if TYPE_CHECKING:
     from melodygru.corpus import Corpus
-    from melodygru.training.rivals import Failed, Result
+    from melodygru.training.rivals.contest import Failed
+    from melodygru.training.rivals.job import Result
 
 TERMINATED = 143  # exit code of SIGTERM
 MIB = 1 << 20

@@ -4,8 +4,14 @@ Each model has a process of its own, so that its memory can be measured and its 
 lives here alone: nothing else makes one, and no checkpoint holds one.
 """
 
-from melodygru.training.rivals.contest import Failed, compare
-from melodygru.training.rivals.job import Job, Result
-from melodygru.training.rivals.sizes import NAMES, SPAN, TransformerSizes, count, equal_sizes
+from melodygru.util.lazy import offered
 
-__all__ = ["NAMES", "SPAN", "Failed", "Job", "Result", "TransformerSizes", "compare", "count", "equal_sizes"]
+_OFFERED = {
+    "contest": ("Failed", "compare"),
+    "job": ("Job", "Result"),
+    "sizes": ("NAMES", "SPAN", "TransformerSizes", "count", "equal_sizes"),
+}
+
+__all__ = [name for names in _OFFERED.values() for name in names]
+
+__getattr__, __dir__ = offered(__name__, _OFFERED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -54,8 +55,6 @@ def compare(
 
 def _measure(folder: Path, name: str, threads: int | None, on_report: OnReport | None) -> Result | Failed:
     """Start a model's process and read its reports until it is over."""
-    import subprocess  # which most commands do without
-
     command = [sys.executable, "-m", "melodygru.training.rivals", str(folder), name]
     answer: dict[str, Any] = {}
     with open(folder / f"{name}.stderr", "w+b") as stderr:
