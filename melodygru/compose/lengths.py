@@ -37,7 +37,10 @@ class Length:
         if len(given) > 1:
             raise SettingError(f"{' and '.join(given)} given: expected at most one of bars, seconds and notes")
         for name in given:
-            check_setting(name, getattr(self, name))
+            value = getattr(self, name)
+            check_setting(name, value)
+            if name != "seconds" and not isinstance(value, (int, np.integer)):
+                raise SettingError(f"{name} {value}: expected a whole number")
 
     def steps(self, vocabulary: Vocabulary, bar: int | None, qpm: float) -> int | None:
         """The piece's length in steps, if it is known beforehand; `bar` is a bar's steps on a metrical grid."""

@@ -400,19 +400,19 @@ def test_a_program_stands_in_for_a_strange_one_in_which_it_is_most_probable():
     assert stand_ins(High(), low) == {7: 40, 9: 41}
     assert stand_ins(High(), low, "b") == {7: 42}
     assert stand_ins(High(), sequence_of([(0, 1, 41, 30, 80)], 4), "a") == {}
-    told = []
-    (piece,) = accompany(High(), high, seed=2, particles=4, style="a", on_note=told.append)
+    given_out = []
+    (piece,) = accompany(High(), high, seed=2, particles=4, style="a", on_note=given_out.append)
     line = piece.notes[np.isin(piece.notes["program"], high.programs)]
     assert line.tolist() == high.notes.tolist()
     assert set(piece.programs) == {7, 40, DRUMS}
-    assert {note.program for note in told} == {7, 40, DRUMS}
+    assert {note.program for note in given_out} == {7, 40, DRUMS}
 
 
-def test_notes_are_told_once_they_cannot_change():
-    told = []
-    pieces = accompany(Chain(), sequence_of(GIVEN, 3), 2, seed=3, particles=8, on_note=told.append)
+def test_notes_are_given_out_once_they_cannot_change():
+    given_out = []
+    pieces = accompany(Chain(), sequence_of(GIVEN, 3), 2, seed=3, particles=8, on_note=given_out.append)
     for stream, piece in enumerate(pieces):
-        notes = [(n.onset, n.duration, n.program, n.pitch, n.velocity) for n in told if n.stream == stream]
+        notes = [(n.onset, n.duration, n.program, n.pitch, n.velocity) for n in given_out if n.stream == stream]
         assert notes == piece.notes.tolist()
 
 

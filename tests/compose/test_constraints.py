@@ -178,7 +178,7 @@ class WildStep:
     def __init__(self, network, streams, state):
         self.network, self.streams, self.state = network, streams, state
 
-    def arrive(self, context, heard):
+    def arrive(self, context, pitch_class_levels):
         pass
 
     def logits(self, field, chosen=None):

@@ -168,49 +168,49 @@ def _shipped():
 
 
 def _composed(n=6, network=None, controls=None, length=None, seed=0, **settings):
-    """Pieces, 24 bars long without `length`, the notes heard of each, and the actions."""
-    heard, actions = [[] for _ in range(n)], []
+    """Pieces, 24 bars long without `length`, the notes given out of each, and the actions."""
+    given_out, actions = [[] for _ in range(n)], []
     pieces = compose(
         network or _shipped(),
         n,
         seed,
         controls=controls,
         length=length or Length(bars=24),
-        on_note=lambda note: heard[note.stream].append((note.onset, note.duration, note.program, note.pitch)),
+        on_note=lambda note: given_out[note.stream].append((note.onset, note.duration, note.program, note.pitch)),
         on_guard=actions.append,
         **settings,
     )
-    return pieces, heard, actions
+    return pieces, given_out, actions
 
 
-def _as_heard(piece):
+def _as_given(piece):
     return [tuple(note)[:4] for note in piece.notes.tolist()]
 
 
 COLD = Controls(temperature=0.4)
 
 
-def test_a_stream_that_loops_is_taken_back_before_anybody_hears():
+def test_a_stream_that_loops_is_taken_back_before_anybody_is_given_it():
     bare, _, none = _composed(controls=COLD)
     assert none == []
     thresholds = Thresholds.from_vocabulary(_shipped().vocabulary)
     assert len(bare) == 6
     assert sum(find_degeneration(piece, thresholds) is not None for piece in bare) >= 2
-    pieces, heard, actions = _composed(controls=COLD, guard=True)
+    pieces, given_out, actions = _composed(controls=COLD, guard=True)
     assert {action.outcome for action in actions} == {"resampled"}
     assert action_lines(actions)[0].startswith("guard: took back ")
     assert [find_degeneration(piece, thresholds) for piece in pieces] == [None] * 6
-    assert [_as_heard(piece) for piece in pieces] == heard  # in order, each once, and none that was taken back
+    assert [_as_given(piece) for piece in pieces] == given_out  # in order, each once, and none that was taken back
 
 
 def test_the_most_probable_notes_go_on_anew_too():
     greedy = Controls(temperature=0)
     settings = {"n": 1, "controls": greedy, "length": Length(bars=40), "style": "jigs"}
     (bare,), _, _ = _composed(**settings)
-    (piece,), (heard,), actions = _composed(**settings, guard=True)
+    (piece,), (given_out,), actions = _composed(**settings, guard=True)
     assert find_degeneration(bare, Thresholds.from_vocabulary(_shipped().vocabulary)) is not None
     assert actions
-    assert _as_heard(piece) == heard
+    assert _as_given(piece) == given_out
     assert find_degeneration(piece, Thresholds.from_vocabulary(_shipped().vocabulary)) is None
 
 
@@ -247,14 +247,14 @@ def test_warmth_raises_low_temperatures_of_its_stream_alone():
     assert warm.rows[0] != cold.rows[0]
 
 
-def test_what_does_not_collapse_stays_as_it_was():
-    bare, heard_bare, _ = _composed(controls=Controls(temperature=0.7), seed=5)
-    guarded, heard, actions = _composed(controls=Controls(temperature=0.7), seed=5, guard=True)
+def test_what_does_not_degenerate_stays_as_it_was():
+    bare, given_bare, _ = _composed(controls=Controls(temperature=0.7), seed=5)
+    guarded, given_out, actions = _composed(controls=Controls(temperature=0.7), seed=5, guard=True)
     acted = {action.stream for action in actions}
     assert 0 < len(acted) < 6
     for stream in set(range(6)) - acted:
         assert guarded[stream] == bare[stream]
-        assert heard[stream] == heard_bare[stream]
+        assert given_out[stream] == given_bare[stream]
 
 
 def test_the_same_seed_is_taken_back_alike():
@@ -266,8 +266,8 @@ def test_the_same_seed_is_taken_back_alike():
 
 def test_lengths_are_kept():
     for length in (Length(bars=7), Length(notes=77)):
-        pieces, heard, _ = _composed(3, controls=COLD, length=length, guard=True)
-        assert [_as_heard(piece) for piece in pieces] == heard
+        pieces, given_out, _ = _composed(3, controls=COLD, length=length, guard=True)
+        assert [_as_given(piece) for piece in pieces] == given_out
         for piece in pieces:
             assert len(piece) == 77 if length.notes else piece.length == 7 * steps_per_bar(piece.grid, piece.metre)
 
@@ -394,10 +394,10 @@ def test_no_match_is_longer_than_max_copy(most):
     index, controls = originality.read(SHIPPED), Controls(temperature=0.5)
     assert max(index.examine(piece).longest_notes for piece in _composed(controls=controls)[0]) > 12
     for guard in (False, True):
-        pieces, heard, actions = _composed(controls=controls, guard=guard, max_copy=most, index=index)
+        pieces, given_out, actions = _composed(controls=controls, guard=guard, max_copy=most, index=index)
         assert max(index.examine(piece).longest_notes for piece in pieces) <= most
         assert any(action.of_copy for action in actions)
-        assert [_as_heard(piece) for piece in pieces] == heard
+        assert [_as_given(piece) for piece in pieces] == given_out
 
 
 def test_no_match_is_longer_than_max_copy_of_a_corpus_known_by_heart():
@@ -415,11 +415,11 @@ def test_max_copy_goes_on_from_a_primer():
     paths = sorted((Path(__file__).parents[2] / "data" / "starter" / "reels").glob("*.mid"))
     primer = quantize(midi.read(paths[3]).sequence, _shipped().vocabulary.grid)[0].crop(0, 64)
     given = Primer.fit(primer, _shipped().vocabulary)
-    pieces, heard, _ = _composed(2, primer=given, controls=COLD, length=Length(bars=8), max_copy=9, index=index)
-    for piece, composed in zip(pieces, heard, strict=True):
+    pieces, given_out, _ = _composed(2, primer=given, controls=COLD, length=Length(bars=8), max_copy=9, index=index)
+    for piece, composed in zip(pieces, given_out, strict=True):
         watch = originality.Matcher(index)
-        matched = [watch.extend(*note) for note in _as_heard(piece)]
-        assert _as_heard(piece)[len(primer) :] == composed
+        matched = [watch.extend(*note) for note in _as_given(piece)]
+        assert _as_given(piece)[len(primer) :] == composed
         assert max(matched[len(primer) :]) <= 9
 
 

@@ -118,7 +118,7 @@ def test_bars_without_a_primer_are_refused(checkpoint_of):
             generate(checkpoint_of("many"), bars=1, **setting)
 
 
-# -- what the model can't hear
+# -- what of it the model is not given
 
 
 def test_what_is_given_otherwise_is_counted():
@@ -258,7 +258,7 @@ def test_no_note_is_lost_at_the_splice_and_no_step_off(piece, name, first, span,
         return
     ours, splice = primer.sequence, primer.splice
 
-    # What the model hears: every note of the bars, where it stands, as loud as it was.
+    # What the model is given: every note of the bars, where it stands, as loud as it was.
     if v.grid.is_metrical:
         start, end = (
             (0, on_grid.length)

@@ -298,7 +298,7 @@ def test_a_piece_that_never_ends_stops(monkeypatch):
     assert len(piece) == 50 + 37  # the primer's do not count
 
 
-def test_a_piece_that_the_model_does_not_end_is_no_longer_than_the_longest_it_heard():
+def test_a_piece_that_the_model_does_not_end_is_no_longer_than_the_longest_of_its_training():
     (piece,) = compose(Fake(toys.with_statistics(ONE, longest=40), **BEATS))
     assert piece.notes["onset"].tolist() == list(range(4, 48, 4))
     assert piece.length == 48  # the bar line after 40 steps
@@ -325,7 +325,7 @@ def test_pitch_stands_still_when_only_rhythm_is_free():
     assert len(set(piece.notes["pitch"].tolist())) == 2
 
 
-def test_programs_that_were_never_heard_are_not_chosen():
+def test_programs_that_were_in_no_training_piece_are_not_chosen():
     vocabulary = Vocabulary(BEAT, (0, 40), (80,))
     wishes = {**BEATS, "shift": {0: 0.9, 4: 0.1}, "program": {3: 1.0, 41: 0.1, 1: 0.1}, "pitch": {127: 1.0, 3: 0.01}}
     pieces = compose(Fake(vocabulary, **wishes), 20, seed=0, length=Length(notes=40))
@@ -341,21 +341,23 @@ def test_a_primers_program_may_go_on():
     assert piece.programs == [2]
 
 
-def test_on_note_hears_every_note_as_it_is_composed():
+def test_on_note_is_given_every_note_as_it_is_composed():
     pitch_class_levels = []
     fake = Fake(ONE, **{**BEATS, "duration": {3: 0.5, 9: 0.5}})  # the last note may reach beyond the end
     pieces = compose(fake, 3, 1, length=Length(bars=2), on_note=pitch_class_levels.append)
     for stream, piece in enumerate(pieces):
-        told = [(n.onset, n.duration, n.program, n.pitch, n.velocity) for n in pitch_class_levels if n.stream == stream]
-        assert told == piece.notes.tolist()
+        given = [
+            (n.onset, n.duration, n.program, n.pitch, n.velocity) for n in pitch_class_levels if n.stream == stream
+        ]
+        assert given == piece.notes.tolist()
     assert len(pitch_class_levels) > 10
 
 
-def test_the_plan_is_told_before_the_first_note():
-    told = []
-    compose(Fake(ONE, **BEATS), 2, length=Length(bars=2), on_start=told.append, on_note=told.append)
-    assert told[0] == [Plan((4, 4), 120, 0, 16, Length(bars=2), 32, None, 32)] * 2
-    assert [type(each) for each in told[1:]] == [Note] * 2 * 7  # onsets 4, 8, ..., 28 in two pieces
+def test_the_plan_is_given_before_the_first_note():
+    given = []
+    compose(Fake(ONE, **BEATS), 2, length=Length(bars=2), on_start=given.append, on_note=given.append)
+    assert given[0] == [Plan((4, 4), 120, 0, 16, Length(bars=2), 32, None, 32)] * 2
+    assert [type(each) for each in given[1:]] == [Note] * 2 * 7  # onsets 4, 8, ..., 28 in two pieces
 
 
 def test_a_plan_by_hand():
@@ -619,7 +621,7 @@ def test_a_primers_metre_cannot_be_replaced():
     assert piece.metre == (4, 4)  # without a beat there is no metre
 
 
-def test_a_primer_is_heard():
+def test_a_primer_is_fed():
     """The network is given the same ids for a primer's notes as in training."""
     vocabulary = VOCABULARIES["many"]
     primer = _primer("many")
