@@ -32,7 +32,7 @@ from melodygru.errors import NoteError
 from melodygru.music.notes import NoteSequence
 from melodygru.util.atomic import atomic_write
 
-CACHE_FORMAT = 4  # raise when the layout above changes
+CACHE_FORMAT = 5  # raise when the layout above changes
 WINGS = ("util", "music", "midi", "corpus")  # whose code decides what is cached
 FRESH_NS = 2_000_000_000  # a file changed this recently may change again without its time showing it
 LOCK_TIMEOUT_S = 60
@@ -55,7 +55,8 @@ class Parsed:
     """What is known of one file's content, without its notes.
 
     `content` identifies the music (see `content_digest`); it is empty, and `error` says why, for a file that can't be
-    read. `lost` counts the notes that the reading dropped, `oddities` everything that it met.
+    read. `lost` counts the notes that the reading dropped, `oddities` everything that it met; `has_metre` says whether
+    the file has a time signature.
     """
 
     digest: str
@@ -64,6 +65,7 @@ class Parsed:
     n_notes: int = 0
     lost: int = 0
     oddities: dict[str, int] | None = None
+    has_metre: bool = True
 
 
 def default_folder() -> Path:
@@ -155,7 +157,7 @@ class Cache:
                 with connection:
                     connection.execute(
                         "CREATE TABLE IF NOT EXISTS parsed (digest TEXT PRIMARY KEY, error TEXT, content TEXT, "
-                        "n_notes INTEGER, lost INTEGER, oddities TEXT, music BLOB)"
+                        "n_notes INTEGER, lost INTEGER, oddities TEXT, has_metre INTEGER, music BLOB)"
                     )
             except sqlite3.Error:
                 connection.close()
@@ -177,21 +179,22 @@ class Cache:
             for start in range(0, len(digests), 500):
                 part = digests[start : start + 500]
                 for row in self.database.execute(
-                    "SELECT digest, error, content, n_notes, lost, oddities FROM parsed "
+                    "SELECT digest, error, content, n_notes, lost, oddities, has_metre FROM parsed "
                     f"WHERE digest IN ({','.join('?' * len(part))})",
                     part,
                 ):
-                    digest, error, content, n_notes, lost, oddities = row
-                    found[digest] = Parsed(digest, error, content, n_notes, lost, json.loads(oddities) or None)
+                    digest, error, content, n_notes, lost, oddities, has_metre = row
+                    counts = json.loads(oddities) or None
+                    found[digest] = Parsed(digest, error, content, n_notes, lost, counts, bool(has_metre))
         return found
 
     def add(self, rows: Sequence[tuple[Parsed, bytes]]) -> None:
         """Remember what was read, all of these or none."""
         with guarded(str(self.database_path)), self.database:
             self.database.executemany(
-                "INSERT OR REPLACE INTO parsed VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO parsed VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 [
-                    (p.digest, p.error, p.content, p.n_notes, p.lost, json.dumps(p.oddities or {}), music)
+                    (p.digest, p.error, p.content, p.n_notes, p.lost, json.dumps(p.oddities or {}), p.has_metre, music)
                     for p, music in rows
                 ],
             )

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from melodygru import midi
+from melodygru.corpus.beats import Beats, align, headers_hold
 from melodygru.corpus.cache import Cache, CacheDamaged, CacheUnusable, Parsed, default_folder, logger, version
 from melodygru.corpus.grid import choose_grid, sample
 from melodygru.corpus.packing import content_digest, digest_of, file_digest, pack
@@ -24,6 +25,7 @@ from melodygru.corpus.report import FileRecord, Report, Tally
 from melodygru.corpus.storage import CorpusWriter, open_corpus
 from melodygru.errors import CorpusError, MelodyGruError, MidiError, SettingError
 from melodygru.music.grid import Grid
+from melodygru.music.notes import NoteSequence
 from melodygru.music.quantize import quantize
 from melodygru.util.wording import counted
 
@@ -38,6 +40,7 @@ def intake(
     folder: Path | str,
     *,
     grid: Grid | None = None,
+    metre: tuple[int, int] | None = None,
     cache: Path | str | None = None,
     workers: int | None = None,
     executor: Executor | None = None,
@@ -52,6 +55,9 @@ def intake(
         Searched to any depth; its sub-folders are the styles. A single MIDI file is a corpus of one piece.
     grid : Grid, optional
         Without it the corpus's own is found (see `choose_grid`).
+    metre : (numerator, denominator), optional
+        Of all pieces, whatever the files say. Without it a file is believed where that makes sense; otherwise its
+        metre is found from its notes (see `beats`). On a grid of seconds there is none.
     cache : Path, optional
         Where the cache lies: by default `$MELODYGRU_CACHE`, else the user's cache folder. If it can't be
         written, a warning is logged and a temporary folder serves.
@@ -70,7 +76,7 @@ def intake(
     Returns
     -------
     Corpus
-        Pieces in the order of their paths. It depends on the files and `grid` alone, not on the workers.
+        Pieces in the order of their paths. It depends on the files, `grid` and `metre` alone, not on the workers.
 
     Raises
     ------
@@ -78,10 +84,12 @@ def intake(
         The folder is missing, or holds no MIDI file that can be used; or the executor has failed: what it has read
         stays in the cache, and the same call goes on from there.
     SettingError
-        `workers` is below 1.
+        `workers` is below 1, or there is a metre on a grid of seconds.
     """
     if workers is not None and workers < 1:
         raise SettingError(f"{workers} workers: expected at least 1")
+    if metre is not None and grid is not None and not grid.is_metrical:
+        raise SettingError(f"metre {metre[0]}/{metre[1]} on {grid.describe()}: expected a grid of steps per beat")
     folder = Path(folder)
     files = _find(folder)
     cache_folder: Path | None = default_folder() if cache is None else Path(cache)
@@ -89,7 +97,7 @@ def intake(
     while True:
         try:
             with Cache(cache_folder) as store:
-                return _intake(store, folder, files, grid, workers, executor, progress, deduplicate)
+                return _intake(store, folder, files, grid, metre, workers, executor, progress, deduplicate)
         except CacheDamaged as error:
             if rebuilt:
                 raise CorpusError(f"the cache fails again after it was rebuilt: {error}; check the disk") from error
@@ -126,6 +134,7 @@ def _intake(
     folder: Path,
     files: dict[str, str],
     grid: Grid | None,
+    metre: tuple[int, int] | None,
     workers: int | None,
     executor: Executor | None,
     progress: Progress | None,
@@ -134,13 +143,14 @@ def _intake(
     digests, failures = _digests(cache, folder, files)
     key = digest_of(
         "auto" if grid is None else str(grid),
+        "auto" if metre is None else "{}/{}".format(*metre),
         "once" if deduplicate else "all",
         *(part for path, digest in digests.items() for part in (path, digest)),
         *(part for item in failures.items() for part in item),
     )
     if (corpus := _open(cache, key, folder)) is None:
         # In a call of its own: what it holds of each file is let go before the corpus is opened.
-        _write(cache, key, folder, files, digests, failures, grid, workers, executor, progress, deduplicate)
+        _write(cache, key, folder, files, digests, failures, grid, metre, workers, executor, progress, deduplicate)
         del digests, failures
         corpus = _open(cache, key, folder)
     if corpus is None:
@@ -156,6 +166,7 @@ def _write(
     digests: dict[str, str],
     failures: dict[str, str],
     grid: Grid | None,
+    metre: tuple[int, int] | None,
     workers: int | None,
     executor: Executor | None,
     progress: Progress | None,
@@ -184,15 +195,25 @@ def _write(
             f"{first.reason}); give a folder with readable MIDI files that hold notes"
         )
     total = done + len(kept)
+    sampled = [digests[kept[at]] for at in sample(len(kept))]
+    header_holds = headers_hold((cache.sequence(digest), known[digest].has_metre) for digest in sampled)
+
+    def aligned(digest: str) -> tuple[NoteSequence, Beats]:
+        return align(cache.sequence(digest), stated=known[digest].has_metre, metre=metre, header_holds=header_holds)
+
     evidence: dict[str, Any] = {"decided_by": "given"}
     if grid is None:
-        grid, evidence = choose_grid(cache.sequence(digests[kept[at]]) for at in sample(len(kept)))
+        grid, evidence = choose_grid(aligned(digest)[0] for digest in sampled)
 
     tally = Tally()
     with CorpusWriter(cache, key) as writer:
         for path in kept:
             about = known[digests[path]]
-            source = cache.sequence(about.digest)
+            if grid.is_metrical:
+                source, beats = aligned(about.digest)
+                tally.add_beats(beats)
+            else:
+                source = cache.sequence(about.digest)
             piece, changes, error_s = quantize(source, grid)
             style = _style(path)
             lost = (changes.merged, changes.cut, changes.clipped)
@@ -297,7 +318,8 @@ def _row(digest: str, *source: Any) -> tuple[Parsed, bytes]:
         reading = midi.read(*source)
         sequence = reading.sequence
         content = content_digest(sequence)
-        about = Parsed(digest, None, content, len(sequence), reading.lost, reading.oddities.as_dict())
+        oddities = reading.oddities.as_dict()
+        about = Parsed(digest, None, content, len(sequence), reading.lost, oddities, reading.has_metre)
         return about, pack(sequence)
     except MelodyGruError as error:
         return Parsed(digest, str(error)), b""

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from melodygru.corpus.beats import Beats
 from melodygru.music.grid import Grid
 from melodygru.music.notes import DRUMS, NoteSequence
 from melodygru.util.wording import counted
@@ -47,7 +48,7 @@ class Report:
     folder: str
     files: tuple[FileRecord, ...]
     grid: str
-    grid_evidence: dict[str, Any]  # of `choose_grid`; {"decided_by": "given"} when it was given
+    grid_evidence: dict[str, Any]  # of `choose_grid`; {"decided_by": "given"} when it was given; see `Tally.add_beats`
     notes: int
     steps: int
     seconds: float
@@ -84,6 +85,18 @@ class Report:
         """Notes that the corpus does not hold as the files have them."""
         return self.lost_reading + self.merged + self.cut + self.clipped
 
+    def beat_rows(self) -> list[str]:
+        """What was done about beat and bars, in words; nothing where all files have both."""
+        about = self.grid_evidence.get("beats")
+        if not about:
+            return []
+        n = counted(about["pieces"], "piece")
+        rows = [f"{about['steady']:,} of {n} with a steady beat; {about['moved']:,} stood beside it and were moved"]
+        if about["bars_found"]:
+            sure = f"on average {about['confidence']:.0%} sure"
+            rows.append(f"of {about['bars_found']:,} the metre and the bar lines were found from the notes, {sure}")
+        return rows
+
     def as_dict(self) -> dict[str, Any]:
         """All of it, for JSON."""
         files = [{name: getattr(file, name) for name in FileRecord.__slots__} for file in self.files]
@@ -106,6 +119,7 @@ class Report:
             ("notes", f"{self.notes:,} in {_clock(self.seconds)} (h:mm:ss), {counted(round(self.beats), 'beat')}"),
             ("grid", f"{grid.describe()} ({_evidence(self.grid_evidence)})"),
             ("steps", f"{self.steps:,}"),
+            *(("bars", text) for text in self.beat_rows()),
             (
                 "rounding",
                 f"{share:.1%} of onsets moved; mean {self.error_mean_ms:.2f} ms, 99% within {self.error_p99_ms:.2f} ms,"
@@ -182,6 +196,19 @@ class Tally:
         self._seconds = self._beats = 0.0
         self._pitches = (127, 0)
         self._polyphony = 0
+        self._aligned = dict.fromkeys(("pieces", "steady", "moved", "bars_found"), 0)
+        self._confidence = 0.0
+
+    def add_beats(self, beats: Beats) -> None:
+        """What is known of the beat and the bars of a piece; the report has it where one isn't as its file says.
+
+        Its grid evidence then has `beats`: counts of `pieces`, of those with a `steady` beat, those `moved` because
+        they stood beside it, and those with `bars_found` from their notes; the mean `confidence` of the latter, 0 .. 1.
+        """
+        found = beats.metre_from == "notes"
+        for name, value in zip(self._aligned, (True, beats.pulse.steady, beats.moved, found), strict=True):
+            self._aligned[name] += value
+        self._confidence += beats.confidence if found else 0.0
 
     def add(
         self,
@@ -221,6 +248,9 @@ class Tally:
         """The report of the pieces added; `evidence` is why this grid (see `choose_grid`)."""
         p99_bin = int(np.searchsorted(np.cumsum(self._bins), 0.99 * self._onsets))
         max_ms = self._error_max_s * 1000
+        if self._aligned["moved"] or self._aligned["bars_found"]:
+            confidence = self._confidence / max(1, self._aligned["bars_found"])
+            evidence = evidence | {"beats": self._aligned | {"confidence": round(confidence, 3)}}
         counted: dict[str, Any] = self._sums | self._counts
         return Report(
             folder=folder,
