@@ -86,8 +86,8 @@ def compare(
     melodygru compare midi_dir/
     melodygru compare midi_dir/ --validation other_dir/ --minutes 10 --png compare.png
     """  # fmt: skip
+    from melodygru.corpus.grid import parse_grid
     from melodygru.training import fit, read_corpora, rivals
-    from melodygru.training.run import parse_grid
 
     if png is not None and png.suffix.lower() not in (".png", ".svg"):
         raise SettingError(f"--png {png}: expected a name that ends in .png or .svg")

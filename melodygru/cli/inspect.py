@@ -12,8 +12,13 @@ import click
 
 from melodygru.cli import options, screen
 from melodygru.cli.reading import read
+from melodygru.corpus.grid import parse_grid
 from melodygru.errors import SettingError
+from melodygru.music.grid import Grid
+from melodygru.training.settings import TrainSettings
 from melodygru.util.wording import clock, counted
+
+Asked = tuple[Grid | None, tuple[int, int] | None]  # grid and metre; None: as found
 
 
 @click.command()
@@ -31,14 +36,18 @@ from melodygru.util.wording import clock, counted
     metavar="FILE.html",
     help="Write a page about a folder with pictures and all that was skipped; it needs no network.",
 )
+@options.declared(TrainSettings, "grid", "metre")
 @options.as_json
-def inspect(path: Path, score_file: Path | None, html: Path | None, as_json: bool) -> None:
+def inspect(
+    path: Path, score_file: Path | None, html: Path | None, grid: str, metre: tuple[int, int] | None, as_json: bool
+) -> None:
     """Show what a MIDI file, a folder of them, or a checkpoint holds.
 
     \b
     melodygru inspect song.mid
     melodygru inspect song.mid --score song.svg
     melodygru inspect midi_dir/ --html midi_dir.html
+    melodygru inspect midi_dir/ --grid 4 --metre 3/4
     melodygru inspect checkpoints/mine.keras
     """  # fmt: skip
     is_checkpoint = path.suffix == ".keras" or (path.is_file() and zipfile.is_zipfile(path))
@@ -50,8 +59,11 @@ def inspect(path: Path, score_file: Path | None, html: Path | None, as_json: boo
         raise SettingError(
             f"--html {screen.name(html)}: {screen.name(path)} is a checkpoint; expected a folder of MIDI files"
         )
+    asked = parse_grid(grid), metre
+    if is_checkpoint and asked != (None, None):
+        raise SettingError(f"{screen.name(path)} is a checkpoint: --grid and --metre go with MIDI files")
     if path.is_dir():
-        report = _folder(path, html)
+        report = _folder(path, asked, html)
         if as_json:
             screen.result_json({"kind": "folder", **report.as_dict()})
         else:
@@ -59,9 +71,9 @@ def inspect(path: Path, score_file: Path | None, html: Path | None, as_json: boo
             if html is not None:
                 screen.result(f"{'page':<12}{screen.name(html)}")
         return
-    about = _checkpoint(path) if is_checkpoint else _midi(path, score_file)
+    about = _checkpoint(path) if is_checkpoint else _midi(path, asked, score_file)
     if html is not None:
-        _folder(path, html)
+        _folder(path, asked, html)
     if as_json:
         screen.result_json(about)
     else:
@@ -71,9 +83,10 @@ def inspect(path: Path, score_file: Path | None, html: Path | None, as_json: boo
             screen.result(f"{'page':<14}{screen.name(html)}")
 
 
-def _folder(path: Path, html: Path | None = None) -> Any:
+def _folder(path: Path, asked: Asked, html: Path | None = None) -> Any:
     """The intake report of a folder or file; its page is written where a file for it is given."""
-    corpus = read(path, deduplicate=True, warnings=0)  # the table says which files were skipped
+    grid, metre = asked
+    corpus = read(path, grid, metre=metre, deduplicate=True, warnings=0)  # the table says which files were skipped
     if html is not None:
         from melodygru.render.pages.corpus import write
 
@@ -85,10 +98,11 @@ def _folder(path: Path, html: Path | None = None) -> Any:
 # -- a MIDI file
 
 
-def _midi(path: Path, score_file: Path | None) -> dict[str, Any]:
+def _midi(path: Path, asked: Asked, score_file: Path | None) -> dict[str, Any]:
     """What a MIDI file holds, ready for JSON; its score is written where a file for it is given."""
     from melodygru import midi
     from melodygru.corpus import choose_grid
+    from melodygru.corpus.beats import align
     from melodygru.midi.reading import load, parse_chunks
     from melodygru.music.names import program_name
     from melodygru.music.quantize import quantize
@@ -99,9 +113,21 @@ def _midi(path: Path, score_file: Path | None) -> dict[str, Any]:
         header = parse_chunks(data)
         reading = midi.read(data)
     piece = reading.sequence
-    grid, evidence = choose_grid([piece])
+    given, metre = asked
+    aligned, beats = align(piece, stated=reading.has_metre, metre=metre)
+    grid, evidence = choose_grid([aligned])
+    if given is not None:
+        grid, evidence = given, {"decided_by": "given"}
     if score_file is not None:
-        score.write(quantize(piece, grid)[0], score_file, title=path.stem)
+        score.write(quantize(aligned if grid.is_metrical else piece, grid)[0], score_file, title=path.stem)
+    if grid.is_metrical and aligned != piece:
+        evidence["beats"] = {
+            "offset_beats": beats.pulse.offset if beats.moved else 0.0,
+            "metre": "{}/{}".format(*aligned.metre),
+            "metres": len(aligned.metres),
+            "metre_from": beats.metre_from,
+            "confidence": beats.confidence,
+        }
     pitches = piece.notes["pitch"]
     return {
         "kind": "midi",
@@ -145,13 +171,27 @@ def _midi_rows(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if about["notes"]:
         low, high = about["pitch_low"], about["pitch_high"]
         yield "pitches", f"{low}..{high} ({pitch_name(low)}..{pitch_name(high)})"
-        yield "grid", f"train would choose {Grid.parse(about['grid']).describe()} for this piece alone"
+        grid, evidence = Grid.parse(about["grid"]), about["grid_evidence"]
+        given = evidence["decided_by"] == "given"
+        yield "grid", grid.describe() if given else f"train would choose {grid.describe()} for this piece alone"
+        yield from _beat_rows(evidence.get("beats"))
     for name, count in about["oddities"].items():
         yield "oddity", f"{name.replace('_', ' ')}: {count:,}"
     if about["lost"]:
         yield "notes lost", f"{about['lost']:,} dropped, merged or cut in reading"
     if about["score"]:
         yield "score", screen.name(about["score"])
+
+
+def _beat_rows(found: dict[str, Any] | None) -> Iterator[tuple[str, str]]:
+    """What training would do about a file's beat and bars."""
+    if found is None:
+        return
+    if found["offset_beats"]:
+        yield "beat", f"notes stand {found['offset_beats']:+.3f} beats beside the file's; train would move them"
+    if found["metre_from"] != "file":
+        sure = f" (from the notes, {found['confidence']:.0%} sure)" if found["metre_from"] == "notes" else " (as asked)"
+        yield "bars", f"train would take {found['metre']}{_changes(found['metres'])}{sure}"
 
 
 def _changes(marks: int) -> str:

@@ -17,6 +17,7 @@ def read(
     folder: Path,
     grid: Grid | None = None,
     *,
+    metre: tuple[int, int] | None = None,
     deduplicate: bool = False,
     warnings: int | None = None,
     scheduler: str | None = None,
@@ -25,7 +26,7 @@ def read(
 
     Parameters
     ----------
-    folder, grid, deduplicate : see `corpus.intake`
+    folder, grid, metre, deduplicate : see `corpus.intake`
     warnings : so many at most about skipped files; default: one about each
     scheduler : address of a dask scheduler whose workers read the files; default: processes of our own
     """
@@ -34,7 +35,7 @@ def read(
     with screen.ProgressLine() as line, contextlib.ExitStack() as stack:
         executor = stack.enter_context(DaskExecutor(scheduler)) if scheduler is not None else None
         progress = line.count(f"reading {screen.name(folder)}")
-        corpus = intake(folder, grid=grid, deduplicate=deduplicate, progress=progress, executor=executor)
+        corpus = intake(folder, grid=grid, metre=metre, deduplicate=deduplicate, progress=progress, executor=executor)
     for file in corpus.report.skipped[:warnings]:
         screen.warn(f"{screen.name(folder)}: skipped {screen.name(file.path)}: {file.reason}")
     return corpus

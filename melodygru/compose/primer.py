@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from melodygru import midi
+from melodygru.corpus.beats import align
 from melodygru.errors import MidiError, SettingError
 from melodygru.events import TIMES, Vocabulary, representable
 from melodygru.music.grid import Grid
@@ -69,12 +70,15 @@ class Source:
         Notes that were dropped, merged or cut in the reading.
     sha256 : str, optional
         Hash of the file, in hexadecimal.
+    has_metre : bool
+        Whether it has a time signature of its own.
     """
 
     name: str
     sequence: NoteSequence
     lost: int = 0
     sha256: str | None = None
+    has_metre: bool = True
 
     @classmethod
     def from_given(
@@ -100,13 +104,14 @@ class Source:
                 reading = midi.read(content, Path(given).suffix)
             except MidiError as error:
                 raise MidiError(f"{name}: {error}") from error
-            source = cls(name, reading.sequence, reading.lost, hashlib.sha256(content).hexdigest())
+            digest = hashlib.sha256(content).hexdigest()
+            source = cls(name, reading.sequence, reading.lost, digest, reading.has_metre)
         if len(source.sequence) == 0:
             raise SettingError(f"{source.name} holds no note: expected a piece to {purpose}")
         return source
 
     def primer(self, vocabulary: Vocabulary, bars: str | None = None) -> Primer:
-        """The piece, or some bars of it, fitted to a vocabulary.
+        """The piece, or some bars of it, fitted to a vocabulary; a file first stands on its beats, as in a corpus.
 
         Parameters
         ----------
@@ -122,6 +127,8 @@ class Source:
         """
         sequence, grid = self.sequence, vocabulary.grid
         hanging, splice = 0, None
+        if grid.is_metrical and self.sha256 is not None:
+            sequence, _ = align(sequence, stated=self.has_metre)
         if bars is not None and not grid.is_metrical:
             sequence, end, hanging = self._cut(sequence, bars)
             splice = _convert(sequence, end, grid)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from melodygru.errors import SettingError
+from melodygru.music.metre import parse_metre
 from melodygru.util.settings import check, check_value, declared_by, described, setting
 
 if TYPE_CHECKING:
@@ -44,17 +45,6 @@ _length = partial(setting, section="length")
 _piece = partial(setting, section="piece")
 
 _MIDI_FILE = "FILE.mid"
-
-
-def parse_metre(text: str) -> tuple[int, int]:
-    """A time signature such as `3/4`."""
-    numerator, _, denominator = text.partition("/")
-    if not (numerator.isdecimal() and denominator.isdecimal()):
-        raise SettingError(f"{text!r}: expected a time signature such as 3/4")
-    metre = int(numerator), int(denominator)
-    if not 1 <= metre[0] <= 99 or metre[1] not in (1, 2, 4, 8, 16, 32, 64):
-        raise SettingError(f"{text!r}: expected 1..99 over 1, 2, 4, 8, 16, 32 or 64")
-    return metre
 
 
 @described

@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from melodygru.corpus.accents import METRES, accents, bar_ticks, bars_from, scores
-from melodygru.music.metre import METRE
+from melodygru.music.metre import DEFAULT_METRE, METRE
 from melodygru.music.notes import NoteSequence, unchecked
 
 STEADY = 0.5  # of the mean resultant length; performances without a beat reach 0.11, songs with ornaments fall to 0.6
@@ -131,9 +131,15 @@ def _distance(beats: np.ndarray, steps: int) -> np.ndarray:
     return np.abs(beats - np.round(beats * steps) / steps)
 
 
-def is_sensible(metres: np.ndarray) -> bool:
-    """Whether time signatures can be a piece's: none has a bar of one beat, such as 1/4."""
-    return bool(np.all(metres["numerator"] > 1))
+def is_sensible(sequence: NoteSequence) -> bool:
+    """Whether a piece's time signatures can be its own: bars of a quarter note or less fill no more than half of it.
+
+    A short upbeat may well have a time signature such as 1/4.
+    """
+    metres = sequence.metres
+    spans = np.diff(np.append(metres["step"], max(sequence.length, int(metres["step"][-1]))))
+    short = 4 * metres["numerator"] <= metres["denominator"]
+    return float(spans[short].sum()) <= spans.sum() / 2
 
 
 def headers_hold(pieces: Iterable[tuple[NoteSequence, bool]]) -> bool:
@@ -150,9 +156,7 @@ def headers_hold(pieces: Iterable[tuple[NoteSequence, bool]]) -> bool:
         if len(sequence) and rate is not None:
             pulse = find_pulse(np.unique(sequence.notes["onset"]) / float(rate))
             if pulse.steady:
-                votes.append(
-                    not pulse.is_beside(pulse.steps_per_beat) and not (stated and not is_sensible(sequence.metres))
-                )
+                votes.append(not pulse.is_beside(pulse.steps_per_beat) and not (stated and not is_sensible(sequence)))
     return not votes or float(np.mean(votes)) >= 0.5
 
 
@@ -183,10 +187,10 @@ def align(
         return sequence, Beats(Pulse(0.0, 1, 0.0, 0.0, 0), metre_from="none")
     pulse = find_pulse(np.unique(sequence.notes["onset"]) / float(rate))
     if not pulse.steady:
-        if metre is None:
-            return sequence, Beats(pulse, metre_from="none")
-        return replace(sequence, metres=np.array([(0, *metre)], METRE)), Beats(pulse, metre_from="asked")
-    named = sequence.metre if stated and is_sensible(sequence.metres) else None
+        if metre is not None or not is_sensible(sequence):
+            sequence = replace(sequence, metres=np.array([(0, *(metre or DEFAULT_METRE))], METRE))
+        return sequence, Beats(pulse, metre_from="none" if metre is None else "asked")
+    named = sequence.metre if stated and is_sensible(sequence) else None
     believed = header_holds and named is not None
     # Where the file's bars are believed, which steps of a fine grid are its beats is no question.
     moved = pulse.is_beside(pulse.steps_per_beat if believed else 1)

@@ -45,6 +45,11 @@ SAMPLE = 1000  # pieces looked at, evenly spaced; what they hold of sixteenths o
 _SECONDS_TICKS_PER_BEAT = 960  # phases of a sequence in seconds are measured in these
 
 
+def parse_grid(text: str | int | Grid) -> Grid | None:
+    """None for `auto`, else the grid that the text names."""
+    return None if text == "auto" else Grid.parse(str(text))
+
+
 def sample(n_pieces: int) -> np.ndarray:
     """Indices of at most `SAMPLE` of `n_pieces` pieces, evenly spaced."""
     return np.unique(np.linspace(0, n_pieces - 1, min(n_pieces, SAMPLE)).astype(np.int64)) if n_pieces else np.arange(0)

@@ -90,8 +90,8 @@ class Report:
         about = self.grid_evidence.get("beats")
         if not about:
             return []
-        n = counted(about["pieces"], "piece")
-        rows = [f"{about['steady']:,} of {n} with a steady beat; {about['moved']:,} stood beside it and were moved"]
+        beside = f"{about['moved']:,} stood beside the grid and were moved"
+        rows = [f"{about['steady']:,} of {counted(about['pieces'], 'piece')} with a steady beat; {beside}"]
         if about["bars_found"]:
             sure = f"on average {about['confidence']:.0%} sure"
             rows.append(f"of {about['bars_found']:,} the metre and the bar lines were found from the notes, {sure}")

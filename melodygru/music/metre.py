@@ -21,10 +21,22 @@ from typing import NamedTuple
 
 import numpy as np
 
+from melodygru.errors import SettingError
 from melodygru.music.grid import Grid
 
 METRE = np.dtype([("step", np.int64), ("numerator", np.int16), ("denominator", np.int16)])  # in force from step on
 DEFAULT_METRE = (4, 4)  # what MIDI assumes when a file says nothing
+
+
+def parse_metre(text: str) -> tuple[int, int]:
+    """A time signature such as `3/4`; SettingError for anything else."""
+    numerator, _, denominator = text.partition("/")
+    if not (numerator.isdecimal() and denominator.isdecimal()):
+        raise SettingError(f"{text!r}: expected a time signature such as 3/4")
+    metre = int(numerator), int(denominator)
+    if not 1 <= metre[0] <= 99 or metre[1] not in (1, 2, 4, 8, 16, 32, 64):
+        raise SettingError(f"{text!r}: expected 1..99 over 1, 2, 4, 8, 16, 32 or 64")
+    return metre
 
 
 def is_compound(metre: tuple[int, int]) -> bool:

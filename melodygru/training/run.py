@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from melodygru.corpus import HELD_OUT, DaskExecutor, intake, overlap, require_pieces, split
+from melodygru.corpus.grid import parse_grid
 from melodygru.errors import SettingError
 from melodygru.events import representable
 from melodygru.model import checkpoint
@@ -203,13 +204,15 @@ def _corpora(folder: Path, settings: TrainSettings, on_progress: OnProgress | No
     if grid is None and settings.start_from is not None:
         grid = checkpoint.read_vocabulary(settings.start_from).grid
     return read_corpora(
-        folder, settings.validation, grid, settings.seed, settings.scheduler, on_progress=on_progress, on_message=say
+        folder,
+        settings.validation,
+        grid,
+        settings.seed,
+        settings.scheduler,
+        metre=settings.metre,
+        on_progress=on_progress,
+        on_message=say,
     )
-
-
-def parse_grid(text: str | int | Grid) -> Grid | None:
-    """None for `auto`, else the grid that the text names."""
-    return None if text == "auto" else Grid.parse(str(text))
 
 
 def read_corpora(
@@ -219,6 +222,7 @@ def read_corpora(
     seed: int = 0,
     scheduler: str | None = None,
     *,
+    metre: tuple[int, int] | None = None,
     on_progress: OnProgress | None = None,
     on_message: OnMessage | None = None,
 ) -> Corpora:
@@ -227,6 +231,7 @@ def read_corpora(
     Parameters
     ----------
     scheduler : address of a dask scheduler whose workers read the files; default: processes of our own
+    metre : of all pieces, whatever their files say (see `intake`)
     """
     say = on_message or _ignore
 
@@ -234,7 +239,7 @@ def read_corpora(
         with contextlib.ExitStack() as stack:
             executor = stack.enter_context(DaskExecutor(scheduler)) if scheduler is not None else None
             progress = _counting(f"reading {name(folder)}", on_progress)
-            return intake(folder, grid=grid, deduplicate=deduplicate, progress=progress, executor=executor)
+            return intake(folder, grid=grid, metre=metre, deduplicate=deduplicate, progress=progress, executor=executor)
 
     corpus = read(folder, grid, True)
     say(corpus.report.table())

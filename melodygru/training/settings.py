@@ -10,11 +10,18 @@ from typing import TYPE_CHECKING
 from melodygru.errors import SettingError
 from melodygru.model.architecture import PRESETS
 from melodygru.model.cells import CELLS
+from melodygru.music.metre import parse_metre
 from melodygru.util.settings import check, described, optional, setting
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from melodygru.events import Vocabulary
     from melodygru.training.pieces import Music
+
+    Metre: TypeAlias = tuple[int, int]  # numerator, denominator
+else:
+    Metre = tuple  # at run time a setting's type is a class
 
 PRESET, CELL = "small", "gru"  # of a new model
 EPOCHS = 40  # of a corpus; from LARGE notes on they fall with the notes' number to the power of FALL
@@ -109,6 +116,13 @@ class TrainSettings:
         "auto",
         "Steps per beat, or milliseconds per step; auto finds it in the corpus.",
         metavar="auto|N|10ms",
+    )
+    metre: Metre | None = setting(
+        None,
+        "Metre of all pieces, whatever their files say.",
+        parse=parse_metre,
+        metavar="N/D",
+        default_words="each file's, else found from its notes",
     )
     transpose: int | None = optional(Settings, "transpose")
     transpose_until: float | None = optional(Settings, "transpose_until")

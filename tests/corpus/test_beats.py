@@ -110,7 +110,21 @@ def test_common_time_without_time_signature_comes_out_as_it_went_in():
     assert align(song, stated=False)[0] is song
 
 
-@pytest.mark.parametrize("metre", [(1, 4), (1, 8)])
+def test_an_upbeat_with_a_time_signature_of_its_own_is_believed():
+    song = [(0, TICKS, 60), *moved_by(accompanied([4] * 16), TICKS)]
+    marked = piece(song, metres=[(0, 1, 4), (TICKS, 4, 4)])
+    assert align(marked)[0] is marked
+
+
+def test_short_bars_make_no_sense_from_more_than_half_of_a_piece_on():
+    song = accompanied([4] * 16)
+    half = 8 * 4 * TICKS
+    assert beats.is_sensible(piece(song, metres=[(0, 1, 4), (half, 4, 4)]))
+    assert not beats.is_sensible(piece(song, metres=[(0, 1, 4), (half + 1, 4, 4)]))
+    assert beats.is_sensible(piece(song, metres=[(0, 1, 2)]))
+
+
+@pytest.mark.parametrize("metre", [(1, 4), (1, 8), (2, 8)])
 def test_a_bar_of_one_beat_is_nonsense(metre):
     aligned, found = align(piece(accompanied([4] * 16), metres=[(0, *metre)]))
     assert aligned.metres.tolist() == [(0, 4, 4)]
@@ -179,10 +193,12 @@ def test_music_without_a_beat_is_left_alone():
     rng = np.random.default_rng(3)
     ticks, pitches = rng.integers(0, 60_000, 300), rng.integers(40, 80, 300)
     rows = [(int(tick), 200, int(pitch)) for tick, pitch in zip(ticks, pitches, strict=True)]
-    performance = piece(rows, metres=[(0, 1, 4)])
+    performance = piece(rows)
     aligned, found = align(performance)
     assert aligned is performance
     assert found.metre_from == "none"
+    nonsense = replace(performance, metres=np.array([(0, 1, 4)], METRE))
+    assert align(nonsense)[0] == performance
 
 
 def test_a_metre_that_is_asked_for_overrules_the_file():

@@ -139,7 +139,8 @@ def _grid(report: Report) -> Section:
     lost = ", ".join(f"{n:,} {what}" for n, what in costs if n)
     loss = f"Notes that are not as the files have them: {lost}." if lost else "No note was lost or shortened."
     section = Section()
-    section.say(why, f"{fit}.", loss)
+    beats = [f"{text[0].upper()}{text[1:]}." for text in report.beat_rows()]
+    section.say(why, *beats, f"{fit}.", loss)
     shown = {int(n): (share, evidence["ends"].get(n, 0.0)) for n, share in evidence.get("onsets", {}).items()}
     if shown:
         alt = ", ".join(f"{n} steps: {_share(max(0, on), 1)} of onsets" for n, (on, _) in shown.items())
