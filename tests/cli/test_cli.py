@@ -26,6 +26,9 @@ from melodygru.cli import play as play_module  # noqa: F401  the module is patch
 from melodygru.compose.composer import Composer
 from melodygru.model import checkpoint
 from melodygru.model.architecture import PRESETS
+from melodygru.music.grid import Grid
+from melodygru.music.metre import METRE
+from melodygru.music.notes import NOTE, NoteSequence, canonical
 from melodygru.music.quantize import quantize
 from melodygru.render import audio
 from melodygru.training.progress import Progress
@@ -677,6 +680,49 @@ def test_inspect_a_folder(call: Callable[..., Result], tunes: Path) -> None:
     assert "files       12: 12 kept, 0 skipped" in text and "styles      high (6), low (6)" in text
     about = json.loads(call("inspect", tunes, "--json").stdout)
     assert about["kind"] == "folder" and about["kept"] == 12 and about["notes"] == 12 * 32
+
+
+@pytest.fixture
+def late(tmp_path: Path) -> Path:
+    """Twelve bars of a waltz, all 30 of 480 ticks late, whose header says 1/4."""
+    rows = []
+    for bar in range(12):
+        root, at = (36, 41, 43)[bar % 3], 30 + bar * 1440
+        rows += [(at, 1440, 0, root, 80), (at, 960, 0, root + 36, 80)]
+        rows += [(at + beat * 480, 240, 0, root + 24 + third, 60) for beat in (1, 2) for third in (0, 4, 7)]
+    notes, _ = canonical(np.array(rows, NOTE))
+    (tmp_path / "late").mkdir()
+    path = tmp_path / "late" / "waltz.mid"
+    midi.write(NoteSequence(notes, Grid.beats(480), 12 * 1440 + 30, metres=np.array([(0, 1, 4)], METRE)), path)
+    return path
+
+
+def test_inspect_says_what_beat_and_bars_were_found(call: Callable[..., Result], late: Path) -> None:
+    lines = call("inspect", late).stdout.splitlines()
+    assert "beat          notes stand +0.062 beats beside the file's; train would move them" in lines
+    assert any(line.startswith("bars          train would take 3/4 (from the notes, ") for line in lines)
+    assert "metre         1/4" in lines
+    about = json.loads(call("inspect", late, "--json").stdout)["grid_evidence"]["beats"]
+    assert about["offset_beats"] == pytest.approx(30 / 480)
+    assert (about["metre"], about["metres"], about["metre_from"]) == ("3/4", 1, "notes")
+    folder = json.loads(call("inspect", late.parent, "--json").stdout)
+    assert folder["metres"] == {"3/4": 1}
+    assert folder["grid_evidence"]["beats"]["moved"] == 1
+
+
+def test_inspect_tries_a_grid_and_a_metre(call: Callable[..., Result], late: Path) -> None:
+    lines = call("inspect", late, "--grid", 6, "--metre", "4/4").stdout.splitlines()
+    assert "grid          6 steps per beat" in lines
+    assert "bars          train would take 4/4 (as asked)" in lines
+    folder = call("inspect", late.parent, "--grid", 6, "--metre", "4/4").stdout
+    assert "grid        6 steps per beat (as asked)" in folder
+    assert "metres      4/4 (1)" in folder
+    assert "expected a time signature such as 3/4" in call("inspect", late, "--metre", "three", code=2).stderr
+
+
+def test_a_checkpoint_has_its_grid(call: Callable[..., Result], trained: Trained) -> None:
+    line = complaint(call("inspect", trained.path, "--metre", "3/4", code=1))
+    assert line == f"{trained.path} is a checkpoint: --grid and --metre go with MIDI files"
 
 
 def test_inspect_a_checkpoint(call: Callable[..., Result], trained: Trained) -> None:

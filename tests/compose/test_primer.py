@@ -360,3 +360,14 @@ def test_a_metre_that_the_model_does_not_know_goes_on(checkpoint_of, caplog):
     (made,) = generate(checkpoint_of("many"), bars=2, seed=1, primer=piece)
     assert (made.metre, made.length) == ((7, 8), 42)
     assert "1 metre that the model was not trained on (7/8)" in caplog.text
+
+
+def test_a_file_stands_on_the_grid_of_its_beats_and_a_sequence_where_it_is(tmp_path):
+    """Eighths on four bars, 30 of 480 ticks late; a model's step is 120 ticks."""
+    notes = np.array([(30 + 240 * at, 240, 0, 60 + at % 8, 80) for at in range(32)], NOTE)
+    late = NoteSequence(notes, Grid.beats(480), 7710)
+    midi.write(late, tmp_path / "late.mid")
+    from_file = Source.from_given(tmp_path / "late.mid").primer(MANY).sequence
+    assert (from_file.notes["onset"] % 2).tolist() == [0] * 32
+    as_given = quantize(late, MANY.grid)[0].notes["onset"]
+    assert fitted(late).sequence.notes["onset"].tolist() == as_given.tolist()

@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from melodygru.corpus import accents, beats
+from melodygru import midi
+from melodygru.corpus import accents, beats, intake
 from melodygru.corpus.beats import align, find_pulse, headers_hold
+from melodygru.errors import SettingError
 from melodygru.music.grid import Grid
 from melodygru.music.metre import METRE
 from melodygru.music.notes import NOTE, TEMPO, NoteSequence, canonical
@@ -274,3 +276,84 @@ def test_accents_of_two_notes_and_a_chord():
 def test_the_search_looks_at_triplets_where_the_pulse_has_them():
     assert beats.search_rate(find_pulse(np.arange(32) / 3)) == 3
     assert beats.search_rate(find_pulse(np.arange(32) / 8)) == 4
+
+
+# In a corpus
+
+
+@pytest.fixture
+def hidden(tmp_path):
+    """A folder of three songs, each late by an amount of its own, whose header says 1/4."""
+    folder = tmp_path / "songs"
+    folder.mkdir()
+    for number, late in enumerate((17, 31, 44)):
+        rows = moved_by(accompanied([4] * (12 + number)), late)
+        midi.write(piece(rows, metres=[(0, 1, 4)]), folder / f"{number}.mid")
+    return folder
+
+
+def test_a_folder_stands_on_the_grid_of_its_beats(hidden, tmp_path):
+    corpus = intake(hidden, cache=tmp_path / "cache")
+    assert corpus.grid == Grid.beats(2)
+    assert [piece.metre for piece in corpus.pieces] == [(4, 4)] * 3
+    assert [sequence.notes["onset"][0] for sequence in corpus] == [0, 0, 0]
+    found = corpus.report.grid_evidence["beats"]
+    assert {name: found[name] for name in ("pieces", "steady", "moved", "bars_found")} == {
+        "pieces": 3,
+        "steady": 3,
+        "moved": 3,
+        "bars_found": 3,
+    }
+    assert 0.9 < found["confidence"] <= 1
+    lines = " ".join(corpus.report.table().split())
+    assert "bars 3 of 3 pieces with a steady beat; 3 stood beside the grid and were moved" in lines
+    assert (
+        f"of 3 the metre and the bar lines were found from the notes, on average {found['confidence']:.0%} sure"
+        in lines
+    )
+
+
+def test_the_metre_of_a_folder_can_be_asked_for(hidden, tmp_path):
+    found = intake(hidden, cache=tmp_path / "cache")
+    asked = intake(hidden, cache=tmp_path / "cache", metre=(3, 4))
+    assert [piece.metre for piece in asked.pieces] == [(3, 4)] * 3
+    assert asked.grid == found.grid
+    assert asked.report.grid_evidence["beats"] == {
+        "pieces": 3,
+        "steady": 3,
+        "moved": 3,
+        "bars_found": 0,
+        "confidence": 0.0,
+    }
+    assert [piece.metre for piece in intake(hidden, cache=tmp_path / "cache").pieces] == [(4, 4)] * 3
+
+
+def test_a_metre_needs_bars(hidden, tmp_path):
+    with pytest.raises(SettingError, match=r"^metre 3/4 on 10 ms per step: expected a grid of steps per beat$"):
+        intake(hidden, cache=tmp_path / "cache", grid=Grid.seconds(100), metre=(3, 4))
+
+
+def test_a_folder_that_needs_nothing_says_nothing(tmp_path):
+    for number in range(3):
+        midi.write(piece(accompanied([4] * (8 + number))), tmp_path / f"{number}.mid")
+    report = intake(tmp_path, cache=tmp_path / "cache").report
+    assert "beats" not in report.grid_evidence
+    assert "bars" not in [line[:12].strip() for line in report.table().splitlines()]
+
+
+def test_on_a_grid_of_seconds_nothing_is_moved(hidden, tmp_path):
+    corpus = intake(hidden, cache=tmp_path / "cache", grid=Grid.seconds(1000))
+    assert corpus[0].notes["onset"][0] == round(17 / TICKS * 500)
+    assert "beats" not in corpus.report.grid_evidence
+
+
+def test_a_reading_knows_whether_a_file_has_a_time_signature():
+    # fmt: off
+    head = b"MThd" + bytes([0, 0, 0, 6, 0, 0, 0, 1, 0, 96]) + b"MTrk"
+    note = [0, 0x90, 60, 64, 96, 0x80, 60, 64, 0, 0xFF, 0x2F, 0]
+    mark = [0, 0xFF, 0x58, 4, 4, 2, 24, 8]  # 4/4
+    # fmt: on
+    for track, has_metre in ((note, False), (mark + note, True)):
+        reading = midi.read(head + bytes([0, 0, 0, len(track), *track]))
+        assert reading.has_metre is has_metre
+        assert reading.sequence.metre == (4, 4)

@@ -96,3 +96,9 @@ def test_settings_and_sizes_need_no_tensorflow():
         "import melodygru.training.run; assert not {'tensorflow', 'keras'} & set(sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_metre_asked_for_is_that_of_all_pieces(tunes, tmp_path):
+    corpora = read_corpora(tunes, tunes, metre=(3, 4))
+    for corpus in (corpora.train, corpora.held_out):
+        assert {piece.metre for piece in corpus.pieces} == {(3, 4)}
