@@ -103,11 +103,15 @@ def find_pulse(beats: np.ndarray) -> Pulse:
     beats : array, shape (n,)
         Onsets in beats, at least one.
     """
-    means = {n: complex(np.exp(2j * np.pi * n * beats).mean()) for n in SUBDIVISIONS}
+    turn = np.exp(2j * np.pi * beats)
+    turns = {3: turn * turn * turn}
+    turns |= {4: turns[3] * turn, 6: turns[3] * turns[3]}
+    turns |= {8: turns[4] * turns[4], 12: turns[6] * turns[6]}
+    means = {n: complex(turns[n].mean()) for n in SUBDIVISIONS}
     clearest = max(map(abs, means.values()))
     steps = next(n for n in SUBDIVISIONS if abs(means[n]) >= clearest - NEARLY)
     offset = float(np.angle(means[steps]) / (2 * np.pi * steps))
-    if steps > 4:
+    if steps > 4 and clearest >= STEADY:
         # A fine grid has a coarser one in it; which of its steps carry that one shows by where most onsets stand.
         shifts = np.arange(steps) / steps
         shifts = np.where(shifts > 0.5, shifts - 1, shifts)
