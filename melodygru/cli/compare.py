@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from melodygru.cli import options, screen
-from melodygru.errors import SettingError, TrainingError
+from melodygru.errors import TrainingError
 from melodygru.model.architecture import PRESETS
 from melodygru.training.progress import Progress
 from melodygru.training.rivals.sizes import NAMES
@@ -89,8 +89,7 @@ def compare(
     from melodygru.corpus.grid import parse_grid
     from melodygru.training import fit, read_corpora, rivals
 
-    if png is not None and png.suffix.lower() not in (".png", ".svg"):
-        raise SettingError(f"--png {png}: expected a name that ends in .png or .svg")
+    options.require_suffix("--png", png, ".png", ".svg")
     with screen.ProgressLines() as lines:
         corpora = read_corpora(
             midi_dir, validation, parse_grid(grid), seed, on_progress=lines.show, on_message=screen.say

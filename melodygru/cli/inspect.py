@@ -54,7 +54,7 @@ def inspect(
     if score_file is not None and (path.is_dir() or is_checkpoint):
         kind = "folder" if path.is_dir() else "checkpoint"
         raise SettingError(f"--score {screen.name(score_file)}: {screen.name(path)} is a {kind}; expected a MIDI file")
-    options.require_page(html)
+    options.require_suffix("--html", html, ".html", ".htm")
     if html is not None and is_checkpoint:
         raise SettingError(
             f"--html {screen.name(html)}: {screen.name(path)} is a checkpoint; expected a folder of MIDI files"

@@ -67,7 +67,7 @@ def judge(
     from melodygru.analysis.style.report import Report
     from melodygru.corpus import require_pieces
 
-    options.require_page(html)
+    options.require_suffix("--html", html, ".html", ".htm")
     real = read(against, deduplicate=True, warnings=SHOWN)  # duplicates are no news
     require_pieces(real, 2)
     generated = read(generated_dir, real.grid)

@@ -51,10 +51,11 @@ def naming(path: Path) -> Iterator[None]:
         raise MidiError(f"{path}: {error}") from error
 
 
-def require_page(path: Path | None) -> None:
-    """Raise SettingError where a page of HTML would go to a file of another kind."""
-    if path is not None and path.suffix.lower() not in (".html", ".htm"):
-        raise SettingError(f"--html {name(path)}: expected a name that ends in .html")
+def require_suffix(option: str, path: Path | None, *suffixes: str) -> None:
+    """Raise SettingError where a file would get the suffix of another kind."""
+    if path is not None and path.suffix.lower() not in suffixes:
+        expected = " or ".join(suffix for suffix in suffixes if suffix not in ("", ".htm"))
+        raise SettingError(f"{option} {name(path)}: expected a name that ends in {expected}")
 
 
 class Parsed(click.ParamType):

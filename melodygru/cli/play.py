@@ -87,6 +87,8 @@ def play(
     refuse_with(False, model=model, seconds=seconds, **settings)
     if file is None:
         raise click.UsageError("Missing argument 'FILE': a MIDI file (or --list-ports, or --endless).")
+    options.require_suffix("--wav", wav, ".wav", "")  # without a suffix: a pipe, such as /dev/stdout
+    options.require_suffix("--flac", flac, ".flac", "")
     with options.naming(file):
         sequence = midi.read(file).sequence
     if wav is not None or flac is not None or port is None:

@@ -13,7 +13,6 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from melodygru.cli import options, screen
-from melodygru.errors import SettingError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,8 +45,7 @@ def show(file: Path, png: Path | None, svg: Path | None, surprise: bool, model: 
 
     wanted = [(path, kind) for path, kind in ((png, "png"), (svg, "svg")) if path is not None]
     for path, kind in wanted:
-        if path.suffix.lower() != f".{kind}":
-            raise SettingError(f"--{kind} {screen.name(path)}: expected a name that ends in .{kind}")
+        options.require_suffix(f"--{kind}", path, f".{kind}")
     if model is not None and not surprise:
         raise click.UsageError("--model is for --surprise.")
     with options.naming(file):

@@ -622,6 +622,8 @@ def test_the_position_moves_on_a_terminal(
         (["missing.mid"], "missing.mid: cannot open the file: No such file or directory"),
         (["text.mid"], "text.mid: not a MIDI file"),
         (["song.mid", "--wav", "no/x.wav"], "cannot write no/x.wav: No such file or directory; choose another place"),
+        (["song.mid", "--wav", "x.mp3"], "--wav x.mp3: expected a name that ends in .wav"),
+        (["song.mid", "--flac", "x.wav"], "--flac x.wav: expected a name that ends in .flac"),
         (["song.mid", "--soundfont", "text.mid", "--wav", "x.wav"], "SoundFont text.mid: not a SoundFont 2 file"),
     ],
 )
