@@ -111,7 +111,9 @@ class TrainSettings:
     )
     minutes: float | None = optional(Settings, "minutes")
     epochs: float | None = optional(Settings, "epochs")
-    seed: int = setting(0, "Order, transpositions, dropout and held-out pieces follow from it.", low=0, high=MAX_SEED)
+    seed: int = setting(
+        0, "First weights, order, transpositions, dropout and held-out pieces follow from it.", low=0, high=MAX_SEED
+    )
     grid: str = setting(
         "auto",
         "Steps per beat, or milliseconds per step; auto finds it in the corpus.",
