@@ -15,7 +15,9 @@ Candidates are `STEPS_PER_BEAT` steps in a quarter note, and `PERFORMANCE_GRID` 
    tried in its place: songs with grace notes and arpeggios that a player put where they please. With none again, the
    music has no beat.
 3. The onsets of all metrical pieces together choose the coarsest grid whose corrected share is within `SLACK` (plus
-   twice its standard error, which is 0 when everything lies on some grid) of the best one.
+   twice its standard error, which is 0 when everything lies on some grid) of the best one. Among ornaments a fine
+   grid catches some of them, and they are no rhythm: there a coarser one will do that misses up to twice as many as
+   the best.
 4. The ends of notes may ask for a finer multiple of it by the same comparison, when at least `METRICAL_SHARE` of them
    are on it and it is at most `max(4, 3 N)` steps per beat. Ends elsewhere are articulation and not rhythm.
 """
@@ -97,7 +99,8 @@ def choose_grid(sequences: Iterable[NoteSequence]) -> tuple[Grid, dict[str, Any]
             continue
         onset_share, onset_error = _pool(on[voters, level], size[voters], chance[voters, level])
         end_share, end_error = _pool(off[voters, level], size[voters], chance[voters, level])
-        chosen = _coarsest(onset_share, onset_error, STEPS_PER_BEAT)
+        slack = SLACK if share == METRICAL_SHARE else max(SLACK, 1 - float(np.nanmax(onset_share)))
+        chosen = _coarsest(onset_share, onset_error, STEPS_PER_BEAT, slack)
         finer = _coarsest(end_share, end_error, [n for n in STEPS_PER_BEAT if n % chosen == 0])
         if finer and (
             end_share[STEPS_PER_BEAT.index(finer)] < METRICAL_SHARE or finer > max(4, 3 * chosen) or finer == chosen
@@ -172,11 +175,11 @@ def _pool(count: np.ndarray, size: np.ndarray, chance: np.ndarray) -> tuple[np.n
     return share, error
 
 
-def _coarsest(share: np.ndarray, error: np.ndarray, candidates: Iterable[int]) -> int:
-    """The coarsest candidate within `SLACK` of the best, 0 when none can be judged."""
+def _coarsest(share: np.ndarray, error: np.ndarray, candidates: Iterable[int], slack: float = SLACK) -> int:
+    """The coarsest candidate within `slack` of the best, 0 when none can be judged."""
     judged = [(n, STEPS_PER_BEAT.index(n)) for n in candidates if not np.isnan(share[STEPS_PER_BEAT.index(n)])]
     best = max((share[at] for _, at in judged), default=0.0)
-    return next((n for n, at in judged if share[at] >= best - SLACK - 2 * error[at]), 0)
+    return next((n for n, at in judged if share[at] >= best - slack - 2 * error[at]), 0)
 
 
 def _table(share: np.ndarray) -> dict[str, float]:

@@ -158,6 +158,26 @@ def test_a_small_jitter_does_not_hide_the_grid(jitter):
     assert choose_grid(pieces)[0] == Grid.beats(4)
 
 
+@pytest.mark.parametrize(
+    ("on", "thirds", "grid"),
+    [
+        (0.90, 0.0, Grid.beats(4)),
+        (0.80, 0.0, PERFORMANCE_GRID),
+        (0.89, 0.01, Grid.beats(4)),  # a finer grid misses 10 onsets in a hundred, this one 11
+        (0.70, 0.20, Grid.beats(12)),  # here this one would miss 30
+    ],
+)
+def test_ornaments_beside_the_beat_leave_a_grid_of_beats(on, thirds, grid):
+    """A share of the onsets on sixteenths, one on thirds of beats, and the rest anywhere."""
+    rng = np.random.default_rng(4)
+    pieces = []
+    for _ in range(6):
+        n_on, n_thirds = round(1000 * on), round(1000 * thirds)
+        kinds = [rng.integers(0, 4000, n_on) * 120, rng.integers(0, 3000, n_thirds) * 160 + 480_000]
+        pieces.append(timed(np.concatenate([*kinds, rng.integers(0, 480_000, 1000 - n_on - n_thirds)])))
+    assert choose_grid(pieces)[0] == grid
+
+
 def live(rng, n_notes=300):
     return timed(rng.choice(n_notes * 200, n_notes, replace=False), rng.integers(20, 900, n_notes))
 
