@@ -27,28 +27,28 @@ _KICKS, _SNARES = (35, 36), (38, 39, 40)
 # How much an accent of each kind speaks for a bar line when it stands on a downbeat, the middle of the bar, another
 # beat, an eighth between beats, anywhere else.
 WEIGHTS: dict[str, tuple[float, ...]] = {
-    "notes": (0.77, -2.78, 1.46, -0.40, -0.42),
-    "long": (1.22, 0.59, -0.09, -1.60, -0.52),
-    "bass": (0.94, -0.30, 0.59, -1.47, -0.53),
-    "bass_change": (0.37, 0.05, -1.61, 0.93, -0.46),
-    "harmony_beat": (1.76, 0.57, -1.49, 0.03, -0.03),
-    "harmony_bar": (1.06, 1.23, -0.76, -0.20, -0.02),
-    "kick": (0.74, 1.08, 0.24, 0.20, 0.00),
-    "snare": (-0.29, -0.81, 0.94, 0.63, -0.06),
-    "rest": (0.53, 1.57, -0.37, -1.49, -0.44),
-    "melody_long": (0.90, 0.78, 0.18, -1.79, -0.44),
+    "notes": (0.76, -2.58, 1.49, -0.51, -0.40),
+    "long": (1.22, 0.39, -0.03, -1.53, -0.50),
+    "bass": (0.96, -0.41, 0.60, -1.33, -0.50),
+    "bass_change": (0.26, -0.22, -1.79, 1.28, -0.42),
+    "harmony_beat": (1.75, 0.64, -1.54, 0.04, -0.03),
+    "harmony_bar": (1.05, 1.25, -0.81, -0.16, -0.02),
+    "kick": (0.58, 0.88, -0.25, 0.26, 0.00),
+    "snare": (-0.60, -0.96, 0.70, 0.50, -0.01),
+    "rest": (0.47, 1.84, -0.43, -1.51, -0.42),
+    "melody_long": (1.01, 0.86, 0.26, -1.99, -0.42),
 }
 EDGES: dict[str, tuple[float, ...]] = {
-    "first": (1.35, -2.58, 0.85, 1.03, -0.59),
-    "last": (-1.10, 1.89, -0.51, -0.30, -0.56),
+    "first": (1.28, -2.60, 0.88, 1.06, -0.55),
+    "last": (-1.16, 1.89, -0.49, -0.31, -0.58),
 }
 REPEATS: dict[str, float] = {
-    "melody_bar": 2.39,
-    "melody_part": -0.50,
-    "rhythm_bar": 2.19,
-    "bass_bar": 1.69,
+    "melody_bar": 2.42,
+    "melody_part": -0.44,
+    "rhythm_bar": 2.12,
+    "bass_bar": 1.70,
 }
-BIASES: dict[tuple[int, int], float] = {(4, 4): -0.30, (3, 4): -0.40, (6, 8): 0.71}
+BIASES: dict[tuple[int, int], float] = {(4, 4): -0.30, (3, 4): -0.36, (6, 8): 0.67}
 KINDS, RECURRENCES = tuple(WEIGHTS), tuple(REPEATS)
 _WEIGHTS, _EDGES = np.array(list(WEIGHTS.values())), np.array(list(EDGES.values()))
 _REPEATS = np.array(list(REPEATS.values()))
