@@ -9,7 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,23 @@ BATCH = 16  # files read at a time: what an interruption costs
 FAR_WORKERS = 32  # of an executor that does not say how many it has in `n_workers`
 
 Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What was asked of `intake`, beside the folder and the cache."""
+
+    grid: Grid | None
+    metre: tuple[int, int] | None
+    workers: int | None
+    executor: Executor | None
+    progress: Progress | None
+    deduplicate: bool
+
+    def count(self, done: int, total: int) -> None:
+        """Say that so many units of work are done."""
+        if self.progress is not None:
+            self.progress(done, total)
 
 
 def intake(
@@ -93,11 +110,12 @@ def intake(
     folder = Path(folder)
     files = _find(folder)
     cache_folder: Path | None = default_folder() if cache is None else Path(cache)
+    request = _Request(grid, metre, workers, executor, progress, deduplicate)
     rebuilt = False
     while True:
         try:
             with Cache(cache_folder) as store:
-                return _intake(store, folder, files, grid, metre, workers, executor, progress, deduplicate)
+                return _intake(store, folder, files, request)
         except CacheDamaged as error:
             if rebuilt:
                 raise CorpusError(f"the cache fails again after it was rebuilt: {error}; check the disk") from error
@@ -129,28 +147,19 @@ def _find(folder: Path) -> dict[str, str]:
     return files
 
 
-def _intake(
-    cache: Cache,
-    folder: Path,
-    files: dict[str, str],
-    grid: Grid | None,
-    metre: tuple[int, int] | None,
-    workers: int | None,
-    executor: Executor | None,
-    progress: Progress | None,
-    deduplicate: bool,
-) -> Corpus:
+def _intake(cache: Cache, folder: Path, files: dict[str, str], request: _Request) -> Corpus:
+    """The corpus of a request: from the cache, or read and written into it."""
     digests, failures = _digests(cache, folder, files)
     key = digest_of(
-        "auto" if grid is None else str(grid),
-        "auto" if metre is None else "{}/{}".format(*metre),
-        "once" if deduplicate else "all",
+        "auto" if request.grid is None else str(request.grid),
+        "auto" if request.metre is None else "{}/{}".format(*request.metre),
+        "once" if request.deduplicate else "all",
         *(part for path, digest in digests.items() for part in (path, digest)),
         *(part for item in failures.items() for part in item),
     )
     if (corpus := _open(cache, key, folder)) is None:
         # In a call of its own: what it holds of each file is let go before the corpus is opened.
-        _write(cache, key, folder, files, digests, failures, grid, metre, workers, executor, progress, deduplicate)
+        _write(cache, key, folder, files, digests, failures, request)
         del digests, failures
         corpus = _open(cache, key, folder)
     if corpus is None:
@@ -165,12 +174,7 @@ def _write(
     files: dict[str, str],
     digests: dict[str, str],
     failures: dict[str, str],
-    grid: Grid | None,
-    metre: tuple[int, int] | None,
-    workers: int | None,
-    executor: Executor | None,
-    progress: Progress | None,
-    deduplicate: bool,
+    request: _Request,
 ) -> None:
     """Read what the cache does not know, and write the corpus into it."""
     paths = {digest: files[path] for path, digest in digests.items()}
@@ -178,15 +182,15 @@ def _write(
     missing = [digest for digest in paths if digest not in known]
     total = len(missing) + len(digests)  # an upper bound until the duplicates are known
     done = 0
-    with contextlib.closing(_read([(digest, paths[digest]) for digest in missing], workers, executor)) as batches:
+    wanted = [(digest, paths[digest]) for digest in missing]
+    with contextlib.closing(_read(wanted, request.workers, request.executor)) as batches:
         for rows in batches:
             cache.add(rows)
             known |= {parsed.digest: parsed for parsed, _ in rows}
             done += len(rows)
-            if progress:
-                progress(done, total)
+            request.count(done, total)
 
-    records = _sift(digests, failures, known, deduplicate)
+    records = _sift(digests, failures, known, request.deduplicate)
     kept = [record.path for record in records if record.kept]
     if not kept:
         first = records[0]
@@ -199,9 +203,11 @@ def _write(
     header_holds = headers_hold((cache.sequence(digest), known[digest].has_metre) for digest in sampled)
 
     def aligned(digest: str) -> tuple[NoteSequence, Beats]:
-        return align(cache.sequence(digest), stated=known[digest].has_metre, metre=metre, header_holds=header_holds)
+        return align(
+            cache.sequence(digest), stated=known[digest].has_metre, metre=request.metre, header_holds=header_holds
+        )
 
-    evidence: dict[str, Any] = {"decided_by": "given"}
+    grid, evidence = request.grid, {"decided_by": "given"}
     if grid is None:
         grid, evidence = choose_grid(aligned(digest)[0] for digest in sampled)
 
@@ -221,8 +227,7 @@ def _write(
             record = Piece(path, style, len(piece), piece.length, piece.metre, piece.qpm, about.content)
             writer.append(piece, [*record.as_row(), len(piece.tempos), len(piece.metres)])
             done += 1
-            if progress:
-                progress(done, total)
+            request.count(done, total)
         report = tally.report(str(folder), (), grid, evidence)
         writer.finish((record.as_row() for record in records), {"report": report.as_dict()})
 
