@@ -17,6 +17,7 @@ import dataclasses
 import functools
 import inspect
 import math
+import numbers
 import re
 import types
 import typing
@@ -178,10 +179,14 @@ def check(values: Any, *, as_options: bool = False) -> None:
 
 def check_value(declared: Setting, value: Any, *, as_option: bool = False) -> None:
     """Raise the SettingError of a setting's value that is out of its range; None is in it."""
+    if value is None:
+        return
     name = declared.name.replace("_", "-") if as_option else declared.name
-    if value is not None and not declared.about.allows(value):
+    if declared.type in (int, float) and not isinstance(value, numbers.Real):
+        raise SettingError(f"{name} {value!r}: expected a number")
+    if not declared.about.allows(value):
         raise SettingError(f"{name} {value}: expected {declared.about.expected}")
-    if value is not None and declared.type is int and value != int(value):
+    if declared.type is int and value != int(value):
         raise SettingError(f"{name} {value}: expected a whole number")
 
 
@@ -198,7 +203,7 @@ def parameters(owner: type) -> str:
 
 def described(owner: Class) -> Class:
     """A class decorator: the docstring lists the settings."""
-    owner.__doc__ = (owner.__doc__ or "").rstrip() + "\n\nParameters\n----------\n" + parameters(owner)
+    owner.__doc__ = inspect.cleandoc(owner.__doc__ or "") + "\n\nParameters\n----------\n" + parameters(owner)
     return owner
 
 

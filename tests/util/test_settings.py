@@ -26,7 +26,10 @@ def parity(text):
 @described
 @dataclass(frozen=True)
 class Example:
-    """An example."""
+    """An example.
+
+    Of two paragraphs.
+    """
 
     minutes: float | None = setting(None, "How long.", above=0, default_words="as suits")
     share: float = setting(0.5, "How much.", low=0, below=1)
@@ -51,6 +54,7 @@ class Example:
         ({"share": -0.1}, r"^share -0\.1: expected 0 or more, less than 1$"),
         ({"size": "huge"}, "^size huge: expected one of small, large$"),
         ({"semitones": 25}, r"^semitones 25: expected 0\.\.24 semitones$"),
+        ({"share": "0.5"}, r"^share '0\.5': expected a number$"),
         ({"semitones": -1}, r"^semitones -1: expected 0\.\.24 semitones$"),
     ],
 )
@@ -65,7 +69,7 @@ def test_edges_are_allowed():
 
 
 def test_the_docstring_lists_the_settings():
-    assert Example.__doc__.startswith("An example.\n\nParameters\n----------\n")
+    assert Example.__doc__.startswith("An example.\n\nOf two paragraphs.\n\nParameters\n----------\n")
     assert "minutes : How long. (more than 0; default: as suits)\n" in Example.__doc__
     assert "semitones : Move by so many. (0..24 semitones; default: 5)\n" in Example.__doc__
     assert "inner" not in Example.__doc__
