@@ -282,7 +282,7 @@ class _Circles(Detector):
         if self._diversity.trigrams < NEAR * self.thresholds.diversity:
             self.suspected = WINDOW // 2
         if self._diversity.trigrams < self.thresholds.diversity:
-            return Degeneration("the same few figures", note.n - WINDOW // 2, WINDOW // 8)
+            return Degeneration("the same few trigrams", note.n - WINDOW // 2, WINDOW // 8)
         return None
 
 

@@ -59,7 +59,7 @@ def test_few_trigrams_are_degenerate_though_no_two_rounds_are_alike():
     phrases = [[60, 62, 64], [60, 62, 65]]
     notes = _in_other_times([pitch for at in rng.integers(0, 2, 60) for pitch in phrases[at]])
     found = _first(notes)
-    assert found == (127, Degeneration("the same few figures", 64, 16))
+    assert found == (127, Degeneration("the same few trigrams", 64, 16))
     assert _first(notes, dataclasses.replace(THRESHOLDS, diversity=6)) is None
     assert Thresholds.from_vocabulary(toys.with_statistics(toys.VOCABULARIES["many"], diversity=60)).diversity == 60
     assert Thresholds.from_vocabulary(toys.VOCABULARIES["many"]).diversity == THRESHOLDS.diversity
