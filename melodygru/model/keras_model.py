@@ -300,7 +300,7 @@ class MelodyGRU(EventModel):
 
 
 def _interval_class(semitones: tf.Tensor) -> tf.Tensor:
-    """As `events.interval_class`."""
+    """As `events.times.interval_class`."""
     widest = N_INTERVALS // 2
     return tf.clip_by_value(semitones, -widest, widest) + widest
 
