@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future, InvalidStateError
+from concurrent.futures import wait as wait_for
 from typing import Any
 
 from melodygru.errors import SettingError
@@ -69,11 +70,11 @@ class DaskExecutor(Executor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Leave the scheduler; its workers stay."""
+        if wait and not cancel_futures:
+            wait_for(list(self._pending))  # ours, which end where there is no worker, too; dask's own may never
         self._closing.set()
         if self._client is None:
             return
-        if self._executor is not None and wait and not cancel_futures and not self._broken:
-            self._executor.shutdown(wait=True)
         client, self._client, self._executor = self._client, None, None
         with contextlib.suppress(OSError, TimeoutError):
             client.close(timeout=2)
@@ -102,7 +103,8 @@ class DaskExecutor(Executor):
                 f"scheduler {self.address} has no workers: start some with `dask worker {self.address}`, "
                 "where melodygru is installed"
             ) from error
-        self._client, self._executor = client, client.get_executor(pure=False)
+        # A worker that goes away amid a task may fail it with an error of its own: another one tries again.
+        self._client, self._executor = client, client.get_executor(pure=False, retries=2)
         threading.Thread(target=self._watch, args=(client,), daemon=True).start()
 
     def _watch(self, client: Any) -> None:
