@@ -329,7 +329,10 @@ def test_a_file_that_is_none(home):
         ({"stamp": 2}, r"provenance of form 2: this melodygru reads form 1; install a newer one$"),
         ({"settings": {"swing": 2}}, rf"made with swing, which melodygru {melodygru.__version__} doesn't have; the "),
         ({"settings": {"temperature": 11}}, r"its settings can't be followed here: temperature 11: expected 0\.\.10$"),
-        ({"settings": {"temperature": "hot"}}, r"its settings can't be followed here: temperature 'hot': expected a number$"),
+        (
+            {"settings": {"temperature": "hot"}},
+            r"its settings can't be followed here: temperature 'hot': expected a number$",
+        ),
     ],
 )
 def test_damaged_provenance(home, values, message):
