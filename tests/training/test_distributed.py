@@ -176,7 +176,6 @@ def test_workers_with_other_settings_are_refused(folder, tunes):
 
 MIRRORED = """
 import sys
-sys.path.insert(0, "tests")
 from pathlib import Path
 import numpy as np
 import tensorflow as tf
@@ -234,8 +233,9 @@ print("both learn the same")
 
 @pytest.mark.slow
 def test_two_devices_learn_what_one_learns_and_a_run_changes_between_them(tmp_path):
+    paths = os.pathsep.join([str(ROOT / "tests"), os.environ["PYTHONPATH"]])
     command = [sys.executable, "-c", textwrap.dedent(MIRRORED), str(tmp_path)]
-    found = subprocess.run(command, capture_output=True, text=True)
+    found = subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True)
     assert found.returncode == 0 and "both learn the same" in found.stdout, found.stderr[-3000:]
 
 
