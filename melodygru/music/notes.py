@@ -6,13 +6,16 @@ A **step** is the unit of every onset, duration and length of one sequence; its 
 a fraction of a beat (a quarter note), or a fraction of a second. A MIDI file in ticks is a sequence whose
 grid is the file's own tick (`Grid.beats(480)`), so reading and quantising use one type.
 
-A sequence is **canonical**: its notes are ordered by (onset, program, pitch); no two notes share all three;
-no note sounds on when its program strikes the same pitch again. `canonical` makes any notes so and counts
-what it changed. Everything below relies on this order.
+A **part** is one instrument's line in a piece, as its file has it; each has one program, and two may have the same.
+
+A sequence is **canonical**: its parts are numbered from 0 by (first onset, program); its notes are ordered by (onset,
+part, pitch); no two notes share all three; no note sounds on when its part strikes the same pitch again. `canonical`
+makes any notes so and counts what it changed. Everything below relies on this order.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -24,12 +27,14 @@ from melodygru.music.metre import DEFAULT_METRE, METRE, Bars, signatures
 DRUMS = 128  # the program of the percussion channel; 0..127 are General MIDI's
 N_PROGRAMS = 129
 N_PITCHES = 128
+MAX_PARTS = 2**15  # part numbers are below this
 DEFAULT_TEMPO = 500_000  # microseconds per quarter note: 120 qpm, what MIDI assumes when a file says nothing
 
 NOTE = np.dtype(
     [
         ("onset", np.int64),  # steps from the start of the piece, >= 0
         ("duration", np.int64),  # steps, >= 1
+        ("part", np.int16),  # from 0, in the order in which the parts come in
         ("program", np.int16),  # 0..127, or DRUMS
         ("pitch", np.int16),  # 0..127
         ("velocity", np.int16),  # 1..127
@@ -64,6 +69,8 @@ class NoteSequence:
         Tempo from each step on; the first at step 0. Two or more only on a metrical grid.
     metres : array, shape (n,), dtype METRE
         Time signature from each step on; the first at step 0.
+    names : tuple of str
+        Of each part, as its file has it; "" is none, as are those that are left out at the end.
 
     Raises
     ------
@@ -76,6 +83,7 @@ class NoteSequence:
     length: int
     tempos: np.ndarray = field(default_factory=default_tempos)
     metres: np.ndarray = field(default_factory=default_metres)
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         validate(self.notes, self.length)
@@ -92,6 +100,7 @@ class NoteSequence:
         return (
             self.grid == other.grid
             and self.length == other.length
+            and self.part_names == other.part_names
             and all(np.array_equal(getattr(self, name), getattr(other, name)) for name in ("notes", "tempos", "metres"))
         )
 
@@ -111,6 +120,17 @@ class NoteSequence:
     def programs(self) -> list[int]:
         """The programs that play, ascending."""
         return np.flatnonzero(np.bincount(self.notes["program"])).tolist()
+
+    @property
+    def part_programs(self) -> np.ndarray:
+        """The program of each part, shape (n_parts,), int16."""
+        return part_programs(self.notes)
+
+    @property
+    def part_names(self) -> tuple[str, ...]:
+        """The name of each part, "" where it has none."""
+        n = len(self.part_programs)
+        return (*self.names, *[""] * n)[:n]
 
     @property
     def seconds(self) -> float:
@@ -167,33 +187,55 @@ class NoteSequence:
         inside = self.notes[(self.notes["onset"] >= start) & (self.notes["onset"] < end)].copy()
         inside["duration"] = np.minimum(inside["duration"], end - inside["onset"])
         inside["onset"] -= start
+        names = renamed(self.part_names, inside)
         return replace(
             self,
-            notes=inside,
+            notes=canonical(inside)[0],
+            names=names,
             length=end - start,
             tempos=_crop_marks(self.tempos, start, end),
             metres=_crop_marks(self.metres, start, end),
         )
 
     def join(self, other: NoteSequence) -> NoteSequence:
-        """This piece and then the other, which begins at this one's `length`. Both need the same grid."""
+        """This piece and then the other, which begins at this one's `length`. Both need the same grid.
+
+        A part of the other goes on the part of this one that has its program and name; of several, in their order.
+        """
         if self.grid != other.grid:
             raise NoteError(f"join: grids differ ({self.grid.describe()}, {other.grid.describe()}); quantize one first")
         later = other.notes.copy()
         later["onset"] += self.length
+        names = list(self.part_names)
+        lines = list(zip(self.part_programs.tolist(), names, strict=True))
+        free, of_other = list(range(len(lines))), []
+        for line in zip(other.part_programs.tolist(), other.part_names, strict=True):
+            part = next((part for part in free if lines[part] == line), None)
+            if part is None:
+                part = len(names)
+                names.append(line[1])
+            else:
+                free.remove(part)
+            of_other.append(part)
+        later["part"] = np.array(of_other, np.int16)[later["part"]]
+        notes = np.concatenate([self.notes, later])
         return replace(
             self,
-            notes=np.concatenate([self.notes, later]),
+            notes=canonical(notes)[0],
+            names=renamed(names, notes),
             length=self.length + other.length,
             tempos=_join_marks(self.tempos, other.tempos, self.length) if self.grid.is_metrical else self.tempos,
             metres=_join_marks(self.metres, other.metres, self.length),
         )
 
 
-def unchecked(notes: np.ndarray, grid: Grid, length: int, tempos: np.ndarray, metres: np.ndarray) -> NoteSequence:
+def unchecked(
+    notes: np.ndarray, grid: Grid, length: int, tempos: np.ndarray, metres: np.ndarray, names: tuple[str, ...] = ()
+) -> NoteSequence:
     """A `NoteSequence` without its checks: of notes from `canonical`, or that were checked before they were stored."""
     sequence = object.__new__(NoteSequence)
-    for name, value in (("notes", notes), ("grid", grid), ("length", length), ("tempos", tempos), ("metres", metres)):
+    values = {"notes": notes, "grid": grid, "length": length, "tempos": tempos, "metres": metres, "names": names}
+    for name, value in values.items():
         object.__setattr__(sequence, name, value)
     return sequence
 
@@ -205,6 +247,7 @@ def validate(notes: np.ndarray, length: int) -> None:
     for name, low, high in (
         ("onset", 0, None),
         ("duration", 1, None),
+        ("part", 0, None),
         ("program", 0, DRUMS),
         ("pitch", 0, N_PITCHES - 1),
         ("velocity", 1, 127),
@@ -223,24 +266,89 @@ def validate(notes: np.ndarray, length: int) -> None:
     keys = _sort_key(notes)
     if np.any(keys[1:] < keys[:-1]):
         at = int(np.argmax(keys[1:] < keys[:-1])) + 1
-        raise NoteError(f"note {at} is out of order: expected (onset, program, pitch) ascending; use notes.canonical")
+        raise NoteError(f"note {at} is out of order: expected (onset, part, pitch) ascending; use notes.canonical")
+    order = part_order(notes)
+    programs = part_programs(notes)
+    if order != list(range(int(notes["part"].max()) + 1)) or np.any(programs[notes["part"]] != notes["program"]):
+        raise NoteError(
+            "parts are not numbered from 0 by (first onset, program), or one has several programs; use notes.canonical"
+        )
     clash, _ = _overlaps(notes)
     if len(clash):
         at = int(clash.min())
         raise NoteError(
-            f"note {at} (pitch {notes['pitch'][at]}) still sounds when its program strikes the pitch again; "
+            f"note {at} (pitch {notes['pitch'][at]}) still sounds when its part strikes the pitch again; "
             "use notes.canonical"
         )
 
 
+def note_array(rows: Iterable[tuple[int, int, int, int, int]], parts: Sequence[int] | None = None) -> np.ndarray:
+    """Notes, dtype NOTE, from (onset, duration, program, pitch, velocity).
+
+    Parameters
+    ----------
+    parts : the number of each note's part; default: a part for each program, in the order in which `canonical` has them
+    """
+    rows = list(rows)
+    notes = np.zeros(len(rows), NOTE)
+    for name, values in zip(("onset", "duration", "program", "pitch", "velocity"), zip(*rows, strict=True), strict=False):
+        notes[name] = values
+    if parts is None:
+        notes["part"] = notes["program"]
+        order = part_order(notes)
+        parts = np.argsort(order)[np.searchsorted(np.sort(order), notes["part"])] if len(order) else []
+    notes["part"] = parts
+    return notes
+
+
+def part_programs(notes: np.ndarray) -> np.ndarray:
+    """The program of each part of canonical notes, shape (n_parts,), int16."""
+    programs = np.zeros(int(notes["part"].max()) + 1 if len(notes) else 0, np.int16)
+    programs[notes["part"]] = notes["program"]
+    return programs
+
+
+def part_order(notes: np.ndarray) -> list[int]:
+    """The numbers that the parts of notes in any order have, in the order that `canonical` numbers them anew.
+
+    By first onset, then program, then the number that they have.
+    """
+    if not len(notes):
+        return []
+    part = notes["part"]
+    first = np.full(int(part.max()) + 1, np.iinfo(np.int64).max)
+    np.minimum.at(first, part, notes["onset"])
+    present = np.flatnonzero(first < np.iinfo(np.int64).max)
+    programs = part_programs(notes)[present]
+    return present[np.lexsort((present, programs, first[present]))].tolist()
+
+
+def renamed(names: Sequence[str], notes: np.ndarray) -> tuple[str, ...]:
+    """The names of parts in the order that `canonical` gives those of `notes`; `names` are by the numbers there."""
+    return tuple(names[part] if part < len(names) else "" for part in part_order(notes))
+
+
+def _numbered(notes: np.ndarray) -> np.ndarray:
+    """Notes in any order with their parts numbered as `canonical` has them; the same array where they are."""
+    order = part_order(notes)
+    if order == list(range(len(order))):
+        return notes
+    numbers = np.zeros(max(order) + 1, np.int16)
+    numbers[order] = np.arange(len(order))
+    notes = notes.copy()
+    notes["part"] = numbers[notes["part"]]
+    return notes
+
+
 def _sort_key(notes: np.ndarray) -> np.ndarray:
-    """A number for each note that sorts as (onset, program, pitch) does."""
-    return (notes["onset"] * N_PROGRAMS + notes["program"]) * N_PITCHES + notes["pitch"]
+    """A number for each note that sorts as (onset, part, pitch) does."""
+    return (notes["onset"] * MAX_PARTS + notes["part"]) * N_PITCHES + notes["pitch"]
 
 
 def _overlaps(notes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Notes (ordered by onset) that sound on when their program strikes their pitch again, and the steps until then."""
-    key = notes["program"] * np.int16(N_PITCHES) + notes["pitch"]  # at most 16,511; NumPy sorts 16 bits by radix
+    """Notes (ordered by onset) that sound on when their part strikes their pitch again, and the steps until then."""
+    few = not len(notes) or notes["part"].max() < 2**15 // N_PITCHES  # NumPy sorts 16 bits by radix
+    key = notes["part"].astype(np.int16 if few else np.int64) * N_PITCHES + notes["pitch"]
     order = np.argsort(key, kind="stable")
     key, onset, duration = key[order], notes["onset"][order], notes["duration"][order]
     gap = onset[1:] - onset[:-1]
@@ -252,10 +360,10 @@ def _overlaps(notes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 class Changes:
     """How many notes `canonical` or `quantize` changed."""
 
-    merged: int = 0  # dropped, because the same program struck the same pitch at the same step (the longer stays)
-    cut: int = 0  # shortened, because the program struck the pitch again while it sounded
+    merged: int = 0  # dropped, because the same part struck the same pitch at the same step (the longer stays)
+    cut: int = 0  # shortened, because the part struck the pitch again while it sounded
     clipped: int = 0  # shortened or moved, because a time was beyond what can be represented
-    reprogrammed: int = 0  # given another program, because the vocabulary has only one
+    reprogrammed: int = 0  # given another program or part, because the vocabulary has only one
 
     def __add__(self, other: Changes) -> Changes:
         return Changes(
@@ -272,7 +380,7 @@ class Changes:
 
 
 def canonical(notes: np.ndarray) -> tuple[np.ndarray, Changes]:
-    """Order notes and make each program's pitch sound once at a time.
+    """Order notes, number the parts and make each part's pitch sound once at a time.
 
     Parameters
     ----------
@@ -281,12 +389,13 @@ def canonical(notes: np.ndarray) -> tuple[np.ndarray, Changes]:
     Returns
     -------
     notes : array, shape (m <= n,), dtype NOTE
-        Ordered by (onset, program, pitch). Of notes that agree in all three the longest stays, with the greatest
-        velocity among the longest. A note that still sounds when its program strikes the pitch again ends there.
+        Ordered by (onset, part, pitch). Of notes that agree in all three the longest stays, with the greatest
+        velocity among the longest. A note that still sounds when its part strikes the pitch again ends there.
     changes : Changes
     """
     if len(notes) == 0:
         return notes.copy(), Changes()
+    notes = _numbered(notes)
     keys = _sort_key(notes)
     merged = 0
     if np.all(keys[1:] > keys[:-1]):

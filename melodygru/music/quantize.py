@@ -13,6 +13,7 @@ from melodygru.music.notes import (
     canonical,
     default_metres,
     default_tempos,
+    renamed,
     tidy_marks,
     unchecked,
 )
@@ -84,11 +85,11 @@ def quantize(sequence: NoteSequence, grid: Grid) -> tuple[NoteSequence, Changes,
     notes = old.copy()
     notes["onset"] = convert(old["onset"])
     notes["duration"] = np.maximum(1, convert(ends) - notes["onset"])
-    moved = notes["onset"]
+    moved, names = notes["onset"], renamed(sequence.names, notes)
     notes, changes = canonical(notes)
     end = int((notes["onset"] + notes["duration"]).max()) if len(notes) else 0
     length = max(end, int(convert(np.asarray(sequence.length))))
-    result = unchecked(notes, grid, length, tempos, metres)
+    result = unchecked(notes, grid, length, tempos, metres, names)
     if grid.is_metrical:
         # On the old grid, since marks of tempo move as well: they are no error of the notes.
         error_s = np.abs(sequence.step2second(moved / float(ratio)) - sequence.step2second(old["onset"]))
