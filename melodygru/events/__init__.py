@@ -1,10 +1,11 @@
 """Notes to events and back: the vocabulary, the features, and what may follow what."""
 
 from melodygru.events.context import Context
-from melodygru.events.encoding import INPUTS, Events, decode, encode, representable
+from melodygru.events.encoding import INPUTS, Events, decode, encode, parts_of, representable
+from melodygru.events.features.legality import possible_parts
 from melodygru.events.features.metric_position import PHRASE
+from melodygru.events.features.part_history import PART_HISTORY
 from melodygru.events.features.pitch_class_levels import N_RECENT
-from melodygru.events.features.program_history import PROGRAM_HISTORY
 from melodygru.events.fitting import fit_vocabulary
 from melodygru.events.layout import Layout, layout_of
 from melodygru.events.statistics import CorpusStatistics
@@ -13,9 +14,12 @@ from melodygru.events.vocabulary import (
     DURATION,
     END,
     FIELDS,
+    FIRST_PART,
+    MAX_PARTS,
+    NEW,
     N_VELOCITIES,
     PITCH,
-    PROGRAM,
+    PART,
     SHIFT,
     VELOCITY,
     VELOCITY_WIDTH,
@@ -31,15 +35,18 @@ __all__ = [
     "END",
     "Events",
     "FIELDS",
+    "FIRST_PART",
     "INPUTS",
     "Layout",
+    "MAX_PARTS",
+    "NEW",
     "N_INTERVALS",
     "N_RECENT",
     "N_VELOCITIES",
     "PHRASE",
     "PITCH",
-    "PROGRAM",
-    "PROGRAM_HISTORY",
+    "PART",
+    "PART_HISTORY",
     "SHIFT",
     "TIMES",
     "TimeClasses",
@@ -51,6 +58,8 @@ __all__ = [
     "fit_vocabulary",
     "layout_of",
     "motion_class",
+    "parts_of",
+    "possible_parts",
     "representable",
     "span_class",
 ]

@@ -1,17 +1,20 @@
 """A piece as events and back: classes, features, and what may follow what.
 
-One event is one note, a row of five classes, in the canonical order of the notes (onset, program, pitch):
+One event is one note, a row of five classes, in the canonical order of the notes (onset, part, pitch):
 
     column    class range           meaning
     shift     [0, TIMES.size)       steps since the previous onset; 0 inside a chord; the first counts from step 0
-    program   [0, n_programs]       0 is END; then the program (see `Vocabulary.program_class`)
+    part      [0, 130 + n_parts)    0 is END; then a part that comes in, by its program; then those that have played
     pitch     [0, 128)              MIDI pitch
     duration  [0, TIMES.size)       steps
     velocity  [0, 32)               velocity // 4
 
 The last event of a piece is END, whose shift reaches the end of the piece; it has no pitch, duration or velocity
 (-1). A field with one value in the whole corpus has no column's worth of information: it is `unmodelled`, its
-head does not exist, and decoding restores the value. The program column always exists, because END is in it.
+head does not exist, and decoding restores the value. The part column always exists, because END is in it.
+
+A **part** is chosen by a pointer: the state is matched with a description of each part that has played, so that no part
+has a fixed class and the model learns who plays next in this band. A new one pays for a program, once.
 
 Times are exact below `TIMES.exact` steps; above, classes widen by 6% and the position inside a class is uniform, at
 the price of ln(width) nats, up to `TIMES.maximum`.
@@ -28,16 +31,24 @@ are known:
                            (lookback); and how well the last notes agreed with those a lag before them
     context[t]             once its onset is: the conditions; where it lies in its bar, beat, phrase and chord; the
                            notes that sound or have just ended (who, since when, until when); the event that the n-gram
-                           lookup found, its program, pitch and duration, where its shift agrees; and the note that
-                           stood each lag earlier, with its pitch, its interval from its program's last, its duration
-    program_history[t]     once event t's program is: that program's last two pitches, how long they lasted, and how far
+                           lookup found, its program, pitch and duration, where its shift agrees; the note that stood
+                           each lag earlier, with its pitch, its interval from its part's last, its duration; and how
+                           many parts of the line-up have still to come in
+    part_descriptions[t]   at the onset: for each part that has played its program, how long ago it did, what it did
+                           here already, its register, and what it did where the n-gram lookup and the lookbacks look
+    line_up[t]             the programs of the parts that have still to come in, where the line-up is known
+    part_history[t]        once event t's part is: its program, its last two pitches, how long they lasted, and how far
                            below and above the last one its lowest and its highest lie
     pitch_class_levels[t]  before event t: how often each pitch class stood among the last 24 notes, and in the piece
 
-The pitch head is also given what sounds and the pitch class levels relative to the program's last pitch, and it gives
+The pitch head is also given what sounds and the pitch class levels relative to the part's last pitch, and it gives
 logits to intervals beside pitches, so that a transposed phrase looks alike. The duration head is given the same
-relative to the chosen pitch: dissonance is short. Each note of n-gram lookup and lookback is a pointer to its pitch: it
-has a logit of its own, added to that pitch's, as in See et al. (2017), but before the softmax.
+relative to the chosen pitch: dissonance is short.
+
+Every field has **pointers**: a class that may come again has a logit of its own, added to that class's, as in See et
+al. (2017), but before the softmax. They point to what n-gram lookup and lookbacks found; a shift also to the last
+note's duration; a duration also to the ends of the notes that sound; a duration and a velocity also to those of the
+part's last note, and of its last note of this pitch.
 
 Two forms give the same ids, held together by a property test: `encode`, vectorised over a piece (training), and
 `Context`, advanced note by note (composing).
@@ -45,8 +56,8 @@ Two forms give the same ids, held together by a property test: `encode`, vectori
 What may follow
 ---------------
 Canonical order and the rule against overlaps make some events impossible; the model gives them no probability:
-a pitch that its program still sounds; inside a chord, a program or pitch not above the last; END while a note
-sounds on.
+a pitch that its part still sounds; inside a chord, a part or pitch not above the last; parts that come in at one onset
+in another order than that of their programs; END while a note sounds on.
 """
 
 from __future__ import annotations
@@ -63,9 +74,9 @@ from melodygru.events.features.feature import ARRAYS
 from melodygru.events.features.piece import Piece
 from melodygru.events.layout import layout_of
 from melodygru.events.times import TIMES
-from melodygru.events.vocabulary import DURATION, PITCH, PROGRAM, SHIFT, VELOCITY, Vocabulary
+from melodygru.events.vocabulary import DURATION, FIRST_PART, NEW, PART, PITCH, SHIFT, VELOCITY, Vocabulary
 from melodygru.music.metre import METRE
-from melodygru.music.notes import NOTE, TEMPO, Changes, NoteSequence, canonical
+from melodygru.music.notes import NOTE, TEMPO, Changes, NoteSequence, canonical, part_programs
 
 INPUTS = ("fields", *ARRAYS)  # what the model is given of a window of events, see `Events.window`
 
@@ -82,14 +93,20 @@ class Events:
         ln(width) of the classes of shift and duration: nats for the position inside the class. 0 elsewhere.
     previous, before, context : arrays, int32
         Ids; as many columns as `Layout.widths` says.
-    program_history : array, shape (T, 6), int32
-        Of the event's program, see `features.program_history`; 0 is none.
+    part_descriptions : array, shape (T, parts * columns), uint8
+        See `features.part_descriptions`; 0 is nothing.
+    line_up : array, shape (T, 17), uint8
+        Bits, see `features.line_up`.
+    part_history : array, shape (T, 7), int32
+        Of the event's part, see `features.part_history`; 0 is none.
     pitch_class_levels : array, shape (T, 24), uint8
         Among the last notes, then in the whole piece, see `features.pitch_class_levels`; 0 is absent.
     pitch_mask : array, shape (T, 16), uint8
-        Pitches that the event's program cannot strike, bit `pitch % 8` of byte `pitch // 8`.
-    legality : array, shape (T, 3), int32
-        Whether shift 0 is possible; the lowest possible program class; whether END is possible.
+        Pitches that the event's part cannot strike, bit `pitch % 8` of byte `pitch // 8`.
+    legality : array, shape (T, 5), int32
+        See `features.legality`.
+    shift_pointers, pitch_pointers, duration_pointers, velocity_pointers : arrays, shape (T, k), int16
+        The class, plus 1, that each pointer points to; 0 is none.
     changes : Changes
         What the vocabulary could not hold.
     """
@@ -99,10 +116,16 @@ class Events:
     previous: np.ndarray
     before: np.ndarray
     context: np.ndarray
-    program_history: np.ndarray
+    part_descriptions: np.ndarray
+    line_up: np.ndarray
+    part_history: np.ndarray
     pitch_class_levels: np.ndarray
     pitch_mask: np.ndarray
     legality: np.ndarray
+    shift_pointers: np.ndarray
+    pitch_pointers: np.ndarray
+    duration_pointers: np.ndarray
+    velocity_pointers: np.ndarray
     changes: Changes
 
     def __len__(self) -> int:
@@ -134,7 +157,7 @@ class Events:
 
 
 def representable(sequence: NoteSequence, vocabulary: Vocabulary) -> tuple[NoteSequence, Changes]:
-    """The piece as the vocabulary can hold it: its one program, if it has but one, and times within `TIMES`.
+    """The piece as the vocabulary can hold it: with no more parts than it has, and times within `TIMES`.
 
     Raises
     ------
@@ -146,13 +169,7 @@ def representable(sequence: NoteSequence, vocabulary: Vocabulary) -> tuple[NoteS
             f"a piece on a grid of {sequence.grid.describe()}: this vocabulary needs {vocabulary.grid.describe()}; "
             "use music.quantize"
         )
-    notes, changes = sequence.notes, Changes()
-    if not vocabulary.models_program and np.any(notes["program"] != vocabulary.programs[0]):
-        notes = notes.copy()
-        other = int(np.sum(notes["program"] != vocabulary.programs[0]))
-        notes["program"] = vocabulary.programs[0]
-        notes, changes = canonical(notes)
-        changes += Changes(reprogrammed=other)
+    notes, changes = _with_parts(sequence.notes, vocabulary)
     shifts = np.diff(notes["onset"], prepend=0, append=sequence.length)
     too_long = notes["duration"] > TIMES.maximum
     too_far = shifts > TIMES.maximum
@@ -167,14 +184,19 @@ def representable(sequence: NoteSequence, vocabulary: Vocabulary) -> tuple[NoteS
         end = int((notes["onset"] + notes["duration"]).max()) if len(notes) else 0
         length = max(int(onsets[-1]), end)
         metres = sequence.metres[sequence.metres["step"] <= length]
-        return NoteSequence(notes, sequence.grid, length, sequence.tempos[:1], metres), changes
+        return NoteSequence(notes, sequence.grid, length, sequence.tempos[:1], metres, sequence.names), changes
     if notes is sequence.notes:
         return sequence, changes
     return dataclasses.replace(sequence, notes=notes), changes
 
 
 def encode(
-    sequence: NoteSequence, vocabulary: Vocabulary, style: str | None = None, *, metre_known: bool = True
+    sequence: NoteSequence,
+    vocabulary: Vocabulary,
+    style: str | None = None,
+    *,
+    metre_known: bool = True,
+    line_up_known: bool = False,
 ) -> Events:
     """Encode a piece for the model, without a Python step per note.
 
@@ -185,9 +207,11 @@ def encode(
         None is "unknown", as is a style that the vocabulary does not have.
     metre_known : bool
         False hides the metre, and with it the position in the bar, where the vocabulary has several metres.
+    line_up_known : bool
+        True shows the programs of the parts from the start.
     """
     sequence, changes = representable(sequence, vocabulary)
-    piece, layout = Piece(sequence, vocabulary, style, metre_known), layout_of(vocabulary)
+    piece, layout = Piece(sequence, vocabulary, style, metre_known, line_up_known), layout_of(vocabulary)
     n = len(piece.fields)
     arrays = {name: np.zeros((n, layout.widths[name]), dtype) for name, dtype in ARRAYS.items()}
     for feature, region in layout.regions.items():
@@ -196,6 +220,42 @@ def encode(
     log_bin_width[:, SHIFT] = TIMES.log_width[piece.fields[:, SHIFT]]
     log_bin_width[:-1, DURATION] = TIMES.log_width[piece.fields[:-1, DURATION]]
     return Events(fields=piece.fields, log_bin_width=log_bin_width, changes=changes, **arrays)
+
+
+def _with_parts(notes: np.ndarray, vocabulary: Vocabulary) -> tuple[np.ndarray, Changes]:
+    """Notes with no more parts than a vocabulary has.
+
+    Where there are more, a part joins the first of its program, or else the last that is left.
+    """
+    programs = part_programs(notes)
+    if not vocabulary.models_part:
+        if len(programs) <= 1 and np.all(programs == vocabulary.programs[0]):
+            return notes, Changes()
+        joined = np.zeros(len(programs), np.int64)
+        changed = notes["program"] != vocabulary.programs[0]
+    else:
+        most = vocabulary.parts
+        if len(programs) <= most:
+            return notes, Changes()
+        joined = np.arange(len(programs))
+        for part in range(most, len(programs)):
+            alike = np.flatnonzero(programs[:most] == programs[part])
+            joined[part] = alike[0] if len(alike) else most - 1
+        changed = notes["part"] >= most
+    notes = notes.copy()
+    notes["part"] = joined[notes["part"]]
+    notes["program"] = programs[notes["part"]] if vocabulary.models_part else vocabulary.programs[0]
+    notes, changes = canonical(notes)
+    return notes, changes + Changes(reprogrammed=int(np.sum(changed)))
+
+
+def parts_of(part_classes: np.ndarray, vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray]:
+    """The part and the program of each note, by the part classes of a piece's notes, shape (n,)."""
+    if not vocabulary.models_part:
+        return np.zeros(len(part_classes), np.int64), np.full(len(part_classes), vocabulary.programs[0])
+    new = part_classes < FIRST_PART
+    part = np.where(new, np.cumsum(new) - 1, part_classes - FIRST_PART)
+    return part, (part_classes[new] - NEW)[part]
 
 
 def decode(
@@ -211,7 +271,7 @@ def decode(
 
     Parameters
     ----------
-    rows : (shift steps, program class, pitch, duration steps, velocity class) of each note, END left out
+    rows : (shift steps, part class, pitch, duration steps, velocity class) of each note, END left out
     length : int, optional
         Steps to the end of the piece; default: the end of the last note.
     qpm, metre : tempo and time signature to write; default: the vocabulary's for the style, and 4/4
@@ -220,7 +280,7 @@ def decode(
     if len(rows):
         values = np.array(rows, np.int64)
         notes["onset"] = np.cumsum(values[:, SHIFT])
-        notes["program"] = values[:, PROGRAM] - 1 if vocabulary.models_program else vocabulary.programs[0]
+        notes["part"], notes["program"] = parts_of(values[:, PART], vocabulary)
         notes["pitch"] = values[:, PITCH]
         notes["duration"] = values[:, DURATION]
         notes["velocity"] = (

@@ -11,11 +11,12 @@ import numpy as np
 from melodygru.errors import NoteError
 from melodygru.events.features.sounding import active_counts
 from melodygru.events.statistics import CorpusStatistics
-from melodygru.events.vocabulary import VELOCITY_WIDTH, Vocabulary
+from melodygru.events.vocabulary import MAX_PARTS, VELOCITY_WIDTH, Vocabulary
 from melodygru.music.diversity import least_diversity
 from melodygru.music.grid import Grid
 from melodygru.music.keys import commonest_share, key_signature
 from melodygru.music.metre import steps_per_bar
+from melodygru.music.notes import MAX_PARTS as MAX_PARTS_READ
 from melodygru.music.notes import N_PITCHES, N_PROGRAMS, NoteSequence
 
 N_SIGNATURES = 12
@@ -41,6 +42,7 @@ def fit_vocabulary(pieces: Iterable[tuple[NoteSequence, str | None]], grid: Grid
     """
     program_count = np.zeros(N_PROGRAMS, np.int64)
     velocity_count = np.zeros(128, np.int64)
+    most_parts = 0
     metre_count: Counter[tuple[int, int]] = Counter()
     style_metres: dict[str, Counter[tuple[int, int]]] = {}
     style_programs: dict[str, set[int]] = {}
@@ -56,6 +58,7 @@ def fit_vocabulary(pieces: Iterable[tuple[NoteSequence, str | None]], grid: Grid
         if len(notes) == 0:
             continue
         program_count += np.bincount(notes["program"], minlength=N_PROGRAMS)
+        most_parts = max(most_parts, len(sequence.part_programs))
         velocity_count += np.bincount(notes["velocity"], minlength=128)
         metre_count[sequence.metre] += 1
         tempos.append(sequence.qpm)
@@ -80,6 +83,7 @@ def fit_vocabulary(pieces: Iterable[tuple[NoteSequence, str | None]], grid: Grid
     return Vocabulary(
         grid=grid,
         programs=tuple(np.argsort(-program_count, kind="stable")[: np.count_nonzero(program_count)].tolist()),
+        parts=_modelled_parts(most_parts, int(np.count_nonzero(program_count))),
         velocities=(int(present[0]),) if len(present) == 1 else _velocity_of_bin(velocity_count),
         styles=styles,
         metres=metres,
@@ -88,7 +92,6 @@ def fit_vocabulary(pieces: Iterable[tuple[NoteSequence, str | None]], grid: Grid
         lookback_steps=lookback_steps,
         lookback_bars=lookback_bars,
         lookback_runs=bool(lookback_bars),
-        pointers=True,
         statistics=CorpusStatistics(
             qpm=float(np.median(tempos)),
             style_qpm=tuple(float(np.median(style_tempos[style])) for style in styles),
@@ -127,8 +130,8 @@ class _Repeats:
         if not len(self._lags) or self._n_pieces % self._every:
             return
         notes = notes[:LOOKBACK_NOTES]
-        step = (N_PROGRAMS + 1) * N_PITCHES
-        key = np.sort(notes["onset"].astype(np.int64) * step + notes["program"] * N_PITCHES + notes["pitch"])
+        step = MAX_PARTS_READ * N_PITCHES
+        key = np.sort((notes["onset"] * MAX_PARTS_READ + notes["part"]) * N_PITCHES + notes["pitch"])
         lags = np.append(self._lags, self._bars * steps_per_bar(self._grid, metre))
         wanted = key - lags[:, None] * step
         self._repeated.append(key[np.minimum(np.searchsorted(key, wanted), len(key) - 1)] == wanted)
@@ -166,6 +169,13 @@ def _most_explaining(repeated: np.ndarray, any_lag: np.ndarray, least: float) ->
         chosen.append(best)
         open_notes &= ~repeated[best]
     return chosen
+
+
+def _modelled_parts(most: int, n_programs: int) -> int:
+    """Parts that a vocabulary tells apart, of a corpus whose pieces have so many at most: a new piece may have more."""
+    if most <= 1 and n_programs == 1:
+        return 0
+    return min(MAX_PARTS, most + max(4, most // 2))
 
 
 def _quantiles(lengths: Sequence[int]) -> tuple[int, ...]:

@@ -8,11 +8,21 @@ import numpy as np
 
 from melodygru.events.features import REGISTRY
 from melodygru.events.features.feature import ARRAYS, Feature, Region
-from melodygru.events.features.program_history import PROGRAM_HISTORY
+from melodygru.events.features.part_descriptions import description_sizes
+from melodygru.events.features.part_history import PART_HISTORY
 from melodygru.events.features.sounding import SoundingNotes
-from melodygru.events.times import N_INTERVALS, interval_class
-from melodygru.events.vocabulary import Vocabulary
+from melodygru.events.times import N_INTERVALS, N_SPANS, TIMES, interval_class, span_class
+from melodygru.events.vocabulary import FIRST_PART, N_VELOCITIES, Vocabulary
 from melodygru.music.notes import N_PITCHES
+
+
+# Fields whose heads are given what the pointers point to: its class, a time coarsely (from a table, by class plus 1).
+POINTED = {"pitch": N_PITCHES, "duration": N_SPANS, "velocity": N_VELOCITIES}
+POINTED_CLASS = {
+    "pitch": np.append(0, np.arange(N_PITCHES)),
+    "duration": np.append(0, span_class(TIMES.low)),
+    "velocity": np.append(0, np.arange(N_VELOCITIES)),
+}
 
 
 class Layout:
@@ -24,7 +34,6 @@ class Layout:
     widths : number of columns of each of the arrays of `Events` that features fill
     regions : the features that the vocabulary has, in the order of the registry, and where the ids of each lie
     sounding_columns : columns of `context` that hold ids of the block "sounding"
-    pointer_columns : columns of `context` that hold the notes pointed to
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
@@ -32,8 +41,6 @@ class Layout:
         self.blocks: dict[str, int] = {}
         self.widths = dict.fromkeys(ARRAYS, 0)
         self.regions: dict[type[Feature], Region] = {}
-        self.pointer_columns: list[int] = []
-        origins: list[int] = []
         first = 1
         for feature in REGISTRY:
             columns = feature.columns(vocabulary)
@@ -45,14 +52,12 @@ class Layout:
             region = Region(blocks, {array: self.widths[array] for array in columns})
             if any(columns.values()):
                 self.regions[feature] = region
-            for block, pointed in feature.pointers(vocabulary).items() if vocabulary.pointers else ():
-                self.pointer_columns += [region.columns["context"] + column for column in pointed]
-                origins += [self.blocks[block]] * len(pointed)
             for array, width in columns.items():
                 self.widths[array] += width
         self.blocks["end"] = first
-        # Id of pitch 0 in each pointer's block, modulo 128: each slot and level has 128 ids.
-        self.pointer_origins = np.array(origins, np.int64) % N_PITCHES
+        # Of each column of a part's description the number of its first class, among the outputs for descriptions.
+        self.description_sizes = description_sizes(vocabulary)
+        self.description_origins = np.cumsum([0, *self.description_sizes])[:-1]
         sounding = self.regions[SoundingNotes].columns["context"]
         self.sounding_columns = slice(sounding, sounding + 3 * vocabulary.n_sounding, 3)
 
@@ -61,36 +66,44 @@ class Layout:
         """Rows of the embedding table."""
         return self.blocks["end"]
 
-    @property
-    def n_pointers(self) -> int:
-        """Notes of n-gram lookup and lookbacks that have a logit."""
-        return len(self.pointer_columns)
+    def n_pointers(self, field: str) -> int:
+        """Pointers to classes of a field."""
+        return self.widths.get(f"{field}_pointers", 0)
 
-    def pointed(self, context: np.ndarray) -> np.ndarray:
-        """The pitch that each pointer points to, -1 for none: (..., n_pointers), of `context` (..., columns)."""
-        ids = context[..., self.pointer_columns]
-        return np.where(ids > 0, (ids - self.pointer_origins) % N_PITCHES, -1)
+    @property
+    def n_descriptions(self) -> int:
+        """Classes of all columns of a part's description."""
+        return sum(self.description_sizes)
 
     def n_outputs(self, field: str) -> int:
-        """Outputs of a field's head: one a class; for the pitch also one an interval, -127..127, and one a pointer."""
-        n_classes = self.vocabulary.size(field)
-        return n_classes + (2 * N_PITCHES - 1 + self.n_pointers if field == "pitch" else 0)
+        """Outputs of a field's head.
+
+        One a class and one a pointer; for the pitch between these also one an interval, -127..127. Where parts are
+        modelled, their head has one for END and for a new part of each program; one for each class of a description;
+        and two for new parts: that of programs which the line-up has still to come, and that of others.
+        """
+        if field == "part" and self.vocabulary.models_part:
+            return FIRST_PART + self.n_descriptions + 2
+        intervals = 2 * N_PITCHES - 1 if field == "pitch" else 0
+        return self.vocabulary.size(field) + intervals + self.n_pointers(field)
 
     def head_blocks(self, field: str) -> dict[str, int]:
         """First id of each block of the table that a field's head has of what was chosen before it.
 
-        The blocks are the earlier fields' classes; once the program is chosen, what it played last (PROGRAM_HISTORY);
-        for the pitch and for the duration what sounds and the pitch class levels, relative to the program's last pitch
-        and to the chosen one (see `relative_ids`); and for the duration the interval between these two (see
-        `motion_class`). The table's size is under "end"; id 0 is "nothing".
+        The blocks are the earlier fields' classes; once the part is chosen, its program and what it played last
+        (PART_HISTORY); for the pitch and for the duration what sounds and the pitch class levels, relative to the
+        part's last pitch and to the chosen one (see `relative_ids`); for the duration the interval between these two
+        (see `motion_class`); and from the pitch on what the pointers to the field point to (`pointer_ids`). The table's
+        size is under "end"; id 0 is "nothing".
         """
         fields = self.vocabulary.fields
         blocks, first = {}, 1
         for earlier in fields[: fields.index(field)]:
-            blocks[earlier] = first
-            first += self.vocabulary.size(earlier)
-        if "program" in blocks:
-            for name, size in PROGRAM_HISTORY.items():
+            if earlier != "part":
+                blocks[earlier] = first
+                first += self.vocabulary.size(earlier)
+        if field in fields[fields.index("part") + 1 :]:
+            for name, size in PART_HISTORY.items():
                 blocks[name] = first - 1  # the values are classes plus 1
                 first += size
         if field in ("pitch", "duration"):
@@ -100,7 +113,15 @@ class Layout:
         if field == "duration":
             blocks["motion"] = first - 1
             first += N_INTERVALS
+        if field in POINTED:
+            blocks["pointed"] = first
+            first += self.n_pointers(field) * POINTED[field]
         return {**blocks, "end": first}
+
+    def pointer_ids(self, field: str, pointers: np.ndarray) -> np.ndarray:
+        """Ids for a head of what the pointers to its field point to, (n, k), of a row of them each, (n, k); 0 is none."""
+        first = self.head_blocks(field)["pointed"] + POINTED[field] * np.arange(pointers.shape[1])
+        return np.where(pointers > 0, first + POINTED_CLASS[field][pointers], 0)
 
     def relative_ids(
         self, field: str, sounding: np.ndarray, pitch_class_levels: np.ndarray, relative_to: np.ndarray
@@ -109,7 +130,7 @@ class Layout:
 
         Parameters
         ----------
-        field : "pitch", relative to the program's last pitch, or "duration", relative to the chosen one
+        field : "pitch", relative to the part's last pitch, or "duration", relative to the chosen one
         sounding : array, shape (n, n_sounding): ids of the block "sounding" (`sounding_columns` of `context`)
         pitch_class_levels : array, shape (n, 24): see `Events`
         relative_to : array, shape (n,): that pitch plus 1; 0 is none, and then all ids are 0

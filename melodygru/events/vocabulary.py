@@ -15,15 +15,18 @@ from melodygru.events.times import TIMES
 from melodygru.music.grid import Grid
 from melodygru.music.notes import N_PITCHES, N_PROGRAMS
 
-FIELDS = ("shift", "program", "pitch", "duration", "velocity")
-SHIFT, PROGRAM, PITCH, DURATION, VELOCITY = range(5)
-END = 0  # the program class that ends a piece
+FIELDS = ("shift", "part", "pitch", "duration", "velocity")
+SHIFT, PART, PITCH, DURATION, VELOCITY = range(5)
+END = 0  # the part class that ends a piece
+NEW = 1  # the part class of a part that comes in with program 0; those of the other programs follow it
+FIRST_PART = NEW + N_PROGRAMS  # the part class of the first part that has played; the others follow it
 
 N_VELOCITIES = 32
 VELOCITY_WIDTH = 128 // N_VELOCITIES
 
 NGRAM_ORDERS = (3, 6, 12)
 MAX_PROGRAM_SLOTS = 24  # programs with a slot of their own among the features
+MAX_PARTS = 48  # parts of a piece that are modelled
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,12 @@ class Vocabulary:
     ----------
     grid : Grid
     programs : tuple of int
-        The programs of the training corpus, the one with the most notes first. One program: the field is unmodelled.
-        Several: all 129 have a class; among the features the first MAX_PROGRAM_SLOTS have a slot of their own, while
-        the others, and those that the corpus never showed, share one.
+        The programs of the training corpus, the one with the most notes first. All 129 have a class; among the
+        features the first MAX_PROGRAM_SLOTS have a slot of their own, while the others, and those that the corpus
+        never showed, share one.
+    parts : int
+        Parts of a piece that can be told apart, at most: more than any training piece has. 0: every piece has one part,
+        of one and the same program, and the field is unmodelled.
     velocities : tuple of int
         One value: the field is unmodelled and decodes to it. Otherwise, 32 values: what each bin decodes to.
     styles : tuple of str
@@ -57,14 +63,13 @@ class Vocabulary:
         `lookback_steps` do, in a corpus of several metres.
     lookback_runs : bool
         Whether it is a feature how well the last notes agreed with those a lag before them.
-    pointers : bool
-        Whether the notes of n-gram lookup and lookbacks have a logit each, which is added to that of their pitch.
     statistics : CorpusStatistics
         What new pieces are drawn from; its styles, metres and programs are always these.
     """
 
     grid: Grid
     programs: tuple[int, ...]
+    parts: int
     velocities: tuple[int, ...]
     styles: tuple[str, ...] = ()
     metres: tuple[tuple[int, int], ...] = ((4, 4),)
@@ -74,7 +79,6 @@ class Vocabulary:
     lookback_steps: tuple[int, ...] = ()
     lookback_bars: tuple[int, ...] = ()
     lookback_runs: bool = False
-    pointers: bool = False
     statistics: CorpusStatistics = dataclasses.field(default=CorpusStatistics(), hash=False)  # large
 
     def __post_init__(self) -> None:
@@ -101,8 +105,8 @@ class Vocabulary:
     # -- fields
 
     @property
-    def models_program(self) -> bool:
-        return len(self.programs) > 1
+    def models_part(self) -> bool:
+        return self.parts > 0
 
     @property
     def models_velocity(self) -> bool:
@@ -110,7 +114,7 @@ class Vocabulary:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The fields that have a head, in order; program is there for END's sake even when it is unmodelled."""
+        """The fields that have a head, in order; part is there for END's sake even when it is unmodelled."""
         return FIELDS if self.models_velocity else FIELDS[:-1]
 
     @property
@@ -118,7 +122,7 @@ class Vocabulary:
         """Fields with one value in the whole corpus."""
         return [
             name
-            for name, modelled in (("program", self.models_program), ("velocity", self.models_velocity))
+            for name, modelled in (("part", self.models_part), ("velocity", self.models_velocity))
             if not modelled
         ]
 
@@ -126,39 +130,41 @@ class Vocabulary:
         """Number of classes of a field."""
         return {
             "shift": TIMES.size,
-            "program": 1 + (N_PROGRAMS if self.models_program else 1),
+            "part": FIRST_PART + self.parts if self.models_part else 2,
             "pitch": N_PITCHES,
             "duration": TIMES.size,
             "velocity": N_VELOCITIES,
         }[field]
 
-    def program_class(self, programs: np.ndarray) -> np.ndarray:
-        """Class of each program; 1 for every program when the field is unmodelled."""
-        programs = np.asarray(programs)
-        return programs.astype(np.int64) + 1 if self.models_program else np.ones(programs.shape, np.int64)
-
-    def program_mask(self, programs: Sequence[int]) -> np.ndarray:
-        """Which program classes are those of some programs, shape (size of the field,), bool."""
-        mask = np.zeros(self.size("program"), bool)
-        mask[self.program_class(np.array(programs))] = True
+    def new_classes(self, programs: Sequence[int]) -> np.ndarray:
+        """Which part classes are those of a new part of one of some programs, shape (size of the field,), bool."""
+        mask = np.zeros(self.size("part"), bool)
+        mask[NEW + np.array(programs, np.int64) if self.models_part else NEW] = True
         return mask
 
-    def program_of_class(self, program_class: int) -> int:
-        return program_class - 1 if self.models_program else self.programs[0]
+    def part_class(self, program: int, part: int, n_parts: int) -> int:
+        """Class of a part, of a program, in a piece in which `n_parts` have played so far: that one, or a new one."""
+        if not self.models_part:
+            return NEW
+        return FIRST_PART + part if part < n_parts else NEW + program
+
+    def program_of_new(self, part_class: int) -> int:
+        """Program of a part that comes in with that class."""
+        return part_class - NEW if self.models_part else self.programs[0]
 
     @cached_property
     def program_slots(self) -> np.ndarray:
-        """Slot of each program class among the features, shape (n_classes,); END's is meaningless."""
-        if not self.models_program:
-            return np.zeros(2, np.int64)
+        """Slot of each program among the features, shape (129,)."""
+        if len(self.programs) == 1:
+            return np.zeros(N_PROGRAMS, np.int64)
         own = np.array(self.programs[:MAX_PROGRAM_SLOTS])
-        slots = np.full(1 + N_PROGRAMS, len(own), np.int64)
-        slots[own + 1] = np.arange(len(own))
+        slots = np.full(N_PROGRAMS, len(own), np.int64)
+        slots[own] = np.arange(len(own))
         return slots
 
     @property
     def n_program_slots(self) -> int:
-        return min(len(self.programs), MAX_PROGRAM_SLOTS) + 1 if self.models_program else 1
+        return min(len(self.programs), MAX_PROGRAM_SLOTS) + 1 if len(self.programs) > 1 else 1
 
     @property
     def n_lookbacks(self) -> int:

@@ -8,13 +8,15 @@ from melodygru.events.features.chord_position import ChordPosition
 from melodygru.events.features.conditions import Conditions
 from melodygru.events.features.feature import Feature
 from melodygru.events.features.legality import Legality
+from melodygru.events.features.line_up import LineUp
 from melodygru.events.features.lookback import Lookback
 from melodygru.events.features.lookback_runs import LookbackRuns
 from melodygru.events.features.metric_position import MetricPosition
 from melodygru.events.features.ngram_lookup import NgramLookup
+from melodygru.events.features.part_descriptions import PartDescriptions
+from melodygru.events.features.part_history import PartHistory
 from melodygru.events.features.pitch_class_levels import PitchClassLevels
 from melodygru.events.features.previous_event import PreviousEvent
-from melodygru.events.features.program_history import ProgramHistory
 from melodygru.events.features.sounding import SoundingNotes
 
 REGISTRY: tuple[type[Feature], ...] = (
@@ -26,7 +28,9 @@ REGISTRY: tuple[type[Feature], ...] = (
     PreviousEvent,
     Lookback,
     LookbackRuns,
-    ProgramHistory,
+    PartHistory,
+    PartDescriptions,
+    LineUp,
     PitchClassLevels,
     Legality,
 )

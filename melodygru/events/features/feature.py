@@ -16,10 +16,16 @@ ARRAYS = {
     "previous": np.int32,
     "before": np.int32,
     "context": np.int32,
-    "program_history": np.int32,
+    "part_descriptions": np.uint8,
+    "line_up": np.uint8,
+    "part_history": np.int32,
     "pitch_class_levels": np.uint8,
     "pitch_mask": np.uint8,
     "legality": np.int32,
+    "shift_pointers": np.int16,
+    "pitch_pointers": np.int16,
+    "duration_pointers": np.int16,
+    "velocity_pointers": np.int16,
 }
 
 
@@ -40,8 +46,11 @@ class Feature:
     """One thing that the model is conditioned on. It follows from the conditions and the events so far.
 
     A subclass says what it needs (`blocks`, `columns`) and has two forms that must agree: `encode`, vectorised over a
-    piece, for training; and an instance, advanced note by note, for composing. `before` and `context` of an instance
-    append what `encode` writes to these arrays; what goes into an array of its own has methods of its own.
+    piece, for training; and an instance, advanced note by note, for composing. The methods of an instance append what
+    `encode` writes to the arrays; what goes into an array of its own has methods of its own.
+
+    A pointer is a class, plus 1, that stood somewhere in the piece where it may repeat itself (0: there is none); it has
+    a logit, which is added to that of the class.
 
     Parameters
     ----------
@@ -60,11 +69,6 @@ class Feature:
         raise NotImplementedError
 
     @staticmethod
-    def pointers(vocabulary: Vocabulary) -> dict[str, range]:
-        """Blocks of notes that a logit may point to, and which of its columns of `context` hold them."""
-        return {}
-
-    @staticmethod
     def encode(piece: Piece, region: Region, arrays: dict[str, np.ndarray]) -> None:
         """Fill its columns of the arrays, which hold zeros."""
         raise NotImplementedError
@@ -77,6 +81,15 @@ class Feature:
 
     def context(self, row: list[int]) -> None:
         """Append its ids at the event's onset; called after `before`."""
+
+    def point_shift(self, row: list[int]) -> None:
+        """Append its pointers to shifts; called after `before`."""
+
+    def point_pitch(self, row: list[int], part: int) -> None:
+        """Append its pointers to pitches of the event's part; called after `context`."""
+
+    def point_note(self, durations: list[int], velocities: list[int], part: int, pitch: int) -> None:
+        """Append its pointers to durations and to velocities of the event's part and pitch; after `context`."""
 
     def add(self) -> None:
         """Go on past the note that `past` has just been given."""

@@ -8,9 +8,9 @@ from functools import lru_cache
 import numpy as np
 
 from melodygru.events.features.feature import Feature, Region
-from melodygru.events.features.piece import ORDER_KEYS, Past, Piece
-from melodygru.events.times import N_INTERVALS, N_SPANS, motion_class, span_class, span_of
-from melodygru.events.vocabulary import Vocabulary
+from melodygru.events.features.piece import NOTE_KEYS, ORDER_KEYS, Past, Piece, found_at
+from melodygru.events.times import N_INTERVALS, N_SPANS, TIMES, motion_class, span_class, span_of, time_of
+from melodygru.events.vocabulary import DURATION, Vocabulary
 from melodygru.music.metre import steps_per_bar
 from melodygru.music.notes import N_PITCHES
 
@@ -19,8 +19,8 @@ class Lookback(Feature):
     """For each lag, the note that stood so many steps before.
 
     Before the event: how long after the last note's counterpart, a lag earlier, the next note came. At the onset: the
-    note that stands there, a lag earlier, where the next counterpart is due: its program and pitch, its interval from
-    its program's last pitch, and its duration.
+    note that stands there, a lag earlier, where the next counterpart is due: its part's program and its pitch, its
+    interval from its part's last pitch, and its duration.
     """
 
     @staticmethod
@@ -35,11 +35,15 @@ class Lookback(Feature):
 
     @staticmethod
     def columns(vocabulary: Vocabulary) -> dict[str, int]:
-        return {"before": vocabulary.n_lookbacks, "context": 3 * vocabulary.n_lookbacks}
-
-    @staticmethod
-    def pointers(vocabulary: Vocabulary) -> dict[str, range]:
-        return {"lookback_note": range(0, 3 * vocabulary.n_lookbacks, 3)}
+        n = vocabulary.n_lookbacks
+        return {
+            "before": n,
+            "context": 3 * n,
+            "shift_pointers": n,
+            "pitch_pointers": n,
+            "duration_pointers": 2 * n,
+            "velocity_pointers": 2 * n,
+        }
 
     @staticmethod
     def encode(piece: Piece, region: Region, arrays: dict[str, np.ndarray]) -> None:
@@ -54,7 +58,10 @@ class Lookback(Feature):
             has = 1 + np.flatnonzero(onset >= lag)
             source = np.searchsorted(keys, next_key[has] - lag * ORDER_KEYS)
             column = region.columns["before"] + level
-            before[has, column] = shift + span_class(onset[source] - onset[has - 1] + lag)
+            wait = onset[source] - onset[has - 1] + lag
+            before[has, column] = shift + span_class(wait)
+            column = region.columns["shift_pointers"] + level
+            arrays["shift_pointers"][has, column] = TIMES.encode(np.minimum(wait, TIMES.maximum)) + 1
             has = 1 + np.flatnonzero(at[1:] >= lag)
             source = np.searchsorted(keys, new_key[has] - lag * ORDER_KEYS)
             there = onset[np.minimum(source, len(onset) - 1)] == at[has] - lag
@@ -64,6 +71,12 @@ class Lookback(Feature):
             motion = motion_class(piece.pitch[source], piece.last_pitch[source])
             context[has, column + 1] = np.where(motion > 0, first_motion + motion - 1, 0)
             context[has, column + 2] = duration + piece.span[source]
+            counterpart = piece.counterparts(lag)
+            _point(region, arrays, "pitch", level, counterpart, piece.pitch)
+            same = found_at(piece.note_keys, piece.note_keys - lag * NOTE_KEYS)
+            for rank, found in ((2 * level, same), (2 * level + 1, np.where(same >= 0, -1, counterpart))):
+                _point(region, arrays, "duration", rank, found, piece.fields[:-1, DURATION])
+                _point(region, arrays, "velocity", rank, found, piece.velocity)
 
     def __init__(self, past: Past, region: Region) -> None:
         super().__init__(past, region)
@@ -72,6 +85,7 @@ class Lookback(Feature):
             (lag, *_firsts(vocabulary, region, level)) for level, lag in enumerate(lags(vocabulary, past.metre))
         )
         self._sources = [0] * len(self._lags)  # the first event that the one being made may have as its counterpart
+        self._counterparts: list[int] = []  # of the event's part, for each lag, or -1
 
     def before(self, row: list[int]) -> None:
         keys, at, sources = self.past.order_keys, self.past.onset, self._sources
@@ -83,6 +97,35 @@ class Lookback(Feature):
                 row.append(shift + span_of(keys[source] // ORDER_KEYS - at + lag))
             else:
                 row.append(0)
+
+    def point_shift(self, row: list[int]) -> None:
+        keys, at = self.past.order_keys, self.past.onset
+        for (lag, *_), source in zip(self._lags, self._sources, strict=True):
+            reaches = lag and keys and at >= lag
+            row.append(time_of(min(keys[source] // ORDER_KEYS - at + lag, TIMES.maximum)) + 1 if reaches else 0)
+
+    def point_pitch(self, row: list[int], part: int) -> None:
+        past = self.past
+        self._counterparts = counterparts = []
+        key = past.order_key(part)
+        for lag, *_ in self._lags:
+            found = past.found(key - lag * ORDER_KEYS) if lag and past.onset >= lag else -1
+            counterparts.append(found)
+            row.append(past.values[found][1] + 1 if found >= 0 else 0)
+
+    def point_note(self, durations: list[int], velocities: list[int], part: int, pitch: int) -> None:
+        past = self.past
+        key = past.onset * NOTE_KEYS + part * N_PITCHES + pitch
+        for (lag, *_), counterpart in zip(self._lags, self._counterparts, strict=True):
+            same = past.found_note(key - lag * NOTE_KEYS) if lag and past.onset >= lag else -1
+            for found in (same, counterpart if same < 0 else -1):
+                if found >= 0:
+                    _, _, duration, velocity = past.values[found]
+                    durations.append(duration + 1)
+                    velocities.append(velocity + 1)
+                else:
+                    durations.append(0)
+                    velocities.append(0)
 
     def context(self, row: list[int]) -> None:
         past = self.past
@@ -97,6 +140,20 @@ class Lookback(Feature):
                     row += (first_note + note, first_motion - 1 + motion if motion else 0, duration + span)
                     continue
             row += (0, 0, 0)
+
+
+def _point(
+    region: Region,
+    arrays: dict[str, np.ndarray],
+    field: str,
+    rank: int,
+    found: np.ndarray,
+    classes: np.ndarray,
+) -> None:
+    """Let each note point to the class of the note that was found for it, if there is one."""
+    name = f"{field}_pointers"
+    has = np.flatnonzero(found >= 0)
+    arrays[name][has, region.columns[name] + rank] = classes[found[has]] + 1
 
 
 @lru_cache

@@ -8,10 +8,11 @@ import numpy as np
 
 from melodygru.events.features.feature import Feature, Region
 from melodygru.events.features.piece import Past, Piece
-from melodygru.events.times import N_SPANS, TIMES, span_class
-from melodygru.events.vocabulary import DURATION, PITCH, PROGRAM, SHIFT, Vocabulary
+from melodygru.events.times import N_SPANS, TIMES, span_class, time_of
+from melodygru.events.vocabulary import DURATION, PITCH, SHIFT, Vocabulary
 from melodygru.music.notes import N_PITCHES
 
+POINTERS = ("shift_pointers", "pitch_pointers", "duration_pointers", "velocity_pointers")
 _MIX = 0x9E3779B97F4A7C15
 _MASK = (1 << 64) - 1
 
@@ -19,7 +20,7 @@ _MASK = (1 << 64) - 1
 class NgramLookup(Feature):
     """For each order, the event that followed the last time that as many events stood before it as do now.
 
-    Its shift before the event's own; once that agrees, its program, pitch and duration.
+    Its shift before the event's own; once that agrees, its part's program, pitch and duration.
     """
 
     @staticmethod
@@ -34,29 +35,33 @@ class NgramLookup(Feature):
     @staticmethod
     def columns(vocabulary: Vocabulary) -> dict[str, int]:
         n = len(vocabulary.ngram_orders)
-        return {"before": n, "context": 2 * n}
-
-    @staticmethod
-    def pointers(vocabulary: Vocabulary) -> dict[str, range]:
-        return {"ngram_note": range(0, 2 * len(vocabulary.ngram_orders), 2)}
+        return {"before": n, "context": 2 * n, **dict.fromkeys(POINTERS, n)}
 
     @staticmethod
     def encode(piece: Piece, region: Region, arrays: dict[str, np.ndarray]) -> None:
         blocks, shift = region.blocks, piece.shift
-        codes = _event_codes(piece)
         notes = piece.vocabulary.n_program_slots * N_PITCHES
-        for level, order in enumerate(piece.vocabulary.ngram_orders):
-            found = _last_occurrence(codes, order)  # (n + 1,): the event that followed then, or -1
+        for level, found in enumerate(ngram_followers(piece)):
             has = np.flatnonzero(found >= 0)
             source = found[has]
             column = region.columns["before"] + level
             arrays["before"][has, column] = blocks["ngram_shift"] + level * N_SPANS + span_class(shift[source])
+            _point(arrays, "shift", region, level, has, piece.fields[source, SHIFT])
             agree = shift[source] == shift[has]
             has, source = has[agree], source[agree]
             context, column = arrays["context"], region.columns["context"] + 2 * level
             note = piece.slot[source] * N_PITCHES + piece.pitch[source]
             context[has, column] = blocks["ngram_note"] + level * notes + note
             context[has, column + 1] = blocks["ngram_duration"] + level * N_SPANS + piece.span[source]
+            agree = has < len(piece.part)
+            has, source = has[agree], source[agree]
+            agree = piece.part[source] == piece.part[has]
+            has, source = has[agree], source[agree]
+            _point(arrays, "pitch", region, level, has, piece.pitch[source])
+            agree = piece.pitch[source] == piece.pitch[has]
+            has, source = has[agree], source[agree]
+            _point(arrays, "duration", region, level, has, piece.fields[source, DURATION])
+            _point(arrays, "velocity", region, level, has, piece.velocity[source])
 
     def __init__(self, past: Past, region: Region) -> None:
         super().__init__(past, region)
@@ -76,7 +81,8 @@ class NgramLookup(Feature):
         self._codes = deque([0] * (max(orders) + 1), max(orders) + 1)  # of the last events, after zeros
         self._hashes = [0] * len(orders)  # of each order's last codes
         self._next: list[dict[int, int]] = [{} for _ in orders]  # the event after each hash
-        self._found = [-1] * len(orders)  # the event that followed the last ones before, or -1
+        self._found = [-1] * len(orders)
+        past.ngram_followers = self._found
 
     def before(self, row: list[int]) -> None:
         notes = self.past.notes
@@ -92,9 +98,30 @@ class NgramLookup(Feature):
             else:
                 row += (0, 0)
 
+    def point_shift(self, row: list[int]) -> None:
+        notes = self.past.notes
+        row += [time_of(notes[source][0]) + 1 if source >= 0 else 0 for source in self._found]
+
+    def point_pitch(self, row: list[int], part: int) -> None:
+        past = self.past
+        for source in self._found:
+            agrees = source >= 0 and past.notes[source][0] == past.shift and past.values[source][0] == part
+            row.append(past.values[source][1] + 1 if agrees else 0)
+
+    def point_note(self, durations: list[int], velocities: list[int], part: int, pitch: int) -> None:
+        past = self.past
+        for source in self._found:
+            duration = velocity = 0
+            if source >= 0 and past.notes[source][0] == past.shift:
+                *note, duration_class, velocity_class = past.values[source]
+                if note == [part, pitch]:
+                    duration, velocity = duration_class + 1, velocity_class + 1
+            durations.append(duration)
+            velocities.append(velocity)
+
     def add(self) -> None:
         past, codes, hashes = self.past, self._codes, self._hashes
-        code = past.program_class * N_PITCHES + past.pitch
+        code = past.part * N_PITCHES + past.pitch
         if self._metrical:
             code = (code * TIMES.size + past.shift_class) * TIMES.size + past.duration_class
         code = ((code + 1) * _MIX) & _MASK
@@ -114,13 +141,33 @@ class NgramLookup(Feature):
         other = super().copy(past)
         assert isinstance(other, NgramLookup)
         other._next = [following.copy() for following in self._next]
+        past.ngram_followers = other._found
         return other
+
+
+def _point(
+    arrays: dict[str, np.ndarray], field: str, region: Region, level: int, events: np.ndarray, classes: np.ndarray
+) -> None:
+    """Let events point to classes of a field."""
+    name = f"{field}_pointers"
+    arrays[name][events, region.columns[name] + level] = classes + 1
+
+
+def ngram_followers(piece: Piece) -> list[np.ndarray]:
+    """For each order and event the one that followed the last time that as many events stood before it, or -1.
+
+    A list of arrays, shape (n + 1,); it is made once for a piece.
+    """
+    if piece.ngram_followers is None:
+        codes = _event_codes(piece)
+        piece.ngram_followers = [_last_occurrence(codes, order) for order in piece.vocabulary.ngram_orders]
+    return piece.ngram_followers
 
 
 def _event_codes(piece: Piece) -> np.ndarray:
     """A 64-bit code of each note; without a beat, times never repeat and only who plays what counts."""
     values = piece.fields[:-1].astype(np.uint64)
-    code = values[:, PROGRAM] * np.uint64(N_PITCHES) + values[:, PITCH]
+    code = piece.part.astype(np.uint64) * np.uint64(N_PITCHES) + values[:, PITCH]
     if piece.vocabulary.grid.is_metrical:
         code = (code * np.uint64(TIMES.size) + values[:, SHIFT]) * np.uint64(TIMES.size) + values[:, DURATION]
     with np.errstate(over="ignore"):

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import Counter
 from functools import cached_property
 
 import numpy as np
 
 from melodygru.events.times import MOTIONS, TIMES, span_class, span_of, time_of
-from melodygru.events.vocabulary import DURATION, END, PITCH, PROGRAM, SHIFT, VELOCITY, VELOCITY_WIDTH, Vocabulary
+from melodygru.events.vocabulary import (
+    DURATION,
+    END,
+    FIRST_PART,
+    MAX_PARTS,
+    NEW,
+    PART,
+    PITCH,
+    SHIFT,
+    VELOCITY,
+    VELOCITY_WIDTH,
+    Vocabulary,
+)
 from melodygru.music.metre import METRE, signatures
-from melodygru.music.notes import DRUMS, N_PITCHES, N_PROGRAMS, NoteSequence
+from melodygru.music.notes import DRUMS, N_PITCHES, NoteSequence
 
-ORDER_KEYS = (N_PROGRAMS + 1) * (N_PITCHES + 1)  # order keys at one onset: a program class, and a number of notes
+ORDER_KEYS = (MAX_PARTS + 1) * (N_PITCHES + 1)  # order keys at one onset: a part, and a number of notes
+NOTE_KEYS = (MAX_PARTS + 1) * N_PITCHES  # note keys at one onset: a part and a pitch
 
 
 class Piece:
@@ -22,62 +37,101 @@ class Piece:
     vocabulary, style : those of `encode`
     metres : array, dtype METRE: those in force
     metre : the first of them, (numerator, denominator); None is unknown
-    onset, duration, end, program, slot, pitch, span : arrays, shape (n,), of the notes: steps; the program's class and
-        its slot; MIDI pitch; the duration's `span_class`
+    line_up_known : whether the programs of its parts are known from the start
+    onset, duration, end, part, program, slot, pitch, span, velocity : arrays, shape (n,), of the notes: steps; the
+        part, its program and that one's slot; MIDI pitch; the duration's `span_class`; the velocity's class, 0 where it
+        is unmodelled
     at, shift : arrays, shape (n + 1,): the onset of each event, and the steps to it from the one before
+    firsts, part_programs : arrays, shape (n_parts,): of each part its first note and its program
     fields : array, shape (n + 1, 5), int32: classes, see `Events`
+    ngram_followers : see the function of this name in `ngram_lookup`, which sets it
     """
 
+    ngram_followers: list[np.ndarray] | None = None
+
     def __init__(
-        self, sequence: NoteSequence, vocabulary: Vocabulary, style: str | None = None, metre_known: bool = True
+        self,
+        sequence: NoteSequence,
+        vocabulary: Vocabulary,
+        style: str | None = None,
+        metre_known: bool = True,
+        line_up_known: bool = False,
     ) -> None:
         self.vocabulary, self.style = vocabulary, style
         self.metres, self.metre = metres_in_force(sequence.metres, metre_known, vocabulary)
+        self.line_up_known = line_up_known and vocabulary.models_part
         notes = sequence.notes
         n = len(notes)
         self.onset, self.duration = notes["onset"], notes["duration"]
         self.end = self.onset + self.duration
         self.at = np.append(self.onset, sequence.length)
         self.shift = np.diff(self.at, prepend=0)
-        self.program = vocabulary.program_class(notes["program"])
+        self.part = notes["part"].astype(np.int64)
+        self.program = notes["program"].astype(np.int64)
         self.slot = vocabulary.program_slots[self.program]
         self.pitch = notes["pitch"].astype(np.int64)
         self.span = span_class(self.duration)
         self.is_pitched = notes["program"] != DRUMS
+        _, self.firsts = np.unique(self.part, return_index=True)
+        self.part_programs = self.program[self.firsts]
         self.fields = np.full((n + 1, 5), -1, np.int32)
         self.fields[:, SHIFT] = TIMES.encode(self.shift)
-        self.fields[:, PROGRAM] = np.append(self.program, END)
+        self.fields[-1, PART] = END
+        if vocabulary.models_part:
+            self.fields[:-1, PART] = FIRST_PART + self.part
+            self.fields[self.firsts, PART] = NEW + self.part_programs
+        else:
+            self.fields[:-1, PART] = NEW
         self.fields[:-1, PITCH] = self.pitch
         self.fields[:-1, DURATION] = TIMES.encode(self.duration)
+        self.velocity = np.zeros(n, np.int64)
         if vocabulary.models_velocity:
-            self.fields[:-1, VELOCITY] = notes["velocity"] // VELOCITY_WIDTH
+            self.velocity = notes["velocity"].astype(np.int64) // VELOCITY_WIDTH
+            self.fields[:-1, VELOCITY] = self.velocity
 
     @cached_property
     def order_keys(self) -> np.ndarray:
-        """Each note's onset, program class and rank among its program's notes there, as one number that sorts alike."""
-        key = self.onset.astype(np.int64) * ORDER_KEYS + self.program * (N_PITCHES + 1)
+        """Each note's onset, part and rank among its part's notes there, as one number that sorts alike."""
+        key = self.onset.astype(np.int64) * ORDER_KEYS + self.part * (N_PITCHES + 1)
         index = np.arange(len(key))
         begins = np.append(True, key[1:] != key[:-1])[: len(key)]
         return key + index - np.maximum.accumulate(np.where(begins, index, 0))
 
     @cached_property
-    def by_program(self) -> np.ndarray:
-        """The notes in the order of their programs, each program's in the order of the piece."""
-        return np.argsort(self.program, kind="stable")
+    def note_keys(self) -> np.ndarray:
+        """Each note's onset, part and pitch, as one number that sorts alike."""
+        return self.onset.astype(np.int64) * NOTE_KEYS + self.part * N_PITCHES + self.pitch
+
+    @cached_property
+    def by_part(self) -> np.ndarray:
+        """The notes in the order of their parts, each part's in the order of the piece."""
+        return np.argsort(self.part, kind="stable")
 
     @cached_property
     def last_pitch(self) -> np.ndarray:
-        """For each event the pitch plus 1 that its program struck last; 0 is none. Shape (n + 1,)."""
+        """For each event the pitch plus 1 that its part struck last; 0 is none. Shape (n + 1,)."""
         return self.earlier(self.pitch, 1)
 
     def earlier(self, values: np.ndarray, lag: int) -> np.ndarray:
-        """For each event the value plus 1 of its program's note `lag` notes before; 0 is none. Shape (n + 1,)."""
-        order = self.by_program
-        program = self.program[order]
-        same = program[lag:] == program[:-lag]
+        """For each event the value plus 1 of its part's note `lag` notes before; 0 is none. Shape (n + 1,)."""
+        order = self.by_part
+        part = self.part[order]
+        same = part[lag:] == part[:-lag]
         found = np.zeros(len(self.at), np.int32)
         found[order[lag:][same]] = values[order[:-lag][same]] + 1
         return found
+
+    def counterparts(self, lag: int) -> np.ndarray:
+        """For each note the one of its part and of its rank there that stood `lag` steps before, or -1. Shape (n,)."""
+        return found_at(self.order_keys, self.order_keys - lag * ORDER_KEYS)
+
+
+def found_at(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Where in ascending `keys` each of `wanted` stands, or -1."""
+    if not len(keys):
+        return np.full(len(wanted), -1)
+    at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return np.where(keys[at] == wanted, at, -1)
 
 
 class Past:
@@ -86,25 +140,44 @@ class Past:
     Attributes
     ----------
     vocabulary, style, metres, metre : as of `Piece`
+    line_up : how many parts of each program are still to come in; None is unknown
     onset, shift : of the event being made, in steps
     in_chord : how many notes stand at the onset already
-    last : program class, pitch and onset of the last note, if there is one
-    program_class, slot, pitch, duration, shift_class, duration_class, last_pitch, motion : of the last note; its
-        program's last pitch before it, plus 1, and the `motion_class` from there
+    programs : of each part that has played
+    newest : the onset at which the newest part came in
+    last : part, pitch and onset of the last note, if there is one
+    part, slot, pitch, duration, velocity, shift_class, duration_class, last_pitch, motion : of the last note; its
+        part's last pitch before it, plus 1, and the `motion_class` from there
     notes : for each note its shift, that one's span class, slot * 128 + pitch, the duration's span class, and motion
-    order_keys : of the notes, see `Piece`
-    active : program class, pitch, onset, end and slot of the notes that sound or end at the onset, oldest first
+    values : for each note its part, pitch, duration class and velocity class
+    order_keys, note_keys : of the notes, see `Piece`
+    active : part, pitch, onset, end and slot of the notes that sound or end at the onset, oldest first
+    ngram_followers : for each order of the n-gram lookup, which keeps it, the note that followed then, or -1
     """
 
-    program_class = slot = pitch = duration = shift_class = duration_class = last_pitch = motion = 0
+    ngram_followers: list[int]
 
-    def __init__(self, vocabulary: Vocabulary, style: str | None, metres: np.ndarray, metre_known: bool) -> None:
+    part = slot = pitch = duration = velocity = shift_class = duration_class = last_pitch = motion = 0
+    newest = -1
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        style: str | None,
+        metres: np.ndarray,
+        metre_known: bool,
+        line_up: Counter[int] | None = None,
+    ) -> None:
         self.vocabulary, self.style = vocabulary, style
         self.metres, self.metre = metres_in_force(metres, metre_known, vocabulary)
+        self.line_up = Counter(line_up) if line_up is not None and vocabulary.models_part else None
         self.onset = self.shift = self.in_chord = 0
         self.last: tuple[int, int, int] | None = None
+        self.programs: list[int] = []
         self.notes: list[tuple[int, int, int, int, int]] = []
+        self.values: list[tuple[int, int, int, int]] = []
         self.order_keys: list[int] = []
+        self.note_keys: list[int] = []
         self.active: list[tuple[int, int, int, int, int]] = []
         self._slots = tuple(vocabulary.program_slots.tolist())
         self._last_pitches: dict[int, int] = {}
@@ -119,22 +192,61 @@ class Past:
         else:
             self.in_chord = 0 if self.last is None else self.in_chord + 1
 
-    def add(self, program_class: int, pitch: int, duration: int) -> None:
-        """Add a note at the onset."""
-        at, shift, last, keys = self.onset, self.shift, self.last, self.order_keys
-        self.program_class, self.pitch, self.duration = program_class, pitch, duration
-        self.slot = slot = self._slots[program_class]
+    def part_of(self, part_class: int) -> int:
+        """The part that a class means at the onset; one more than there are, or later, is a new one."""
+        if not self.vocabulary.models_part:
+            return 0
+        return part_class - FIRST_PART if part_class >= FIRST_PART else len(self.programs)
+
+    def program_of(self, part_class: int) -> int:
+        """The program of the part that a class means at the onset."""
+        part = self.part_of(part_class)
+        return self.programs[part] if part < len(self.programs) else self.vocabulary.program_of_new(part_class)
+
+    def order_key(self, part: int) -> int:
+        """The order key that a part's next note at the onset would have."""
+        last = self.last
+        if last is not None and last[0] == part and last[2] == self.onset:
+            return self.order_keys[-1] + 1
+        return self.onset * ORDER_KEYS + part * (N_PITCHES + 1)
+
+    def found(self, key: int) -> int:
+        """Which note has an order key, or -1."""
+        return _index(self.order_keys, key)
+
+    def found_note(self, key: int) -> int:
+        """Which note has a note key, or -1."""
+        return _index(self.note_keys, key)
+
+    def add(self, part_class: int, pitch: int, duration: int, velocity: int = 0) -> None:
+        """Add a note at the onset; `velocity` is a class."""
+        at, shift = self.onset, self.shift
+        part = self.part_of(part_class)
+        key = self.order_key(part)
+        if part == len(self.programs):
+            program = self.vocabulary.program_of_new(part_class)
+            self.programs.append(program)
+            self.newest = at
+            if self.line_up is not None and self.line_up[program]:
+                self.line_up[program] -= 1
+        self.part, self.pitch, self.duration, self.velocity = part, pitch, duration, max(velocity, 0)
+        self.slot = slot = self._slots[self.programs[part]]
         self.shift_class, self.duration_class = time_of(shift), time_of(duration)
-        self.last_pitch = struck = self._last_pitches.get(program_class, 0)
-        self._last_pitches[program_class] = pitch + 1
+        self.last_pitch = struck = self._last_pitches.get(part, 0)
+        self._last_pitches[part] = pitch + 1
         self.motion = motion = MOTIONS[pitch - struck + 1] if struck else 0
-        if last is not None and last[0] == program_class and last[2] == at:
-            keys.append(keys[-1] + 1)
-        else:
-            keys.append(at * ORDER_KEYS + program_class * (N_PITCHES + 1))
+        self.order_keys.append(key)
+        self.note_keys.append(at * NOTE_KEYS + part * N_PITCHES + pitch)
         self.notes.append((shift, span_of(shift), slot * N_PITCHES + pitch, span_of(duration), motion))
-        self.active.append((program_class, pitch, at, at + duration, slot))
-        self.last = (program_class, pitch, at)
+        self.values.append((part, pitch, self.duration_class, self.velocity))
+        self.active.append((part, pitch, at, at + duration, slot))
+        self.last = (part, pitch, at)
+
+
+def _index(keys: list[int], key: int) -> int:
+    """Where a key stands among ascending ones, or -1."""
+    at = bisect_left(keys, key)
+    return at if at < len(keys) and keys[at] == key else -1
 
 
 def metres_in_force(

@@ -48,7 +48,6 @@ class PitchClassLevels(Feature):
     def __init__(self, past: Past, region: Region) -> None:
         super().__init__(past, region)
         vocabulary = past.vocabulary
-        self._drums = DRUMS + 1 if vocabulary.models_program else 1 if vocabulary.programs == (DRUMS,) else -1
         self._key = vocabulary.key
         self._counts, self._total = [0] * 12, 0  # in all notes
         self._recent = [0] * 14  # in the last notes
@@ -65,7 +64,7 @@ class PitchClassLevels(Feature):
 
     def add(self) -> None:
         past, recent = self.past, self._recent
-        if past.program_class == self._drums:
+        if past.programs[past.part] == DRUMS:
             pitch_class = _DRUMS
         else:
             pitch_class = past.pitch % 12

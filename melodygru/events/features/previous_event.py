@@ -1,4 +1,4 @@
-"""The event before: its fields, and the interval that its program went."""
+"""The event before: its fields, and the interval that its part went."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from melodygru.music.notes import N_PITCHES
 
 
 class PreviousEvent(Feature):
-    """Shift, program with pitch, program with duration, velocity and motion of the last note; or the start's id."""
+    """Shift, program with pitch, program with duration, velocity and motion of the last note; or the start's id.
+
+    Its duration is a pointer to the shift: a note often begins where the one before ends.
+    """
 
     @staticmethod
     def blocks(vocabulary: Vocabulary) -> dict[str, int]:
@@ -28,12 +31,13 @@ class PreviousEvent(Feature):
 
     @staticmethod
     def columns(vocabulary: Vocabulary) -> dict[str, int]:
-        return {"previous": 5}
+        return {"previous": 5, "shift_pointers": 1}
 
     @staticmethod
     def encode(piece: Piece, region: Region, arrays: dict[str, np.ndarray]) -> None:
         blocks, fields, slot, previous = region.blocks, piece.fields[:-1], piece.slot, arrays["previous"]
         previous[0, 0] = blocks["start"]
+        arrays["shift_pointers"][1:, region.columns["shift_pointers"]] = fields[:, DURATION] + 1
         previous[1:, 0] = blocks["shift"] + fields[:, SHIFT]
         previous[1:, 1] = blocks["note"] + slot * N_PITCHES + piece.pitch
         previous[1:, 2] = blocks["duration"] + slot * TIMES.size + fields[:, DURATION]
@@ -49,6 +53,9 @@ class PreviousEvent(Feature):
             region.blocks[name] for name in ("shift", "note", "duration", "motion")
         )
         self._velocity = region.blocks["velocity"] if past.vocabulary.models_velocity else None
+
+    def point_shift(self, row: list[int]) -> None:
+        row.append(self.past.duration_class + 1 if self.past.notes else 0)
 
     def row(self, velocity: int) -> list[int]:
         """The ids, after a note of that velocity class."""

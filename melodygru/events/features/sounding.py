@@ -1,4 +1,4 @@
-"""The notes that sound or have just ended at an event's onset, and the pitches that its program can't strike there."""
+"""The notes that sound or have just ended at an event's onset, and the pitches that its part can't strike there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from melodygru.events.features.feature import Feature, Region
 from melodygru.events.features.piece import Past, Piece
-from melodygru.events.times import N_SPANS, SPANS, span_class
+from melodygru.events.times import N_SPANS, SPANS, TIMES, span_class, time_of
 from melodygru.events.vocabulary import Vocabulary
 from melodygru.music.notes import N_PITCHES
 
@@ -18,7 +18,9 @@ BLOCK = 4096  # events whose sounding notes are looked up at once
 class SoundingNotes(Feature):
     """The latest notes that sound or end at the onset: which, for how long still, and since when.
 
-    And the pitch mask: a program can't strike a pitch that it still sounds nor, inside a chord, one that is not above
+    Their ends are pointers to the duration: a rest, or a pedal, ends many notes at once.
+
+    And the pitch mask: a part can't strike a pitch that it still sounds nor, inside a chord, one that is not above
     its last.
     """
 
@@ -29,20 +31,22 @@ class SoundingNotes(Feature):
 
     @staticmethod
     def columns(vocabulary: Vocabulary) -> dict[str, int]:
-        return {"context": 3 * vocabulary.n_sounding, "pitch_mask": N_PITCHES // 8}
+        n = vocabulary.n_sounding
+        return {"context": 3 * n, "pitch_mask": N_PITCHES // 8, "duration_pointers": n}
 
     @staticmethod
     def encode(piece: Piece, region: Region, arrays: dict[str, np.ndarray]) -> None:
         blocks, context, column = region.blocks, arrays["context"], region.columns["context"]
-        slot, pitch, program, all_program = piece.slot, piece.pitch, piece.program, piece.fields[:, 1]
+        slot, pitch, part, all_parts = piece.slot, piece.pitch, piece.part, np.append(piece.part, -1)
         mask = np.zeros((len(piece.at), N_PITCHES), bool)
+        pointers, ends = arrays["duration_pointers"], region.columns["duration_pointers"]
         flat, flat_mask = context.reshape(-1), mask.reshape(-1)  # views
         sounding = (blocks["sounding"] + (slot * N_PITCHES + pitch) * 2).astype(np.int32)
         remaining, age = (blocks[name] + slot * N_SPANS for name in ("remaining", "age"))
         for event, rank, note in active_pairs(piece.end, piece.at):
             now = piece.at[event]
             left = piece.end[note] - now
-            same = np.flatnonzero((left > 0) & (all_program[event] == program[note]))
+            same = np.flatnonzero((left > 0) & (all_parts[event] == part[note]))
             flat_mask[event[same] * N_PITCHES + pitch[note[same]]] = True
             keep = np.flatnonzero(rank < piece.vocabulary.n_sounding)
             e, j, left = event[keep], note[keep], left[keep]
@@ -50,7 +54,10 @@ class SoundingNotes(Feature):
             flat[cell] = sounding[j] + (left > 0)
             flat[cell + 1] = remaining[j] + span_class(left)
             flat[cell + 2] = age[j] + span_class(now[keep] - piece.onset[j])
-        in_chord = np.flatnonzero((piece.shift[1:-1] == 0) & (program[1:] == program[:-1])) + 1
+            sounds = np.flatnonzero((left > 0) & (e < len(part)))
+            pointed = TIMES.encode(np.minimum(left[sounds], TIMES.maximum)) + 1
+            pointers[e[sounds], ends + rank[keep[sounds]]] = pointed
+        in_chord = np.flatnonzero((piece.shift[1:-1] == 0) & (part[1:] == part[:-1])) + 1
         mask[in_chord] |= np.arange(N_PITCHES) <= pitch[in_chord - 1, None]
         arrays["pitch_mask"][:] = np.packbits(mask, axis=1, bitorder="little")
 
@@ -72,13 +79,19 @@ class SoundingNotes(Feature):
             )
         row += [0] * (3 * (n - len(active)))
 
-    def pitch_mask(self, program_class: int) -> np.ndarray:
-        """Pitches that a program can't strike at the onset, shape (128,), bool."""
+    def point_note(self, durations: list[int], velocities: list[int], part: int, pitch: int) -> None:
+        at, n = self.past.onset, self._n
+        ends = [end - at for _, _, _, end, _ in self.past.active[: -n - 1 : -1]]
+        durations += [time_of(min(left, TIMES.maximum)) + 1 if left else 0 for left in ends]
+        durations += [0] * (n - len(ends))
+
+    def pitch_mask(self, part: int) -> np.ndarray:
+        """Pitches that a part can't strike at the onset, shape (128,), bool."""
         past, mask = self.past, np.zeros(N_PITCHES, bool)
-        for program, pitch, _, end, _ in past.active:
-            if program == program_class and end > past.onset:
+        for other, pitch, _, end, _ in past.active:
+            if other == part and end > past.onset:
                 mask[pitch] = True
-        if past.last is not None and past.shift == 0 and past.last[0] == program_class:
+        if past.last is not None and past.shift == 0 and past.last[0] == part:
             mask[: past.last[1] + 1] = True
         return mask
 

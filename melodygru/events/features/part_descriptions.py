@@ -1,0 +1,126 @@
+"""A description of each part that has played: what the pointer that chooses the next one matches the state with."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from melodygru.events.features.feature import Feature, Region
+from melodygru.events.features.lookback import lags
+from melodygru.events.features.ngram_lookup import ngram_followers
+from melodygru.events.features.piece import Past, Piece
+from melodygru.events.times import N_SPANS, span_class, span_of
+from melodygru.events.vocabulary import Vocabulary
+from melodygru.music.notes import N_PITCHES, N_PROGRAMS
+
+REGISTER = 8  # semitones of a class of the last pitch
+MANY = 3  # notes of one part at an onset; more count as these
+DONE, DUE = 1, 2  # what a part struck a lag before the onset: as many notes as it has here, or more
+N_RECENT, RECENT = 6, 64  # classes of how many of the last events were the part's, and of how many
+N_COLUMNS = 7  # columns of a description, without those of the lags
+
+
+@lru_cache
+def description_sizes(vocabulary: Vocabulary) -> tuple[int, ...]:
+    """How many classes each column of a description has: they are 1 .. size, and 0 is nothing.
+
+    The part's program; steps since its last onset; steps until its last end; its notes at the onset, and whether the
+    last note was its; the register of its last pitch; how many of the last 64 events were its; the longest n-gram whose
+    follower was its; and for each lag whether what it struck so long before is done or due.
+    """
+    orders, n = len(vocabulary.ngram_orders), vocabulary.n_lookbacks
+    sizes = (N_PROGRAMS, N_SPANS, N_SPANS, 2 * (MANY + 1), N_PITCHES // REGISTER, N_RECENT, orders, *[DUE] * n)
+    return sizes if vocabulary.models_part else ()
+
+
+class PartDescriptions(Feature):
+    """For each part that has played, the columns of `description_sizes`; those of a part stand together."""
+
+    @staticmethod
+    def columns(vocabulary: Vocabulary) -> dict[str, int]:
+        return {"part_descriptions": len(description_sizes(vocabulary)) * vocabulary.parts}
+
+    @staticmethod
+    def encode(piece: Piece, region: Region, arrays: dict[str, np.ndarray]) -> None:
+        vocabulary, at = piece.vocabulary, piece.at
+        n_columns = len(description_sizes(vocabulary))
+        rows = arrays["part_descriptions"].reshape(len(at), vocabulary.parts, n_columns)  # a view
+        events = np.arange(len(at))
+        of_piece = [lag for lag in lags(vocabulary, piece.metre)]
+        for part, first in enumerate(piece.firsts):
+            own = np.flatnonzero(piece.part == part)
+            onset = piece.onset[own]
+            now = events[first + 1 :]
+            step = at[first + 1 :]
+            n = np.searchsorted(own, now)  # of its notes, before each event
+            here = np.maximum(n - np.searchsorted(onset, step), 0)
+            row = rows[first + 1 :, part]
+            row[:, 0] = piece.part_programs[part] + 1
+            row[:, 1] = span_class(step - onset[n - 1]) + 1
+            row[:, 2] = span_class(np.maximum(np.maximum.accumulate(piece.end[own])[n - 1] - step, 0)) + 1
+            row[:, 3] = 1 + np.minimum(here, MANY) + (MANY + 1) * (piece.part[now - 1] == part)
+            row[:, 4] = piece.pitch[own[n - 1]] // REGISTER + 1
+            row[:, 5] = 1 + _recent_class(n - np.searchsorted(own, now - RECENT))
+            for level, lag in enumerate(of_piece):
+                if lag:
+                    there = np.searchsorted(onset, step - lag, side="right") - np.searchsorted(onset, step - lag)
+                    row[:, N_COLUMNS + level] = np.where(there > 0, np.where(there > here, DUE, DONE), 0)
+        for level, found in enumerate(ngram_followers(piece)):
+            has = np.flatnonzero(found >= 0)
+            agree = piece.shift[found[has]] == piece.shift[has]
+            has = has[agree]
+            rows[has, piece.part[found[has]], 6] = level + 1
+
+    def __init__(self, past: Past, region: Region) -> None:
+        super().__init__(past, region)
+        vocabulary = past.vocabulary
+        self._lags = lags(vocabulary, past.metre)
+        self._n_columns = len(description_sizes(vocabulary))
+        self._width = self._n_columns * vocabulary.parts
+        self._parts: list[tuple[int, int, int]] = []  # of each part the last onset, the last end and the last pitch
+        self._struck: dict[int, dict[int, int]] = {}  # at each onset, the notes of each part
+
+    def row(self) -> list[int]:
+        """The columns of all parts, at the onset."""
+        past, n_columns = self.past, self._n_columns
+        at, last = past.onset, -1 if past.last is None else past.last[0]
+        row = [0] * self._width
+        here = self._struck.get(at, {})
+        recent = [0] * len(self._parts)
+        for values in past.values[-RECENT:]:
+            recent[values[0]] += 1
+        for part, (onset, end, pitch) in enumerate(self._parts):
+            first = part * n_columns
+            row[first] = past.programs[part] + 1
+            row[first + 1] = span_of(at - onset) + 1
+            row[first + 2] = span_of(end - at if end > at else 0) + 1
+            row[first + 3] = 1 + min(here.get(part, 0), MANY) + (MANY + 1 if part == last else 0)
+            row[first + 4] = pitch // REGISTER + 1
+            row[first + 5] = 1 + min(recent[part].bit_length(), N_RECENT - 1)
+        for level, lag in enumerate(self._lags):
+            for part, n in self._struck.get(at - lag, {}).items() if lag else ():
+                row[part * n_columns + N_COLUMNS + level] = DUE if n > here.get(part, 0) else DONE
+        for level, found in enumerate(past.ngram_followers):
+            if found >= 0 and past.notes[found][0] == past.shift:
+                row[past.values[found][0] * n_columns + 6] = level + 1
+        return row
+
+    def add(self) -> None:
+        past = self.past
+        at, part = past.onset, past.part
+        end = at + past.duration
+        if part == len(self._parts):
+            self._parts.append((at, end, past.pitch))
+        else:
+            self._parts[part] = (at, max(end, self._parts[part][1]), past.pitch)
+        if at in self._struck:
+            struck = self._struck[at] = dict(self._struck[at])  # copies of the feature share the old one
+            struck[part] = struck.get(part, 0) + 1
+        else:
+            self._struck[at] = {part: 1}
+
+
+def _recent_class(count: np.ndarray) -> np.ndarray:
+    """Class of how many of the last events were a part's: 0, 1, 2 to 3, 4 to 7, 8 to 15, more."""
+    return np.minimum(np.frexp(count.astype(np.float64))[1], N_RECENT - 1)
