@@ -21,7 +21,7 @@ import os
 import shutil
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -168,33 +168,30 @@ def add_member(path: Path, name: str, content: bytes) -> None:
 
 
 def upgrade(settings: dict[str, Any]) -> dict[str, Any]:
-    """A model's settings, of whatever format their file is, as those of FORMAT; CheckpointError if they are newer."""
+    """A model's settings, of whatever format their file is, as those of FORMAT.
+
+    Raises
+    ------
+    CheckpointError
+        They are newer, or of a format that no step leads from.
+    """
     number = settings.get("format", 1)
     if type(number) is not int or number < 1:
         raise ValueError(f"format {number!r}: expected a number from 1 to {FORMAT}")
     if number > FORMAT:
         raise CheckpointError(f"format {number} of a newer melodygru, this one reads up to {FORMAT}: upgrade melodygru")
-    for step in _UPGRADES[number - 1 :]:
+    if number < OLDEST:
+        raise CheckpointError(
+            f"format {number} of an older melodygru, whose models know programs but no parts: train the model anew"
+        )
+    for step in _UPGRADES[number - OLDEST :]:
         settings = step(settings)
     return {**settings, "format": FORMAT}
 
 
-def _upgrade_1_to_2(settings: dict[str, Any]) -> dict[str, Any]:
-    """Format 2 has the vocabulary's fields under the names that the code has for them."""
-    names = {
-        "echo": "lookback_steps",
-        "echo_bars": "lookback_bars",
-        "echo_runs": "lookback_runs",
-        "recall": "ngram_orders",
-        "slots": "n_sounding",
-        "variety": "diversity",
-    }
-    vocabulary = {names.get(name, name): value for name, value in settings["vocabulary"].items()}
-    return {**settings, "vocabulary": {"ngram_orders": [], **vocabulary}}  # the oldest have no n-gram lookup
-
-
-_UPGRADES = (_upgrade_1_to_2,)  # from format 1, from format 2, ...
-FORMAT = 1 + len(_UPGRADES)  # of the checkpoints that are written
+OLDEST = 3  # format that can be upgraded: that of the first models whose events have parts
+_UPGRADES: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = ()  # from format OLDEST, from the next one, ...
+FORMAT = OLDEST + len(_UPGRADES)  # of the checkpoints that are written
 
 
 def _to_float16(weights: bytes) -> bytes:

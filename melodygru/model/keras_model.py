@@ -3,12 +3,14 @@
     x_t = E(previous[t], before[t], context[t-1])            E: the sum of the ids' embeddings
     h_t = GRU(x_t, h_{t-1})                                  or another cell, as the architecture says
     a_t = E(before[t], context[t])
-    p(event_t | h_t, x_t, a_t) = p(shift | h, x) p(program or END | h, a, shift) p(pitch | ..., program)
+    p(event_t | h_t, x_t, a_t) = p(shift | h, x) p(part or END | h, a, shift) p(pitch | ..., part)
                                  p(duration | ..., pitch) p(velocity | ..., duration)
 
-What `previous`, `before` and `context` hold is specified in `melodygru.events`. A head has one hidden layer or two. The
-logit of a pitch is a sum: a logit of the pitch, one of the interval from its program's last pitch, and one of each
-pointer to it (of n-gram lookup and lookbacks). Events that cannot follow have no probability.
+What `previous`, `before` and `context` hold is specified in `melodygru.events`. A head has one hidden layer or two. Its
+logits are sums: one of the class and one of each pointer to it; for a pitch also one of the interval from its part's
+last. The logit of a part that has played is the sum of those that the state gives the classes of its description; that
+of a new one has its program's, and one for whether the line-up has such a part to come. Events that cannot follow have
+no probability.
 """
 
 from __future__ import annotations
@@ -28,16 +30,19 @@ from melodygru.events import (
     DURATION,
     END,
     FIELDS,
+    FIRST_PART,
     N_INTERVALS,
+    NEW,
+    PART,
+    PART_HISTORY,
     PITCH,
-    PROGRAM,
-    PROGRAM_HISTORY,
     SHIFT,
     TIMES,
     Vocabulary,
     encode,
     layout_of,
 )
+from melodygru.events.layout import POINTED, POINTED_CLASS
 from melodygru.model import checkpoint
 from melodygru.model.architecture import DEEP, Architecture
 from melodygru.model.cells import CELLS
@@ -159,7 +164,7 @@ class EventModel(keras.Model):
             ids = self._head_ids(field, inputs, chosen)
             head = getattr(self, f"head_{field}")
             logits[field] = head(features, ids, training=training)
-        logits["pitch"] = self._pitch_logits(logits["pitch"], chosen["last_pitch_1"], inputs["context"])
+        logits = {field: self._pointed(field, outputs, inputs, chosen) for field, outputs in logits.items()}
         for field, impossible in self._impossible(inputs).items():
             logits[field] = tf.where(impossible, IMPOSSIBLE, logits[field])
         return logits, end_state
@@ -169,9 +174,14 @@ class EventModel(keras.Model):
         blocks = self._head_blocks[field]
         ids = [tf.where(chosen[n] >= 0, first + chosen[n], 0)[..., None] for n, first in blocks.items() if n in chosen]
         if field == "pitch":
-            ids.extend(self._relative_ids(inputs, blocks, inputs["program_history"][..., 0:1]))
+            ids.extend(self._relative_ids(inputs, blocks, chosen["last_pitch_1"][..., None]))
         if field == "duration":
             ids.extend(self._relative_ids(inputs, blocks, inputs["fields"][..., PITCH : PITCH + 1] + 1))
+        if field in POINTED:
+            pointers = tf.cast(inputs[f"{field}_pointers"], tf.int32)
+            first = blocks["pointed"] + POINTED[field] * tf.range(self.layout.n_pointers(field))
+            classes = tf.gather(tf.constant(POINTED_CLASS[field], tf.int32), pointers)
+            ids.append(tf.where(pointers > 0, first + classes, 0))
         return tf.concat(ids, -1) if ids else None
 
     def _relative_ids(
@@ -188,47 +198,72 @@ class EventModel(keras.Model):
         degrees = tf.concat([blocks["scale"] + degree * 2, blocks["key"] + degree * 3], -1)
         return [intervals, tf.where((pitch_class_levels > 0) & (origin > 0), degrees + pitch_class_levels - 1, 0)]
 
-    def _pitch_logits(self, outputs: tf.Tensor, last: tf.Tensor, context: tf.Tensor) -> tf.Tensor:
-        """Sums of the logits of pitches, intervals from the program's `last` pitch (plus 1, or -1) and pointers."""
-        layout = self.layout
-        absolute, relative, pointers = tf.split(outputs, [N_PITCHES, 2 * N_PITCHES - 1, layout.n_pointers], -1)
-        place = tf.range(N_PITCHES) - (last[..., None] - 1) + N_PITCHES - 1
-        relative = tf.gather(relative, tf.clip_by_value(place, 0, 2 * N_PITCHES - 2), batch_dims=2)
-        logits = absolute + tf.where(last[..., None] > 0, relative, 0.0)
-        if not layout.n_pointers:
+    def _pointed(
+        self, field: str, outputs: tf.Tensor, inputs: dict[str, tf.Tensor], chosen: dict[str, tf.Tensor]
+    ) -> tf.Tensor:
+        """Logits of a field's classes, of the outputs of its head: sums over what points to each."""
+        if field == "part":
+            return self._part_logits(outputs, inputs) if self.vocabulary.models_part else outputs
+        n = self.vocabulary.size(field)
+        logits = outputs[..., :n]
+        if field == "pitch":
+            last, relative = chosen["last_pitch_1"], outputs[..., n : 3 * n - 1]
+            place = tf.range(N_PITCHES) - (last[..., None] - 1) + N_PITCHES - 1
+            relative = tf.gather(relative, tf.clip_by_value(place, 0, 2 * N_PITCHES - 2), batch_dims=2)
+            logits += tf.where(last[..., None] > 0, relative, 0.0)
+        n_pointers = self.layout.n_pointers(field)
+        if not n_pointers:
             return logits
-        ids = tf.gather(tf.cast(context, tf.int32)[:, 1:], layout.pointer_columns, axis=-1)
-        pitches = tf.where(ids > 0, (ids - tf.constant(layout.pointer_origins, tf.int32)) % N_PITCHES, -1)
-        return logits + tf.einsum("btk,btkp->btp", pointers, tf.one_hot(pitches, N_PITCHES))
+        return _add_at(logits, tf.cast(inputs[f"{field}_pointers"], tf.int32), outputs[..., -n_pointers:])
+
+    def _part_logits(self, outputs: tf.Tensor, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+        """Logits of END, of a new part of each program, and of each part that has played."""
+        layout, parts = self.layout, self.vocabulary.parts
+        end, new, described, to_come, others = tf.split(
+            outputs, [NEW, FIRST_PART - NEW, layout.n_descriptions, 1, 1], -1
+        )
+        line_up = tf.cast(_bits(inputs["line_up"]), tf.float32)[..., : FIRST_PART - NEW + 1]
+        listed, known = line_up[..., :-1], line_up[..., -1:]
+        new += known * (listed * to_come + (1 - listed) * others)
+        values = tf.cast(inputs["part_descriptions"], tf.int32)
+        ids = tf.where(values > 0, values + tf.tile(tf.constant(layout.description_origins, tf.int32), [parts]), 0)
+        padded = tf.pad(described, [(0, 0), (0, 0), (1, 0)])
+        rows = tf.range(tf.size(ids) // ids.shape[-1]) * padded.shape[-1]
+        at = tf.reshape(ids, [-1, ids.shape[-1]]) + rows[:, None]
+        sums = tf.reduce_sum(tf.reshape(tf.gather(tf.reshape(padded, [-1]), at), [-1, parts, ids.shape[-1] // parts]), -1)
+        old = tf.reshape(sums, tf.concat([tf.shape(outputs)[:-1], [parts]], 0))
+        return tf.concat([end, new, old], -1)
 
     def _chosen(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Earlier choices, as the heads need them, by block name: (B, T) classes, -1 for none."""
-        fields, program_history = tf.cast(inputs["fields"], tf.int32), tf.cast(inputs["program_history"], tf.int32)
+        fields, part_history = tf.cast(inputs["fields"], tf.int32), tf.cast(inputs["part_history"], tf.int32)
         chosen = {field: fields[..., column] for column, field in enumerate(FIELDS)}
-        for column, name in enumerate(PROGRAM_HISTORY):
-            chosen[name] = tf.where(program_history[..., column] > 0, program_history[..., column], -1)
-        motion = _interval_class(chosen["pitch"] - (program_history[..., 0] - 1)) + 1
-        chosen["motion"] = tf.where((program_history[..., 0] > 0) & (chosen["pitch"] >= 0), motion, -1)
+        for column, name in enumerate(PART_HISTORY):
+            chosen[name] = tf.where(part_history[..., column] > 0, part_history[..., column], -1)
+        last = chosen["last_pitch_1"]
+        motion = _interval_class(chosen["pitch"] - (last - 1)) + 1
+        chosen["motion"] = tf.where((last > 0) & (chosen["pitch"] >= 0), motion, -1)
         return chosen
 
     def _impossible(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """What cannot follow, by field, of a shape that fits (B, T, classes)."""
-        legality = tf.cast(inputs["legality"], tf.int32)
-        may_join_chord, floor, may_end = legality[..., 0:1], legality[..., 1:2], legality[..., 2:3]
-        shift = tf.range(self.vocabulary.size("shift"))
-        program = tf.range(self.vocabulary.size("program"))
-        bits = tf.bitwise.right_shift(tf.cast(inputs["pitch_mask"], tf.int32)[..., None], tf.range(8)) & 1
-        pitch_mask = tf.reshape(bits, tf.concat([tf.shape(legality)[:2], [128]], 0))
+        may_join_chord, may_end, floor, top, program = tf.split(tf.cast(inputs["legality"], tf.int32), 5, -1)
+        classes = tf.range(self.vocabulary.size("part"))
+        part = classes - FIRST_PART
+        if self.vocabulary.models_part:
+            impossible = tf.where(part >= 0, (part < floor) | (part >= top), classes - NEW < program)
+        else:
+            impossible = floor > 0
         return {
-            "shift": (shift == 0) & (may_join_chord == 0),
-            "program": tf.where(program == END, may_end == 0, program < floor),
-            "pitch": pitch_mask > 0,
+            "shift": (tf.range(self.vocabulary.size("shift")) == 0) & (may_join_chord == 0),
+            "part": tf.where(classes == END, may_end == 0, impossible),
+            "pitch": _bits(inputs["pitch_mask"]) > 0,
             "duration": tf.range(self.vocabulary.size("duration")) == 0,  # a note lasts a step or more
         }
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Mean nats per event."""
-        events = tf.reduce_sum(tf.cast(x["fields"][..., PROGRAM] >= 0, tf.float32))
+        events = tf.reduce_sum(tf.cast(x["fields"][..., PART] >= 0, tf.float32))
         return -tf.reduce_sum(y_pred) / tf.maximum(events, 1.0)
 
     def get_config(self) -> dict[str, Any]:
@@ -297,6 +332,22 @@ class MelodyGRU(EventModel):
         """The state before the first event: for each layer its cell's `states` tensors, (B, units)."""
         a = self.architecture
         return [tf.zeros([batch, a.units], self.compute_dtype)] * (a.layers * CELLS[a.cell].states)
+
+
+def _add_at(logits: tf.Tensor, classes: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+    """Logits (B, T, n) with values (B, T, k) added to those of classes (B, T, k), which are plus 1; 0 is none."""
+    padded = tf.pad(logits, [(0, 0), (0, 0), (1, 0)])
+    flat = tf.reshape(padded, [-1])
+    rows = tf.range(tf.size(classes) // classes.shape[-1]) * padded.shape[-1]
+    at = tf.reshape(classes, [-1, classes.shape[-1]]) + rows[:, None]
+    flat = tf.tensor_scatter_nd_add(flat, tf.reshape(at, [-1, 1]), tf.reshape(values, [-1]))
+    return tf.reshape(flat, tf.shape(padded))[..., 1:]
+
+
+def _bits(values: tf.Tensor) -> tf.Tensor:
+    """The bits of bytes (B, T, k), the lowest first: (B, T, 8 k), int32."""
+    bits = tf.bitwise.right_shift(tf.cast(values, tf.int32)[..., None], tf.range(8)) & 1
+    return tf.reshape(bits, tf.concat([tf.shape(values)[:-1], [8 * values.shape[-1]]], 0))
 
 
 def _interval_class(semitones: tf.Tensor) -> tf.Tensor:

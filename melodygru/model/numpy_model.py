@@ -5,8 +5,8 @@ have one row a stream:
 
     step = model.step(previous, before, context, state)     # the last event of each stream
     step.logits("shift")                                    # what may come
-    step.arrive(context at the new onset, pitch class levels)
-    step.logits("program", {"shift": classes chosen}) ...
+    step.arrive(context at the new onset, pitch class levels, descriptions of the parts, line-up)
+    step.logits("part", {"shift": classes chosen}) ...
 
 `melodygru.model.trace` runs it over a whole piece instead, whose events are the rows.
 """
@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from melodygru.events import PROGRAM_HISTORY, Vocabulary, layout_of, motion_class
+from melodygru.events import FIRST_PART, NEW, PART_HISTORY, Vocabulary, layout_of, motion_class
+from melodygru.events.layout import POINTED
 from melodygru.model.architecture import DEEP
 from melodygru.model.cells import CELLS, PARTS
 from melodygru.model.checkpoint import Checkpoint
@@ -29,8 +30,6 @@ N_LEVELS = 4  # values that each of them may have
 
 # First column of a table of relative ids for each column of `Events.pitch_class_levels`; see `_relative_ids`.
 _FIRST_LEVEL = 1 + 2 * N_PITCHES + N_LEVELS * np.arange(N_LEVEL_COLUMNS)
-
-Pointers = tuple[np.ndarray, np.ndarray, np.ndarray]  # rows, the pitches pointed to there, and the logits' columns
 
 
 class NumpyModel:
@@ -70,6 +69,7 @@ class NumpyModel:
         # Of each context id the column of `relative_ids`: 0 for all but the sounding notes.
         self.sounding = np.zeros(self.layout.n_ids, np.int64)
         self.sounding[first : first + n * N_PITCHES * 2] = np.tile(np.arange(1, 1 + N_PITCHES * 2), n)
+        self.descriptions = np.tile(self.layout.description_origins, self.vocabulary.parts)
         # Of each pitch, and of each last pitch plus 1.
         self.motion = motion_class(np.arange(N_PITCHES)[:, None], np.arange(N_PITCHES + 1))
 
@@ -137,13 +137,46 @@ class NumpyModel:
         outputs += bias
         return outputs
 
-    def pointers(self, context: np.ndarray) -> Pointers | None:
-        """Each pointer that points somewhere, given context ids (rows, n_context); None in a model without pointers."""
-        if not self.vocabulary.pointers:
-            return None
-        pitches = self.layout.pointed(context)
-        rows, pointers = (pitches >= 0).nonzero()
-        return rows, pitches[rows, pointers], pointers + 3 * N_PITCHES - 1
+    def pointed(
+        self, field: str, outputs: np.ndarray, pointers: np.ndarray | None, last: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Logits of a field's classes, (rows, classes), of the outputs of its head, (rows, n): sums over what points there.
+
+        Parameters
+        ----------
+        field : any but the part
+        pointers : array, shape (rows, k): what the pointers to the field point to, see `Events`
+        last : array, shape (rows,): for the pitch, the part's last one plus 1; 0 is none
+        """
+        n = self.vocabulary.size(field)
+        logits = outputs[:, :n].copy()
+        if last is not None:
+            for row, from_pitch in enumerate(last.tolist()):
+                if from_pitch:
+                    first = N_PITCHES + N_PITCHES - from_pitch
+                    logits[row] += outputs[row, first : first + N_PITCHES]
+        if pointers is not None:
+            rows, columns = pointers.nonzero()
+            first = outputs.shape[1] - pointers.shape[1]
+            np.add.at(logits, (rows, pointers[rows, columns] - 1), outputs[rows, first + columns])
+        return logits
+
+    def part_logits(self, outputs: np.ndarray, descriptions: np.ndarray, line_up: np.ndarray) -> np.ndarray:
+        """Logits of the part classes, (rows, classes), of the outputs of their head; the rest as in `Step.arrive`."""
+        if not self.vocabulary.models_part:
+            return outputs
+        rows, parts = np.arange(len(outputs))[:, None], self.vocabulary.parts
+        logits = np.empty((len(outputs), FIRST_PART + parts), outputs.dtype)
+        logits[:, :FIRST_PART] = outputs[:, :FIRST_PART]
+        bits = np.unpackbits(line_up, axis=1, bitorder="little")[:, : FIRST_PART - NEW + 1]
+        listed, known = bits[:, :-1] > 0, bits[:, -1] > 0
+        if known.any():
+            to_come, others = outputs[:, -2, None], outputs[:, -1, None]
+            logits[known, NEW:FIRST_PART] += np.where(listed, to_come, others)[known]
+        ids = FIRST_PART - 1 + self.descriptions + descriptions
+        values = np.where(descriptions > 0, outputs[rows, ids], 0)
+        logits[:, FIRST_PART:] = np.add.reduce(values.reshape(len(outputs), parts, -1), 2)
+        return logits
 
 
 class Step:
@@ -163,42 +196,49 @@ class Step:
     ) -> None:
         self.state = state
         self.context: np.ndarray | None = None  # (rows, embedding): the sum of the context that `arrive` was given
-        self._pointers: Pointers | None = None
         self._model = model
         self._before = before
         self._hidden = hidden
         self._hidden[:, : model.architecture.head] += x @ model.from_input
 
-    def arrive(self, context: np.ndarray, pitch_class_levels: np.ndarray) -> None:
+    def arrive(
+        self, context: np.ndarray, pitch_class_levels: np.ndarray, part_descriptions: np.ndarray, line_up: np.ndarray
+    ) -> None:
         """Take in what is known once the new onset is.
 
         Parameters
         ----------
         context : array, shape (rows, n_context): ids
-        pitch_class_levels : array, shape (rows, 24): see `Events.pitch_class_levels`
+        pitch_class_levels, part_descriptions, line_up : arrays, a row each: see `Events`
         """
         model = self._model
         sounding = model.sounding[context[:, model.layout.sounding_columns]]
         self._relative = np.concatenate([sounding, pitch_class_levels + _FIRST_LEVEL], 1)
         self.context = model.bag(context)
-        self._pointers = model.pointers(context)
+        self._parts = part_descriptions, line_up
         self._hidden[:, model.architecture.head :] += (self._before + self.context) @ model.from_context
 
-    def logits(self, field: str, chosen: dict[str, np.ndarray] | None = None) -> np.ndarray:
+    def logits(
+        self, field: str, chosen: dict[str, np.ndarray] | None = None, pointers: np.ndarray | None = None
+    ) -> np.ndarray:
         """Logits of a field, shape (rows, classes), before what cannot follow is left out.
 
         Parameters
         ----------
-        chosen : for every field but shift, the (rows,) classes chosen before it, by name, and those of PROGRAM_HISTORY
-            once the program is chosen (`Context.program_history`; 0 is none)
+        chosen : for every field but shift, the (rows,) classes chosen before it, by name, and those of PART_HISTORY
+            once the part is chosen (`Context.part_history`; 0 is none)
+        pointers : array, shape (rows, k): what the pointers to the field point to (see `Events`); none to the part
         """
-        outputs = self._model.head(field, self.hidden(field, chosen))
-        if field == "pitch" and chosen is not None:
-            return pitch_logits(outputs, chosen["last_pitch_1"], self._pointers)
-        return outputs
+        outputs = self._model.head(field, self.hidden(field, chosen, pointers))
+        if field == "part":
+            return self._model.part_logits(outputs, *self._parts)
+        last = None if field != "pitch" or chosen is None else chosen["last_pitch_1"]
+        return self._model.pointed(field, outputs, pointers, last)
 
-    def hidden(self, field: str, chosen: dict[str, np.ndarray] | None = None) -> np.ndarray:
-        """What goes into the hidden layer of a field's head, (rows, head); `chosen` as in `logits`."""
+    def hidden(
+        self, field: str, chosen: dict[str, np.ndarray] | None = None, pointers: np.ndarray | None = None
+    ) -> np.ndarray:
+        """What goes into the hidden layer of a field's head, (rows, head); the rest as in `logits`."""
         model = self._model
         hidden = self._hidden[:, model.columns[field]]
         if chosen is None or field not in model.head_blocks:
@@ -211,24 +251,9 @@ class Step:
         if field in model.relative_ids:
             relative_to = chosen["last_pitch_1"] if field == "pitch" else chosen["pitch"] + 1
             ids = np.concatenate([ids, model.relative_ids[field][relative_to[:, None], self._relative]], 1)
+        if field in POINTED and pointers is not None:
+            ids = np.concatenate([ids, model.layout.pointer_ids(field, pointers)], 1)
         return hidden + _sums(model.head_tables[field], ids)
-
-
-def pitch_logits(outputs: np.ndarray, last: np.ndarray, pointers: Pointers | None) -> np.ndarray:
-    """Logits of the pitches, (rows, 128), of the outputs of their head, (rows, n).
-
-    Added up are the outputs for pitches, those for intervals from the program's `last` pitch (plus 1; 0 is none), and
-    those for pointers.
-    """
-    pitches = outputs[:, :N_PITCHES].copy()
-    for row, from_pitch in enumerate(last.tolist()):
-        if from_pitch:
-            first = N_PITCHES + N_PITCHES - from_pitch
-            pitches[row] += outputs[row, first : first + N_PITCHES]
-    if pointers is not None:
-        rows, pointed, columns = pointers
-        np.add.at(pitches, (rows, pointed), outputs[rows, columns])
-    return pitches
 
 
 def _table(weights: np.ndarray) -> np.ndarray:
@@ -253,9 +278,9 @@ def _head_blocks(vocabulary: Vocabulary, field: str) -> tuple[list[str], np.ndar
     """What a field's head is given of the choices before it: names, first ids, and the least class that has an id."""
     blocks = layout_of(vocabulary).head_blocks(field)
     classes = set(vocabulary.fields)
-    names = [name for name in blocks if name in classes or name in PROGRAM_HISTORY or name == "motion"]
+    names = [name for name in blocks if name in classes or name in PART_HISTORY or name == "motion"]
     first = np.array([blocks[name] for name in names])
-    least = np.array([name not in classes for name in names], np.int64)  # of PROGRAM_HISTORY and "motion" 0 is none
+    least = np.array([name not in classes for name in names], np.int64)  # of PART_HISTORY and "motion" 0 is none
     return names, first[:, None], least[:, None]
 
 

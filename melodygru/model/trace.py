@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from melodygru.events import END, FIELDS, PROGRAM_HISTORY, TIMES, Events, encode, representable
-from melodygru.model.numpy_model import NumpyModel, Step, pitch_logits
+from melodygru.events import FIELDS, PART_HISTORY, TIMES, Events, Vocabulary, encode, possible_parts, representable
+from melodygru.model.numpy_model import NumpyModel, Step
 from melodygru.music.notes import NoteSequence
 
 
@@ -155,6 +155,9 @@ class Tracer:
         return outputs
 
 
+LAST_PITCH = list(PART_HISTORY).index("last_pitch_1")  # column of `Events.part_history`
+
+
 class _Given:
     """What the heads know of each event of a piece beside the recurrent state; T events.
 
@@ -169,10 +172,14 @@ class _Given:
         before, context = model.bag(inputs["before"]), inputs["context"]
         self.x = model.bag(inputs["previous"]) + before + model.bag(context[:-1])
         step = Step(model, self.x, before, np.tile(model.bias, (len(events), 1)), [])
-        step.arrive(context[1:], events.pitch_class_levels)
+        step.arrive(context[1:], events.pitch_class_levels, events.part_descriptions, events.line_up)
         chosen = {field: np.maximum(events.fields[:, column], 0) for column, field in enumerate(FIELDS)}
-        chosen |= dict(zip(PROGRAM_HISTORY, events.program_history.T, strict=True))
-        self._hidden = {field: step.hidden(field, chosen) for field in model.vocabulary.fields}
+        chosen |= dict(zip(PART_HISTORY, events.part_history.T, strict=True))
+        self._hidden = {field: step.hidden(field, chosen, self._pointers(field)) for field in model.vocabulary.fields}
+
+    def _pointers(self, field: str) -> np.ndarray | None:
+        """What the pointers to a field point to, or None."""
+        return getattr(self._events, f"{field}_pointers", None)
 
     def log_p(self, rows: np.ndarray, h: np.ndarray) -> dict[str, np.ndarray]:
         """Log-probabilities of the classes of each field, (n, streams, classes).
@@ -183,15 +190,20 @@ class _Given:
         h : array, shape (n, streams, units): outputs of the top layer
         """
         model, events, shape = self._model, self._events, h.shape[:2]
-        possible = _possible(events, model.vocabulary.size("program"))
+        possible = _possible(events, model.vocabulary)
+        flat = np.broadcast_to(rows, shape).reshape(-1)
         found = {}
         for field in model.vocabulary.fields:
             logits = model.head(field, h @ model.from_state[:, model.columns[field]] + self._hidden[field][rows])
-            if field == "pitch":
-                flat = np.broadcast_to(rows, shape).reshape(-1)
-                pointers = model.pointers(events.context[flat])
-                last = events.program_history[flat, 0]
-                logits = pitch_logits(logits.reshape(len(flat), -1), last, pointers).reshape(*shape, -1)
+            outputs = logits.reshape(len(flat), -1)
+            if field == "part":
+                logits = model.part_logits(outputs, events.part_descriptions[flat], events.line_up[flat])
+            else:
+                pointers, last = self._pointers(field), events.part_history[flat, LAST_PITCH]
+                logits = model.pointed(
+                    field, outputs, None if pointers is None else pointers[flat], last if field == "pitch" else None
+                )
+            logits = logits.reshape(*shape, -1)
             if field in possible:
                 logits = np.where(possible[field][rows], logits, -np.inf)
             logits = logits - logits.max(-1, keepdims=True)
@@ -199,14 +211,14 @@ class _Given:
         return found
 
 
-def _possible(events: Events, n_programs: int) -> dict[str, np.ndarray]:
+def _possible(events: Events, vocabulary: Vocabulary) -> dict[str, np.ndarray]:
     """Field -> (T, classes) bool, what may follow (see `melodygru.events`); velocity may be anything."""
-    may_join_chord, floor, may_end = (events.legality[:, column, None] for column in range(3))
-    shift, duration, program = np.arange(TIMES.size), np.arange(TIMES.size), np.arange(n_programs)
+    may_join_chord = events.legality[:, :1]
+    shift, duration = np.arange(TIMES.size), np.arange(TIMES.size)
     pitch_mask = np.unpackbits(events.pitch_mask, axis=1, bitorder="little").astype(bool)
     return {
         "shift": (shift > 0) | (may_join_chord > 0),
-        "program": np.where(program == END, may_end > 0, program >= floor),
+        "part": possible_parts(vocabulary, events.legality),
         "pitch": ~pitch_mask,
         "duration": np.broadcast_to(duration > 0, (len(events), TIMES.size)),
     }

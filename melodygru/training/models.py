@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from melodygru.errors import TrainingError
-from melodygru.events import Vocabulary, encode, fit_vocabulary
+from melodygru.events import FIRST_PART, Vocabulary, encode, fit_vocabulary
 from melodygru.model.architecture import Architecture
 from melodygru.model.checkpoint import as_settings
 from melodygru.music.grid import Grid
@@ -59,9 +59,11 @@ def begin_from_counts(model: EventModel, seed: int, corpus: Music) -> None:
             break
     if events:
         for name, count in zip(vocabulary.fields, counts, strict=True):
+            if name == "part":
+                count = count[:FIRST_PART]  # those that have played have no bias but their descriptions'
             bias = getattr(model, f"head_{name}").output_layer.bias
             start = np.zeros(bias.shape, np.float32)
-            start[: len(count)] = np.log((count + 0.1) / (count.sum() + 0.1 * len(count)))
+            start[: len(count)] = np.log((count + 0.1) / (events + 0.1 * len(count)))
             bias.assign(start)
 
 

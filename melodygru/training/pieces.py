@@ -15,6 +15,7 @@ from melodygru.music.notes import DRUMS, N_PITCHES, NoteSequence, canonical, tra
 from melodygru.training.settings import Settings
 
 UNKNOWN_SHARE = 0.2  # how often a piece condition is hidden in training, so that "unknown" is learned too
+UNKNOWN_LINE_UP = 0.5  # likewise the line-up: asked for or drawn in composing, but unknown where a likelihood is given
 LENGTH_JITTER = 0.2  # pieces of lengths within about this factor share a batch
 
 
@@ -68,10 +69,10 @@ class Pieces:
         """A piece with the augmentation that an epoch gives it."""
         rng = np.random.default_rng([self.settings.seed, epoch, index, 1])
         sequence = self.corpus[index]
-        known = rng.random(2) >= UNKNOWN_SHARE
+        known = rng.random(3) >= [UNKNOWN_SHARE, UNKNOWN_SHARE, UNKNOWN_LINE_UP]
         moved = self._augment(sequence, rng, self.settings.transpose if epoch < self.transposed_epochs else 0)
         style = self.styles[index] if known[0] else None
-        return encode(moved, self.vocabulary, style, metre_known=bool(known[1]))
+        return encode(moved, self.vocabulary, style, metre_known=bool(known[1]), line_up_known=bool(known[2]))
 
     def _augment(self, sequence: NoteSequence, rng: np.random.Generator, semitones: int) -> NoteSequence:
         notes, length = sequence.notes, sequence.length
