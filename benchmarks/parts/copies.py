@@ -36,7 +36,7 @@ def make(folder: Path, n_files: int) -> None:
 
 def _pitch_bytes(data: bytearray) -> list[tuple[int, int]]:
     """Where the pitch of each note stands in a sound file: in its note-on and in its note-off."""
-    from melodygru.midi.reading import parse_chunks, variable_length
+    from melodygru.midi.chunks import parse_chunks, variable_length
 
     notes: list[tuple[int, int]] = []
     for at, stop in parse_chunks(bytes(data)).spans:

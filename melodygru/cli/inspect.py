@@ -103,7 +103,8 @@ def _midi(path: Path, asked: Asked, score_file: Path | None) -> dict[str, Any]:
     from melodygru import midi
     from melodygru.corpus import choose_grid
     from melodygru.corpus.beats import align
-    from melodygru.midi.reading import load, parse_chunks
+    from melodygru.midi.chunks import parse_chunks
+    from melodygru.midi.reading import load
     from melodygru.music.names import program_name
     from melodygru.music.quantize import quantize
     from melodygru.render import score

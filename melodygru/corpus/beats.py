@@ -275,4 +275,5 @@ def _shifted(sequence: NoteSequence, origin: int, metres: np.ndarray | None) -> 
     tempos["step"][0] = 0
     tempos = tempos[np.append(tempos["step"][1:] > tempos["step"][:-1], True)]
     length = max(sequence.length - origin, int((notes["onset"] + notes["duration"]).max()))
-    return unchecked(notes, sequence.grid, length, tempos, sequence.metres if metres is None else metres)
+    metres = sequence.metres if metres is None else metres
+    return unchecked(notes, sequence.grid, length, tempos, metres, sequence.names)

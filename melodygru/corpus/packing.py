@@ -48,7 +48,7 @@ def content_digest(sequence: NoteSequence) -> str:
     if unit > 1:
         unit = int(np.gcd.reduce(np.concatenate([[unit], *times])))
     values = [np.asarray(time, np.int64) // unit if unit > 1 else np.array(time, np.int64) for time in times]
-    columns = [sequence.notes[name].astype(np.int64) for name in ("program", "pitch", "velocity")]
+    columns = [sequence.notes[name].astype(np.int64) for name in ("part", "program", "pitch", "velocity")]
     metres = [sequence.metres[name].astype(np.int64) for name in ("numerator", "denominator")]
     kind = "beats" if sequence.grid.is_metrical else "seconds"
     return digest_of(f"{kind} {rate / unit}", *(part.tobytes() for part in [*values, *columns, *metres]))
@@ -68,6 +68,7 @@ def pack(sequence: NoteSequence) -> bytes:
         "length": sequence.length,
         "sizes": [len(sequence.notes), len(sequence.tempos), len(sequence.metres)],
         "types": types,
+        "names": sequence.names,
     }
     parts = [column.astype(kind).tobytes() for column, kind in zip(columns.values(), types, strict=True)]
     parts += [sequence.tempos.tobytes(), sequence.metres.tobytes()]
@@ -98,4 +99,4 @@ def unpack(data: bytes) -> NoteSequence:
         marks.append(np.frombuffer(data, dtype, size, at).copy())
         at += marks[-1].nbytes
     rates = [None if about[name] is None else Fraction(about[name]) for name in ("beats", "seconds")]
-    return unchecked(notes, Grid(*rates), about["length"], *marks)
+    return unchecked(notes, Grid(*rates), about["length"], marks[0], marks[1], tuple(about["names"]))

@@ -35,11 +35,15 @@ before its tick on its channel in any track; else 0. Channel 10 is DRUMS, whatev
 The sustain pedal of a channel is controller 64 (64 and more is down; controller 121 lifts it) in any track; of
 several values in one tick the last in (track, file order) holds. A note that a note-off ends while, after that tick,
 its channel's pedal is down goes on until the pedal is up, or the end of its track if it stays down, or until its
-program strikes the pitch again, whichever is first (**pedalled**). Drums have no pedal. Controllers 120 and 123
+part strikes the pitch again, whichever is first (**pedalled**). Drums have no pedal. Controllers 120 and 123
 (all sound off, all notes off) end every note of their channel that began before them (**silenced**).
 
-Last, `melodygru.music.notes.canonical` over all programs: same onset, program and pitch are one note (**merged**), and
-a note that still sounds when its program strikes the pitch again is **cut**.
+A part is the notes of one (track, channel, program); more than 32,768 are refused. Its name is its track's (meta
+type 3), else its instrument's (type 4). Where several parts share a track, a name after a channel prefix (type 32) is
+that of the channel's part, if there is only one. Names are UTF-8, else Latin-1; what can't be printed is a space.
+
+Last, `melodygru.music.notes.canonical` over all parts: same onset, part and pitch are one note (**merged**), and
+a note that still sounds when its part strikes the pitch again is **cut**.
 
 Time
 ----
@@ -51,9 +55,10 @@ defaults hold, 120 quarter notes a minute and 4/4. On a grid of seconds the firs
 nothing about time.
 """
 
+from melodygru.midi.chunks import MAX_BEATS, MAX_TICKS, tick_limit
 from melodygru.midi.files import find_files
 from melodygru.midi.formats import READERS, read
-from melodygru.midi.reading import MAX_BEATS, MAX_TICKS, Oddities, Reading, load, read_reference, read_texts, tick_limit
+from melodygru.midi.reading import Oddities, Reading, load, read_reference, read_texts
 from melodygru.midi.writing import from_pretty_midi, to_bytes, to_pretty_midi, write
 
 __all__ = [

@@ -6,27 +6,28 @@ from dataclasses import fields
 
 import numpy as np
 
-from melodygru.midi.reading import (
+from melodygru.midi.chunks import (
     ALL_NOTES_OFF,
     ALL_SOUND_OFF,
+    CHANNEL_PREFIX,
     DRUM_CHANNEL,
     END_OF_TRACK,
+    INSTRUMENT_NAME,
     MAX_TICKS,
     METRE_META,
     RESET_CONTROLLERS,
     SUSTAIN,
     TEMPO_META,
+    TRACK_NAME,
     Header,
-    Oddities,
-    Reading,
-    assemble,
     parse_chunks,
-    read_reference,
     variable_length,
 )
-from melodygru.music.notes import DRUMS, N_PITCHES, NOTE
+from melodygru.midi.reading import Label, Line, Oddities, Reading, assemble, line_names, read_reference
+from melodygru.music.notes import DRUMS, N_PITCHES, N_PROGRAMS, NOTE
 
 SPAN = 2 * MAX_TICKS  # sorts (group, tick) pairs as group * SPAN + tick
+METAS = (TRACK_NAME, INSTRUMENT_NAME, CHANNEL_PREFIX, END_OF_TRACK, TEMPO_META, METRE_META)  # that are read
 PADDING = 16  # zero bytes after the file, so that looking ahead needs no bounds
 
 # Bytes from a status byte (or, in running status, from the first of two data bytes) to the event's end. Meta events
@@ -164,7 +165,8 @@ def read_undamaged(data: bytes, header: Header) -> Reading | None:
     if np.any(is_channel & ((first > 127) | ((second > 127) & ((status < 0xC0) | (status >= 0xE0))))):
         return None
     counts = {item.name: 0 for item in fields(Oddities)}
-    marks = _marks(data, at[~is_channel], ticks[~is_channel])
+    others = np.flatnonzero(~is_channel)
+    marks, labels = _metas(data, others, at[others], ticks[others], track[others])
     channel = status & 15
 
     chosen = np.flatnonzero(status < 0xA0)
@@ -195,6 +197,7 @@ def read_undamaged(data: bytes, header: Header) -> Reading | None:
     notes["pitch"] = first[chosen]
     notes["velocity"] = second[chosen]
     notes["program"] = _programs(chosen, track, channel, ticks, np.flatnonzero(status >> 4 == 0xC), first)
+    notes["part"], lines = _lines(track[chosen], channel[chosen], notes["program"])
     controls = np.flatnonzero(status >> 4 == 0xB)
     numbers = first[controls]
     pedal = controls[(numbers == SUSTAIN) | (numbers == RESET_CONTROLLERS)]
@@ -214,7 +217,15 @@ def read_undamaged(data: bytes, header: Header) -> Reading | None:
         counts["silenced"] = int((until < end).sum())
         end = until
     notes["duration"] = end - onset
-    return assemble(notes, header, int(track_ends.max()), marks, counts)
+    return assemble(notes, header, int(track_ends.max()), marks, line_names(lines, labels), counts)
+
+
+def _lines(track: np.ndarray, channel: np.ndarray, program: np.ndarray) -> tuple[np.ndarray, list[Line]]:
+    """The number of each note's line, and the lines in (track, channel, program) order."""
+    key = (track * 16 + channel) * N_PROGRAMS + program
+    lines, part = np.unique(key, return_inverse=True)
+    source, programs = np.divmod(lines, N_PROGRAMS)
+    return part, list(zip((source // 16).tolist(), (source % 16).tolist(), programs.tolist(), strict=True))
 
 
 def _group(group: np.ndarray, ticks: np.ndarray) -> np.ndarray:
@@ -222,14 +233,34 @@ def _group(group: np.ndarray, ticks: np.ndarray) -> np.ndarray:
     return group.astype(np.int64) * SPAN + ticks
 
 
-def _marks(data: bytes, at: np.ndarray, ticks: np.ndarray) -> list[tuple[int, int, bytes]]:
-    """Tempo and metre events as (tick, meta type, payload), in file order; their status bytes stand `at`."""
-    marks = []
-    for status, tick in zip(at.tolist(), ticks.tolist(), strict=True):
-        if data[status] == 0xFF and data[status + 1] in (TEMPO_META, METRE_META):
-            size, start = variable_length(data, status + 2)
-            marks.append((tick, data[status + 1], data[start : start + size]))
-    return marks
+def _metas(
+    data: bytes, events: np.ndarray, at: np.ndarray, ticks: np.ndarray, track: np.ndarray
+) -> tuple[list[tuple[int, int, bytes]], list[Label]]:
+    """Marks of tempo and metre as (tick, meta type, payload), and names, in file order.
+
+    `events` are the indices of all events that are of no channel, and their status bytes stand `at`.
+    """
+    marks: list[tuple[int, int, bytes]] = []
+    labels: list[Label] = []
+    prefix, before = None, -1
+    for event, status, tick, of_track in zip(events.tolist(), at.tolist(), ticks.tolist(), track.tolist(), strict=True):
+        if event != before + 1:
+            prefix = None
+        before = event
+        kind = data[status + 1]
+        if data[status] != 0xFF or kind not in METAS:
+            continue
+        size, start = variable_length(data, status + 2)
+        payload = data[start : start + size]
+        if kind == CHANNEL_PREFIX:
+            prefix = payload[0] if size == 1 else None
+        elif kind in (TRACK_NAME, INSTRUMENT_NAME):
+            labels.append((of_track, prefix, kind, payload))
+        elif kind == END_OF_TRACK:
+            prefix = None
+        else:
+            marks.append((tick, kind, payload))
+    return marks, labels
 
 
 def _pair(
@@ -318,7 +349,7 @@ def _prolong(
     up = ups[np.searchsorted(ups, here + end[held], side="right")] - here
     until = np.where(up < SPAN, up, np.maximum(end[held], track_end[held]))
 
-    key = notes["program"].astype(np.int64) * N_PITCHES + notes["pitch"]
+    key = notes["part"].astype(np.int64) * N_PITCHES + notes["pitch"]
     strikes = np.append(np.sort(_group(key, notes["onset"])), np.iinfo(np.int64).max)
     here = key[held] * SPAN
     struck = strikes[np.searchsorted(strikes, here + end[held], side="left")] - here

@@ -1,32 +1,52 @@
-"""The rule of reading in plain Python, and what both readers share: chunks, header, marks, the result."""
+"""The rule of reading in plain Python, and what both readers share: names, marks, the result."""
 
 from __future__ import annotations
 
-import struct
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
 from melodygru.errors import MidiError
-from melodygru.music.grid import Grid
+from melodygru.midi.chunks import (
+    ALL_NOTES_OFF,
+    ALL_SOUND_OFF,
+    CHANNEL_PREFIX,
+    DRUM_CHANNEL,
+    END_OF_TRACK,
+    INSTRUMENT_NAME,
+    MAX_DENOMINATOR_POWER,
+    MAX_TICKS,
+    METRE_META,
+    RESET_CONTROLLERS,
+    SUSTAIN,
+    TEMPO_META,
+    TEXT_META,
+    TRACK_NAME,
+    Event,
+    Header,
+    parse_chunks,
+    track_events,
+)
 from melodygru.music.metre import DEFAULT_METRE, METRE
-from melodygru.music.notes import DEFAULT_TEMPO, DRUMS, NOTE, TEMPO, NoteSequence, canonical, tidy_marks, unchecked
-from melodygru.util.wording import counted
+from melodygru.music.notes import (
+    DEFAULT_TEMPO,
+    DRUMS,
+    MAX_PARTS,
+    NOTE,
+    TEMPO,
+    NoteSequence,
+    canonical,
+    renamed,
+    tidy_marks,
+    unchecked,
+)
 
-MAX_TICKS = 2**27  # 134 million: 38 hours at 480 ticks per beat and 120 qpm
-MAX_BEATS = 2**20  # 145 hours at 120 qpm; the smaller limit holds when a beat has few ticks
-MAX_TRACKS = 65_535  # what a header can claim
 MAX_FILE_BYTES = 2**22  # 4 MiB is half a million notes; what is larger is no piece of music
-DRUM_CHANNEL = 9
-PREAMBLE_BYTES = 4096  # how far into a file the header may begin (RIFF wrappers, MacBinary headers)
-
-SUSTAIN, ALL_SOUND_OFF, RESET_CONTROLLERS, ALL_NOTES_OFF = 64, 120, 121, 123
-TEXT_META, TEMPO_META, METRE_META, END_OF_TRACK = 0x01, 0x51, 0x58, 0x2F
-MAX_DENOMINATOR_POWER = 7  # 2**7: metres up to x/128
+MAX_NAME = 80  # characters of a part's name that are kept
 
 
 @dataclass(frozen=True)
@@ -35,8 +55,8 @@ class Oddities:
 
     zero_length: int = 0  # notes dropped, because they end where they begin
     beyond_limit: int = 0  # notes dropped, because they begin at or after the tick limit
-    merged: int = 0  # notes dropped, because their program struck the pitch twice at once
-    cut: int = 0  # notes shortened, because their program struck the pitch again while they sounded
+    merged: int = 0  # notes dropped, because their part struck the pitch twice at once
+    cut: int = 0  # notes shortened, because their part struck the pitch again while they sounded
     restruck: int = 0  # notes ended by a note-on of their own key
     hanging: int = 0  # notes ended by the end of their track
     stray_note_offs: int = 0
@@ -79,27 +99,6 @@ class Reading:
         return self.oddities.lost
 
 
-@dataclass(frozen=True)
-class Header:
-    """What the header chunk says, and where the bodies of the track chunks lie."""
-
-    kind: int  # 0, 1 or 2
-    grid: Grid
-    spans: list[tuple[int, int]]  # of each track, the bytes [start, end)
-
-    @property
-    def limit(self) -> int:
-        """The first tick that holds no notes (see `tick_limit`)."""
-        return tick_limit(self.grid)
-
-
-def tick_limit(grid: Grid) -> int:
-    """The first tick of a file that holds no notes: `MAX_TICKS` or `MAX_BEATS`, whichever comes first."""
-    if grid.steps_per_beat is None:
-        return MAX_TICKS
-    return min(MAX_TICKS, int(MAX_BEATS * grid.steps_per_beat))
-
-
 def load(source: Path | str | bytes) -> bytes:
     """The bytes of a file; `MidiError` when it can't be read."""
     if not isinstance(source, bytes):
@@ -111,45 +110,6 @@ def load(source: Path | str | bytes) -> bytes:
     if len(source) > MAX_FILE_BYTES:
         raise MidiError(f"more than {MAX_FILE_BYTES:,} bytes: expected a MIDI file of one piece")
     return source
-
-
-def parse_chunks(data: bytes) -> Header:
-    """Split a file into its track chunks.
-
-    Raises
-    ------
-    MidiError
-        There is no usable header or no track.
-    """
-    if not data:
-        raise MidiError("the file is empty")
-    start = data.find(b"MThd", 0, PREAMBLE_BYTES)
-    if start < 0:
-        raise MidiError(f"not a MIDI file: begins with {data[:4]!r}, expected b'MThd'")
-    if len(data) < start + 14:
-        raise MidiError(f"truncated header: {counted(len(data) - start, 'byte')}, expected at least 14")
-    size, kind, _, division = struct.unpack_from(">IHHH", data, start + 4)
-    if size < 6:
-        raise MidiError(f"header of {size} bytes: expected at least 6")
-    if kind > 2:
-        raise MidiError(f"MIDI file of type {kind}: expected 0, 1 or 2")
-    grid = _division_grid(division)
-    spans: list[tuple[int, int]] = []
-    position = start + 8 + size
-    while position + 8 <= len(data) and len(spans) < MAX_TRACKS:
-        name = data[position : position + 4]
-        if not (name.isascii() and name.decode("ascii").isprintable()):
-            position = data.find(b"MTrk", position)
-            if position < 0:
-                break
-            continue
-        end = position + 8 + int.from_bytes(data[position + 4 : position + 8], "big")
-        if name == b"MTrk":
-            spans.append((position + 8, min(end, len(data))))
-        position = end
-    if not spans:
-        raise MidiError("no track in the file: it is truncated or damaged")
-    return Header(kind, grid, spans)
 
 
 def read_texts(source: Path | str | bytes) -> list[str]:
@@ -169,79 +129,8 @@ def read_texts(source: Path | str | bytes) -> list[str]:
     ]
 
 
-def _division_grid(division: int) -> Grid:
-    """The size of a tick from the header's division word."""
-    if division == 0:
-        raise MidiError("division 0: expected ticks per quarter note, or SMPTE frames")
-    if division < 0x8000:
-        return Grid.beats(division)
-    frames, ticks = 256 - (division >> 8), division & 0xFF
-    if frames not in (24, 25, 29, 30) or ticks == 0:
-        raise MidiError(f"SMPTE division of {frames} frames x {ticks} ticks: expected 24, 25, 29 or 30 frames")
-    return Grid.seconds((Fraction(30_000, 1001) if frames == 29 else Fraction(frames)) * ticks)
-
-
-@dataclass(slots=True)
-class Event:
-    """One event of a track at an absolute tick; of a meta event `status` is 0xFF and `data` its type and payload."""
-
-    tick: int
-    status: int
-    data: bytes
-
-
-class _Broken(Exception):
-    """The track can't be read on."""
-
-
-def track_events(body: bytes) -> Iterator[Event]:
-    """The events of a track chunk; ends after end_of_track, or where the bytes make no sense."""
-    tick, position, running = 0, 0, 0
-    try:
-        while position < len(body):
-            delta, position = variable_length(body, position)
-            if position >= len(body):
-                return
-            status = body[position]
-            if status == 0xFF:
-                size, start = variable_length(body, position + 2)
-                data = body[position + 1 : position + 2] + body[start : start + size]
-                position = start + size
-            elif status in (0xF0, 0xF7):
-                size, start = variable_length(body, position + 1)
-                data = b""
-                position = start + size
-            else:
-                if status < 0x80:
-                    status = running
-                else:
-                    position += 1
-                if not 0x80 <= status < 0xF0:
-                    return
-                running = status
-                size = 1 if 0xC0 <= status < 0xE0 else 2
-                data = body[position : position + size]
-                position += size
-                if any(byte > 127 for byte in data):
-                    return
-            if position > len(body):
-                return
-            tick += delta
-            yield Event(tick, status, data)
-            if status == 0xFF and data[0] == END_OF_TRACK:
-                return
-    except _Broken:
-        return
-
-
-def variable_length(body: bytes, position: int) -> tuple[int, int]:
-    """A variable-length quantity of at most four bytes, and the position after it."""
-    value = 0
-    for at in range(position, min(position + 4, len(body))):
-        value = value << 7 | body[at] & 0x7F
-        if body[at] < 0x80:
-            return value, at + 1
-    raise _Broken
+Line = tuple[int, int, int]  # track, channel, program: what makes a part
+Label = tuple[int, int | None, int, bytes]  # track, channel if one is meant, meta type, payload: a name in a file
 
 
 @dataclass(slots=True)
@@ -256,6 +145,12 @@ class _Sounding:
     onset: int
     end: int = -1
     released: bool = False  # ended by a note-off, which a pedal can outlast
+    part: int = -1
+
+    @property
+    def line(self) -> Line:
+        """What makes it one of its part."""
+        return self.track, self.channel, self.program
 
 
 def read_reference(source: Path | str | bytes) -> Reading:
@@ -286,19 +181,68 @@ def read_reference(source: Path | str | bytes) -> Reading:
     notes: list[_Sounding] = []
     for track, events in enumerate(tracks):
         notes += _pair_track(track, events, ends[track], limit, programs, counts)
+    lines = sorted({note.line for note in notes})
+    numbers = {line: part for part, line in enumerate(lines)}
+    for note in notes:
+        note.part = numbers[note.line]
     _prolong(notes, tracks, ends, counts)
     _silence(notes, tracks, counts)
 
-    array = np.array(
-        [(note.onset, note.end - note.onset, note.program, note.pitch, note.velocity) for note in notes], NOTE
-    )
+    rows = [(note.onset, note.end - note.onset, note.part, note.program, note.pitch, note.velocity) for note in notes]
     marks = [
         (event.tick, event.data[0], event.data[1:])
         for events in tracks
         for event in events
         if event.status == 0xFF and event.data[0] in (TEMPO_META, METRE_META)
     ]
-    return assemble(array, header, max(ends), marks, counts)
+    names = line_names(lines, [label for track, events in enumerate(tracks) for label in _labels(track, events)])
+    return assemble(np.array(rows, NOTE), header, max(ends), marks, names, counts)
+
+
+def _labels(track: int, events: list[Event]) -> Iterator[Label]:
+    """The names in a track; one after a channel prefix, with no message of a channel between, is that channel's."""
+    channel = None
+    for event in events:
+        if event.status < 0xF0:
+            channel = None
+        elif event.status == 0xFF and event.data[0] == CHANNEL_PREFIX:
+            channel = event.data[1] if len(event.data) == 2 else None
+        elif event.status == 0xFF and event.data[0] in (TRACK_NAME, INSTRUMENT_NAME):
+            yield track, channel, event.data[0], event.data[1:]
+
+
+def line_names(lines: list[Line], labels: list[Label]) -> list[str]:
+    """What the file calls each of its lines, "" where it doesn't.
+
+    A line that has its track, or in it a channel prefix, to itself is called by that name; the track's name goes
+    before the instrument's, and the first of each that isn't empty holds.
+
+    Raises
+    ------
+    MidiError
+        There are more lines than a piece can have parts.
+    """
+    if len(lines) > MAX_PARTS:
+        raise MidiError(f"{len(lines):,} parts: expected at most {MAX_PARTS:,} in one piece")
+    of_track, of_channel = Counter(track for track, *_ in lines), Counter(line[:2] for line in lines)
+    found: dict[tuple[int, int | None], str] = {}
+    for track, channel, _, payload in sorted(labels, key=lambda label: label[2]):
+        if text := name_text(payload):
+            found.setdefault((track, channel), text)
+    names = []
+    for track, channel, _ in lines:
+        own = found.get((track, channel), "") if of_channel[track, channel] == 1 else ""
+        names.append(own or (found.get((track, None), "") if of_track[track] == 1 else ""))
+    return names
+
+
+def name_text(payload: bytes) -> str:
+    """A name in UTF-8, else in Latin-1, in one line of at most `MAX_NAME` characters that all can be printed."""
+    try:
+        text = payload.decode("utf-8")
+    except UnicodeDecodeError:
+        text = payload.decode("latin-1")
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:MAX_NAME].strip()
 
 
 def _program_changes(tracks: list[list[Event]]) -> dict[int, tuple[list[int], list[int]]]:
@@ -392,9 +336,9 @@ def _prolong(notes: list[_Sounding], tracks: list[list[Event]], ends: list[int],
         pedals.setdefault(event.status & 15, {})[event.tick] = event.data[0] == SUSTAIN and event.data[1] >= 64
     ticks = {channel: list(pedal) for channel, pedal in pedals.items()}
     ups = {channel: [tick for tick, down in pedal.items() if not down] for channel, pedal in pedals.items()}
-    strikes: dict[tuple[int, int], list[int]] = {}
+    strikes: dict[tuple[int, int], list[int]] = {}  # of each part's pitch
     for note in sorted(notes, key=lambda note: note.onset):
-        strikes.setdefault((note.program, note.pitch), []).append(note.onset)
+        strikes.setdefault((note.part, note.pitch), []).append(note.onset)
     for note in notes:
         if not note.released or note.program == DRUMS or note.channel not in pedals:
             continue
@@ -402,7 +346,7 @@ def _prolong(notes: list[_Sounding], tracks: list[list[Event]], ends: list[int],
         if at == 0 or not pedals[note.channel][ticks[note.channel][at - 1]]:
             continue
         up = _first(ups[note.channel], bisect_right(ups[note.channel], note.end))
-        onsets = strikes[note.program, note.pitch]
+        onsets = strikes[note.part, note.pitch]
         struck = _first(onsets, bisect_left(onsets, note.end))
         until = min(max(note.end, ends[note.track]) if up is None else up, MAX_TICKS if struck is None else struck)
         if until > note.end:
@@ -435,9 +379,14 @@ def _first(values: list[int], index: int) -> int | None:
 
 
 def assemble(
-    notes: np.ndarray, header: Header, length: int, marks: list[tuple[int, int, bytes]], counts: dict[str, int]
+    notes: np.ndarray,
+    header: Header,
+    length: int,
+    marks: list[tuple[int, int, bytes]],
+    names: list[str],
+    counts: dict[str, int],
 ) -> Reading:
-    """The reading from notes in any order and (tick, meta type, payload) marks in (track, file) order."""
+    """The reading from notes in any order, (tick, meta type, payload) marks in (track, file) order, names of parts."""
     tempos, metres = [(0, DEFAULT_TEMPO)], [(0, *DEFAULT_METRE)]
     limit = header.limit
     for tick, kind, payload in sorted(marks, key=lambda mark: mark[0]):
@@ -455,10 +404,11 @@ def assemble(
             counts["bad_marks"] += 1
     if not header.grid.is_metrical:
         tempos = [(0, tempos[1][1])] if len(tempos) > 1 else tempos
+    called = renamed(names, notes) if any(names) else ()
     notes, changes = canonical(notes)
     counts["merged"] += changes.merged
     counts["cut"] += changes.cut
     sequence = unchecked(
-        notes, header.grid, length, tidy_marks(np.array(tempos, TEMPO)), tidy_marks(np.array(metres, METRE))
+        notes, header.grid, length, tidy_marks(np.array(tempos, TEMPO)), tidy_marks(np.array(metres, METRE)), called
     )
     return Reading(sequence, Oddities(**counts), len(metres) > 1)

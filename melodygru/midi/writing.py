@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from melodygru.errors import MidiError
-from melodygru.midi.reading import DRUM_CHANNEL, MAX_DENOMINATOR_POWER, tick_limit
+from melodygru.midi.chunks import DRUM_CHANNEL, MAX_DENOMINATOR_POWER, tick_limit
 from melodygru.music.grid import Grid
 from melodygru.music.metre import METRE
 from melodygru.music.notes import DEFAULT_TEMPO, DRUMS, NOTE, TEMPO, NoteSequence, canonical, tidy_marks

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from melodygru import midi
 from melodygru.errors import MidiError
-from melodygru.midi import bulk, reading
+from melodygru.midi import bulk, chunks
 from melodygru.music.grid import Grid
 from melodygru.music.metre import METRE
 from melodygru.music.notes import DRUMS, NOTE, TEMPO, NoteSequence, canonical
@@ -74,7 +74,7 @@ def test_one_note():
     assert result.sequence.qpm == 120
     assert result.oddities == midi.Oddities()
     assert result.lost == 0
-    assert bulk.read_undamaged(data, reading.parse_chunks(data)) is not None
+    assert bulk.read_undamaged(data, chunks.parse_chunks(data)) is not None
 
 
 def test_running_status_and_note_on_of_velocity_0():
@@ -89,7 +89,7 @@ def test_running_status_outlives_meta_and_sysex():
 
 def test_running_status_of_one_data_byte():
     data = smf("00 C0 05  00 06  00 90 3C 40  10 80 3C 00" + END)
-    assert bulk.read_undamaged(data, reading.parse_chunks(data)) is None
+    assert bulk.read_undamaged(data, chunks.parse_chunks(data)) is None
     assert read_notes(data) == ([(0, 16, 6, 60, 64)], {})
 
 
@@ -535,7 +535,7 @@ def track_bodies(draw, plain: bool = False) -> bytes:
 @given(st.lists(track_bodies(), min_size=1, max_size=4), st.integers(0, 2), st.sampled_from([1, 480, 0xE728]))
 def test_fast_reader_is_the_reference(tracks, kind, division):
     data = smf(*tracks, kind=kind, division=division)
-    assert bulk.read_undamaged(data, reading.parse_chunks(data)) is not None
+    assert bulk.read_undamaged(data, chunks.parse_chunks(data)) is not None
     read(data)
 
 
@@ -549,9 +549,9 @@ def test_readers_agree_on_any_bytes(noise, sound):
 @given(st.lists(track_bodies(plain=True), min_size=1, max_size=3))
 def test_events_are_those_of_mido(bodies):
     data = smf(*bodies)
-    header = reading.parse_chunks(data)
+    header = chunks.parse_chunks(data)
     for (start, stop), track in zip(header.spans, mido.MidiFile(file=io.BytesIO(data)).tracks, strict=True):
-        ours = list(reading.track_events(data[start:stop]))
+        ours = list(chunks.track_events(data[start:stop]))
         assert np.diff([0, *(event.tick for event in ours)]).tolist() == [message.time for message in track]
         for event, message in zip(ours, track, strict=True):
             if not message.is_meta and message.type != "sysex" and event.status < 0xF0:
