@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from melodygru.compose.actions import Action
-from melodygru.compose.constraints import Constraint
+from melodygru.compose.constraints import Constraint, Programs
 from melodygru.compose.controls import Controls
 from melodygru.compose.drawing import Note
 from melodygru.compose.guards import Guard, guarded
 from melodygru.compose.lengths import Length, Plan
 from melodygru.compose.primer import Primer
-from melodygru.compose.rules import NEVER, programs_in
+from melodygru.compose.rules import NEVER, programs_of
 from melodygru.compose.sampler import Sampler
 from melodygru.compose.settings import check_setting
 from melodygru.compose.steering import Steering
-from melodygru.events import decode
+from melodygru.events import Vocabulary, decode
 from melodygru.model.numpy_model import NumpyModel
 from melodygru.music.notes import NoteSequence
 
@@ -87,8 +87,8 @@ def sampler_for(
     steering = None
     if constraints:
         given, begin = (None, 0) if primer is None else (primer.sequence, primer.splice)
-        programs = programs_in(network.vocabulary, style, given)
-        steering = Steering(constraints, network.vocabulary, plans, programs=programs, begin=begin)
+        programs = programs_of(network.vocabulary, style)
+        steering = Steering(constraints, network.vocabulary, plans, programs=programs, primer=given, begin=begin)
     free = not any(constraint.tonal for constraint in constraints)
     return Sampler(
         network,
@@ -96,11 +96,20 @@ def sampler_for(
         controls,
         style=style,
         metres=[plan.metre for plan in plans],
+        line_ups=[plan.line_up for plan in plans],
         signatures=[plan.signature if free else None for plan in plans],
         primer=primer,
         steering=steering,
         due=[plan.due for plan in plans],
     )
+
+
+def line_up_asked(
+    constraints: Sequence[Constraint], vocabulary: Vocabulary, style: str | None
+) -> tuple[int, ...] | None:
+    """The line-up that constraints on the programs ask for; None: none does."""
+    asked = [one.line_up(vocabulary, style) for one in constraints if isinstance(one, Programs)]
+    return asked[0] if asked and vocabulary.models_part else None
 
 
 def compose(
@@ -161,7 +170,16 @@ def compose(
     check_setting("num_outputs", n)
     rngs = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(n)]
     plans = [
-        Plan.from_settings(v, length, style=style, metre=metre, primer=primer, qpm=qpm, draws=tuple(rng.random(3)))
+        Plan.from_settings(
+            v,
+            length,
+            style=style,
+            metre=metre,
+            primer=primer,
+            qpm=qpm,
+            line_up=line_up_asked(constraints, v, style),
+            draws=tuple(rng.random(4)),
+        )
         for rng in rngs
     ]
     length = plans[0].length
@@ -189,6 +207,7 @@ def compose(
         piece = decode(rows, v, length=end, qpm=plan.qpm, metre=plan.metre)
         if given is not None:
             piece.notes[: len(given)] = given.notes  # with the velocities that it came with
+            piece = replace(piece, names=given.names)
         if limit is not None and end is None:
             piece = piece.crop(0, limit) if piece.length >= limit else replace(piece, length=limit)
         elif end is None and plan.bar is not None:

@@ -26,7 +26,7 @@ from melodygru.music.harmony import (
     parse_pitch_classes,
     parse_range,
 )
-from melodygru.music.names import PROGRAM_NAMES, pitch_name
+from melodygru.music.names import FAMILIES, PROGRAM_NAMES, pitch_name
 from melodygru.music.notes import DRUMS, N_PITCHES
 
 _CLASSES = np.arange(N_PITCHES) % 12
@@ -166,19 +166,21 @@ class Range(Constraint):
 
 @dataclass(frozen=True)
 class Programs(Constraint):
-    """Nothing but these programs.
+    """Nothing but these programs, a part each.
 
     Parameters
     ----------
-    programs : 0..127, or `notes.DRUMS`
+    programs : 0..127, or `notes.DRUMS`; one that is there twice is played by two parts
+    families : those of `names.FAMILIES` of which a part each plays a program, the style's commonest that is left
     """
 
     programs: tuple[int, ...]
+    families: tuple[str, ...] = ()
     steady = True
 
     @classmethod
     def parse(cls, text: str, names: Sequence[str] = ()) -> Programs:
-        """From text such as `0,40,drums`; `names` are those of the 128 programs, which then may stand for numbers.
+        """From text such as `0,strings,drums`; `names` are those of the 128 programs, which then may stand for numbers.
 
         Raises
         ------
@@ -186,21 +188,38 @@ class Programs(Constraint):
             One is no program.
         """
         by_name = {name.lower(): number for number, name in enumerate(names)} | {"drums": DRUMS}
-        programs = []
+        programs: list[int] = []
+        families: list[str] = []
         for part in text.split(","):
             name = part.strip().lower()
+            if name in FAMILIES:
+                families.append(name)
+                continue
             number = int(name) if name.isascii() and name.isdecimal() else by_name.get(name)
             if number is None or number > DRUMS:
                 raise SettingError(
-                    f"programs {text!r}: {part.strip()!r} is no program; expected 0..127, General MIDI's names or "
-                    "drums, with commas between them"
+                    f"programs {text!r}: {part.strip()!r} is no program; expected 0..127, General MIDI's names, drums or "
+                    f"families ({', '.join(FAMILIES)}), with commas between them"
                 )
             programs.append(number)
-        return cls(tuple(dict.fromkeys(programs)))
+        return cls(tuple(programs), tuple(families))
+
+    def line_up(self, vocabulary: Vocabulary, style: str | None = None) -> tuple[int, ...]:
+        """The programs of the parts, ascending; a family that has none in the vocabulary is left out."""
+        found = list(self.programs)
+        known = vocabulary.statistics.programs_of(style)
+        common = [program for program in vocabulary.programs if program in known] + list(vocabulary.programs)
+        for family in self.families:
+            of_family = [program for program in common if program in FAMILIES[family]]
+            found += [program for program in of_family if program not in found][:1] or of_family[:1]
+        return tuple(sorted(found))
 
     def check(self, vocabulary: Vocabulary, plan: Plan) -> None:
+        for family in self.families:
+            if not set(FAMILIES[family]) & set(vocabulary.programs):
+                raise SettingError(f"programs {family}: this model was trained on no program of that family")
         unknown = [program for program in self.programs if program not in vocabulary.programs]
-        if unknown or not self.programs:
+        if unknown or not (self.programs or self.families):
             known = ", ".join("drums" if program == DRUMS else str(program) for program in sorted(vocabulary.programs))
             what = ", ".join("drums" if program == DRUMS else str(program) for program in unknown) or "none"
             raise SettingError(f"programs {what}: expected some that this model was trained on, of {known}")
@@ -209,11 +228,14 @@ class Programs(Constraint):
         if field != "program":
             return None
         allowed = np.zeros(at.vocabulary.size("program"), bool)
-        allowed[[END, *at.vocabulary.program_class(np.array(self.programs)).tolist()]] = True
+        allowed[END] = True
+        programs = [*self.programs, *(program for family in self.families for program in FAMILIES[family])]
+        allowed[at.vocabulary.program_class(np.array(programs, np.int64))] = True
         return _only(allowed)
 
     def __str__(self) -> str:
-        return "programs " + ",".join("drums" if program == DRUMS else str(program) for program in self.programs)
+        named = ["drums" if program == DRUMS else str(program) for program in self.programs]
+        return "programs " + ",".join([*named, *self.families])
 
 
 @dataclass(frozen=True)

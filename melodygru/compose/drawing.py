@@ -15,20 +15,23 @@ from melodygru.compose.rules import NEVER, Event, Legality, Rule, Spans
 from melodygru.events import (
     DURATION,
     END,
+    NEW,
+    PART,
+    PART_HISTORY,
     PITCH,
-    PROGRAM,
-    PROGRAM_HISTORY,
     SHIFT,
     TIMES,
     VELOCITY,
     VELOCITY_WIDTH,
     Context,
     Vocabulary,
+    encode_parts,
+    parts_of,
 )
 from melodygru.model.numpy_model import NumpyModel, Step
 from melodygru.music.notes import NoteSequence
 
-Row = tuple[int, int, int, int, int]  # an event: shift steps, program class, pitch, duration steps, velocity class
+Row = tuple[int, int, int, int, int]  # an event: shift steps, part class, pitch, duration steps, velocity class
 DRAWS = 7  # random numbers of an event: two for each field of time, one for each other
 
 
@@ -42,6 +45,7 @@ class Note:
     program: int
     pitch: int
     velocity: int
+    part: int = 0
 
 
 class Streams:
@@ -89,9 +93,15 @@ class Streams:
     def _append(self, stream: int, row: Row) -> None:
         """Add an event, at whose onset the stream's context stands."""
         context = self.contexts[stream]
-        context.add(row[PROGRAM], row[PITCH], row[DURATION])
+        context.add(row[PART], row[PITCH], row[DURATION], row[VELOCITY])
         self.rows[stream].append(row)
         self._previous[stream] = context.previous(row[VELOCITY])
+
+    def last_note(self, stream: int) -> Note:
+        """A stream's last note."""
+        past, velocity = self.contexts[stream].past, self.rows[stream][-1][VELOCITY]
+        played = self.vocabulary.velocities[max(velocity, 0)]
+        return Note(stream, past.onset, past.duration, past.programs[past.part], past.pitch, played, past.part)
 
     def feed(self, row: Row, state: Sequence[np.ndarray] | None = None) -> None:
         """Add a known event to every stream.
@@ -155,31 +165,44 @@ class Streams:
         """
         contexts, live, at = event.contexts, event.live, event.at
         step = self._step(at)
+        event.pointers["shift"] = np.array([context.shift_pointers() for context in contexts])
         shifts = self._draw_time("shift", step, u[:, :2], rules, event)
         shifts = [max(steps, least) for steps, least in zip(shifts, event.least, strict=True)]
         for context, steps, goes_on in zip(contexts, shifts, live.tolist(), strict=True):
             if goes_on:
                 context.move(steps)
         rows = np.array([context.row() for context in contexts], np.int32)
-        step.arrive(rows, np.array([context.pitch_class_levels() for context in contexts]))
+        step.arrive(
+            rows,
+            np.array([context.pitch_class_levels() for context in contexts]),
+            np.array([context.part_descriptions() for context in contexts], np.uint8),
+            np.array([context.line_up() for context in contexts], np.uint8),
+        )
         if at is None:
             self._context, self._last = rows, step
         else:
             self._context[at], self._last = rows, None
 
-        program = self._draw_field("program", step, u[:, 2], rules, event)
-        event.programs, event.live = program.tolist(), live & (program != END)
+        classes = self._draw_field("part", step, u[:, 2], rules, event)
+        event.live = live & (classes != END)
         drawn: list[Row | None] = [None] * len(contexts)
         if not event.live.any():
             return drawn
-        histories = [c.program_history(p) for c, p in zip(contexts, event.programs, strict=True)]
-        event.chosen |= dict(zip(PROGRAM_HISTORY, np.array(histories).T, strict=True))
+        # A stream that is over goes on as if a part had come in, for the sake of the arrays.
+        part_classes = np.where(event.live, classes, NEW).tolist()
+        event.parts = [c.part_of(p) for c, p in zip(contexts, part_classes, strict=True)]
+        event.programs = [c.program_of(p) for c, p in zip(contexts, part_classes, strict=True)]
+        histories = [c.part_history(p) for c, p in zip(contexts, part_classes, strict=True)]
+        event.chosen |= dict(zip(PART_HISTORY, np.array(histories).T, strict=True))
+        event.pointers["pitch"] = np.array([c.pitch_pointers(p) for c, p in zip(contexts, event.parts, strict=True)])
         event.pitches = self._draw_field("pitch", step, u[:, 3], rules, event).tolist()
+        of_notes = [c.note_pointers(*note) for c, *note in zip(contexts, event.parts, event.pitches, strict=True)]
+        event.pointers["duration"], event.pointers["velocity"] = map(np.array, zip(*of_notes, strict=True))
         durations = self._draw_time("duration", step, u[:, 4:6], rules, event)
         velocities = [-1] * len(contexts)
         if self.vocabulary.models_velocity:
             velocities = self._draw_field("velocity", step, u[:, 6], rules, event).tolist()
-        of_streams = zip(shifts, event.programs, event.pitches, durations, velocities, strict=True)
+        of_streams = zip(shifts, part_classes, event.pitches, durations, velocities, strict=True)
         for i, (row, goes_on) in enumerate(zip(of_streams, event.live.tolist(), strict=True)):
             if goes_on:
                 drawn[i] = row
@@ -188,7 +211,7 @@ class Streams:
 
     def _draw_field(self, field: str, step: Step, u: np.ndarray, rules: Sequence[Rule], event: Event) -> np.ndarray:
         """Draw a field's class of each stream."""
-        event.logits = step.logits(field, event.chosen)
+        event.logits = step.logits(field, event.chosen, event.pointers.get(field))
         event.legal = self._legality.weigh(field, event)
         if event.legal is not None:
             np.copyto(event.logits, -np.inf, where=~event.legal)
@@ -261,16 +284,19 @@ def rows_of(piece: NoteSequence, vocabulary: Vocabulary) -> list[Row]:
     notes = piece.notes
     shifts = np.diff(notes["onset"], prepend=0).tolist()
     bins = notes["velocity"] // VELOCITY_WIDTH if vocabulary.models_velocity else np.full(len(notes), -1)
-    programs = vocabulary.program_class(notes["program"]).tolist()
-    return list(zip(shifts, programs, notes["pitch"].tolist(), notes["duration"].tolist(), bins.tolist(), strict=True))
+    parts = encode_parts(notes, vocabulary).tolist()
+    return list(zip(shifts, parts, notes["pitch"].tolist(), notes["duration"].tolist(), bins.tolist(), strict=True))
 
 
-def notes_of(rows: Iterable[Row], vocabulary: Vocabulary, stream: int = 0, onset: int = 0) -> Iterator[Note]:
-    """The notes that events are, the first of which follow on a note at `onset`."""
-    for shift, program, pitch, duration, velocity in rows:
+def notes_of(
+    rows: Sequence[Row], vocabulary: Vocabulary, stream: int = 0, onset: int = 0, first: int = 0
+) -> Iterator[Note]:
+    """The notes that the events of a piece are from number `first` on, which follow on a note at `onset`."""
+    parts, programs = parts_of(np.array([row[PART] for row in rows], np.int64), vocabulary)
+    of_rows = zip(rows[first:], parts[first:].tolist(), programs[first:].tolist(), strict=True)
+    for (shift, _, pitch, duration, velocity), part, program in of_rows:
         onset += shift
-        played = vocabulary.velocities[max(velocity, 0)]
-        yield Note(stream, onset, duration, vocabulary.program_of_class(program), pitch, played)
+        yield Note(stream, onset, duration, program, pitch, vocabulary.velocities[max(velocity, 0)], part)
 
 
 __all__ = [

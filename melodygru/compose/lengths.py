@@ -71,6 +71,7 @@ class Plan:
     due : step from which on the piece ends where the model finds an end plausible; None where its length is given
     limit : step at which the piece is cut; None where notes are counted
     signature : key signature that the piece opens in, 0..11 semitones above C; None: the model's choice
+    line_up : programs of the parts, ascending, those of a primer among them; None: unknown
     """
 
     metre: tuple[int, int]
@@ -82,6 +83,7 @@ class Plan:
     due: int | None
     limit: int | None
     signature: int | None = None
+    line_up: tuple[int, ...] | None = None
 
     @classmethod
     def from_settings(
@@ -93,11 +95,12 @@ class Plan:
         metre: tuple[int, int] | None = None,
         primer: Primer | None = None,
         qpm: float | None = None,
-        draws: tuple[float, float, float] = (0.0, 0.5, 0.0),
+        line_up: tuple[int, ...] | None = None,
+        draws: tuple[float, float, float, float] = (0.0, 0.5, 0.0, 0.5),
     ) -> Plan:
         """The plan of these settings, which mean and raise what they do in `compose`.
 
-        The `draws`, in [0, 1), are for `metre_of`, `length_of` and `signature_of` of the vocabulary.
+        The `draws`, in [0, 1), are for `metre_of`, `length_of`, `signature_of` and `line_up_of` of the vocabulary.
         """
         v, length = vocabulary, length or Length()
         if style is not None and style not in v.styles:
@@ -131,4 +134,8 @@ class Plan:
         typical = v.statistics.length_of(style, metre, draws[1]) if length == Length() else None
         due = None if typical is None else start + typical
         signature = v.statistics.signature_of(style, draws[2]) if primer is None else None
-        return cls(metre, qpm, start, bar, length, steps, due, None if at_most is None else start + at_most, signature)
+        if line_up is None:
+            playing = () if given is None else given.part_programs.tolist()
+            line_up = v.statistics.line_up_of(style, draws[3], playing)
+        limit = None if at_most is None else start + at_most
+        return cls(metre, qpm, start, bar, length, steps, due, limit, signature, line_up)

@@ -38,28 +38,28 @@ class Guide(Rule):
         """Steps until the event's onset."""
         raise NotImplementedError
 
-    def programs(self, context: Context) -> np.ndarray:
-        """Program classes at the onset, shape (size of the field,), bool."""
+    def parts(self, context: Context) -> np.ndarray:
+        """Part classes at the onset, shape (size of the field,), bool."""
         raise NotImplementedError
 
-    def pitches(self, context: Context, program: int) -> np.ndarray:
-        """Pitches of a program class, shape (128,), bool."""
+    def pitches(self, context: Context, part: int) -> np.ndarray:
+        """Pitches of a part, shape (128,), bool."""
         raise NotImplementedError
 
-    def duration(self, context: Context, program: int, pitch: int) -> Span:
+    def duration(self, context: Context, part: int, pitch: int) -> Span:
         """Steps that the note lasts."""
         raise NotImplementedError
 
-    def velocity(self, context: Context, program: int, pitch: int) -> int:
+    def velocity(self, context: Context, part: int, pitch: int) -> int:
         """Velocity class; -1 is any."""
         raise NotImplementedError
 
     def weigh(self, field: str, event: Event) -> np.ndarray | None:
-        if field == "program":
-            return np.array([self.programs(context) for context in event.contexts])
+        if field == "part":
+            return np.array([self.parts(context) for context in event.contexts])
         if field == "pitch":
-            pairs = zip(event.contexts, event.programs, event.live.tolist(), strict=True)
-            return np.array([self.pitches(c, program) if live else _ALL_PITCHES for c, program, live in pairs])
+            pairs = zip(event.contexts, event.parts, event.live.tolist(), strict=True)
+            return np.array([self.pitches(c, part) if live else _ALL_PITCHES for c, part, live in pairs])
         if field == "velocity":
             classes = np.array([[self.velocity(*of_note) if live else -1] for live, of_note in _notes(event)])
             return (classes < 0) | (classes == np.arange(N_VELOCITIES))
@@ -75,8 +75,8 @@ _ALL_PITCHES = np.ones(N_PITCHES, bool)
 
 
 def _notes(event: Event) -> Iterator[tuple[bool, tuple[Context, int, int]]]:
-    """For each stream whether it gets a note, and its context, program class and pitch."""
-    return zip(event.live.tolist(), zip(event.contexts, event.programs, event.pitches, strict=True), strict=True)
+    """For each stream whether it gets a note, and its context, part and pitch."""
+    return zip(event.live.tolist(), zip(event.contexts, event.parts, event.pitches, strict=True), strict=True)
 
 
 class Particles(Streams):
@@ -189,8 +189,8 @@ class Particles(Streams):
         self.log_p = self.log_p[parents]
         self.pick(parents)
 
-    def settled(self, of: int | None = None) -> list[Row]:
-        """Events that all particles have in common, or that particle `of` has, and that were not given out yet."""
+    def settled(self, of: int | None = None) -> tuple[list[Row], int]:
+        """Events that all particles have in common, or that particle `of` has, and how many of them were given out."""
         first, start = self.rows[of or 0], self._settled
         stop = len(first)
         if of is None:
@@ -198,7 +198,7 @@ class Particles(Streams):
             while stop < shortest and all(rows[stop] is first[stop] for rows in self.rows):
                 stop += 1
         self._settled = stop
-        return first[start:stop]
+        return first[:stop], start
 
 
 def _log_mean(values: np.ndarray) -> float:
@@ -248,19 +248,19 @@ def compose_given(
     for stream, cloud in enumerate(clouds):
         onset = 0
 
-        def give_out(rows: Sequence[Row], stream: int = stream) -> None:
+        def give_out(rows: Sequence[Row], first: int, stream: int = stream) -> None:
             nonlocal onset
             if on_note is not None:
-                for note in notes_of(rows, v, stream, onset):
+                for note in notes_of(rows, v, stream, onset, first):
                     on_note(note)
-            onset += sum(row[SHIFT] for row in rows)
+            onset += sum(row[SHIFT] for row in rows[first:])
 
         for _ in rounds(cloud):
             if cloud.effective() < particles / 2:
                 cloud.resample()
-                give_out(cloud.settled())
+                give_out(*cloud.settled())
         best = int(np.argmax(cloud.log_p))
-        give_out(cloud.settled(best))
+        give_out(*cloud.settled(best))
         piece = written(cloud.rows[best])
         if v.grid.is_metrical:
             tempos = given.tempos if qpm is None else np.array([(0, round(60e6 / qpm))], TEMPO)

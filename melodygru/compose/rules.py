@@ -6,7 +6,7 @@ bool    a mask: False is a class that must not come
 float   log-weights, in nats, that are added to the logits; -inf is a class that must not come
 
 For the two fields of time it may also name the steps that are allowed, which can be fewer than a class has. Rules are
-what cannot follow in a piece (`Legality`), the programs of a style, a key to open in, constraints, an end that is due,
+what cannot follow in a piece (`Legality`), a line-up, a key to open in, constraints, an end that is due,
 pitches to avoid and the notes of a given piece; `drawing.Streams` asks them in turn and adds up what they say.
 Legality belongs to the model: the log-probability of a choice is counted among what it leaves, and no other rule
 changes it.
@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from melodygru.compose.controls import to_weights
-from melodygru.events import END, TIMES, Context, Vocabulary
+from melodygru.events import END, FIRST_PART, NEW, TIMES, Context, Vocabulary, possible_parts
 from melodygru.music.keys import DIATONIC
-from melodygru.music.notes import DRUMS, N_PITCHES, NoteSequence
+from melodygru.music.notes import DRUMS, N_PITCHES, N_PROGRAMS
 
 NEVER = 1 << 62  # steps
 OPENING = 16  # notes of a piece that keep to its key signature: then the model goes on in it by itself
@@ -37,7 +37,7 @@ class Event:
 
     Attributes
     ----------
-    contexts : each stream's context; from the program on, its `onset` is the event's
+    contexts : each stream's context; from the part on, its `onset` is the event's
     counts : for each stream the notes composed so far
     live : array, shape (streams,), bool: which streams get a note; what is drawn for the others is thrown away
     least : for each stream the steps that its shift must have at least
@@ -47,8 +47,9 @@ class Event:
     mask : array, shape (streams, classes), bool: what the rules asked so far leave; None is all
     log_weights : array, shape (streams, classes): what they add, in nats; None is nothing
     spans : for each stream the steps of a shift or duration that are allowed; None is all
-    chosen : the classes chosen so far, arrays of shape (streams,) by field, and each program's history
-    programs, pitches : the same two as lists, once they are chosen
+    chosen : the classes chosen so far, arrays of shape (streams,) by field, and each part's history
+    pointers : what the pointers to a field point to, arrays of shape (streams, k) by field
+    parts, programs, pitches : of the note of each stream, once they are chosen; a new part has the number after the last
     at : the streams' indices in their batch; None is all of them
     """
 
@@ -64,6 +65,8 @@ class Event:
     mask: np.ndarray | None = None
     log_weights: np.ndarray | None = None
     spans: Sequence[Spans] | None = None
+    pointers: dict[str, np.ndarray] = field(default_factory=dict)
+    parts: list[int] = field(default_factory=list)
     programs: list[int] = field(default_factory=list)
     pitches: list[int] = field(default_factory=list)
 
@@ -121,7 +124,7 @@ class Legality(Rule):
     """What can follow in any piece: see `events.Context`."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        self._programs = np.arange(vocabulary.size("program"))
+        self._vocabulary = vocabulary
         self._durations = TIMES.low[None] > 0  # a step or more
 
     def weigh(self, field: str, event: Event) -> np.ndarray | None:
@@ -129,13 +132,11 @@ class Legality(Rule):
         if field == "shift":
             joins = [context.may_join_chord() for context in contexts]
             return None if all(joins) else _shifts(joins)
-        if field == "program":
-            possible = self._programs >= np.array([[context.program_floor()] for context in contexts])
-            possible[:, END] = [context.may_end() for context in contexts]
-            return possible
+        if field == "part":
+            return possible_parts(self._vocabulary, np.array([(1, *context.legality()) for context in contexts]))
         if field == "pitch":
-            pairs = zip(contexts, event.programs, strict=True)
-            return ~np.array([context.pitch_mask(program) for context, program in pairs])
+            pairs = zip(contexts, event.parts, strict=True)
+            return ~np.array([context.pitch_mask(part) for context, part in pairs])
         return self._durations if field == "duration" else None
 
 
@@ -146,41 +147,59 @@ def _shifts(joins: Sequence[bool]) -> np.ndarray:
     return mask
 
 
-def programs_in(vocabulary: Vocabulary, style: str | None, primer: NoteSequence | None = None) -> np.ndarray:
-    """Program classes that the pieces of a style have, or the primer, shape (size of the field,), bool; END is none."""
-    programs = vocabulary.program_mask(vocabulary.statistics.programs_of(style))
-    if primer is not None:
-        programs[vocabulary.program_class(primer.notes["program"])] = True
-    return programs
+def programs_of(vocabulary: Vocabulary, style: str | None) -> np.ndarray:
+    """Which programs the pieces of a style have, shape (129,), bool."""
+    return np.isin(np.arange(N_PROGRAMS), vocabulary.statistics.programs_of(style))
 
 
-class KnownPrograms(Rule):
-    """No program is chosen but some that are known, and the piece is ended only where it may be.
+class KnownParts(Rule):
+    """No part comes in but one that the line-up has still to come, and the piece is ended only where it may be.
 
-    Where no other event is possible, both are.
+    Without a line-up a part may come in whose program the pieces of the style have: others the model knows too little
+    to choose them. Where no other event is possible, all are.
 
     Parameters
     ----------
-    programs : array, shape (size of the field,), bool: see `programs_in`
+    programs : array, shape (129,), bool: those that may come in without a line-up, see `programs_of`
     """
 
-    def __init__(self, programs: np.ndarray) -> None:
-        self._programs, self._highest = programs, int(np.flatnonzero(programs)[-1])
+    def __init__(self, vocabulary: Vocabulary, programs: np.ndarray) -> None:
+        self._models_part = vocabulary.models_part
+        self._programs = programs
 
     def weigh(self, field: str, event: Event) -> np.ndarray | None:
         if field == "shift":
-            joins = [context.may_join_chord(self._highest) for context in event.contexts]
+            # A chord whose last part has no pitch left goes on only with a part that may come in.
+            joins = [self._joins(context) for context in event.contexts]
             return None if all(joins) else _shifts(joins)
-        if field != "program":
+        if field != "part":
             return None
         assert event.legal is not None
-        mask = event.legal & self._programs
-        if event.may_end:
-            mask[:, END] = event.legal[:, END]
+        mask = event.legal.copy()
+        if self._models_part:
+            mask[:, NEW:FIRST_PART] &= np.array([self._may_come_in(context) for context in event.contexts])
+        if not event.may_end:
+            mask[:, END] = False
         nothing = ~mask.any(1)
         if nothing.any():
             mask[nothing] = event.legal[nothing]
         return mask
+
+    def _may_come_in(self, context: Context) -> np.ndarray:
+        """Programs of which a part may come in, shape (129,), bool."""
+        to_come = context.past.line_up
+        if to_come is None:
+            return self._programs
+        return np.isin(np.arange(N_PROGRAMS), [program for program, n in to_come.items() if n])
+
+    def _joins(self, context: Context) -> bool:
+        """Whether some part may join the last chord."""
+        last = context.last
+        if last is None or not context.last_is_full():
+            return True
+        # NumPy is asked only at the very top of the keyboard.
+        come_in = np.flatnonzero(self._may_come_in(context)) if self._models_part else np.zeros(0)
+        return last[0] < len(context.programs) - 1 or any(context.may_come_in(int(program)) for program in come_in)
 
 
 class LeastShift(Rule):
@@ -202,8 +221,7 @@ class OpeningKey(Rule):
 
     yields = True
 
-    def __init__(self, vocabulary: Vocabulary, signatures: Sequence[int | None]) -> None:
-        self._vocabulary = vocabulary
+    def __init__(self, signatures: Sequence[int | None]) -> None:
         self._keys = {
             stream: np.isin(np.arange(N_PITCHES) % 12, (DIATONIC + signature) % 12)
             for stream, signature in enumerate(signatures)
@@ -216,7 +234,7 @@ class OpeningKey(Rule):
         opening = [
             stream
             for stream in self._keys
-            if event.counts[stream] < OPENING and self._vocabulary.program_of_class(event.programs[stream]) != DRUMS
+            if event.counts[stream] < OPENING and event.programs[stream] != DRUMS
         ]
         if not opening:
             return None
@@ -261,7 +279,7 @@ class DueEnd(Rule):
         self._due = [NEVER if step is None else step for step in due]
 
     def weigh(self, field: str, event: Event) -> np.ndarray | None:
-        if field != "program" or not event.may_end:
+        if field != "part" or not event.may_end:
             return None
         if all(context.onset < due for context, due in zip(event.contexts, self._due, strict=True)):
             return None

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from melodygru.compose.controls import Controls, below_best, to_weights
-from melodygru.compose.drawing import DRAWS, Note, Streams, notes_of, rows_of, share_of_classes, with_row
+from melodygru.compose.drawing import DRAWS, Note, Streams, rows_of, share_of_classes, with_row
 from melodygru.compose.primer import Primer
-from melodygru.compose.rules import Avoided, DueEnd, Event, KnownPrograms, LeastShift, OpeningKey, Rule, programs_in
+from melodygru.compose.rules import Avoided, DueEnd, Event, KnownParts, LeastShift, OpeningKey, Rule, programs_of
 from melodygru.compose.steering import Steering
 from melodygru.errors import SettingError
 from melodygru.events import DURATION, SHIFT, TIMES, Context
@@ -35,6 +35,8 @@ class Sampler(Streams):
     controls : Controls
     style : piece condition; None is unknown
     metres : for each stream its time signature; default: unknown
+    line_ups : for each stream the programs of the parts that it is to have, those of the primer among them; or None,
+        the default, for unknown
     signatures : for each stream the key signature that its first OPENING notes keep to, or None
     primer : what every stream begins with; it is composed from its splice on
     steering : constraints on what is chosen, put together for these streams
@@ -59,6 +61,7 @@ class Sampler(Streams):
         *,
         style: str | None = None,
         metres: Sequence[tuple[int, int]] | None = None,
+        line_ups: Sequence[Sequence[int] | None] | None = None,
         signatures: Sequence[int | None] | None = None,
         primer: Primer | None = None,
         steering: Steering | None = None,
@@ -67,7 +70,10 @@ class Sampler(Streams):
         n, v = len(rngs), network.vocabulary
         given = primer.sequence if primer is not None else None
         of_streams: Sequence[tuple[int, int] | None] = metres or [None] * n
-        self._conditions = [(style, metre, None if given is None else given.metres) for metre in of_streams]
+        self._conditions = [
+            (style, metre, None if given is None else given.metres, line_up)
+            for metre, line_up in zip(of_streams, line_ups or [None] * n, strict=True)
+        ]
         super().__init__(network, [Context(v, *conditions) for conditions in self._conditions])
         self.set_controls(controls or Controls())
         self.rngs = rngs
@@ -76,11 +82,10 @@ class Sampler(Streams):
         self.done = [False] * n
         self.ends: list[int | None] = [None] * n
         self._avoided = Avoided()
-        # The model knows other programs than those of the style's pieces and the primer too little to choose them.
-        self._rules: list[Rule] = [LeastShift(), KnownPrograms(programs_in(v, style, given))]
+        self._rules: list[Rule] = [LeastShift(), KnownParts(v, programs_of(v, style))]
         if steering is not None:
             self._rules.append(steering)
-        self._rules += [DueEnd(due or [None] * n), OpeningKey(v, signatures or []), self._avoided]
+        self._rules += [DueEnd(due or [None] * n), OpeningKey(signatures or []), self._avoided]
         self._draws: Iterator[np.ndarray] = iter(())  # the numbers of each event to come, (streams, DRAWS)
         self._streams = np.arange(n)
         self._choices: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # of an event, see `_choose`
@@ -144,7 +149,7 @@ class Sampler(Streams):
         for stream, row in enumerate(drawn):
             onset, note = self.contexts[stream].onset, None
             if row is not None:
-                (note,) = notes_of([row], self.vocabulary, stream, onset - row[SHIFT])
+                note = self.last_note(stream)
             elif live[stream]:
                 self.end(stream, onset)
             notes.append(note)

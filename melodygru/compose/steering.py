@@ -1,7 +1,7 @@
 """Steering: the constraints of a batch put together, so that there is always something left to choose.
 
-It looks ahead: an onset is chosen only where some program has a pitch that is wished for and free, and a program only
-if it has one. A combination that leaves nothing is refused before the first note.
+It looks ahead: an onset is chosen only where some part has a pitch that is wished for and free, and a part only if it
+has one. A combination that leaves nothing is refused before the first note.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from melodygru.compose.constraints import Constraint, Moment
 from melodygru.compose.lengths import Plan
 from melodygru.compose.rules import NEVER, Event, Rule, Spans
 from melodygru.errors import SettingError
-from melodygru.events import END, Context, Vocabulary
+from melodygru.events import END, FIRST_PART, NEW, Context, Vocabulary
+from melodygru.music.notes import NoteSequence
 
 MOST_CHANGES = 4096  # of the constraints that are looked at beforehand
 
@@ -30,7 +31,8 @@ class Steering(Rule):
     constraints : whatever is wished for; the order means nothing
     vocabulary : Vocabulary
     plans : for each stream its plan
-    programs : array, shape (size of the field,), bool: program classes that may be chosen, see `rules.programs_in`
+    programs : array, shape (129,), bool: those of which a part may come in where there is no line-up
+    primer : what the pieces begin with
     begin : step from which on is composed
 
     Raises
@@ -46,14 +48,16 @@ class Steering(Rule):
         plans: Sequence[Plan],
         *,
         programs: np.ndarray,
+        primer: NoteSequence | None = None,
         begin: int = 0,
     ) -> None:
         self.constraints, self.vocabulary, self.plans = tuple(constraints), vocabulary, plans
         self.begin = begin
-        self._classes = np.flatnonzero(programs).tolist()
+        self._programs = np.flatnonzero(programs).tolist()
+        self._playing = [] if primer is None else primer.part_programs.tolist()
         self._remembers = all(constraint.steady for constraint in self.constraints)
         self._changing = [one for one in self.constraints if type(one).change is not Constraint.change]
-        self._nothing = {name: np.zeros(vocabulary.size(name)) for name in vocabulary.fields}
+        self._nothing = {name: np.zeros(vocabulary.size(name)) for name in (*vocabulary.fields, "program")}
         self._remembered: dict[tuple[int, int, int], tuple[np.ndarray, int]] = {}
         self._kinds = {id(plan): plans.index(plan) for plan in plans}  # equal plans wish the same
         for plan in dict.fromkeys(plans):
@@ -64,8 +68,10 @@ class Steering(Rule):
     def _check(self, plan: Plan) -> None:
         """Refuse what leaves no note somewhere, though nothing sounds."""
         stream, step = self.plans.index(plan), self.begin
+        context = Context(self.vocabulary, line_up=plan.line_up)
+        context.programs.extend(self._playing)
         for _ in range(MOST_CHANGES):
-            if not self._possible(self._moment(stream, Context(self.vocabulary), 0, step)):
+            if not self._possible(self._moment(stream, context, 0, step)):
                 break
             step = self._change(stream, step)
             if step >= (NEVER if plan.limit is None else plan.limit):
@@ -78,7 +84,7 @@ class Steering(Rule):
             self.constraints = tuple(other for other in needed if other is not constraint)
             self._changing = [one for one in self.constraints if type(one).change is not Constraint.change]
             self._remembered.clear()
-            if not self._possible(self._moment(stream, Context(self.vocabulary), 0, step)):
+            if not self._possible(self._moment(stream, context, 0, step)):
                 needed.remove(constraint)
         what = " with ".join(str(constraint) for constraint in needed)
         raise SettingError(f"{what}: no program has a pitch left{bar}; widen or leave out one of them")
@@ -104,12 +110,12 @@ class Steering(Rule):
         return total
 
     def _pitches(self, at: Moment, program: int) -> tuple[np.ndarray, int]:
-        """What is added to the pitches of a program class, and how many are left."""
+        """What is added to the pitches of a program, and how many are left."""
         kind = self._kinds[id(at.plan)]
         key = (kind, program, self._change(kind, at.onset))
         found = self._remembered.get(key) if self._remembers else None
         if found is None:
-            added = self._sum("pitch", _with(at, self.vocabulary.program_of_class(program)))
+            added = self._sum("pitch", _with(at, program))
             found = added, int(np.count_nonzero(added > -np.inf))
             if len(self._remembered) >= MOST_CHANGES:
                 self._remembered.clear()
@@ -117,29 +123,50 @@ class Steering(Rule):
                 self._remembered[key] = found
         return found
 
+    def _candidates(self, at: Moment) -> Iterator[tuple[int, int, int]]:
+        """Class, number and program of the parts that may stand at a moment by their order; a new one has number -1."""
+        context, v = at.context, self.vocabulary
+        programs, last = context.programs, context.last
+        stacked = last is not None and last[2] == at.onset
+        for part in range(last[0] if stacked and last is not None else 0, len(programs)):
+            yield (FIRST_PART + part if v.models_part else NEW), part, programs[part]
+        if not v.models_part:
+            if not programs:
+                yield NEW, -1, v.programs[0]
+            return
+        if len(programs) == v.parts:
+            return
+        to_come = context.past.line_up
+        come_in = self._programs if to_come is None else [program for program, n in to_come.items() if n]
+        least = programs[-1] if stacked and context.past.newest == at.onset else 0
+        for program in come_in:
+            if program >= least:
+                yield NEW + program, -1, program
+
     def _playable(self, at: Moment) -> Iterator[tuple[int, float]]:
-        """Program classes that have a pitch at a moment, and what is added to each."""
+        """Part classes that have a pitch at a moment, and what is added to each."""
         added = self._sum("program", at)
         last = at.context.last
         stacked = last is not None and last[2] == at.onset
         sounding = at.context.sounding(at.onset)
-        for program in self._classes:
-            if added[program] == -np.inf or (stacked and last is not None and program < last[0]):
+        for part_class, part, program in self._candidates(at):
+            weight = float(added[NEW + program])
+            if weight == -np.inf:
                 continue
             pitches, n_left = self._pitches(at, program)
             if not n_left:
                 continue
-            if n_left > len(sounding) and not stacked:
-                yield program, float(added[program])
+            if part < 0 or (n_left > len(sounding) and not stacked):
+                yield part_class, weight
                 continue
-            here = [pitch for of, pitch, _ in sounding if of == program]
-            above = last[1] if stacked and last is not None and program == last[0] else -1
+            here = [pitch for of, pitch, _ in sounding if of == part]
+            above = last[1] if stacked and last is not None and part == last[0] else -1
             if here or above >= 0:
                 free = pitches > -np.inf
                 free[here] = False
                 if not free[above + 1 :].any():
                     continue
-            yield program, float(added[program])
+            yield part_class, weight
 
     def _possible(self, at: Moment) -> bool:
         """Whether a note may stand at a moment."""
@@ -188,8 +215,8 @@ class Steering(Rule):
                 self._sum(field, self._moment(stream, context, n, context.onset)) if live else self._nothing[field]
                 for stream, (context, n, live) in streams
             ]
-        elif field == "program":
-            of_streams = self._programs_of(event)
+        elif field == "part":
+            of_streams = self._parts_of(event)
         else:
             of_streams = self._of_note(field, event)
         return self._joined(field, of_streams)
@@ -204,20 +231,16 @@ class Steering(Rule):
         ]
         return None if all(of_stream == _ANY for of_stream in spans) else spans
 
-    def _programs_of(self, event: Event) -> list[np.ndarray]:
-        """What is added to the program of each stream."""
+    def _parts_of(self, event: Event) -> list[np.ndarray]:
+        """What is added to the part of each stream."""
         of_streams = []
         for stream, (context, n) in enumerate(zip(event.contexts, event.counts, strict=True)):
-            added = self._nothing["program"]
+            added = self._nothing["part"]
             if event.live[stream]:
                 at = self._moment(stream, context, n, context.onset)
-                asked, playable = self._sum("program", at), dict(self._playable(at))
-                floor = context.program_floor()
-                if asked is added and all(program in playable for program in self._classes if program >= floor):
-                    of_streams.append(added)
-                    continue
-                added = np.full(len(asked), -np.inf)
-                added[END] = asked[END]
+                playable = dict(self._playable(at))
+                added = np.full(len(added), -np.inf)
+                added[END] = self._sum("program", at)[END]
                 added[list(playable)] = list(playable.values())
             of_streams.append(added)
         return of_streams
@@ -235,8 +258,7 @@ class Steering(Rule):
             if field == "pitch":
                 of_streams.append(self._pitches(at, program)[0])
                 continue
-            pitch = event.pitches[stream]
-            of_streams.append(self._sum(field, _with(at, self.vocabulary.program_of_class(program), pitch)))
+            of_streams.append(self._sum(field, _with(at, program, event.pitches[stream])))
         return of_streams
 
     def _joined(self, name: str, rows: list[np.ndarray]) -> np.ndarray | None:

@@ -5,6 +5,7 @@ from melodygru.events.encoding import INPUTS, Events, decode, encode, parts_of, 
 from melodygru.events.features.legality import possible_parts
 from melodygru.events.features.metric_position import PHRASE
 from melodygru.events.features.part_history import PART_HISTORY
+from melodygru.events.features.piece import encode_parts
 from melodygru.events.features.pitch_class_levels import N_RECENT
 from melodygru.events.fitting import fit_vocabulary
 from melodygru.events.layout import Layout, layout_of
@@ -55,6 +56,7 @@ __all__ = [
     "Vocabulary",
     "decode",
     "encode",
+    "encode_parts",
     "fit_vocabulary",
     "layout_of",
     "motion_class",

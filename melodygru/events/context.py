@@ -108,6 +108,14 @@ class Context:
         """The program of each part that has played."""
         return self.past.programs
 
+    def last_is_full(self) -> bool:
+        """Whether the last note's part has no pitch left above it."""
+        return self._legality.is_full()
+
+    def may_come_in(self, program: int) -> bool:
+        """Whether a new part of a program may come in at the onset."""
+        return program >= self._legality.row()[2]
+
     def part_of(self, part_class: int) -> int:
         """The part that a class means at the onset; one that has not played yet is a new one."""
         return self.past.part_of(part_class)

@@ -22,6 +22,7 @@ from melodygru.music.notes import N_PITCHES, N_PROGRAMS, NoteSequence
 N_SIGNATURES = 12
 ONE_KEY = 0.45  # share of the pieces in one key signature above which a corpus is taken to be in one key
 RARE_DIVERSITY = 0.001  # share of the pieces, the least diverse ones, that are left out
+N_LINE_UPS = 64  # that are kept of a style's pieces
 N_LENGTHS = 32  # quantiles that are kept of the lengths of a style's pieces
 MAX_SOUNDING = 16  # sounding notes that are features, at most; the most recent ones, should there be more
 N_LOOKBACKS = 6  # lags, at most
@@ -52,13 +53,17 @@ def fit_vocabulary(pieces: Iterable[tuple[NoteSequence, str | None]], grid: Grid
     lengths: dict[tuple[str | None, tuple[int, int]], list[int]] = {}
     signatures: list[tuple[str | None, int | None]] = []
     diversities: list[int] = []
+    line_ups: dict[str | None, list[tuple[int, ...]]] = {}
     repeats = _Repeats(grid)
     for sequence, style in pieces:
         notes = sequence.notes
         if len(notes) == 0:
             continue
         program_count += np.bincount(notes["program"], minlength=N_PROGRAMS)
-        most_parts = max(most_parts, len(sequence.part_programs))
+        line_up = tuple(sorted(sequence.part_programs.tolist()))
+        most_parts = max(most_parts, len(line_up))
+        for of in {style, None}:
+            line_ups.setdefault(of, []).append(line_up)
         velocity_count += np.bincount(notes["velocity"], minlength=128)
         metre_count[sequence.metre] += 1
         tempos.append(sequence.qpm)
@@ -103,6 +108,7 @@ def fit_vocabulary(pieces: Iterable[tuple[NoteSequence, str | None]], grid: Grid
             ),
             longest=max(max(of_metre) for of_metre in lengths.values()),
             signatures=tuple(_signature_counts(signatures, style) for style in (*styles, None)),
+            line_ups=tuple(_spread(line_ups.get(style, [])) for style in (*styles, None)) if most_parts > 1 else (),
             diversity=int(np.quantile(diversities, RARE_DIVERSITY, method="lower")) if diversities else 0,
         ),
     )
@@ -169,6 +175,13 @@ def _most_explaining(repeated: np.ndarray, any_lag: np.ndarray, least: float) ->
         chosen.append(best)
         open_notes &= ~repeated[best]
     return chosen
+
+
+def _spread(line_ups: Sequence[tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:
+    """At most N_LINE_UPS of them, evenly over the order of the pieces, the shortest first."""
+    n = min(len(line_ups), N_LINE_UPS)
+    chosen = [line_ups[(2 * i + 1) * len(line_ups) // (2 * n)] for i in range(n)]
+    return tuple(sorted(chosen, key=lambda line_up: (len(line_up), line_up)))
 
 
 def _modelled_parts(most: int, n_programs: int) -> int:

@@ -1,7 +1,9 @@
-"""Counts of a training corpus, and draws from them: a new piece's metre, key, length, tempo and programs."""
+"""Counts of a training corpus, and draws from them: a new piece's metre, key, length, tempo and line-up."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +28,8 @@ class CorpusStatistics:
         Steps of the longest piece. What is composed without a length ends there at the latest.
     signatures : tuple of int, for each style and then for the whole corpus
         How many of its pieces stand in each of the twelve key signatures (`music.keys.key_signature`).
+    line_ups : tuple, for each style and then for the whole corpus
+        The programs of the parts of some of its pieces, ascending; empty where every piece has one and the same.
     diversity : int
         The fewest different trigrams that a piece keeps to, the least diverse pieces left out, see `music.diversity`.
     """
@@ -41,6 +45,7 @@ class CorpusStatistics:
     lengths: tuple[tuple[tuple[int, ...], ...], ...] = ()
     longest: int = 0
     signatures: tuple[tuple[int, ...], ...] = ()
+    line_ups: tuple[tuple[tuple[int, ...], ...], ...] = ()
     diversity: int = 0
 
     def metre_of(self, style: str | None, draw: float = 0.0) -> tuple[int, int]:
@@ -63,6 +68,27 @@ class CorpusStatistics:
         of_style = self.lengths[self.styles.index(style) if style in self.styles else -1]
         lengths = of_style[self.metres.index(metre)]
         return lengths[int(draw * len(lengths))] if lengths else None
+
+    def line_up_of(self, style: str | None, draw: float, playing: Sequence[int] = ()) -> tuple[int, ...] | None:
+        """The programs of the parts of a piece of `style`, one of them over draws in [0, 1); None: unknown.
+
+        Parameters
+        ----------
+        playing : programs of parts that the piece has already: the line-up is the nearest to them, with them in it
+        """
+        line_ups = self.line_ups[self.styles.index(style) if style in self.styles else -1] if self.line_ups else ()
+        if not line_ups:
+            return None
+        first = int(draw * len(line_ups))
+        if not playing:
+            return line_ups[first]
+        has = Counter(playing)
+
+        def likeness(line_up: tuple[int, ...]) -> float:
+            return 2 * (Counter(line_up) & has).total() / (len(line_up) + len(playing))
+
+        nearest = max((*line_ups[first:], *line_ups[:first]), key=likeness)
+        return tuple(sorted((Counter(nearest) | has).elements()))
 
     def programs_of(self, style: str | None) -> tuple[int, ...]:
         """The programs of a style's pieces; of the whole corpus, where the style, or its pieces, are unknown."""

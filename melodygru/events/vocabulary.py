@@ -127,10 +127,11 @@ class Vocabulary:
         ]
 
     def size(self, field: str) -> int:
-        """Number of classes of a field."""
+        """Number of classes of a field; also of "program", of which constraints speak (see `program_class`)."""
         return {
             "shift": TIMES.size,
             "part": FIRST_PART + self.parts if self.models_part else 2,
+            "program": NEW + N_PROGRAMS,
             "pitch": N_PITCHES,
             "duration": TIMES.size,
             "velocity": N_VELOCITIES,
@@ -141,6 +142,11 @@ class Vocabulary:
         mask = np.zeros(self.size("part"), bool)
         mask[NEW + np.array(programs, np.int64) if self.models_part else NEW] = True
         return mask
+
+    @staticmethod
+    def program_class(programs: np.ndarray) -> np.ndarray:
+        """Class of each program, whatever part plays it; END is the end."""
+        return np.asarray(programs).astype(np.int64) + NEW
 
     def part_class(self, program: int, part: int, n_parts: int) -> int:
         """Class of a part, of a program, in a piece in which `n_parts` have played so far: that one, or a new one."""

@@ -49,6 +49,20 @@ DRUM_NAMES: dict[int, str] = dict(
 PITCH_CLASSES = tuple("C C# D D# E F F# G G# A A# B".split())
 
 
+# Families of programs, as musicians name them; one program may belong to several.
+FAMILIES: dict[str, tuple[int, ...]] = {
+    "keys": (*range(8), *range(16, 24)),
+    "guitar": tuple(range(24, 32)),
+    "bass": tuple(range(32, 40)),
+    "strings": (*range(40, 47), *range(48, 52)),
+    "voice": (52, 53, 54, 85, 91),
+    "brass": tuple(range(56, 64)),
+    "winds": tuple(range(64, 80)),
+    "lead": tuple(range(80, 88)),
+    "pads": tuple(range(88, 96)),
+}
+
+
 def program_name(program: int) -> str:
     """General MIDI's name of a program 0..127; `Drums` for 128."""
     return "Drums" if program == DRUMS else PROGRAM_NAMES[program]

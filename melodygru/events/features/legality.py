@@ -53,7 +53,7 @@ class Legality(Feature):
         self._most = max(1, past.vocabulary.parts)
         self._latest_end = 0
 
-    def _full(self) -> bool:
+    def is_full(self) -> bool:
         """Whether the last note's part has no pitch left above it."""
         past = self.past
         if past.last is None:
@@ -67,14 +67,14 @@ class Legality(Feature):
     def may_join_chord(self) -> bool:
         """Whether another note may stand at the last onset."""
         last = self.past.last
-        return last is None or last[0] < self._most - 1 or not self._full()
+        return last is None or last[0] < self._most - 1 or not self.is_full()
 
     def row(self) -> tuple[int, int, int]:
         """At the onset: the lowest part, one past the highest, and the lowest program of a new one."""
         past = self.past
         last, n_parts = past.last, len(past.programs)
         in_chord = last is not None and not past.shift
-        floor = last[0] + self._full() if last is not None and in_chord else 0
+        floor = last[0] + self.is_full() if last is not None and in_chord else 0
         if not past.vocabulary.models_part:
             return floor, 1, N_PROGRAMS
         program = past.programs[-1] if in_chord and past.newest == past.onset else 0

@@ -76,12 +76,7 @@ class Piece:
         self.part_programs = self.program[self.firsts]
         self.fields = np.full((n + 1, 5), -1, np.int32)
         self.fields[:, SHIFT] = TIMES.encode(self.shift)
-        self.fields[-1, PART] = END
-        if vocabulary.models_part:
-            self.fields[:-1, PART] = FIRST_PART + self.part
-            self.fields[self.firsts, PART] = NEW + self.part_programs
-        else:
-            self.fields[:-1, PART] = NEW
+        self.fields[:, PART] = np.append(encode_parts(notes, vocabulary), END)
         self.fields[:-1, PITCH] = self.pitch
         self.fields[:-1, DURATION] = TIMES.encode(self.duration)
         self.velocity = np.zeros(n, np.int64)
@@ -124,6 +119,16 @@ class Piece:
     def counterparts(self, lag: int) -> np.ndarray:
         """For each note the one of its part and of its rank there that stood `lag` steps before, or -1. Shape (n,)."""
         return found_at(self.order_keys, self.order_keys - lag * ORDER_KEYS)
+
+
+def encode_parts(notes: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
+    """The part class of each note of a piece, shape (n,)."""
+    if not vocabulary.models_part:
+        return np.full(len(notes), NEW)
+    classes = FIRST_PART + notes["part"].astype(np.int64)
+    _, firsts = np.unique(notes["part"], return_index=True)
+    classes[firsts] = NEW + notes["program"][firsts]
+    return classes
 
 
 def found_at(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:
