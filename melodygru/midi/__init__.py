@@ -20,6 +20,7 @@ is dropped (**beyond_limit**).
 
 Notes
 -----
+A port meta event (type 33) says which port a track plays on from there; the channels of two ports are different ones.
 The key of a note is (track, channel, pitch). A note-on of velocity 0 is a note-off. Events of a track are taken in
 file order, with one exception: where a key sounds from an earlier tick, the first note-off of a tick comes first,
 so that a note repeated without a gap may write its note-on before the note-off.
@@ -40,7 +41,8 @@ part strikes the pitch again, whichever is first (**pedalled**). Drums have no p
 
 A part is the notes of one (track, channel, program); more than 32,768 are refused. Its name is its track's (meta
 type 3), else its instrument's (type 4). Where several parts share a track, a name after a channel prefix (type 32) is
-that of the channel's part, if there is only one. Names are UTF-8, else Latin-1; what can't be printed is a space.
+that of the channel's part, if there is only one. Names are UTF-8, else Latin-1; what can't be printed is a space, and
+the name that a part without one would be written with (General MIDI's of its program) is none.
 
 Last, `melodygru.music.notes.canonical` over all parts: same onset, part and pitch are one note (**merged**), and
 a note that still sounds when its part strikes the pitch again is **cut**.

@@ -15,6 +15,7 @@ from melodygru.midi.chunks import (
     INSTRUMENT_NAME,
     MAX_TICKS,
     METRE_META,
+    PORT,
     RESET_CONTROLLERS,
     SUSTAIN,
     TEMPO_META,
@@ -27,7 +28,7 @@ from melodygru.midi.reading import Label, Line, Oddities, Reading, assemble, lin
 from melodygru.music.notes import DRUMS, N_PITCHES, N_PROGRAMS, NOTE
 
 SPAN = 2 * MAX_TICKS  # sorts (group, tick) pairs as group * SPAN + tick
-METAS = (TRACK_NAME, INSTRUMENT_NAME, CHANNEL_PREFIX, END_OF_TRACK, TEMPO_META, METRE_META)  # that are read
+METAS = (TRACK_NAME, INSTRUMENT_NAME, CHANNEL_PREFIX, PORT, END_OF_TRACK, TEMPO_META, METRE_META)  # that are read
 PADDING = 16  # zero bytes after the file, so that looking ahead needs no bounds
 
 # Bytes from a status byte (or, in running status, from the first of two data bytes) to the event's end. Meta events
@@ -166,8 +167,14 @@ def read_undamaged(data: bytes, header: Header) -> Reading | None:
         return None
     counts = {item.name: 0 for item in fields(Oddities)}
     others = np.flatnonzero(~is_channel)
-    marks, labels = _metas(data, others, at[others], ticks[others], track[others])
-    channel = status & 15
+    marks, labels, ports = _metas(data, others, at[others], ticks[others], track[others])
+    channel, n_channels = status & 15, 16
+    if ports:
+        port = np.zeros(n_events, np.int64)
+        for event, number in ports:
+            port[event : lasts[track[event]] + 1] = number
+        channel = port * 16 + channel
+        n_channels = 16 * 256
 
     chosen = np.flatnonzero(status < 0xA0)
     is_on = (status[chosen] >= 0x90) & (second[chosen] > 0)
@@ -175,7 +182,8 @@ def read_undamaged(data: bytes, header: Header) -> Reading | None:
     if beyond.any():
         counts["beyond_limit"] = int(beyond.sum())
         chosen, is_on = chosen[~beyond], is_on[~beyond]
-    key = (track[chosen] * 16 + channel[chosen]) * N_PITCHES + first[chosen]
+    source = track * n_channels + channel
+    key = source[chosen] * N_PITCHES + first[chosen]
     order, following, is_on = _pair(key, ticks[chosen], is_on, counts)
     chosen = chosen[order]
     onset = ticks[chosen]
@@ -196,8 +204,8 @@ def read_undamaged(data: bytes, header: Header) -> Reading | None:
     notes["onset"] = onset
     notes["pitch"] = first[chosen]
     notes["velocity"] = second[chosen]
-    notes["program"] = _programs(chosen, track, channel, ticks, np.flatnonzero(status >> 4 == 0xC), first)
-    notes["part"], lines = _lines(track[chosen], channel[chosen], notes["program"])
+    notes["program"] = _programs(chosen, source, channel, ticks, np.flatnonzero(status >> 4 == 0xC), first)
+    notes["part"], lines = _lines(source[chosen], n_channels, notes["program"])
     controls = np.flatnonzero(status >> 4 == 0xB)
     numbers = first[controls]
     pedal = controls[(numbers == SUSTAIN) | (numbers == RESET_CONTROLLERS)]
@@ -220,12 +228,12 @@ def read_undamaged(data: bytes, header: Header) -> Reading | None:
     return assemble(notes, header, int(track_ends.max()), marks, line_names(lines, labels), counts)
 
 
-def _lines(track: np.ndarray, channel: np.ndarray, program: np.ndarray) -> tuple[np.ndarray, list[Line]]:
-    """The number of each note's line, and the lines in (track, channel, program) order."""
-    key = (track * 16 + channel) * N_PROGRAMS + program
-    lines, part = np.unique(key, return_inverse=True)
-    source, programs = np.divmod(lines, N_PROGRAMS)
-    return part, list(zip((source // 16).tolist(), (source % 16).tolist(), programs.tolist(), strict=True))
+def _lines(source: np.ndarray, n_channels: int, program: np.ndarray) -> tuple[np.ndarray, list[Line]]:
+    """The number of each note's line, and the lines in order; `source` is track * n_channels + channel."""
+    lines, part = np.unique(source * N_PROGRAMS + program, return_inverse=True)
+    sources, programs = np.divmod(lines, N_PROGRAMS)
+    tracks, channels = np.divmod(sources, n_channels)
+    return part, list(zip(tracks.tolist(), channels.tolist(), programs.tolist(), strict=True))
 
 
 def _group(group: np.ndarray, ticks: np.ndarray) -> np.ndarray:
@@ -235,14 +243,15 @@ def _group(group: np.ndarray, ticks: np.ndarray) -> np.ndarray:
 
 def _metas(
     data: bytes, events: np.ndarray, at: np.ndarray, ticks: np.ndarray, track: np.ndarray
-) -> tuple[list[tuple[int, int, bytes]], list[Label]]:
-    """Marks of tempo and metre as (tick, meta type, payload), and names, in file order.
+) -> tuple[list[tuple[int, int, bytes]], list[Label], list[tuple[int, int]]]:
+    """Marks of tempo and metre as (tick, meta type, payload), names, and ports as (event, port), in file order.
 
     `events` are the indices of all events that are of no channel, and their status bytes stand `at`.
     """
     marks: list[tuple[int, int, bytes]] = []
     labels: list[Label] = []
-    prefix, before = None, -1
+    ports: list[tuple[int, int]] = []
+    prefix, before, port = None, -1, 0
     for event, status, tick, of_track in zip(events.tolist(), at.tolist(), ticks.tolist(), track.tolist(), strict=True):
         if event != before + 1:
             prefix = None
@@ -253,14 +262,18 @@ def _metas(
         size, start = variable_length(data, status + 2)
         payload = data[start : start + size]
         if kind == CHANNEL_PREFIX:
-            prefix = payload[0] if size == 1 else None
+            prefix = 16 * port + payload[0] if size == 1 and payload[0] < 16 else None
+        elif kind == PORT:
+            if size == 1:
+                port = payload[0]
+                ports.append((event, port))
         elif kind in (TRACK_NAME, INSTRUMENT_NAME):
             labels.append((of_track, prefix, kind, payload))
         elif kind == END_OF_TRACK:
-            prefix = None
+            prefix, port = None, 0
         else:
             marks.append((tick, kind, payload))
-    return marks, labels
+    return marks, labels, ports
 
 
 def _pair(
@@ -303,7 +316,7 @@ def _firsts(groups: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 def _programs(
     chosen: np.ndarray,
-    track: np.ndarray,
+    source: np.ndarray,
     channel: np.ndarray,
     ticks: np.ndarray,
     changes: np.ndarray,
@@ -314,7 +327,7 @@ def _programs(
     if len(changes):
         # A change in any track, by (channel, tick); then, over it, one before the note in its own track.
         for own in (False, True):
-            groups = track.astype(np.int64) * 16 + channel if own else channel
+            groups = source if own else channel
             times = np.arange(len(ticks)) if own else ticks
             moments = _group(groups[changes], times[changes])
             order = np.argsort(moments, kind="stable")
@@ -322,7 +335,7 @@ def _programs(
             last = np.searchsorted(moments, _group(groups[chosen], times[chosen]), side="right") - 1
             known = (last >= 0) & (moments[last] // SPAN == groups[chosen])
             programs = np.where(known, values[last], programs)
-    programs[channel[chosen] == DRUM_CHANNEL] = DRUMS
+    programs[channel[chosen] % 16 == DRUM_CHANNEL] = DRUMS
     return programs
 
 

@@ -19,7 +19,7 @@ PREAMBLE_BYTES = 4096  # how far into a file the header may begin (RIFF wrappers
 
 SUSTAIN, ALL_SOUND_OFF, RESET_CONTROLLERS, ALL_NOTES_OFF = 64, 120, 121, 123
 TEXT_META, TEMPO_META, METRE_META, END_OF_TRACK = 0x01, 0x51, 0x58, 0x2F
-TRACK_NAME, INSTRUMENT_NAME, CHANNEL_PREFIX = 0x03, 0x04, 0x20
+TRACK_NAME, INSTRUMENT_NAME, CHANNEL_PREFIX, PORT = 0x03, 0x04, 0x20, 0x21
 MAX_DENOMINATOR_POWER = 7  # 2**7: metres up to x/128
 
 
@@ -102,6 +102,7 @@ class Event:
     tick: int
     status: int
     data: bytes
+    channel: int  # 16 for each port; of other events than those of a channel, the first of the port
 
 
 class _Broken(Exception):
@@ -110,7 +111,7 @@ class _Broken(Exception):
 
 def track_events(body: bytes) -> Iterator[Event]:
     """The events of a track chunk; ends after end_of_track, or where the bytes make no sense."""
-    tick, position, running = 0, 0, 0
+    tick, position, running, port = 0, 0, 0, 0
     try:
         while position < len(body):
             delta, position = variable_length(body, position)
@@ -141,7 +142,9 @@ def track_events(body: bytes) -> Iterator[Event]:
             if position > len(body):
                 return
             tick += delta
-            yield Event(tick, status, data)
+            if status == 0xFF and data[0] == PORT and len(data) == 2:
+                port = data[1]
+            yield Event(tick, status, data, 16 * port + (status & 15 if status < 0xF0 else 0))
             if status == 0xFF and data[0] == END_OF_TRACK:
                 return
     except _Broken:

@@ -32,6 +32,7 @@ from melodygru.midi.chunks import (
     track_events,
 )
 from melodygru.music.metre import DEFAULT_METRE, METRE
+from melodygru.music.names import clean_name, own_names
 from melodygru.music.notes import (
     DEFAULT_TEMPO,
     DRUMS,
@@ -40,13 +41,13 @@ from melodygru.music.notes import (
     TEMPO,
     NoteSequence,
     canonical,
+    part_programs,
     renamed,
     tidy_marks,
     unchecked,
 )
 
 MAX_FILE_BYTES = 2**22  # 4 MiB is half a million notes; what is larger is no piece of music
-MAX_NAME = 80  # characters of a part's name that are kept
 
 
 @dataclass(frozen=True)
@@ -206,7 +207,7 @@ def _labels(track: int, events: list[Event]) -> Iterator[Label]:
         if event.status < 0xF0:
             channel = None
         elif event.status == 0xFF and event.data[0] == CHANNEL_PREFIX:
-            channel = event.data[1] if len(event.data) == 2 else None
+            channel = event.channel + event.data[1] if len(event.data) == 2 and event.data[1] < 16 else None
         elif event.status == 0xFF and event.data[0] in (TRACK_NAME, INSTRUMENT_NAME):
             yield track, channel, event.data[0], event.data[1:]
 
@@ -237,12 +238,11 @@ def line_names(lines: list[Line], labels: list[Label]) -> list[str]:
 
 
 def name_text(payload: bytes) -> str:
-    """A name in UTF-8, else in Latin-1, in one line of at most `MAX_NAME` characters that all can be printed."""
+    """A name in UTF-8, else in Latin-1, cleaned."""
     try:
-        text = payload.decode("utf-8")
+        return clean_name(payload.decode("utf-8"))
     except UnicodeDecodeError:
-        text = payload.decode("latin-1")
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:MAX_NAME].strip()
+        return clean_name(payload.decode("latin-1"))
 
 
 def _program_changes(tracks: list[list[Event]]) -> dict[int, tuple[list[int], list[int]]]:
@@ -250,7 +250,7 @@ def _program_changes(tracks: list[list[Event]]) -> dict[int, tuple[list[int], li
     changes: dict[int, tuple[list[int], list[int]]] = {}
     everything = (event for events in tracks for event in events if event.status >> 4 == 0xC)
     for event in sorted(everything, key=lambda event: event.tick):
-        ticks, programs = changes.setdefault(event.status & 15, ([], []))
+        ticks, programs = changes.setdefault(event.channel, ([], []))
         ticks.append(event.tick)
         programs.append(event.data[0])
     return changes
@@ -273,7 +273,7 @@ def _pair_track(
     first_off: dict[tuple[int, int, int], int] = {}
     for index, event in enumerate(events):
         if _is_note_off(event):
-            first_off.setdefault((event.tick, event.status & 15, event.data[0]), index)
+            first_off.setdefault((event.tick, event.channel, event.data[0]), index)
 
     def close(note: _Sounding, tick: int) -> None:
         note.end = tick
@@ -283,7 +283,7 @@ def _pair_track(
             counts["zero_length"] += 1
 
     for index, event in enumerate(events):
-        channel = event.status & 15
+        channel = event.channel
         if event.status >> 4 == 0xC:
             programs[channel] = event.data[0]
         elif _is_note_on(event):
@@ -301,7 +301,7 @@ def _pair_track(
                     counts["restruck"] += 1
                 close(note, event.tick)
             program = programs.get(channel)
-            if channel == DRUM_CHANNEL:
+            if channel % 16 == DRUM_CHANNEL:
                 program = DRUMS
             elif program is None:
                 ticks, values = changes.get(channel, ([], []))
@@ -333,7 +333,7 @@ def _prolong(notes: list[_Sounding], tracks: list[list[Event]], ends: list[int],
     """Let the pedal hold the notes that were released while it was down."""
     pedals: dict[int, dict[int, bool]] = {}  # of each channel, whether it is down from a tick on
     for event in _controls(tracks, (SUSTAIN, RESET_CONTROLLERS)):
-        pedals.setdefault(event.status & 15, {})[event.tick] = event.data[0] == SUSTAIN and event.data[1] >= 64
+        pedals.setdefault(event.channel, {})[event.tick] = event.data[0] == SUSTAIN and event.data[1] >= 64
     ticks = {channel: list(pedal) for channel, pedal in pedals.items()}
     ups = {channel: [tick for tick, down in pedal.items() if not down] for channel, pedal in pedals.items()}
     strikes: dict[tuple[int, int], list[int]] = {}  # of each part's pitch
@@ -358,7 +358,7 @@ def _silence(notes: list[_Sounding], tracks: list[list[Event]], counts: dict[str
     """End the notes that an all-sound-off or all-notes-off of their channel meets."""
     silences: dict[int, list[int]] = {}
     for event in _controls(tracks, (ALL_SOUND_OFF, ALL_NOTES_OFF)):
-        silences.setdefault(event.status & 15, []).append(event.tick)
+        silences.setdefault(event.channel, []).append(event.tick)
     for note in notes:
         ticks = silences.get(note.channel, [])
         tick = _first(ticks, bisect_right(ticks, note.onset))
@@ -406,6 +406,7 @@ def assemble(
         tempos = [(0, tempos[1][1])] if len(tempos) > 1 else tempos
     called = renamed(names, notes) if any(names) else ()
     notes, changes = canonical(notes)
+    called = own_names(part_programs(notes).tolist(), called) if called else ()
     counts["merged"] += changes.merged
     counts["cut"] += changes.cut
     sequence = unchecked(

@@ -14,7 +14,18 @@ from melodygru.errors import MidiError
 from melodygru.midi.chunks import DRUM_CHANNEL, MAX_DENOMINATOR_POWER, tick_limit
 from melodygru.music.grid import Grid
 from melodygru.music.metre import METRE
-from melodygru.music.notes import DEFAULT_TEMPO, DRUMS, NOTE, TEMPO, NoteSequence, canonical, tidy_marks
+from melodygru.music.names import clean_name, own_names, part_labels
+from melodygru.music.notes import (
+    DEFAULT_TEMPO,
+    DRUMS,
+    TEMPO,
+    NoteSequence,
+    canonical,
+    note_array,
+    part_programs,
+    renamed,
+    tidy_marks,
+)
 from melodygru.music.quantize import quantize
 from melodygru.util.atomic import atomic_write
 
@@ -24,6 +35,7 @@ if TYPE_CHECKING:
 TICKS_PER_BEAT = 480
 MAX_TICKS_PER_BEAT = 0x7FFF
 MAX_TEMPO = 0xFFFFFF
+MAX_PORTS = 128  # what one byte of MIDI counts; parts beyond all ports share channels
 MELODIC_CHANNELS = [channel for channel in range(16) if channel != DRUM_CHANNEL]
 
 
@@ -58,9 +70,10 @@ def _division(grid: Grid) -> tuple[int, int, int | None]:
 def to_bytes(sequence: NoteSequence, text: Sequence[str] = ()) -> bytes:
     """A piece as the bytes of a type-1 MIDI file.
 
-    A conductor track holds every tempo and metre and `text`; then comes one track per program with its program
-    change, drums on channel 10. With more than 15 melodic programs several tracks share a channel, and set their
-    program anew before each note. Every track ends at the piece's length.
+    A conductor track holds every tempo and metre and `text`; then comes a track for each part, with its name (see
+    `names.part_labels`), a channel of its own and its program change; drums are on channel 10. The parts after the
+    first 15 that aren't drums play on other ports, 15 on each (meta event 33); since a player may know of one port,
+    parts on one channel of two ports set their program anew before each note. Every track ends at the piece's length.
 
     Parameters
     ----------
@@ -72,8 +85,8 @@ def to_bytes(sequence: NoteSequence, text: Sequence[str] = ()) -> bytes:
     Returns
     -------
     bytes
-        Reading them and quantising to `sequence.grid` gives `sequence` again; on a grid of seconds the tempo and
-        metre that the file had are MIDI's defaults then.
+        Reading them and quantising to `sequence.grid` gives `sequence` again, but for names that `clean_name` and
+        `own_names` change; on a grid of seconds the tempo and metre that the file had are MIDI's defaults then.
 
     Raises
     ------
@@ -107,28 +120,32 @@ def to_bytes(sequence: NoteSequence, text: Sequence[str] = ()) -> bytes:
 
     file = mido.MidiFile(type=1, ticks_per_beat=ticks_per_beat, charset="utf-8")
     file.tracks.append(_track(conductor, max(end, conductor[-1][0])))
-    melodic = [program for program in sequence.programs if program != DRUMS]
-    for program in sequence.programs:
-        if program == DRUMS:
-            channel, shared = DRUM_CHANNEL, False
-        else:
-            rank = melodic.index(program)
-            channel = MELODIC_CHANNELS[rank % len(MELODIC_CHANNELS)]
-            sharers = range(rank % len(MELODIC_CHANNELS), len(melodic), len(MELODIC_CHANNELS))
-            shared = len(sharers) > 1
-        notes = sequence.notes[sequence.notes["program"] == program]
-        file.tracks.append(_program_track(notes, program, channel, shared, ticks_per_step, end))
+    programs = sequence.part_programs.tolist()
+    n_melodic, rank = sum(program != DRUMS for program in programs), 0
+    for part, (program, label) in enumerate(zip(programs, part_labels(sequence), strict=True)):
+        heading = [mido.MetaMessage("track_name", name=clean_name(label))]
+        channel, shared = DRUM_CHANNEL, False
+        if program != DRUMS:
+            port, at = divmod(rank, len(MELODIC_CHANNELS))
+            channel, shared = MELODIC_CHANNELS[at], port > 0 or n_melodic > len(MELODIC_CHANNELS) + at
+            if n_melodic > len(MELODIC_CHANNELS):
+                heading.append(mido.MetaMessage("midi_port", port=port % MAX_PORTS))
+            rank += 1
+        heading.append(mido.Message("program_change", channel=channel, program=program % DRUMS))
+        notes = sequence.notes[sequence.notes["part"] == part]
+        file.tracks.append(_part_track(heading, notes, shared, ticks_per_step, end))
     buffer = io.BytesIO()
     file.save(file=buffer)
     return buffer.getvalue()
 
 
-def _program_track(notes: np.ndarray, program: int, channel: int, shared: bool, ticks_per_step: int, end: int):
-    """The track of one program; in a shared channel the program is set again before each note."""
+def _part_track(heading: list, notes: np.ndarray, shared: bool, ticks_per_step: int, end: int):
+    """The track of one part; in a shared channel the program, last of its heading, is set again before each note."""
     import mido
 
-    change = mido.Message("program_change", channel=channel, program=0 if program == DRUMS else program)
-    messages: list[tuple[int, int, mido.Message]] = [(0, -1, change)]
+    change = heading[-1]
+    channel = change.channel
+    messages: list[tuple[int, int, mido.Message | mido.MetaMessage]] = [(0, -1, message) for message in heading]
     for note in notes:
         onset, off = int(note["onset"]) * ticks_per_step, int(note["onset"] + note["duration"]) * ticks_per_step
         pitch, velocity = int(note["pitch"]), int(note["velocity"])
@@ -183,16 +200,19 @@ def from_pretty_midi(pm: pretty_midi.PrettyMIDI, grid: Grid | None = None) -> No
     Returns
     -------
     NoteSequence
-        It ends with its last note or mark. Notes of no duration in ticks are left out.
+        It ends with its last note or mark. Each instrument is a part. Notes of no duration in ticks are left out.
     """
-    rows = []
-    for instrument in pm.instruments:
+    rows, parts = [], []
+    for part, instrument in enumerate(pm.instruments):
         program = DRUMS if instrument.is_drum else instrument.program
         for note in instrument.notes:
             onset, end = pm.time_to_tick(note.start), pm.time_to_tick(note.end)
             if end > onset:
                 rows.append((onset, end - onset, program, note.pitch, note.velocity))
-    notes, _ = canonical(np.array(rows, NOTE))
+                parts.append(part)
+    notes = note_array(rows, parts)
+    names = renamed([clean_name(instrument.name) for instrument in pm.instruments], notes)
+    notes, _ = canonical(notes)
     times, qpms = pm.get_tempo_changes()
     tempos = [(pm.time_to_tick(time), round(60e6 / qpm)) for time, qpm in zip(times, qpms, strict=True)]
     metres = [(0, 4, 4)]
@@ -204,5 +224,6 @@ def from_pretty_midi(pm: pretty_midi.PrettyMIDI, grid: Grid | None = None) -> No
         length,
         tidy_marks(np.array(tempos, TEMPO)),
         tidy_marks(np.array(metres, METRE)),
+        own_names(part_programs(notes).tolist(), names),
     )
     return sequence if grid is None else quantize(sequence, grid)[0]

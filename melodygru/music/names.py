@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+
 from melodygru.music.notes import DRUMS, NoteSequence
 from melodygru.util.wording import clock, counted
 
@@ -46,6 +49,7 @@ DRUM_NAMES: dict[int, str] = dict(
 )
 
 
+MAX_NAME = 80  # characters of a part's name
 PITCH_CLASSES = tuple("C C# D D# E F F# G G# A A# B".split())
 
 
@@ -66,6 +70,33 @@ FAMILIES: dict[str, tuple[int, ...]] = {
 def program_name(program: int) -> str:
     """General MIDI's name of a program 0..127; `Drums` for 128."""
     return "Drums" if program == DRUMS else PROGRAM_NAMES[program]
+
+
+def clean_name(text: str) -> str:
+    """A part's name as it is kept: one line of at most `MAX_NAME` characters, all of which can be printed."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:MAX_NAME].strip()
+
+
+def part_labels(sequence: NoteSequence) -> list[str]:
+    """What people call each part: its name, else its program's; of several nameless ones, `Violin`, `Violin 2`."""
+    return [name or default for name, default in _named(sequence.part_programs.tolist(), sequence.part_names)]
+
+
+def own_names(programs: Iterable[int], names: Iterable[str]) -> tuple[str, ...]:
+    """The names of parts, "" for those that `part_labels` gives a part without one."""
+    return tuple(name for name, _ in _named(programs, names))
+
+
+def _named(programs: Iterable[int], names: Iterable[str]) -> Iterable[tuple[str, str]]:
+    """The own name of each part, and what it is called without one."""
+    nameless: Counter[int] = Counter()
+    for program, name in zip(programs, names, strict=True):
+        n = nameless[program] + 1
+        default = program_name(program) if n == 1 else f"{program_name(program)} {n}"
+        if name in ("", default):
+            nameless[program] = n
+            name = ""
+        yield name, default
 
 
 def pitch_name(pitch: int) -> str:

@@ -11,15 +11,17 @@ import mido
 import numpy as np
 import pretty_midi
 import pytest
+from conftest import rows_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from melodygru import midi
 from melodygru.errors import MidiError
-from melodygru.midi import bulk, chunks
+from melodygru.midi import bulk, chunks, reading, writing
 from melodygru.music.grid import Grid
 from melodygru.music.metre import METRE
-from melodygru.music.notes import DRUMS, NOTE, TEMPO, NoteSequence, canonical
+from melodygru.music.names import clean_name, own_names
+from melodygru.music.notes import DRUMS, TEMPO, NoteSequence, canonical, note_array, part_programs
 from melodygru.music.quantize import quantize
 
 END = "00 FF 2F 00"  # end_of_track at once
@@ -52,7 +54,7 @@ def read(data: bytes) -> midi.Reading:
 def read_notes(data: bytes) -> tuple[list[tuple], dict[str, int]]:
     """Notes as (onset, duration, program, pitch, velocity), and the oddities of a file."""
     result = read(data)
-    return result.sequence.notes.tolist(), result.oddities.as_dict()
+    return rows_of(result.sequence.notes), result.oddities.as_dict()
 
 
 # The rule, case by case
@@ -67,7 +69,7 @@ def test_one_note():
         """
     )
     result = read(data)
-    assert result.sequence.notes.tolist() == [(0, 96, 0, 60, 64)]
+    assert rows_of(result.sequence.notes) == [(0, 96, 0, 60, 64)]
     assert result.sequence.length == 128
     assert result.sequence.grid == Grid.beats(480)
     assert result.sequence.metre == (4, 4)
@@ -201,13 +203,116 @@ def test_all_off_spares_the_notes_that_begin_with_it():
     assert read_notes(smf("00 90 3C 40  00 B0 7B 00  08 80 3C 00" + END)) == ([(0, 8, 0, 60, 64)], {})
 
 
-def test_tracks_of_one_program_are_made_canonical():
+# Parts
+
+
+def parts_of(data: bytes) -> list[tuple[int, str]]:
+    """The program and the name of each part."""
+    sequence = read(data).sequence
+    return list(zip(sequence.part_programs.tolist(), sequence.part_names, strict=True))
+
+
+def test_tracks_of_one_program_are_parts():
     data = smf(
         "00 90 3C 40  10 80 3C 00  00 90 3E 40  10 80 3E 00" + END,
-        "00 91 3C 41  08 81 3C 00  10 91 3E 41  10 81 3E 00" + END,
+        "00 90 3C 41  08 80 3C 00  10 91 3E 41  10 81 3E 00" + END,
     )
-    assert read_notes(data) == ([(0, 16, 0, 60, 64), (16, 8, 0, 62, 64), (24, 16, 0, 62, 65)], {"merged": 1, "cut": 1})
-    assert read(data).lost == 2
+    result = read(data)
+    assert result.sequence.notes.tolist() == [
+        (0, 16, 0, 0, 60, 64),
+        (0, 8, 1, 0, 60, 65),
+        (16, 16, 0, 0, 62, 64),
+        (24, 16, 2, 0, 62, 65),  # another channel of the same track
+    ]
+    assert result.lost == 0
+
+
+def test_each_program_of_a_channel_is_a_part_of_its_own():
+    data = smf("00 C0 05  00 90 3C 40  08 C0 02  00 90 3C 41  08 C0 05  00 90 3C 42  08 80 3C 00" + END)
+    assert read(data).sequence.notes.tolist() == [(0, 8, 0, 5, 60, 64), (8, 8, 1, 2, 60, 65), (16, 8, 0, 5, 60, 66)]
+
+
+def name(text: bytes, kind: int = 3) -> str:
+    """A meta event at once that names a track (3) or an instrument (4), as hex."""
+    return f"00 FF {kind:02X} {len(text):02X} {text.hex()} "
+
+
+ONE = "00 90 3C 40  08 80 3C 00 "
+TWO = "00 91 3C 40  08 81 3C 00 "
+
+
+@pytest.mark.parametrize(
+    ("body", "names"),
+    [
+        (name(b"Lead") + ONE, ["Lead"]),
+        (ONE + name(b"Lead"), ["Lead"]),
+        (name(b"organ", 4) + name(b"Lead") + ONE, ["Lead"]),
+        (name(b"  ") + name(b"organ", 4) + ONE, ["organ"]),
+        (name(b"one") + name(b"two") + ONE, ["one"]),
+        (name("Flöte".encode()) + ONE, ["Flöte"]),
+        (name("Flöte".encode("latin-1")) + ONE, ["Flöte"]),
+        (name(b"a\x1b[0m\nb") + ONE, ["a [0m b"]),
+        (name(b"Acoustic Grand Piano") + ONE, [""]),  # what it is called without a name
+        (name(b"Piano") + ONE, ["Piano"]),
+        (name(b"The song") + ONE + TWO, ["", ""]),  # of which of the two?
+        ("00 FF 20 01 01" + name(b"second") + "00 FF 20 01 00" + name(b"first", 4) + ONE + TWO, ["first", "second"]),
+        ("00 FF 20 01 01" + ONE + name(b"The song") + TWO, ["", ""]),  # a channel's message ends the prefix
+        ("00 FF 20 01 00" + name(b"first") + ONE, ["first"]),
+        ("00 FF 20 01 01" + name(b"another's") + ONE, [""]),
+        ("00 FF 20 01 10" + name(b"no channel") + ONE, ["no channel"]),
+        ("00 FF 20 00" + name(b"no channel") + ONE, ["no channel"]),
+        ("00 FF 20 01 00" + name(b"both") + ONE + "00 C0 05" + ONE, ["", ""]),
+    ],
+)
+def test_a_part_has_a_name_of_its_own(body, names):
+    assert [name for _, name in parts_of(smf(body + END))] == names
+
+
+def test_names_follow_the_parts():
+    data = smf(name(b"late") + "08" + ONE[2:] + END, name(b"soon") + ONE + END)
+    assert parts_of(data) == [(0, "soon"), (0, "late")]
+    data = smf(name(b"of no note") + END, name(b"piano") + ONE + END)
+    assert parts_of(data) == [(0, "piano")]
+
+
+def test_ports_have_channels_of_their_own():
+    """Program and pedal of the second port leave the first alone; its channel 10 is drums as well."""
+    port = "00 FF 21 01 01"
+    data = smf(
+        ONE + "00 99 24 40  08 89 24 00" + END,
+        port + "00 C0 49  00 B0 40 7F" + ONE + "08 99 24 40  08 89 24 00" + END,
+        "00 FF 21 01 00" + ONE + port + ONE + END,
+    )
+    assert parts_of(data) == [(0, ""), (0, ""), (73, ""), (73, ""), (DRUMS, ""), (DRUMS, "")]
+    assert read(data).sequence.notes.tolist() == [
+        (0, 8, 0, 0, 60, 64),
+        (0, 8, 1, 0, 60, 64),
+        (0, 24, 2, 73, 60, 64),  # held
+        (8, 8, 3, 73, 60, 64),
+        (8, 8, 4, DRUMS, 36, 64),
+        (16, 8, 5, DRUMS, 36, 64),
+    ]
+
+
+def test_a_name_after_a_prefix_is_that_of_the_ports_channel():
+    body = "00 FF 21 01 02  00 FF 20 01 01" + name(b"second") + ONE + TWO + END
+    assert [name for _, name in parts_of(smf(body))] == ["", "second"]
+
+
+@pytest.mark.parametrize("port", ["00 FF 21 00", "00 FF 21 02 01 01"])
+def test_a_port_of_another_size_is_none(port):
+    assert parts_of(smf("00 C0 05" + END, port + ONE + END)) == [(5, "")]
+
+
+def test_more_parts_than_can_be_numbered(monkeypatch):
+    monkeypatch.setattr(reading, "MAX_PARTS", 2)
+    data = smf(ONE + TWO + "00 92 3C 40  08 82 3C 00" + END)
+    for reader in (midi.read, midi.read_reference):
+        with pytest.raises(MidiError, match="3 parts: expected at most 2 in one piece"):
+            reader(data)
+
+
+# Time
 
 
 def test_patterns_of_type_2_follow_one_another():
@@ -300,7 +405,7 @@ def test_limit_of_ticks():
         """
     )
     result = read(data)
-    assert result.sequence.notes.tolist() == [(0, 2**27, 0, 60, 64), (2**27 - 2, 1, 0, 62, 64)]
+    assert rows_of(result.sequence.notes) == [(0, 2**27, 0, 60, 64), (2**27 - 2, 1, 0, 62, 64)]
     assert result.sequence.length == 2**27
     assert result.oddities == midi.Oddities(beyond_limit=1, bad_marks=2, hanging=1, stray_note_offs=1)
 
@@ -336,7 +441,7 @@ NOTE_96 = "00 90 3C 40  60 80 3C 00"
 )
 def test_broken_track_keeps_what_was_read(rest):
     result = read(smf(NOTE_96 + rest, NOTE_96.replace("3C", "40") + END))
-    assert result.sequence.notes.tolist() == [(0, 96, 0, 60, 64), (0, 96, 0, 64, 64)]
+    assert rows_of(result.sequence.notes) == [(0, 96, 0, 60, 64), (0, 96, 0, 64, 64)]
     assert result.sequence.length == 96
     assert result.oddities == midi.Oddities(broken_tracks=1)
 
@@ -497,6 +602,11 @@ OTHER_EVENTS = st.sampled_from(
     [
         unhex(text)
         for text in (
+            "FF 03 04 42 61 73 73",
+            "FF 04 01 78",
+            "FF 20 01 01",
+            "FF 21 01 01",
+            "FF 21 01 00",
             "FF 51 03 07 A1 20",
             "FF 51 03 03 A1 20",
             "FF 51 03 00 00 00",
@@ -561,8 +671,12 @@ def test_events_are_those_of_mido(bodies):
 # Writing
 
 
-def piece(rows, grid=None, length=None, tempos=((0, 500_000),), metres=((0, 4, 4),)) -> NoteSequence:
-    notes, _ = canonical(np.array(rows, NOTE))
+def piece(
+    rows, grid=None, length=None, tempos=((0, 500_000),), metres=((0, 4, 4),), parts=None, names=()
+) -> NoteSequence:
+    notes, _ = canonical(note_array(rows, parts))
+    programs = part_programs(notes).tolist()
+    names = own_names(programs, (*names, *[""] * len(programs))[: len(programs)])
     end = max([0, *(notes["onset"] + notes["duration"]).tolist()])
     return NoteSequence(
         notes,
@@ -570,6 +684,7 @@ def piece(rows, grid=None, length=None, tempos=((0, 500_000),), metres=((0, 4, 4
         end if length is None else length,
         np.array(list(tempos), TEMPO),
         np.array(list(metres), METRE),
+        names,
     )
 
 
@@ -581,7 +696,7 @@ def back(sequence: NoteSequence) -> NoteSequence:
 
 
 def test_bytes_of_a_small_piece():
-    sequence = piece([(0, 4, 5, 60, 80), (4, 2, DRUMS, 36, 100)], length=8, metres=[(0, 3, 4)])
+    sequence = piece([(0, 4, 5, 60, 80), (4, 2, DRUMS, 36, 100)], length=8, metres=[(0, 3, 4)], names=["flute"])
     assert midi.to_bytes(sequence, ["é"]) == smf(
         """
         00 FF 01 02 C3 A9           # text, UTF-8
@@ -589,8 +704,8 @@ def test_bytes_of_a_small_piece():
         00 FF 58 04 03 02 18 08     # 3/4
         87 40 FF 2F 00              # tick 960
         """,
-        "00 C0 05  00 90 3C 50  83 60 80 3C 00  83 60 FF 2F 00",
-        "00 C9 00  83 60 99 24 64  81 70 89 24 00  81 70 FF 2F 00",
+        "00 FF 03 05 66 6C 75 74 65  00 C0 05  00 90 3C 50  83 60 80 3C 00  83 60 FF 2F 00",
+        "00 FF 03 05 44 72 75 6D 73  00 C9 00  83 60 99 24 64  81 70 89 24 00  81 70 FF 2F 00",
     )
 
 
@@ -622,16 +737,46 @@ def test_time_signature_without_music():
     assert back(piece([], length=0)) == piece([], length=0)
 
 
-def test_many_programs_share_channels():
-    sequence = piece([(step, 2, program, 60, 80) for program in [*range(40), DRUMS] for step in (0, 3)])
-    assert back(sequence) == sequence
-    channels = [
-        {message.channel for message in track if message.type == "note_on"}
-        for track in mido.MidiFile(file=io.BytesIO(midi.to_bytes(sequence))).tracks[1:]
+def heads_of(sequence) -> list[tuple[str, int, int | None]]:
+    """Name, channel and port of each track after the first."""
+    heads = []
+    for track in mido.MidiFile(file=io.BytesIO(midi.to_bytes(sequence)), charset="utf-8").tracks[1:]:
+        (channel,) = {message.channel for message in track if message.type == "note_on"}
+        heads.append((track.name, channel, next((m.port for m in track if m.type == "midi_port"), None)))
+    return heads
+
+
+def test_two_parts_of_one_program_have_two_channels():
+    rows = [(0, 2, 5, 60, 80), (0, 4, 5, 60, 81), (0, 2, DRUMS, 36, 80), (1, 2, DRUMS, 36, 80), (2, 2, 5, 60, 80)]
+    sequence = piece(rows, parts=[0, 1, 2, 3, 4], names=("", "Óli", "", "", "\x1b"))
+    assert heads_of(sequence) == [
+        ("Electric Piano 2", 0, None),
+        ("Óli", 1, None),
+        ("Drums", 9, None),
+        ("Drums 2", 9, None),
+        ("", 2, None),
     ]
-    assert channels[-1] == {9}
-    assert all(len(used) == 1 and used != {9} for used in channels[:-1])
-    assert len(set.union(*channels)) == 16
+    assert back(sequence).notes.tolist() == sequence.notes.tolist()
+    assert back(sequence).part_names == ("", "Óli", "", "", "")
+
+
+def test_more_than_fifteen_parts_play_on_several_ports():
+    rows = [(step, 2, program, 60, 80) for program in [*range(35), DRUMS] for step in (0, 3)]
+    sequence = piece(rows)
+    assert back(sequence) == sequence
+    heads = heads_of(sequence)
+    assert heads[-1] == ("Drums", 9, None)
+    melodic = [channel for channel in range(16) if channel != 9]
+    assert [head[1:] for head in heads[:-1]] == [(melodic[n % 15], n // 15) for n in range(35)]
+    assert {head[2] for head in heads_of(piece(rows[:30]))} == {None}
+
+
+def test_parts_beyond_all_ports_are_read_back(monkeypatch):
+    monkeypatch.setattr(writing, "MAX_PORTS", 2)
+    rows = [(number % 7, 2, number % 3, 60, 80) for number in range(70)]
+    sequence = piece(rows, parts=range(70))
+    assert back(sequence) == sequence
+    assert {head[2] for head in heads_of(sequence)} == {0, 1}
 
 
 def test_shared_channels_set_the_program_before_each_note():
@@ -646,6 +791,9 @@ def test_shared_channels_set_the_program_before_each_note():
             played.append(program[message.channel])
     assert sorted(played[:16]) == list(range(16))
     assert played[16:] == [0]
+
+
+NAMES = st.sampled_from(["", "Bass", "Bass", "Gítar 2", "Violin"]) | st.text(max_size=9).map(clean_name)
 
 
 @st.composite
@@ -663,8 +811,11 @@ def pieces(draw) -> NoteSequence:
         st.integers(1, 127),
     )
     rows = draw(st.lists(row, max_size=40))
+    parts = [4 * program + draw(st.integers(0, 3)) for _, _, program, *_ in rows]
     if draw(st.booleans()):
-        rows += [(program % 5, 3, program, 60, 64) for program in range(draw(st.integers(14, 50)))]
+        rows += [(number % 5, 3, number % 11, 60, 64) for number in range(draw(st.integers(14, 50)))]
+        parts += range(1000, 1000 + len(rows) - len(parts))
+    names = draw(st.lists(NAMES, max_size=4))
     tempos, metres = [(0, 500_000)], [(0, 4, 4)]
     if metrical:
         tempos = [(0, draw(st.integers(1, 2**24 - 1)))]
@@ -674,7 +825,7 @@ def pieces(draw) -> NoteSequence:
             metres.append((draw(st.integers(1, 50)), metres[0][1] % 255 + 1, 4))
         tempos = tempos[:1] if tempos[-1][1] == tempos[0][1] else tempos
     length = max([50, *(onset + duration for onset, duration, *_ in rows)]) + draw(st.integers(0, 9))
-    return piece(rows, grid, length, tempos, metres)
+    return piece(rows, grid, length, tempos, metres, parts, names)
 
 
 @settings(max_examples=100)
@@ -802,12 +953,23 @@ def test_pretty_midi_and_back():
     pm = midi.to_pretty_midi(sequence)
     assert [(i.program, i.is_drum, len(i.notes)) for i in pm.instruments] == [
         (5, False, 2),
-        (40, False, 1),
         (0, True, 1),
+        (40, False, 1),
     ]
     assert pm.get_end_time() == pytest.approx(1.0 + 0.5)  # 8 steps at 120 qpm, 8 at 240
     assert midi.from_pretty_midi(pm, Grid.beats(4)) == sequence
     assert midi.from_pretty_midi(pm).grid == Grid.beats(480)
+
+
+def test_instruments_of_pretty_midi_are_parts():
+    rows = [(0, 4, 5, 60, 80), (0, 4, 5, 60, 81), (4, 2, DRUMS, 36, 100)]
+    sequence = piece(rows, parts=[0, 1, 2], names=["first", "", "kit"])
+    pm = midi.to_pretty_midi(sequence)
+    assert [instrument.name for instrument in pm.instruments] == ["first", "Electric Piano 2", "kit"]
+    assert midi.from_pretty_midi(pm, Grid.beats(4)) == sequence
+    pm.instruments.insert(0, pretty_midi.Instrument(3, name="of no note"))
+    pm.instruments.reverse()  # parts that begin together with one program stay in the order of the instruments
+    assert midi.from_pretty_midi(pm, Grid.beats(4)).part_names == ("", "first", "kit")
 
 
 def test_from_pretty_midi_of_seconds():
@@ -815,5 +977,5 @@ def test_from_pretty_midi_of_seconds():
     pm.instruments.append(pretty_midi.Instrument(3))
     pm.instruments[0].notes += [pretty_midi.Note(80, 60, 0.5, 0.75), pretty_midi.Note(80, 61, 0.5, 0.5)]
     sequence = midi.from_pretty_midi(pm, Grid.parse("10ms"))
-    assert sequence.notes.tolist() == [(50, 25, 3, 60, 80)]
+    assert rows_of(sequence.notes) == [(50, 25, 3, 60, 80)]
     assert sequence.length == 75
