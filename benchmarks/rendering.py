@@ -20,7 +20,7 @@ import numpy as np
 
 from melodygru import Composer, GenerateSettings
 from melodygru.music.grid import Grid
-from melodygru.music.notes import NOTE, NoteSequence, canonical
+from melodygru.music.notes import NoteSequence, canonical, note_array
 from melodygru.render import audio
 
 
@@ -32,7 +32,7 @@ def composed(model: Path | None, seconds: float, seed: int) -> NoteSequence:
             break
         duration = max(1, round(note.duration_s * 1000))
         rows.append((round(note.onset_s * 1000), duration, note.program, note.pitch, note.velocity))
-    notes, _ = canonical(np.array(rows, NOTE))
+    notes, _ = canonical(note_array(rows))
     return NoteSequence(notes, Grid.seconds(1000), round(seconds * 1000))
 
 

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from melodygru import midi
-from melodygru.music.notes import METRE, NOTE, TEMPO, Grid, NoteSequence, canonical
+from melodygru.music.notes import METRE, TEMPO, Grid, NoteSequence, canonical, note_array
 
 STEPS_PER_BEAT = 12  # sixteenths and triplets of eighths; pieces that need a finer grid are left out
 VOICES = (40, 41, 42, 43)  # General MIDI programs of soprano, alto, tenor, bass
@@ -295,7 +295,7 @@ def to_sequence(style: str, bars: list[Bar], order: list[int], qpm: float | None
     ordered = sorted(rows, key=lambda row: (row[2], row[0]))
     if any(a[2] == b[2] and a[0] + a[1] > b[0] for a, b in zip(ordered, ordered[1:], strict=False)):
         raise Dropped("two notes at once in a single voice")
-    array, changes = canonical(np.array(rows, NOTE))
+    array, changes = canonical(note_array(rows))
     assert changes.total == 0
     notation = TWICE_AS_LONG.get(style, {})
     if all(mark[1:] in notation for mark in metres):

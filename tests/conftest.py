@@ -59,6 +59,11 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
+def rows_of(notes: np.ndarray) -> list[tuple[int, int, int, int, int]]:
+    """(onset, duration, program, pitch, velocity) of notes, which say nothing of their parts."""
+    return notes[["onset", "duration", "program", "pitch", "velocity"]].tolist()
+
+
 def tune(key: int, bars: int = 4) -> NoteSequence:
     """A tune in eighths on two steps per beat, its scale beginning at pitch `key`; 8 notes a bar, velocity 80."""
     scale = [0, 2, 4, 5, 7, 5, 4, 2]

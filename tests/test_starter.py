@@ -15,7 +15,7 @@ import pytest
 
 from melodygru import midi
 from melodygru.music.grid import Grid
-from melodygru.music.notes import NOTE, NoteSequence
+from melodygru.music.notes import NoteSequence, note_array
 from melodygru.music.quantize import quantize
 
 DATA = Path(__file__).parent.parent / "data"
@@ -212,7 +212,7 @@ def test_tied_notes_are_one_and_a_tie_to_another_pitch_is_none() -> None:
 
 
 def _piece(pitches: list[int], metre: tuple[int, int], step: int) -> object:
-    notes = np.array([(at * step, step, 110, pitch, 80) for at, pitch in enumerate(pitches)], NOTE)
+    notes = note_array((at * step, step, 110, pitch, 80) for at, pitch in enumerate(pitches))
     metres = np.array([(0, *metre)], make_starter.METRE)
     return make_starter.Piece(None, NoteSequence(notes, Grid.beats(4), len(pitches) * step, metres=metres), 0)
 
@@ -242,7 +242,7 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "mine.mid").read_bytes() == b"mine"
 
 
-def test_rebuilt_pieces_have_the_same_bytes(tmp_path: Path) -> None:
+def test_rebuilt_pieces_are_the_same_music(tmp_path: Path) -> None:
     music21 = pytest.importorskip("music21")
     corpus = Path(music21.__file__).parent / "corpus"
     keys = {"bwv101-7-nimm-von-uns-herr-du-treuer-gott", "ryan-bully-for-you", "oneill-1712-nelsons-victory"}
@@ -251,4 +251,4 @@ def test_rebuilt_pieces_have_the_same_bytes(tmp_path: Path) -> None:
     assert {piece.candidate.key for piece in built} == keys
     make_starter.write_corpus(built, tmp_path)
     for path in tmp_path.rglob("*.mid"):
-        assert path.read_bytes() == (STARTER / path.relative_to(tmp_path)).read_bytes()
+        assert midi.read(path).sequence == midi.read(STARTER / path.relative_to(tmp_path)).sequence

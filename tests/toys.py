@@ -15,7 +15,7 @@ from melodygru.model.architecture import Architecture
 from melodygru.model.numpy_model import NumpyModel
 from melodygru.music.grid import Grid
 from melodygru.music.metre import METRE
-from melodygru.music.notes import DRUMS, NOTE, NoteSequence, canonical
+from melodygru.music.notes import DRUMS, NOTE, NoteSequence, canonical, note_array
 
 BEAT = Grid.beats(4)
 PERFORMANCE = Grid.seconds(100)
@@ -53,9 +53,9 @@ def with_statistics(vocabulary, **counts):
     return dataclasses.replace(vocabulary, statistics=dataclasses.replace(vocabulary.statistics, **counts))
 
 
-def sequence_of(rows, length=0, grid=BEAT, metres=((0, 4, 4),)):
-    """A sequence from (onset, duration, program, pitch, velocity) rows in any order."""
-    notes, _ = canonical(np.array(list(rows), NOTE))
+def sequence_of(rows, length=0, grid=BEAT, metres=((0, 4, 4),), parts=None):
+    """A sequence from (onset, duration, program, pitch, velocity) rows in any order; a part for each program."""
+    notes, _ = canonical(note_array(rows, parts))
     end = int((notes["onset"] + notes["duration"]).max()) if len(notes) else 0
     return NoteSequence(notes, grid, max(end, length), metres=np.array(list(metres), METRE))
 
@@ -77,12 +77,18 @@ def piece(vocabulary, seed=0, n=24):
     ]
     metre = vocabulary.metres[seed % len(vocabulary.metres)] if vocabulary.grid.is_metrical else (4, 4)
     longest = max(row[0] + row[1] for row in rows)
-    return sequence_of(rows, longest + int(rng.integers(0, 9)), vocabulary.grid, [(0, *metre)])
+    length = longest + int(rng.integers(0, 9))
+    second = rng.random(n) < (0.3 if len(vocabulary.programs) > 1 else 0)  # on a second part of the program
+    parts = 2 * np.array([row[2] for row in rows]) + second
+    return sequence_of(rows, length, vocabulary.grid, [(0, *metre)], parts)
 
 
 @st.composite
 def pieces(draw, grid=BEAT, programs=(0, 40, DRUMS)):
-    """Pieces of any sort for hypothesis: chords, rests, hanging notes, the top of the keyboard, changes of metre."""
+    """Pieces of any sort for hypothesis: chords, rests, hanging notes, the top of the keyboard, changes of metre.
+
+    Where there are several programs, each has up to three parts.
+    """
     rows = draw(
         st.lists(
             st.tuples(
@@ -97,7 +103,9 @@ def pieces(draw, grid=BEAT, programs=(0, 40, DRUMS)):
         )
     )
     metres = draw(st.sampled_from([[(0, 4, 4)], [(0, 3, 4)], [(0, 3, 4), (9, 2, 4), (30, 6, 8)]]))
-    return sequence_of(rows, draw(st.integers(0, 500)), grid, metres)
+    players = st.integers(0, 2 if len(programs) > 1 else 0)
+    parts = [3 * program + draw(players) for _, _, program, _, _ in rows]
+    return sequence_of(rows, draw(st.integers(0, 500)), grid, metres, parts)
 
 
 def new_model(vocabulary, layers=1, seed=0, units=10, end_bias=None, scale=0.3, cell="gru"):

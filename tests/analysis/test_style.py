@@ -23,7 +23,7 @@ from melodygru.analysis.style import (
 from melodygru.analysis.style.features import INTERVALS, LENGTHS, LENGTHS_S
 from melodygru.music.grid import Grid
 from melodygru.music.metre import METRE
-from melodygru.music.notes import DRUMS, NOTE, NoteSequence, canonical
+from melodygru.music.notes import DRUMS, NOTE, NoteSequence, canonical, note_array
 
 C_MAJOR = (60, 62, 64, 65, 67, 69, 71)
 
@@ -45,7 +45,7 @@ def piece(*pitches, program=0, duration=1):
 
 def score(rows, *, length=None, grid=None, metres=((0, 4, 4),)):
     """Rows of (onset, duration, program, pitch), 4 steps a beat unless another grid is given."""
-    notes, _ = canonical(np.array([(*row, 80) for row in rows], NOTE))
+    notes, _ = canonical(note_array((*row, 80) for row in rows))
     end = int((notes["onset"] + notes["duration"]).max(initial=0))
     return NoteSequence(notes, grid or Grid.beats(4), length or end, metres=np.array(list(metres), METRE))
 

@@ -28,7 +28,7 @@ from melodygru.model import checkpoint
 from melodygru.model.architecture import PRESETS
 from melodygru.music.grid import Grid
 from melodygru.music.metre import METRE
-from melodygru.music.notes import NOTE, NoteSequence, canonical
+from melodygru.music.notes import NoteSequence, canonical, note_array
 from melodygru.music.quantize import quantize
 from melodygru.render import audio
 from melodygru.training.progress import Progress
@@ -692,7 +692,7 @@ def late(tmp_path: Path) -> Path:
         root, at = (36, 41, 43)[bar % 3], 30 + bar * 1440
         rows += [(at, 1440, 0, root, 80), (at, 960, 0, root + 36, 80)]
         rows += [(at + beat * 480, 240, 0, root + 24 + third, 60) for beat in (1, 2) for third in (0, 4, 7)]
-    notes, _ = canonical(np.array(rows, NOTE))
+    notes, _ = canonical(note_array(rows))
     (tmp_path / "late").mkdir()
     path = tmp_path / "late" / "waltz.mid"
     midi.write(NoteSequence(notes, Grid.beats(480), 12 * 1440 + 30, metres=np.array([(0, 1, 4)], METRE)), path)

@@ -22,7 +22,7 @@ from melodygru.analysis.style.surveys import polyphony
 from melodygru.corpus import FileRecord, intake
 from melodygru.music.grid import Grid
 from melodygru.music.metre import METRE
-from melodygru.music.notes import DRUMS, NOTE, TEMPO, NoteSequence, canonical
+from melodygru.music.notes import DRUMS, NOTE, TEMPO, NoteSequence, canonical, note_array
 from melodygru.render.pages import corpus as page
 from melodygru.render.pages import corpus_files, html
 from melodygru.render.pictures import corpus as pictures
@@ -87,7 +87,7 @@ def read(call):
 
 def piece(notes, grid=None, length=None, **marks):
     """A piece of (onset, duration, program, pitch, velocity)."""
-    array, _ = canonical(np.array(notes, NOTE))
+    array, _ = canonical(note_array(notes))
     end = int((array["onset"] + array["duration"]).max(initial=1))
     return NoteSequence(array, grid or Grid.beats(2), length or end, **marks)
 

@@ -13,14 +13,14 @@ from melodygru.corpus.beats import align, find_pulse, headers_hold
 from melodygru.errors import SettingError
 from melodygru.music.grid import Grid
 from melodygru.music.metre import METRE
-from melodygru.music.notes import NOTE, TEMPO, NoteSequence, canonical
+from melodygru.music.notes import NOTE, TEMPO, NoteSequence, canonical, note_array
 
 TICKS = 480
 
 
 def piece(rows, metres=((0, 4, 4),), ticks=TICKS, tempos=((0, 500_000),)):
     """A piece from rows of (onset, duration, pitch), in ticks."""
-    notes, _ = canonical(np.array([(onset, duration, 0, pitch, 80) for onset, duration, pitch in rows], NOTE))
+    notes, _ = canonical(note_array((onset, duration, 0, pitch, 80) for onset, duration, pitch in rows))
     end = int((notes["onset"] + notes["duration"]).max())
     return NoteSequence(notes, Grid.beats(ticks), end, np.array(list(tempos), TEMPO), np.array(list(metres), METRE))
 

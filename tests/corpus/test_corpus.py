@@ -26,7 +26,7 @@ from melodygru.corpus.report import WIDTH, Tally, _polyphony
 from melodygru.errors import CorpusError, SettingError
 from melodygru.music.grid import Grid
 from melodygru.music.metre import METRE
-from melodygru.music.notes import NOTE, TEMPO, NoteSequence, canonical
+from melodygru.music.notes import NOTE, TEMPO, NoteSequence, canonical, note_array
 from melodygru.music.quantize import quantize
 
 intake_module = sys.modules["melodygru.corpus.intake"]
@@ -36,7 +36,7 @@ TICKS = 480
 
 def piece(*rows, ticks=TICKS, length=None, metre=(4, 4), tempo=500_000):
     """A sequence from rows of (onset, duration, pitch), in ticks."""
-    notes = np.array([(onset, duration, 0, pitch, 80) for onset, duration, pitch in rows], NOTE)
+    notes = note_array((onset, duration, 0, pitch, 80) for onset, duration, pitch in rows)
     notes, _ = canonical(notes)
     end = int((notes["onset"] + notes["duration"]).max(initial=0))
     return NoteSequence(

@@ -13,7 +13,7 @@ from melodygru import midi
 from melodygru.corpus import DaskExecutor, intake
 from melodygru.errors import CorpusError, SettingError
 from melodygru.music.grid import Grid
-from melodygru.music.notes import NOTE, NoteSequence
+from melodygru.music.notes import NoteSequence, note_array
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def many(tmp_path):
     for number in range(160):
         rng = np.random.default_rng(number)
         rows = [(i * 120, 120, 0, int(pitch), 80) for i, pitch in enumerate(rng.integers(40, 90, 8))]
-        midi.write(NoteSequence(np.array(rows, NOTE), Grid.beats(480), 960), root / f"{number:03}.mid")
+        midi.write(NoteSequence(note_array(rows), Grid.beats(480), 960), root / f"{number:03}.mid")
     (root / "150.mid").write_bytes((root / "000.mid").read_bytes())
     (root / "020.mid").write_bytes(b"broken")
     return root

@@ -4,19 +4,33 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from conftest import rows_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from melodygru.errors import NoteError
 from melodygru.music.grid import Grid
 from melodygru.music.metre import METRE
-from melodygru.music.notes import DRUMS, NOTE, TEMPO, Changes, NoteSequence, canonical, tidy_marks, transpose
+from melodygru.music.notes import (
+    DRUMS,
+    NOTE,
+    TEMPO,
+    Changes,
+    NoteSequence,
+    canonical,
+    note_array,
+    part_order,
+    part_programs,
+    renamed,
+    tidy_marks,
+    transpose,
+)
 from melodygru.music.quantize import quantize
 
 
 def notes_of(*rows) -> np.ndarray:
     """Notes from (onset, duration, program, pitch, velocity) rows."""
-    return np.array(list(rows), NOTE)
+    return note_array(rows)
 
 
 def piece(*rows, grid=None, length=None, tempos=((0, 500_000),), metres=((0, 4, 4),)) -> NoteSequence:
@@ -64,20 +78,20 @@ def test_grid_has_one_rate(rates):
 def test_canonical_order():
     rows = [(0, 1, 0, 60, 1), (0, 1, 0, 61, 1), (0, 1, 1, 0, 1), (0, 1, DRUMS, 0, 1), (1, 1, 0, 0, 1)]
     notes, changes = canonical(notes_of(*reversed(rows)))
-    assert notes.tolist() == rows
+    assert rows_of(notes) == rows
     assert changes == Changes()
 
 
 def test_canonical_merges_to_the_longest_and_loudest():
     notes, changes = canonical(notes_of((0, 4, 0, 60, 90), (0, 5, 0, 60, 70), (0, 5, 0, 60, 80), (0, 9, 1, 60, 1)))
-    assert notes.tolist() == [(0, 5, 0, 60, 80), (0, 9, 1, 60, 1)]
+    assert rows_of(notes) == [(0, 5, 0, 60, 80), (0, 9, 1, 60, 1)]
     assert changes == Changes(merged=2)
     assert changes.total == 2
 
 
 def test_canonical_cuts_at_the_next_strike():
     notes, changes = canonical(notes_of((0, 5, 0, 60, 1), (4, 1, 0, 60, 2), (5, 9, 0, 60, 3), (5, 9, 0, 61, 3)))
-    assert notes.tolist() == [(0, 4, 0, 60, 1), (4, 1, 0, 60, 2), (5, 9, 0, 60, 3), (5, 9, 0, 61, 3)]
+    assert rows_of(notes) == [(0, 4, 0, 60, 1), (4, 1, 0, 60, 2), (5, 9, 0, 60, 3), (5, 9, 0, 61, 3)]
     assert changes == Changes(cut=1)
 
 
@@ -93,33 +107,63 @@ def test_canonical_of_nothing():
     assert len(notes) == 0 and notes.dtype == NOTE and changes == Changes()
 
 
-ROWS = st.lists(
-    st.tuples(
-        st.integers(0, 9), st.integers(1, 9), st.sampled_from([0, 1, DRUMS]), st.integers(60, 62), st.integers(1, 3)
-    ),
-    max_size=30,
+ROW = st.tuples(
+    st.integers(0, 9), st.integers(1, 9), st.sampled_from([0, 1, DRUMS]), st.integers(60, 62), st.integers(1, 3)
 )
+ROWS = st.lists(ROW, max_size=30)
+
+
+PART_PROGRAMS = {7: 0, 2: 0, 4: 1, 300: DRUMS}  # the parts that notes come with, and their programs
 
 
 @settings(max_examples=100)
-@given(ROWS)
-def test_canonical_is_what_a_plain_loop_makes(rows):
+@given(st.lists(st.tuples(st.sampled_from([*PART_PROGRAMS]), ROW), max_size=30))
+def test_canonical_is_what_a_plain_loop_makes(parts_and_rows):
+    rows = [(onset, duration, PART_PROGRAMS[part], *rest) for part, (onset, duration, _, *rest) in parts_and_rows]
+    parts = [part for part, _ in parts_and_rows]
+    first = {part: min(row[0] for row, other in zip(rows, parts, strict=True) if other == part) for part in parts}
+    order = sorted(first, key=lambda part: (first[part], PART_PROGRAMS[part], part))
     longest: dict[tuple, tuple] = {}
-    for onset, duration, program, pitch, velocity in rows:
-        at = (onset, program, pitch)
+    for part, (onset, duration, _, pitch, velocity) in zip(parts, rows, strict=True):
+        at = (onset, order.index(part), pitch)
         longest[at] = max(longest.get(at, (0, 0)), (duration, velocity))
     expected, cut = [], 0
-    for onset, program, pitch in sorted(longest):
-        duration, velocity = longest[onset, program, pitch]
-        later = [other[0] for other in longest if other[1:] == (program, pitch) and other[0] > onset]
+    for onset, part, pitch in sorted(longest):
+        duration, velocity = longest[onset, part, pitch]
+        later = [other[0] for other in longest if other[1:] == (part, pitch) and other[0] > onset]
         short = min([duration, *(other - onset for other in later)])
         cut += short < duration
-        expected.append((onset, short, program, pitch, velocity))
-    notes, changes = canonical(notes_of(*rows))
+        expected.append((onset, short, part, PART_PROGRAMS[order[part]], pitch, velocity))
+    given_notes = note_array(rows, parts)
+    notes, changes = canonical(given_notes)
     assert notes.tolist() == expected
+    assert part_order(given_notes) == order
+    assert renamed([str(part) for part in range(301)], given_notes) == tuple(map(str, order))
     assert changes == Changes(merged=len(rows) - len(expected), cut=cut)
     NoteSequence(notes, Grid.beats(4), 99)
     assert np.array_equal(canonical(notes)[0], notes)
+
+
+def test_parts_are_numbered_as_they_come_in():
+    """By (first onset, program, the number they came with); two of one program stay two, in unison as well."""
+    rows = [(4, 2, 0, 60, 1), (0, 2, 9, 60, 2), (0, 2, 9, 60, 3), (0, 2, 3, 40, 4)]
+    notes, changes = canonical(note_array(rows, [0, 3, 2, 5]))
+    assert notes.tolist() == [
+        (0, 2, 0, 3, 40, 4),
+        (0, 2, 1, 9, 60, 3),
+        (0, 2, 2, 9, 60, 2),
+        (4, 2, 3, 0, 60, 1),
+    ]
+    assert changes == Changes()
+    assert part_programs(notes).tolist() == [3, 9, 9, 0]
+    assert part_programs(notes[:0]).tolist() == [] == part_order(notes[:0])
+
+
+def test_a_part_for_each_program_where_none_are_given():
+    notes = note_array([(4, 1, 0, 60, 1), (0, 1, 5, 60, 1), (0, 1, DRUMS, 36, 1), (8, 1, 5, 60, 1)])
+    assert notes["part"].tolist() == [2, 0, 1, 0]
+    assert np.array_equal(part_programs(canonical(notes)[0]), [5, DRUMS, 0])
+    assert note_array([]).dtype == NOTE
 
 
 def test_changes_add_up():
@@ -143,7 +187,7 @@ def test_changes_add_up():
         ((0, 1, 0, 60, 128), "velocity 128 at note 1: expected 1..127"),
         ((0, 9, 0, 60, 1), "note 1 ends at step 9, after the piece's end at 8"),
         ((0, 1, 0, 39, 1), "note 1 is out of order"),
-        ((3, 1, 0, 40, 1), r"note 0 \(pitch 40\) still sounds when its program strikes the pitch again"),
+        ((3, 1, 0, 40, 1), r"note 0 \(pitch 40\) still sounds when its part strikes the pitch again"),
         ((0, 1, 0, 40, 1), r"note 0 \(pitch 40\) still sounds"),
     ],
 )
@@ -178,6 +222,38 @@ def test_equality_is_of_everything():
     assert sequence != piece((0, 4, 0, 60, 64), tempos=[(0, 1)])
     assert sequence != piece((0, 4, 0, 60, 64), metres=[(0, 3, 4)])
     assert sequence != "a sequence"
+
+
+def with_parts(rows, parts, **given) -> NoteSequence:
+    """A sequence of two parts or more of one program."""
+    notes = canonical(note_array(rows, parts))[0]
+    given = {"length": int((notes["onset"] + notes["duration"]).max())} | given
+    return NoteSequence(notes, Grid.beats(4), **given)
+
+
+@pytest.mark.parametrize(
+    ("parts", "programs"),
+    [
+        ([1, 1], [0, 0]),  # not from 0
+        ([0, 2], [0, 0]),  # not without a gap
+        ([1, 0], [0, 0]),  # not in their order: out of order as notes, too
+        ([0, 0], [0, 1]),  # two programs of one part
+        ([-1, 0], [0, 0]),
+    ],
+)
+def test_parts_that_break_a_rule(parts, programs):
+    notes = note_array([(0, 1, programs[0], 60, 64), (1, 1, programs[1], 62, 64)], parts)
+    with pytest.raises(NoteError, match="parts are not numbered from 0 by|part -1 at note 0: expected at least 0"):
+        NoteSequence(notes, Grid.beats(4), 8)
+
+
+def test_names_of_parts():
+    rows = [(0, 1, 0, 60, 64), (1, 1, 0, 60, 64), (2, 1, 9, 60, 64)]
+    sequence = with_parts(rows, [0, 1, 2], names=("upper", "lower"))
+    assert sequence.part_programs.tolist() == [0, 0, 9]
+    assert sequence.part_names == ("upper", "lower", "")
+    assert sequence == with_parts(rows, [0, 1, 2], names=("upper", "lower", ""))
+    assert sequence != with_parts(rows, [0, 1, 2])
 
 
 # Time
@@ -239,7 +315,7 @@ def test_crop():
         metres=[(0, 2, 4), (4, 3, 4)],
     )
     cropped = sequence.crop(4, 8)
-    assert cropped.notes.tolist() == [(0, 4, 0, 61, 2), (3, 1, 0, 62, 3)]
+    assert rows_of(cropped.notes) == [(0, 4, 0, 61, 2), (3, 1, 0, 62, 3)]
     assert cropped.length == 4
     assert cropped.tempos.tolist() == [(0, 2), (2, 3)]
     assert cropped.metres.tolist() == [(0, 3, 4)]
@@ -256,10 +332,31 @@ def test_join():
     first = piece((0, 4, 0, 60, 1), length=8, tempos=[(0, 5), (8, 6)], metres=[(0, 3, 4)])
     second = piece((0, 4, 0, 60, 2), length=4, tempos=[(0, 7), (2, 8)], metres=[(0, 3, 4), (3, 4, 4)])
     joined = first.join(second)
-    assert joined.notes.tolist() == [(0, 4, 0, 60, 1), (8, 4, 0, 60, 2)]
+    assert rows_of(joined.notes) == [(0, 4, 0, 60, 1), (8, 4, 0, 60, 2)]
     assert joined.length == 12
     assert joined.tempos.tolist() == [(0, 5), (8, 7), (10, 8)]
     assert joined.metres.tolist() == [(0, 3, 4), (11, 4, 4)]
+
+
+def test_parts_and_their_names_outlive_cutting_and_joining():
+    rows = [(0, 1, 0, 60, 1), (1, 1, 0, 60, 2), (2, 1, 0, 62, 3), (3, 1, 0, 60, 4)]
+    sequence = with_parts(rows, [0, 1, 2, 0], names=("a", "b", "c"))
+    late = sequence.crop(2, 4)  # the part that came in first is the last now
+    assert late.notes["part"].tolist() == [0, 1]
+    assert late.part_names == ("c", "a")
+    joined = sequence.join(late)
+    assert joined.part_names == ("a", "b", "c")
+    assert joined.notes["part"].tolist() == [0, 1, 2, 0, 2, 0]
+    other = with_parts([(0, 1, 0, 60, 1), (0, 1, 0, 64, 1)], [0, 1], names=("b", "b"))
+    assert sequence.join(other).part_names == ("a", "b", "c", "b")
+    assert quantize(sequence, Grid.beats(1))[0].part_names == ("a", "b", "c")
+
+
+def test_quantising_renumbers_parts_that_come_to_begin_together():
+    sequence = with_parts([(0, 1, 9, 60, 1), (1, 3, 2, 60, 1)], [0, 1], names=("late", "soon"))
+    result = quantize(sequence, Grid.beats(1))[0]
+    assert result.part_programs.tolist() == [2, 9]
+    assert result.part_names == ("soon", "late")
 
 
 def test_join_to_nothing():
@@ -312,20 +409,20 @@ def test_quantize_halves_go_up():
 def test_quantize_rounds_ends_and_not_durations():
     sequence = piece((2, 5, 0, 60, 64), grid=Grid.beats(16), length=9)  # 4 ticks a step: 0.5 to 1.75
     result, _, _ = quantize(sequence, Grid.beats(4))
-    assert result.notes.tolist() == [(1, 1, 0, 60, 64)]
+    assert rows_of(result.notes) == [(1, 1, 0, 60, 64)]
     assert result.length == 2
 
 
 def test_quantize_makes_room_for_the_last_note():
     result, _, _ = quantize(piece((1, 1, 0, 60, 64), grid=Grid.beats(4)), Grid.beats(1))
-    assert result.notes.tolist() == [(0, 1, 0, 60, 64)]
+    assert rows_of(result.notes) == [(0, 1, 0, 60, 64)]
     assert result.length == 1
 
 
 def test_quantize_counts_what_coincides():
     sequence = piece((0, 2, 0, 60, 1), (2, 2, 0, 60, 2), (3, 1, 0, 61, 3), (9, 9, 0, 61, 4), grid=Grid.beats(16))
     result, changes, _ = quantize(sequence, Grid.beats(2))
-    assert result.notes.tolist() == [(0, 1, 0, 60, 2), (0, 1, 0, 61, 3), (1, 1, 0, 61, 4)]
+    assert rows_of(result.notes) == [(0, 1, 0, 60, 2), (0, 1, 0, 61, 3), (1, 1, 0, 61, 4)]
     assert changes == Changes(merged=1)
 
 
@@ -345,7 +442,7 @@ def test_quantize_to_seconds_through_tempo():
         metres=[(0, 3, 4)],
     )  # fmt: skip
     result, _, error_s = quantize(sequence, Grid.parse("20ms"))
-    assert result.notes.tolist() == [(13, 12, 0, 60, 1), (25, 25, 0, 61, 2)]  # 250 ms is 12.5 steps: up
+    assert rows_of(result.notes) == [(13, 12, 0, 60, 1), (25, 25, 0, 61, 2)]  # 250 ms is 12.5 steps: up
     assert result.length == 75
     assert result.tempos.tolist() == [(0, 500_000)]
     assert result.metres.tolist() == [(0, 4, 4)]
@@ -355,14 +452,14 @@ def test_quantize_to_seconds_through_tempo():
 def test_quantize_from_seconds_takes_the_first_tempo():
     sequence = piece((100, 50, 0, 60, 1), length=200, grid=Grid.parse("10ms"), tempos=[(0, 1_000_000)])
     result, _, _ = quantize(sequence, Grid.beats(4))
-    assert result.notes.tolist() == [(4, 2, 0, 60, 1)]
+    assert rows_of(result.notes) == [(4, 2, 0, 60, 1)]
     assert result.length == 8
     assert result.qpm == 60
 
 
 def test_quantize_between_grids_of_seconds():
     sequence = piece((5, 10, 0, 60, 1), length=20, grid=Grid.parse("10ms"))
-    assert quantize(sequence, Grid.parse("20ms"))[0].notes.tolist() == [(3, 5, 0, 60, 1)]
+    assert rows_of(quantize(sequence, Grid.parse("20ms"))[0].notes) == [(3, 5, 0, 60, 1)]
 
 
 def test_quantize_error_does_not_count_marks_that_move():

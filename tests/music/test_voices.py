@@ -1,15 +1,13 @@
 """Which melodic line each note belongs to."""
 
-import numpy as np
-
 from melodygru.music.grid import Grid
-from melodygru.music.notes import DRUMS, NOTE, NoteSequence, canonical
+from melodygru.music.notes import DRUMS, NoteSequence, canonical, note_array
 from melodygru.music.voices import voices
 
 
 def piece(rows, grid=None):
     """Rows of (onset, duration, program, pitch, velocity), 4 steps a beat unless another grid is given."""
-    notes, _ = canonical(np.array(rows, NOTE))
+    notes, _ = canonical(note_array(rows))
     end = int((notes["onset"] + notes["duration"]).max(initial=0))
     return NoteSequence(notes, grid or Grid.beats(4), end)
 

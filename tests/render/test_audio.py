@@ -16,13 +16,13 @@ import pytest
 from melodygru import midi
 from melodygru.errors import AudioError
 from melodygru.music.grid import Grid
-from melodygru.music.notes import DRUMS, NOTE, TEMPO, NoteSequence
+from melodygru.music.notes import DRUMS, TEMPO, NoteSequence, note_array
 from melodygru.render import audio
 
 
 def piece(rows, *, grid=None, length=None, **marks):
     """Rows of (onset, duration, program, pitch, velocity); 4 steps a beat, so a step is 1/8 s."""
-    notes = np.array(rows, NOTE)
+    notes = note_array(rows)
     end = int((notes["onset"] + notes["duration"]).max()) if len(notes) else 0
     return NoteSequence(notes, grid or Grid.beats(4), end if length is None else length, **marks)
 
@@ -522,7 +522,7 @@ class TestSend:
                 def send(self, message):
                     print(message.type, getattr(message, "control", ""), flush=True)
 
-            notes = np.array([(0, 60, 0, 60, 90)], NOTE)
+            notes = note_array([(0, 60, 0, 60, 90)])
             audio.send(NoteSequence(notes, Grid.seconds(1), 60), Port())
         """)
         process = subprocess.Popen(

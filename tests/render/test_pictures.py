@@ -9,14 +9,14 @@ import pytest
 from melodygru.errors import SettingError
 from melodygru.music.grid import Grid
 from melodygru.music.metre import METRE
-from melodygru.music.notes import DRUMS, NOTE, NoteSequence, canonical
+from melodygru.music.notes import DRUMS, NoteSequence, canonical, note_array
 from melodygru.render import pictures
 from melodygru.render.pictures import roll
 
 
 def piece(rows, *, grid=None, length=None, **marks):
     """Rows of (onset, duration, program, pitch, velocity), 4 steps a beat unless another grid is given."""
-    notes, _ = canonical(np.array(rows, NOTE))
+    notes, _ = canonical(note_array(rows))
     end = int((notes["onset"] + notes["duration"]).max()) if len(notes) else 0
     return NoteSequence(notes, grid or Grid.beats(4), end if length is None else length, **marks)
 

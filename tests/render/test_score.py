@@ -20,7 +20,7 @@ from melodygru.compose.composition import Composition
 from melodygru.errors import SettingError
 from melodygru.music.grid import Grid
 from melodygru.music.metre import METRE
-from melodygru.music.notes import DRUMS, NOTE, TEMPO, NoteSequence, canonical
+from melodygru.music.notes import DRUMS, NOTE, TEMPO, NoteSequence, canonical, note_array
 from melodygru.render import score
 from melodygru.render.score.write import _stack
 
@@ -40,7 +40,7 @@ def piece(
 ) -> NoteSequence:
     """A sequence of rows (onset, duration, pitch[, program[, velocity]])."""
     full = [(r[0], r[1], r[3] if len(r) > 3 else 0, r[2], r[4] if len(r) > 4 else 80) for r in rows]
-    notes, _ = canonical(np.array(full, NOTE))
+    notes, _ = canonical(note_array(full))
     end = int((notes["onset"] + notes["duration"]).max(initial=0))
     return NoteSequence(notes, Grid.beats(grid), max(end, length), metres=np.array(metres or [(0, 4, 4)], METRE))
 
@@ -222,7 +222,7 @@ def sequences(draw: st.DrawFn) -> NoteSequence:
         )
     )  # fmt: skip
     rows = [(a, b, c, d if draw(st.booleans()) else 48 + d % 30, e) for a, b, c, d, e in rows]
-    notes, _ = canonical(np.array(rows, NOTE))
+    notes, _ = canonical(note_array(rows))
     changes = sorted(draw(st.sets(st.integers(1, 2 * span), max_size=2)))
     metres = st.tuples(st.integers(1, 12), st.sampled_from([2, 4, 8, 16]))
     marks = np.array([(step, *draw(metres)) for step in [0, *changes]], METRE)

@@ -18,7 +18,7 @@ from melodygru.model import checkpoint
 from melodygru.model.numpy_model import NumpyModel
 from melodygru.music.grid import Grid
 from melodygru.music.metre import METRE
-from melodygru.music.notes import DRUMS, NOTE, NoteSequence, canonical
+from melodygru.music.notes import DRUMS, NoteSequence, canonical, note_array
 from melodygru.music.quantize import quantize
 from melodygru.render import terminal
 
@@ -28,7 +28,7 @@ ESCAPE = re.compile("\x1b\\[[0-9;]*m")
 
 def piece(rows, *, grid=None, length=None, **marks):
     """Rows of (onset, duration, program, pitch, velocity), 4 steps a beat unless another grid is given."""
-    notes, _ = canonical(np.array(rows, NOTE))
+    notes, _ = canonical(note_array(rows))
     end = int((notes["onset"] + notes["duration"]).max()) if len(notes) else 0
     return NoteSequence(notes, grid or Grid.beats(4), end if length is None else length, **marks)
 
