@@ -56,7 +56,7 @@ def main(midi_dir: Path, notes: tuple[float, ...], model: Path | None, seed: int
         taken_us = []
         for query in queries:
             matcher = Matcher(index)
-            for onset, duration, program, pitch, _ in query.notes.tolist():
+            for onset, duration, _, program, pitch, _ in query.notes.tolist():
                 started = time.process_time()
                 matcher.extend(onset, duration, program, pitch)
                 taken_us.append(1e6 * (time.process_time() - started))

@@ -105,7 +105,7 @@ def _midi(path: Path, asked: Asked, score_file: Path | None) -> dict[str, Any]:
     from melodygru.corpus.beats import align
     from melodygru.midi.chunks import parse_chunks
     from melodygru.midi.reading import load
-    from melodygru.music.names import program_name
+    from melodygru.music.names import part_labels
     from melodygru.music.quantize import quantize
     from melodygru.render import score
 
@@ -143,9 +143,9 @@ def _midi(path: Path, asked: Asked, score_file: Path | None) -> dict[str, Any]:
         "tempos": len(piece.tempos),
         "metre": "{}/{}".format(*piece.metre),
         "metres": len(piece.metres),
-        "programs": [
-            {"program": program, "name": program_name(program), "notes": int((piece.notes["program"] == program).sum())}
-            for program in piece.programs
+        "parts": [
+            {"name": label, "program": program, "notes": int((piece.notes["part"] == part).sum())}
+            for part, (program, label) in enumerate(zip(piece.part_programs.tolist(), part_labels(piece), strict=True))
         ],
         "pitch_low": int(pitches.min()) if len(piece) else None,
         "pitch_high": int(pitches.max()) if len(piece) else None,
@@ -159,7 +159,7 @@ def _midi(path: Path, asked: Asked, score_file: Path | None) -> dict[str, Any]:
 
 def _midi_rows(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
     from melodygru.music.grid import Grid
-    from melodygru.music.names import pitch_name
+    from melodygru.music.names import pitch_name, program_name
 
     tracks = counted(about["tracks"], "track")
     yield "MIDI file", f"{screen.name(about['path'])}, type {about['type']}, {tracks}, {about['division']}"
@@ -167,8 +167,11 @@ def _midi_rows(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "length", f"{clock(about['seconds'])}, {about['beats']:,.1f} beats"
     yield "tempo", f"{about['qpm']:.1f} quarter notes per minute{_changes(about['tempos'])}"
     yield "metre", about["metre"] + _changes(about["metres"])
-    for item in about["programs"]:
-        yield "program", f"{item['program']} {item['name']}: {counted(item['notes'], 'note')}"
+    for item in about["parts"]:
+        name, program = item["name"], program_name(item["program"])
+        played = f"{item['program']} {program}"
+        played = played if name == program else f"{name}, {played}"
+        yield "part", f"{played}: {counted(item['notes'], 'note')}"
     if about["notes"]:
         low, high = about["pitch_low"], about["pitch_high"]
         yield "pitches", f"{low}..{high} ({pitch_name(low)}..{pitch_name(high)})"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    epilog="Colours are voices: programs, or the lines of a single program. NO_COLOR=1 shows none, and a file or pipe "
+    epilog="Colours are voices: parts, or the lines of a single part. NO_COLOR=1 shows none, and a file or pipe "
     "gets none. A surprise is -ln p of a note by the model, all before it known; 0 nats is certain, 0.7 a half."
 )
 @click.argument("file", type=click.Path(path_type=Path))

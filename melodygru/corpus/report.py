@@ -42,7 +42,8 @@ class Report:
     """What an intake found. Every field is JSON-ready.
 
     Errors of quantising are in milliseconds; `error_p99_ms` is exact to `BIN_MS`. Counts of `styles` and `metres` are
-    pieces (the first metre of each file; no style is ""), those of `programs` pieces in which it plays.
+    pieces (the first metre of each file; no style is ""), those of `programs` pieces in which it plays,
+    those of `parts` pieces of so many.
     """
 
     folder: str
@@ -56,6 +57,7 @@ class Report:
     styles: dict[str, int]
     metres: dict[str, int]
     programs: dict[str, int]
+    parts: dict[str, int]
     pitch_low: int
     pitch_high: int
     polyphony_mean: float  # notes sounding at once, averaged over all steps
@@ -135,6 +137,7 @@ class Report:
             ("styles", _counts({name or "(none)": n for name, n in self.styles.items()})),
             ("metres", _counts(self.metres)),
             ("programs", _counts(self.programs)),
+            ("parts", _counts(self.parts)),
             ("pitches", f"{self.pitch_low}..{self.pitch_high}"),
             ("polyphony", f"mean {self.polyphony_mean:.2f}, at most {self.polyphony_max}"),
         ]
@@ -191,7 +194,9 @@ class Tally:
         self._error_max_s = 0.0
         self._onsets = 0
         self._sounding_steps = 0
-        self._counts: dict[str, dict[str, int]] = {"styles": {}, "metres": {}, "programs": {}, "oddities": {}}
+        self._counts: dict[str, dict[str, int]] = {
+            "styles": {}, "metres": {}, "programs": {}, "parts": {}, "oddities": {}
+        }  # fmt: skip
         self._sums = dict.fromkeys(("notes", "steps", "moved", "lost_reading", "merged", "cut", "clipped"), 0)
         self._seconds = self._beats = 0.0
         self._pitches = (127, 0)
@@ -232,6 +237,7 @@ class Tally:
         self._beats += source.beats
         self._count("styles", style or "")
         self._count("metres", "{}/{}".format(*source.metre))
+        self._count("parts", str(len(piece.part_programs)))
         for program in piece.programs:
             self._count("programs", "drums" if program == DRUMS else str(program))
         for name, count in oddities.items():

@@ -105,8 +105,8 @@ def pitch_name(pitch: int) -> str:
 
 
 def facts(sequence: NoteSequence) -> list[str]:
-    """What a piece is, in words: its program if it has one, metre and tempo at the start, length, number of notes."""
-    found = [program_name(sequence.programs[0])] if len(sequence.programs) == 1 else []
+    """What a piece is, in words: its part if it has one, metre and tempo at the start, length, number of notes."""
+    found = part_labels(sequence) if len(sequence.part_programs) == 1 else []
     if sequence.grid.is_metrical:
         found += [f"{sequence.metre[0]}/{sequence.metre[1]}", f"{sequence.qpm:.0f} qpm"]
     return [*found, clock(round(sequence.seconds)), counted(len(sequence), "note")]

@@ -1,4 +1,4 @@
-"""Separating the melodic lines of a piece: programs where several play, lines within the one that does."""
+"""Separating the melodic lines of a piece: parts where several play, lines within the one that does."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from melodygru.music.names import program_name
+from melodygru.music.names import part_labels
 from melodygru.music.notes import DRUMS, NoteSequence
 
-_MAX_VOICES = 6  # of a program: where more sound at once there are no lines to tell apart
+_MAX_VOICES = 6  # of a part: where more sound at once there are no lines to tell apart
 _LEGATO = 1 / 16  # quarter notes by which a note may sound into the next one of its voice
 
 
 def voices(sequence: NoteSequence) -> tuple[np.ndarray, list[str]]:
     """Which voice each note belongs to.
 
-    Where several programs play, a voice is a program. Where one plays up to six notes at once on a metrical grid, its
+    Where several parts play, a voice is a part. Where one plays up to six notes at once on a metrical grid, its
     voices are followed from the highest to the lowest: a chord's notes go, in order, to the voices that are free and
     whose last notes were nearest.
 
@@ -30,9 +30,9 @@ def voices(sequence: NoteSequence) -> tuple[np.ndarray, list[str]]:
     voice : array of int, shape (n_notes,)
         Numbers into `names`.
     names : list of str
-        General MIDI's names of the programs, or `voice 1` (the highest), `voice 2`, ...; none without notes.
+        What the parts are called (`names.part_labels`), or `voice 1` (the highest), `voice 2`, ...; none without notes.
     """
-    notes, programs = sequence.notes, sequence.programs
+    notes, programs = sequence.notes, sequence.part_programs.tolist()
     if len(programs) == 1 and programs != [DRUMS] and sequence.grid.steps_per_beat is not None:
         legato = int(_LEGATO * sequence.grid.steps_per_beat)
         end = notes["onset"] + np.maximum(1, notes["duration"] - legato)
@@ -40,7 +40,7 @@ def voices(sequence: NoteSequence) -> tuple[np.ndarray, list[str]]:
         n_voices = max(len(held) + last - first for held, first, last in chords)
         if 1 < n_voices <= _MAX_VOICES:
             return _followed(notes["pitch"].astype(int), chords, n_voices), [f"voice {1 + v}" for v in range(n_voices)]
-    return np.searchsorted(programs, notes["program"]), [program_name(program) for program in programs]
+    return notes["part"].astype(int), part_labels(sequence)
 
 
 def _chords(onset: np.ndarray, end: np.ndarray) -> list[tuple[list[int], int, int]]:

@@ -152,10 +152,11 @@ def lines(
 
 
 def _codes(sequence: NoteSequence, n_voices: int) -> np.ndarray:
-    """The foreground colour of each voice, shape (n_voices,); drums come last."""
-    codes = np.resize(np.array(_VOICES), n_voices)
-    if DRUMS in sequence.programs:
-        codes[-1] = _STROKES
+    """The foreground colour of each voice, shape (n_voices,)."""
+    programs = sequence.part_programs
+    drum = programs == DRUMS if len(programs) == n_voices else np.zeros(n_voices, bool)
+    codes = np.full(n_voices, _STROKES)
+    codes[~drum] = np.resize(np.array(_VOICES), np.count_nonzero(~drum))
     return codes
 
 

@@ -43,9 +43,9 @@ def piece(*pitches, program=0, duration=1):
     return NoteSequence(notes, Grid.beats(4), len(pitches) * duration)
 
 
-def score(rows, *, length=None, grid=None, metres=((0, 4, 4),)):
+def score(rows, *, length=None, grid=None, metres=((0, 4, 4),), parts=None):
     """Rows of (onset, duration, program, pitch), 4 steps a beat unless another grid is given."""
-    notes, _ = canonical(note_array((*row, 80) for row in rows))
+    notes, _ = canonical(note_array(((*row, 80) for row in rows), parts))
     end = int((notes["onset"] + notes["duration"]).max(initial=0))
     return NoteSequence(notes, grid or Grid.beats(4), length or end, metres=np.array(list(metres), METRE))
 
@@ -95,6 +95,12 @@ class TestPitchFeatures:
     def test_a_line_is_the_highest_note_of_each_onset_of_a_program(self):
         found = piece_features(score([(0, 4, 0, 60), (0, 4, 0, 64), (4, 4, 0, 65), (0, 4, 40, 40), (4, 4, 40, 38)]))
         assert shares(found["interval_histogram"], INTERVALS) == {"+1": 0.5, "-2": 0.5}
+
+    def test_two_parts_of_one_program_are_two_lines(self):
+        rows = [(0, 4, 0, 60), (0, 4, 0, 40), (4, 4, 0, 62), (4, 4, 0, 41)]
+        one, two = score(rows), score(rows, parts=[0, 1, 0, 1])
+        assert shares(piece_features(one)["interval_histogram"], INTERVALS) == {"+2": 1.0}
+        assert shares(piece_features(two)["interval_histogram"], INTERVALS) == {"+1": 0.5, "+2": 0.5}
 
     def test_drums_have_rhythm_and_no_pitch(self):
         with_drums = piece_features(score([(0, 4, 0, 60), (4, 4, 0, 62), (2, 1, DRUMS, 36)]))
@@ -176,6 +182,12 @@ class TestForm:
     def test_another_program_makes_another_bar(self):
         found = piece_features(score([(0, 4, 0, 60), (16, 4, 1, 60)]))
         assert found["bar_similarity_1"] == 0 and found["groove_consistency"] == 1
+
+    def test_parts_that_change_places_make_another_bar(self):
+        rows = [(0, 4, 0, 60), (0, 4, 0, 64), (16, 4, 0, 64), (16, 4, 0, 60)]
+        assert piece_features(score(rows, parts=[0, 1, 0, 1]))["bar_similarity_1"] == 0
+        assert piece_features(score(rows, parts=[0, 1, 1, 0]))["bar_similarity_1"] == 1
+        assert piece_features(score(rows[:2] + [(16, 4, 0, 60)] * 2, parts=[0, 1, 0, 1]))["bar_similarity_1"] == 0.5
 
     def test_two_empty_bars_are_not_compared(self):
         found = piece_features(score([(0, 4, 0, 60), (48, 4, 0, 60)], length=64))  # bars 2 and 3 of 4 are empty

@@ -649,13 +649,27 @@ def test_inspect_a_midi_file(call: Callable[..., Result], song: Path) -> None:
         "length": "0:08, 16.0 beats",
         "tempo": "120.0 quarter notes per minute",
         "metre": "4/4",
-        "program": "0 Acoustic Grand Piano: 32 notes",
+        "part": "0 Acoustic Grand Piano: 32 notes",
         "pitches": "60..67 (C4..G4)",
         "grid": "train would choose 2 steps per beat for this piece alone",
     }
     about = json.loads(call("inspect", song, "--json").stdout)
     assert about["kind"] == "midi" and about["tracks"] == 2 and about["notes"] == 32 and about["grid"] == "2"
-    assert about["oddities"] == {} and about["programs"][0]["name"] == "Acoustic Grand Piano"
+    assert about["oddities"] == {}
+    assert about["parts"] == [{"name": "Acoustic Grand Piano", "program": 0, "notes": 32}]
+
+
+def test_inspect_lists_parts_by_their_names(call: Callable[..., Result], tmp_path: Path) -> None:
+    notes = note_array([(at, 1, program, 60, 80) for at, program in enumerate((0, 0, 0, 128))], [0, 1, 2, 3])
+    names = ("Right hand", "", "Acoustic Grand Piano, left")
+    midi.write(NoteSequence(notes, Grid.beats(4), 8, names=names), tmp_path / "x.mid")
+    rows = [line.split("  ", 1)[1].strip() for line in call("inspect", "x.mid").stdout.splitlines() if "part " in line]
+    assert rows == [
+        "Right hand, 0 Acoustic Grand Piano: 1 note",
+        "0 Acoustic Grand Piano: 1 note",
+        "Acoustic Grand Piano, left, 0 Acoustic Grand Piano: 1 note",
+        "128 Drums: 1 note",
+    ]
 
 
 def test_inspect_shows_oddities_and_changes(call: Callable[..., Result], tmp_path: Path) -> None:

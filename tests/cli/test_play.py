@@ -26,8 +26,8 @@ from melodygru.render.audio import LiveNote, LivePort, LiveSpeakers, NoteQueue, 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def note(onset_s, duration_s=0.05, pitch=60, program=0, velocity=90):
-    return LiveNote(onset_s, duration_s, program, pitch, velocity)
+def note(onset_s, duration_s=0.05, pitch=60, program=0, velocity=90, part=0):
+    return LiveNote(onset_s, duration_s, program, pitch, velocity, part)
 
 
 class Port:
@@ -127,6 +127,12 @@ class TestLivePort:
             elif message.type == "note_on":
                 heard.append(current[message.channel])
         assert heard == list(range(16)) and 9 not in current
+
+    def test_two_parts_of_one_program_have_two_channels(self):
+        port, _ = self.play(
+            [note(0.0, 0.05, part=1), note(0.01, 0.02, part=0), note(0.02, 0.02, part=1, pitch=64)], 0.1
+        )
+        assert port.short()[:5] == ["p0 0", "+0 60", "p1 0", "+1 60", "+0 64"]
 
     def test_it_sounds_before_the_rest_is_composed(self):
         port = Port()

@@ -5,17 +5,22 @@ from melodygru.music.notes import DRUMS, NoteSequence, canonical, note_array
 from melodygru.music.voices import voices
 
 
-def piece(rows, grid=None):
+def piece(rows, grid=None, parts=None, names=()):
     """Rows of (onset, duration, program, pitch, velocity), 4 steps a beat unless another grid is given."""
-    notes, _ = canonical(note_array(rows))
+    notes, _ = canonical(note_array(rows, parts))
     end = int((notes["onset"] + notes["duration"]).max(initial=0))
-    return NoteSequence(notes, grid or Grid.beats(4), end)
+    return NoteSequence(notes, grid or Grid.beats(4), end, names=names)
 
 
 class TestVoices:
     def of(self, rows, **options):
         voice, names = voices(piece(rows, **options))
         return voice.tolist(), names
+
+    def test_parts_are_voices_by_their_names(self):
+        rows = [(0, 4, 40, 60, 90), (0, 4, 40, 64, 90), (4, 4, 40, 67, 90), (4, 4, DRUMS, 36, 90)]
+        found = self.of(rows, parts=[0, 0, 1, 2], names=("first", "", "kit"))
+        assert found == ([0, 0, 1, 2], ["first", "Violin", "kit"])
 
     def test_programs_are_voices(self):
         found = self.of([(0, 4, 40, 60, 90), (0, 4, 0, 60, 90), (4, 4, DRUMS, 36, 90)])

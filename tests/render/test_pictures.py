@@ -14,9 +14,9 @@ from melodygru.render import pictures
 from melodygru.render.pictures import roll
 
 
-def piece(rows, *, grid=None, length=None, **marks):
+def piece(rows, *, grid=None, length=None, parts=None, **marks):
     """Rows of (onset, duration, program, pitch, velocity), 4 steps a beat unless another grid is given."""
-    notes, _ = canonical(note_array(rows))
+    notes, _ = canonical(note_array(rows, parts))
     end = int((notes["onset"] + notes["duration"]).max()) if len(notes) else 0
     return NoteSequence(notes, grid or Grid.beats(4), end if length is None else length, **marks)
 
@@ -92,6 +92,15 @@ class TestNotes:
         legend = [text.get_text() for text in figure.texts if text.get_gid() == "legend"]
         assert legend == ["Acoustic Grand Piano", "Electric Piano 2", "Violin"]
 
+    def test_two_parts_of_one_program_have_two_colours_and_their_names(self):
+        rows = [(0, 4, 0, 60, 90), (0, 4, DRUMS, 36, 90), (0, 4, 0, 64, 90), (0, 4, DRUMS, 38, 90)]
+        sequence = piece(rows, parts=[0, 3, 1, 2], names=("left", "right"))
+        figure = pictures.piano_roll_figure(sequence)
+        colours = collection(figure.axes[0], "notes").get_facecolor()[:, :3]
+        assert len(np.unique(colours, axis=0)) == 3  # drums share theirs
+        legend = [text.get_text() for text in figure.texts if text.get_gid() == "legend"]
+        assert legend == ["left", "right", "Drums", "Drums 2"]
+
     def test_one_program_needs_no_legend_and_is_named_in_the_heading(self):
         figure = pictures.piano_roll_figure(piece([(0, 4, 40, 60, 90)], length=16))
         assert not [text for text in figure.texts if text.get_gid() == "legend"]
@@ -100,7 +109,7 @@ class TestNotes:
     @pytest.mark.parametrize("n_programs", [14, 15, 20, 129])
     def test_colours_differ_however_many_programs_there_are(self, n_programs):
         colours = roll._colours(list(range(129 - n_programs, 129)))
-        assert len(set(colours.values())) == n_programs
+        assert len(set(colours)) == n_programs
 
     def test_drums_have_lanes_beneath_the_pitches(self):
         figure = pictures.piano_roll_figure(piece([(0, 4, 0, 60, 90), (0, 4, DRUMS, 36, 90), (0, 4, DRUMS, 42, 90)]))

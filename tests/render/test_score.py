@@ -222,7 +222,8 @@ def sequences(draw: st.DrawFn) -> NoteSequence:
         )
     )  # fmt: skip
     rows = [(a, b, c, d if draw(st.booleans()) else 48 + d % 30, e) for a, b, c, d, e in rows]
-    notes, _ = canonical(note_array(rows))
+    parts = [2 * c + draw(st.integers(0, 1)) for _, _, c, *_ in rows]
+    notes, _ = canonical(note_array(rows, parts))
     changes = sorted(draw(st.sets(st.integers(1, 2 * span), max_size=2)))
     metres = st.tuples(st.integers(1, 12), st.sampled_from([2, 4, 8, 16]))
     marks = np.array([(step, *draw(metres)) for step in [0, *changes]], METRE)
@@ -386,6 +387,16 @@ def test_the_clef_suits_the_register(pitch: int, program: int, sign: str, octave
     clef = written(piece((0, 4, pitch, program))).root.find(".//clef")
     assert clef is not None
     assert (clef.findtext("sign"), clef.findtext("clef-octave-change")) == (sign, octaves)
+
+
+def test_two_parts_of_one_program_are_two_of_the_score_with_their_names() -> None:
+    rows = [(0, 4, 0, 60, 80), (0, 4, 0, 60, 90), (4, 4, DRUMS, 36, 80), (4, 4, DRUMS, 38, 80), (4, 4, 0, 67, 80)]
+    notes, _ = canonical(note_array(rows, [0, 1, 2, 3, 1]))
+    reading = written(NoteSequence(notes, Grid.beats(4), 16, names=("Ann & Bo", "", "kit")))
+    assert [p.text for p in reading.root.iter("part-name")] == ["Ann & Bo", "Acoustic Grand Piano", "kit", "Drums"]
+    assert values(reading, 1) == ["quarter", "r quarter", "r half"]
+    assert values(reading, 2) == ["quarter", "quarter", "r half"]
+    assert len(reading.root.findall("part")) == 4
 
 
 def test_drums_are_unpitched() -> None:

@@ -26,9 +26,9 @@ STARTER = Path(__file__).resolve().parents[2] / "checkpoints" / "starter.keras"
 ESCAPE = re.compile("\x1b\\[[0-9;]*m")
 
 
-def piece(rows, *, grid=None, length=None, **marks):
+def piece(rows, *, grid=None, length=None, parts=None, **marks):
     """Rows of (onset, duration, program, pitch, velocity), 4 steps a beat unless another grid is given."""
-    notes, _ = canonical(note_array(rows))
+    notes, _ = canonical(note_array(rows, parts))
     end = int((notes["onset"] + notes["duration"]).max()) if len(notes) else 0
     return NoteSequence(notes, grid or Grid.beats(4), end if length is None else length, **marks)
 
@@ -150,6 +150,12 @@ class TestColours:
         sequence = piece([(0, 16, 0, 61, 90), (0, 16, 40, 60, 90)])
         line = next(line for line in terminal.lines(sequence, colour=True) if "▀" in line)
         assert line.split("│", 1)[1] == "\x1b[0m\x1b[36;43m" + "▀" * 16 + "\x1b[0m\x1b[2m│\x1b[0m"
+
+    def test_parts_of_one_program_have_their_own_and_drums_that_of_drums(self):
+        rows = [(0, 16, DRUMS, 36, 90), (1, 16, 0, 61, 90), (2, 16, 0, 60, 90)]
+        text = "\n".join(terminal.lines(piece(rows, parts=[0, 1, 2]), colour=True))
+        names = ("37", "Drums"), ("36", "Acoustic Grand Piano"), ("33", "Acoustic Grand Piano 2")
+        assert "  ".join(f"\x1b[{code}m■\x1b[0m {name}" for code, name in names) in text
 
     def test_the_lines_of_one_program_too(self):
         sequence = piece([(0, 16, 0, 72, 90), (0, 16, 0, 60, 90)])

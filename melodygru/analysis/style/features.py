@@ -10,7 +10,7 @@ exist on a metrical grid alone.
 
 **Drums** have no pitch, interval or meaningful length: they count only where onsets, notes or silence do.
 
-A **line** is what a program plays, reduced to the highest note of each onset. Intervals and transitions go from note
+A **line** is what a part plays, reduced to the highest note of each onset. Intervals and transitions go from note
 to note of a line, over rests too.
 
 Sources
@@ -34,7 +34,7 @@ import numpy as np
 from melodygru.music.grid import Grid
 from melodygru.music.keys import DIATONIC, key_signature
 from melodygru.music.names import PITCH_CLASSES
-from melodygru.music.notes import DRUMS, NoteSequence
+from melodygru.music.notes import DRUMS, MAX_PARTS, NoteSequence
 
 MAX_INTERVAL = 12  # semitones; wider ones share a class on either side
 INTERVALS = (
@@ -176,7 +176,7 @@ def piece_features(sequence: NoteSequence) -> dict[str, np.ndarray]:
         1 - the share of steps in which a bar's pattern of onsets differs from that of the bar before, mean over bars;
         bars of different lengths are not compared. It depends on the grid: most steps of a fine one are empty in both.
     bar_similarity_1, _2, _4, _8
-        Share of notes that a bar has in common with the bar so many before (same position in it, program and pitch):
+        Share of notes that a bar has in common with the bar so many before (same position in it, part and pitch):
         2 |A and B| / (|A| + |B|), mean over bars; two empty bars are not compared.
     self_similarity
         The same, mean over all pairs of the first MAX_BARS bars.
@@ -260,13 +260,13 @@ def _covered(notes: np.ndarray) -> int:
 
 def _line_steps(pitched: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The note before and the note after each step of every line."""
-    order = np.argsort(pitched["program"], kind="stable")  # leaves (onset, pitch) in order within a program
+    order = np.argsort(pitched["part"], kind="stable")  # leaves (onset, pitch) in order within a part
     notes = pitched[order]
     if len(notes) == 0:
         return notes, notes
-    new = (notes["program"][1:] != notes["program"][:-1]) | (notes["onset"][1:] != notes["onset"][:-1])
+    new = (notes["part"][1:] != notes["part"][:-1]) | (notes["onset"][1:] != notes["onset"][:-1])
     line = notes[np.append(new, True)]  # the last of an onset is its highest
-    same = line["program"][1:] == line["program"][:-1]
+    same = line["part"][1:] == line["part"][:-1]
     return line[:-1][same], line[1:][same]
 
 
@@ -290,7 +290,7 @@ def _bar_features(sequence: NoteSequence) -> dict[str, np.ndarray]:
         differing = n_onsets[1:] + n_onsets[:-1] - 2 * common
         found["groove_consistency"][:] = (1 - differing / widths[1:])[alike].mean()
 
-    kind = (position * (DRUMS + 1) + notes["program"]) * 128 + notes["pitch"]
+    kind = (position * MAX_PARTS + notes["part"]) * 128 + notes["pitch"]
     _, kind = np.unique(kind, return_inverse=True)
     kind = kind.reshape(-1)
     n_kinds = int(kind.max()) + 1

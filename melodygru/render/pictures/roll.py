@@ -145,22 +145,23 @@ def _lane_bottom(lane: Any, n_lanes: int, low: int) -> Any:
     return low - 1.5 - (n_lanes - lane) * _LANE
 
 
-def _colours(programs: list[int]) -> dict[int, str]:
-    """A colour for each program: from the palette, or around the wheel where that is too short; drums are slate."""
-    melodic = [program for program in programs if program != DRUMS]
+def _colours(programs: list[int]) -> list[str]:
+    """A colour for each part: from the palette, or around the wheel where that is too short; drums are slate."""
+    n_melodic = sum(program != DRUMS for program in programs)
     palette: Sequence[str] = COLOURS
-    if len(melodic) > len(palette):
-        wheel = [colorsys.hls_to_rgb(at / len(melodic), 0.40 if at % 2 else 0.60, 0.62) for at in range(len(melodic))]
+    if n_melodic > len(palette):
+        wheel = [colorsys.hls_to_rgb(at / n_melodic, 0.40 if at % 2 else 0.60, 0.62) for at in range(n_melodic)]
         palette = [f"#{round(r * 255):02x}{round(g * 255):02x}{round(b * 255):02x}" for r, g, b in wheel]
-    return {**dict(zip(melodic, palette, strict=False)), **({DRUMS: _DRUM_COLOUR} if DRUMS in programs else {})}
+    rest = iter(palette)
+    return [_DRUM_COLOUR if program == DRUMS else next(rest) for program in programs]
 
 
 def voice_colours(sequence: NoteSequence, n_voices: int) -> np.ndarray:
     """The colour of each voice, shape (n_voices, 3), 0..1."""
     from matplotlib.colors import to_rgb
 
-    programs = sequence.programs
-    chosen = _colours(programs).values() if len(programs) == n_voices else COLOURS[:n_voices]
+    programs = sequence.part_programs.tolist()
+    chosen = _colours(programs) if len(programs) == n_voices else COLOURS[:n_voices]
     return np.array([to_rgb(colour) for colour in chosen]).reshape(-1, 3)
 
 

@@ -66,16 +66,18 @@ class _Staff:
 
 @dataclass(frozen=True)
 class Part:
-    """A program's staves."""
+    """A part's staves."""
 
+    number: int  # in the piece
     program: int
     pitches: list[int]  # that occur, ascending
     staves: list[_Staff]
 
 
-def lay_out(sequence: NoteSequence, program: int, bars: list[Bar], quarter: int, step: int) -> Part:
-    """How the notes of a program are written."""
-    found = sequence.notes[sequence.notes["program"] == program]
+def lay_out(sequence: NoteSequence, number: int, bars: list[Bar], quarter: int, step: int) -> Part:
+    """How the notes of a part are written."""
+    found = sequence.notes[sequence.notes["part"] == number]
+    program = int(found["program"][0]) if len(found) else 0
     notes = [
         Note(onset * step, (onset + duration) * step, pitch)
         for onset, duration, pitch in zip(
@@ -91,7 +93,7 @@ def lay_out(sequence: NoteSequence, program: int, bars: list[Bar], quarter: int,
         two_lines = _choose_voices(inside)
         clef = _clef([note.pitch for note in inside], program) if n_staves == 1 else (("G", 2, 0), ("F", 4, 0))[at]
         staves.append(_Staff(clef, two_lines, _staff_bars(inside, bars, quarter)))
-    return Part(program, sorted({note.pitch for note in notes}), staves)
+    return Part(number, program, sorted({note.pitch for note in notes}), staves)
 
 
 def _clef(pitches: list[int], program: int) -> tuple[str, int, int]:
@@ -334,9 +336,9 @@ def tempo_marks(sequence: NoteSequence, bars: list[Bar], step: int) -> dict[int,
     return marks
 
 
-def dynamic_marks(sequence: NoteSequence, program: int, bars: list[Bar], step: int) -> dict[int, str]:
-    """Bar number: dynamic, where it changes; none where the bars' mean velocities hardly differ."""
-    notes = sequence.notes[sequence.notes["program"] == program]
+def dynamic_marks(sequence: NoteSequence, part: int, bars: list[Bar], step: int) -> dict[int, str]:
+    """Bar number: a part's dynamic, where it changes; none where the bars' mean velocities hardly differ."""
+    notes = sequence.notes[sequence.notes["part"] == part]
     number = np.searchsorted([bar.start for bar in bars], notes["onset"] * step, side="right") - 1
     total = np.bincount(number, weights=notes["velocity"], minlength=len(bars))
     count = np.bincount(number, minlength=len(bars))

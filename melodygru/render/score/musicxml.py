@@ -13,7 +13,7 @@ from melodygru.errors import SettingError
 from melodygru.music.grid import Grid
 from melodygru.music.keys import key_signature
 from melodygru.music.metre import beat_quarters, is_compound
-from melodygru.music.names import DRUM_NAMES, program_name
+from melodygru.music.names import DRUM_NAMES, part_labels, program_name
 from melodygru.music.notes import DRUMS, NoteSequence
 from melodygru.render.score.layout import N_VOICES, Event, Note, Part, dynamic_marks, lay_out, tempo_marks
 from melodygru.render.score.rhythm import TYPES, Bar, bars_of, units_of
@@ -60,7 +60,8 @@ def to_musicxml(sequence: NoteSequence, *, title: str | None = None, tempo_in_wo
     bars = bars_of(sequence, quarter, step)
     signature = key_signature(sequence)
     fifths = 0 if signature is None else (7 * signature + 5) % 12 - 5
-    parts = [lay_out(sequence, program, bars, quarter, step) for program in sequence.programs or [0]]
+    labels = part_labels(sequence) or [program_name(0)]
+    parts = [lay_out(sequence, number, bars, quarter, step) for number in range(len(labels))]
     lengths = [event.length for part in parts for staff in part.staves for voices in staff.bars for event in voices]
     common = math.gcd(quarter, *lengths, *(bar.length for bar in bars))
 
@@ -70,12 +71,12 @@ def to_musicxml(sequence: NoteSequence, *, title: str | None = None, tempo_in_wo
     encoding = ET.SubElement(ET.SubElement(root, "identification"), "encoding")
     ET.SubElement(encoding, "software").text = "melodygru"
     part_list = ET.SubElement(root, "part-list")
-    for at, part in enumerate(parts):
-        _write_instrument(part_list, part, at)
+    for part, label in zip(parts, labels, strict=True):
+        _write_instrument(part_list, part, label)
     marks: dict[str, Any] = {"tempo": tempo_marks(sequence, bars, step), "in_words": tempo_in_words}
-    for at, part in enumerate(parts):
-        marks["dynamics"] = dynamic_marks(sequence, part.program, bars, step)
-        _write_part(ET.SubElement(root, "part", id=f"P{at + 1}"), part, bars, quarter, common, fifths, marks)
+    for part in parts:
+        marks["dynamics"] = dynamic_marks(sequence, part.number, bars, step)
+        _write_part(ET.SubElement(root, "part", id=f"P{part.number + 1}"), part, bars, quarter, common, fifths, marks)
         marks["tempo"] = {}  # above the first part alone
     ET.indent(root, " ")
     doctype = (
@@ -102,16 +103,16 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text)
 
 
-def _write_instrument(part_list: ET.Element, part: Part, at: int) -> None:
+def _write_instrument(part_list: ET.Element, part: Part, label: str) -> None:
     """A part's entry in the list of parts: its name and, for players, its program."""
-    name = f"P{at + 1}"
+    name, at = f"P{part.number + 1}", part.number % 15
     entry = ET.SubElement(part_list, "score-part", id=name)
-    ET.SubElement(entry, "part-name").text = program_name(part.program)
+    ET.SubElement(entry, "part-name").text = _printable(label)
     if part.program != DRUMS:
         instrument = ET.SubElement(entry, "score-instrument", id=f"{name}-I1")
         ET.SubElement(instrument, "instrument-name").text = program_name(part.program)
         midi = ET.SubElement(entry, "midi-instrument", id=f"{name}-I1")
-        ET.SubElement(midi, "midi-channel").text = str((at % 15) + 1 + (at % 15 >= 9))  # the 10th is the drums'
+        ET.SubElement(midi, "midi-channel").text = str(at + 1 + (at >= 9))  # the 10th is the drums'
         ET.SubElement(midi, "midi-program").text = str(part.program + 1)  # it counts from 1
         return
     for pitch in part.pitches:
