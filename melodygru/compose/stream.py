@@ -126,9 +126,8 @@ class Stream(Iterator[LiveNote]):
                 sampler.set_controls(controls)
             clock.change(last, self.speed)
             last = note.onset
-            yield LiveNote(
-                clock.second(note.onset), clock.length_s(note.duration), note.program, note.pitch, note.velocity
-            )
+            onset_s, duration_s = clock.second(note.onset), clock.length_s(note.duration)
+            yield LiveNote(onset_s, duration_s, note.program, note.pitch, note.velocity, note.part)
         if end is None:
             over = sampler.ends[0] if sampler.ends[0] is not None else limit
             end = (-(-max(over, 1) // bar) + REST_BARS) * bar
