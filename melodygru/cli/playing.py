@@ -68,8 +68,8 @@ class Playing:
         self._start, self._left_out = plan.start, primer if settings.no_primer else None
         self._begins_s = 0.0
         if primer is not None and not settings.no_primer:
-            for onset, duration, program, pitch, velocity in primer.sequence.notes.tolist():
-                self._add(onset, duration, program, pitch, velocity)
+            for onset, duration, part, program, pitch, velocity in primer.sequence.notes.tolist():
+                self._add(onset, duration, program, pitch, velocity, part)
 
     def add(self, note: Note) -> None:
         """A note more of any piece."""
@@ -80,16 +80,16 @@ class Playing:
         if self._left_out is not None:
             begin = first_step(self._left_out.sequence, self._left_out.splice, self._start, note.onset)
             self._begins_s, self._left_out = float(self._clock.step2second(begin)), None
-        self._add(note.onset, note.duration, note.program, note.pitch, note.velocity)
+        self._add(note.onset, note.duration, note.program, note.pitch, note.velocity, note.part)
 
-    def _add(self, onset: int, duration: int, program: int, pitch: int, velocity: int) -> None:
+    def _add(self, onset: int, duration: int, program: int, pitch: int, velocity: int, part: int) -> None:
         from melodygru.render.audio import LiveNote, Stopped
 
         if self._live is None:
             return
         start_s, end_s = (float(self._clock.step2second(step)) - self._begins_s for step in (onset, onset + duration))
         with contextlib.suppress(Stopped):  # the device is gone, which `wait` says; the files are written all the same
-            self._live.notes.add(LiveNote(start_s, end_s - start_s, program, pitch, velocity))
+            self._live.notes.add(LiveNote(start_s, end_s - start_s, program, pitch, velocity, part))
 
     def finish(self, end_s: float) -> None:
         """The first piece is composed."""
@@ -110,8 +110,8 @@ class Playing:
                 start_s = piece.step2second(piece.notes["onset"])
                 length_s = piece.step2second(piece.notes["onset"] + piece.notes["duration"]) - start_s
                 rows = zip(start_s.tolist(), length_s.tolist(), piece.notes.tolist(), strict=True)
-                for start, length, (_, _, program, pitch, velocity) in rows:
-                    self._live.notes.add(LiveNote(start, length, program, pitch, velocity))
+                for start, length, (_, _, part, program, pitch, velocity) in rows:
+                    self._live.notes.add(LiveNote(start, length, program, pitch, velocity, part))
                 self._live.notes.finish(piece.seconds)
             try:
                 with position(piece.seconds) as on_position:

@@ -9,7 +9,7 @@ import numpy as np
 
 from melodygru.analysis.originality import Index
 from melodygru.compose.actions import Action
-from melodygru.compose.composing import notes, sampler_for
+from melodygru.compose.composing import line_up_asked, notes, sampler_for
 from melodygru.compose.constraints import Constraint
 from melodygru.compose.controls import Controls
 from melodygru.compose.guards import Guard
@@ -96,10 +96,14 @@ class Stream(Iterator[LiveNote]):
             start_s = yield from self._piece(number, start_s)
 
     def _plan(self, style: str | None) -> Plan:
-        first, second, third = self._rng.random(3).tolist()
-        of = self._settings
+        of, vocabulary = self._settings, self._model.vocabulary
         return Plan.from_settings(
-            self._model.vocabulary, style=style, metre=of.metre, qpm=of.qpm, draws=(first, second, third)
+            vocabulary,
+            style=style,
+            metre=of.metre,
+            qpm=of.qpm,
+            line_up=line_up_asked(self._constraints, vocabulary, style),
+            draws=tuple(self._rng.random(4)),
         )
 
     def _piece(self, number: int, start_s: float) -> Generator[LiveNote, None, float]:
@@ -127,7 +131,12 @@ class Stream(Iterator[LiveNote]):
             clock.change(last, self.speed)
             last = note.onset
             yield LiveNote(
-                clock.second(note.onset), clock.length_s(note.duration), note.program, note.pitch, note.velocity
+                clock.second(note.onset),
+                clock.length_s(note.duration),
+                note.program,
+                note.pitch,
+                note.velocity,
+                note.part,
             )
         if end is None:
             over = sampler.ends[0] if sampler.ends[0] is not None else limit

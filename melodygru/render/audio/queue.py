@@ -23,6 +23,7 @@ class LiveNote:
     program: int  # 0..127, or DRUMS
     pitch: int
     velocity: int
+    part: int = 0
 
 
 class NoteQueue:
