@@ -17,7 +17,7 @@ from melodygru.compose.accompanying import accompany
 from melodygru.compose.actions import Action
 from melodygru.compose.composing import compose
 from melodygru.compose.composition import Composition
-from melodygru.compose.constraints import of_settings
+from melodygru.compose.constraints import Programs, of_settings
 from melodygru.compose.controls import Controls
 from melodygru.compose.drawing import Note
 from melodygru.compose.lengths import Length, Plan
@@ -213,12 +213,13 @@ class Composer:
         if how == "vary":
             keep = settings.value("keep")
             return settings, vary(self.model, given.sequence, keep, settings.num_outputs, seed, **beside)
+        line_ups = [one for one in of_settings(settings) if isinstance(one, Programs)]
+        beside["programs"] = line_ups[0] if line_ups else None
         pieces = accompany(self.model, given.sequence, settings.num_outputs, seed, **beside)
         alone = sum(len(piece) == len(given.sequence) for piece in pieces)
         if alone:
             logger.warning(
-                "%s: nothing was added in %s; if the model knows these programs from music in which they play alone, "
-                "name a style with more voices",
+                "%s: nothing was added in %s; name parts to add with programs, or a style with more parts",
                 source.name,
                 counted(alone, "piece"),
             )

@@ -105,10 +105,11 @@ def sampler_for(
 
 
 def line_up_asked(
-    constraints: Sequence[Constraint], vocabulary: Vocabulary, style: str | None
+    constraints: Sequence[Constraint], vocabulary: Vocabulary, style: str | None, primer: Primer | None = None
 ) -> tuple[int, ...] | None:
     """The line-up that constraints on the programs ask for; None: none does."""
-    asked = [one.line_up(vocabulary, style) for one in constraints if isinstance(one, Programs)]
+    playing = () if primer is None else primer.sequence.part_programs.tolist()
+    asked = [one.line_up(vocabulary, style, playing) for one in constraints if isinstance(one, Programs)]
     return asked[0] if asked and vocabulary.models_part else None
 
 
@@ -177,7 +178,7 @@ def compose(
             metre=metre,
             primer=primer,
             qpm=qpm,
-            line_up=line_up_asked(constraints, v, style),
+            line_up=line_up_asked(constraints, v, style, primer),
             draws=tuple(rng.random(4)),
         )
         for rng in rngs

@@ -198,17 +198,20 @@ class Programs(Constraint):
             number = int(name) if name.isascii() and name.isdecimal() else by_name.get(name)
             if number is None or number > DRUMS:
                 raise SettingError(
-                    f"programs {text!r}: {part.strip()!r} is no program; expected 0..127, General MIDI's names, drums or "
-                    f"families ({', '.join(FAMILIES)}), with commas between them"
+                    f"programs {text!r}: {part.strip()!r} is no program; expected 0..127, General MIDI's names, drums "
+                    f"or families ({', '.join(FAMILIES)}), with commas between them"
                 )
             programs.append(number)
         return cls(tuple(programs), tuple(families))
 
-    def line_up(self, vocabulary: Vocabulary, style: str | None = None) -> tuple[int, ...]:
-        """The programs of the parts, ascending; a family that has none in the vocabulary is left out."""
+    def line_up(self, vocabulary: Vocabulary, style: str | None = None, playing: Sequence[int] = ()) -> tuple[int, ...]:
+        """The programs of the parts, ascending; a family that has none in the vocabulary is left out.
+
+        A family's is one of those that are `playing` already, where some are of it, else the style's commonest.
+        """
         found = list(self.programs)
         known = vocabulary.statistics.programs_of(style)
-        common = [program for program in vocabulary.programs if program in known] + list(vocabulary.programs)
+        common = [*playing, *(program for program in vocabulary.programs if program in known), *vocabulary.programs]
         for family in self.families:
             of_family = [program for program in common if program in FAMILIES[family]]
             found += [program for program in of_family if program not in found][:1] or of_family[:1]

@@ -6,7 +6,7 @@ silence     longer than any rest
 long note   one sounds on and on
 cluster     more notes begin together, or sound together, than the corpus ever has
 few pitches one pitch, or two of them, and no other
-loop        the same notes over and over: shift, program, pitch and duration alike, or program and pitch alone
+loop        the same notes over and over: shift, part, pitch and duration alike, or part and pitch alone
 circles     fewer different trigrams than the corpus ever has, though no two rounds need be alike
 """
 
@@ -38,7 +38,7 @@ class Thresholds:
     ----------
     repeats : how often a loop is repeated, for short ones see `repeated_by`; in drums four times as often
     repeated : notes that these repeats are, at least
-    alike : likewise, where program and pitch alone agree; and notes in a row on two pitches, twice as many as on one
+    alike : likewise, where part and pitch alone agree; and notes in a row on two pitches, twice as many as on one
     silence : steps in which nothing sounds
     onset : notes that begin together
     sounding : notes that sound together
@@ -130,7 +130,7 @@ class LastNote:
     ----------
     n : notes so far, this one included
     onset, duration : steps
-    program, pitch : the note's
+    program, pitch, part : the note's
     shift : steps since the last onset
     end : the step at which the last of the notes before it ends
     last_pitched : index of the last note that is no drum, or -1
@@ -144,11 +144,17 @@ class LastNote:
     shift: int = 0
     end: int = 0
     last_pitched: int = -1
+    part: int = 0
 
     @property
     def sound(self) -> int:
         """Program and pitch as one number."""
         return self.program * 128 + self.pitch
+
+    @property
+    def stroke(self) -> int:
+        """Part and pitch as one number."""
+        return self.part * 128 + self.pitch
 
 
 class Detector:
@@ -224,12 +230,12 @@ class _FewPitches(Detector):
 
     def __init__(self, thresholds: Thresholds) -> None:
         super().__init__(thresholds)
-        # The last sound, the other one of the last two, notes in a row on these, and on the last alone.
+        # The last stroke, the other one of the last two, notes in a row on these, and on the last alone.
         self._last, self._other, self._on_two, self._on_one = -1, -1, 0, 0
 
     def add(self, note: LastNote) -> Degeneration | None:
         if note.program != DRUMS:
-            self._count(note.sound)
+            self._count(note.stroke)
         self.suspected = self._on_two if self._on_two >= ORDER else 0
         alike = self.thresholds.alike
         if self._on_one >= alike // 2:
@@ -238,14 +244,14 @@ class _FewPitches(Detector):
             return Degeneration("two pitches over and over", note.n - self._on_two + 2)
         return None
 
-    def _count(self, sound: int) -> None:
-        """Count the notes in a row on one pitch and on two."""
-        if sound == self._last:
+    def _count(self, stroke: int) -> None:
+        """Count the notes in a row on one pitch of a part and on two."""
+        if stroke == self._last:
             self._on_one += 1
             self._on_two += 1
             return
-        self._on_two = self._on_two + 1 if sound == self._other else self._on_one + 1
-        self._last, self._other, self._on_one = sound, self._last, 1
+        self._on_two = self._on_two + 1 if stroke == self._other else self._on_one + 1
+        self._last, self._other, self._on_one = stroke, self._last, 1
 
 
 class _Loops(Detector):
@@ -256,8 +262,8 @@ class _Loops(Detector):
         self._exact, self._alike = _Loop(), _Loop()
 
     def add(self, note: LastNote) -> Degeneration | None:
-        self._exact.add((((note.shift << 40) | note.duration) << 15) | note.sound)
-        self._alike.add(note.sound)
+        self._exact.add((((note.shift << 40) | note.duration) << 22) | note.stroke)
+        self._alike.add(note.stroke)
         loops = ((self._exact, self.thresholds.repeated), (self._alike, self.thresholds.alike))
         self.suspected = max(loop.run if loop.run >= 2 * loop.lag else 0 for loop, _ in loops)
         for loop, least in loops:
@@ -309,12 +315,12 @@ class Monitor:
         self._last = LastNote()
         self.n = self.suspect = self.end = 0
 
-    def add(self, onset: int, duration: int, program: int, pitch: int) -> Degeneration | None:
+    def add(self, onset: int, duration: int, program: int, pitch: int, part: int = 0) -> Degeneration | None:
         """Add the next note, in steps; what the piece degenerates into with it, if it does."""
         last_pitched = self._last.last_pitched if program == DRUMS else self.n
         self.n += 1
         shift = onset - self._last.onset
-        note = self._last = LastNote(self.n, onset, duration, program, pitch, shift, self.end, last_pitched)
+        note = self._last = LastNote(self.n, onset, duration, program, pitch, shift, self.end, last_pitched, part)
         found = [detector.add(note) for detector in self._detectors]
         self.end = max(self.end, onset + duration)
         self.suspect = self.n - max(detector.suspected for detector in self._detectors)
@@ -328,8 +334,8 @@ class Monitor:
 def find_degeneration(piece: NoteSequence, thresholds: Thresholds) -> Degeneration | None:
     """The first degeneration of a finished piece, or None."""
     monitor = Monitor(thresholds)
-    for onset, duration, program, pitch, _ in piece.notes.tolist():
-        found = monitor.add(onset, duration, program, pitch)
+    for onset, duration, part, program, pitch, _ in piece.notes.tolist():
+        found = monitor.add(onset, duration, program, pitch, part)
         if found is not None:
             return found
     return monitor.finish(piece.length)

@@ -29,13 +29,15 @@ COPY_TRIES = 8  # other notes that are tried instead of one, before more than on
 COPY_TRIES_IN_ALL = 200  # instead of one
 STEP_BACK = 4  # notes more, at least, that the second try takes back; the third twice as many more, and so on
 
+Played = tuple[int, int, int, int, int]  # a note's onset, duration, program, pitch and part
+
 
 class _Piece:
     """What a guard knows of one stream."""
 
     def __init__(self, thresholds: Thresholds, index: Index | None) -> None:
         self._thresholds, self._index = thresholds, index
-        self.notes: list[tuple[int, int, int, int]] = []  # all that stay so far
+        self.notes: list[Played] = []  # all that stay so far
         self.waiting: list[Note] = []  # the last of them, which nobody was given yet
         self.let_be = 0  # up to this note degeneration is let be, as it could not be helped
         self.tries, self.trouble = 0, -1  # how often in a row the stream was taken back, and the farthest note of that
@@ -43,13 +45,13 @@ class _Piece:
         self.copied, self.copy_tries = -1, 0
         self._restart([])
 
-    def _restart(self, notes: list[tuple[int, int, int, int]]) -> None:
+    def _restart(self, notes: list[Played]) -> None:
         """Begin a monitor anew, with these notes."""
         self.monitor = Monitor(self._thresholds)
         for note in notes:
             self.monitor.add(*note)
 
-    def start(self, primer: Iterable[tuple[int, int, int, int]]) -> None:
+    def start(self, primer: Iterable[Played]) -> None:
         """Begin with the primer's notes."""
         self.copy: Any = None
         if self._index is not None:
@@ -60,12 +62,12 @@ class _Piece:
         for note in primer:
             self.add(note)
 
-    def add(self, note: tuple[int, int, int, int]) -> tuple[Degeneration | None, int]:
+    def add(self, note: Played) -> tuple[Degeneration | None, int]:
         """Add a note: the degeneration that it completes, if any, and the notes of the longest match that it ends."""
         self.notes.append(note)
         matched = 0
         if self.copy is not None:
-            matched = self.copy.extend(*note)
+            matched = self.copy.extend(*note[:4])
             self._states.append(self.copy.state)
         return self.monitor.add(*note), matched
 
@@ -257,5 +259,5 @@ def guarded(
     )
 
 
-def _played(note: Note) -> tuple[int, int, int, int]:
-    return note.onset, note.duration, note.program, note.pitch
+def _played(note: Note) -> Played:
+    return note.onset, note.duration, note.program, note.pitch, note.part

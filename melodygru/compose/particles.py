@@ -42,15 +42,15 @@ class Guide(Rule):
         """Part classes at the onset, shape (size of the field,), bool."""
         raise NotImplementedError
 
-    def pitches(self, context: Context, part: int) -> np.ndarray:
-        """Pitches of a part, shape (128,), bool."""
+    def pitches(self, context: Context, part_class: int) -> np.ndarray:
+        """Pitches of a part, by its class, shape (128,), bool."""
         raise NotImplementedError
 
-    def duration(self, context: Context, part: int, pitch: int) -> Span:
+    def duration(self, context: Context, part_class: int, pitch: int) -> Span:
         """Steps that the note lasts."""
         raise NotImplementedError
 
-    def velocity(self, context: Context, part: int, pitch: int) -> int:
+    def velocity(self, context: Context, part_class: int, pitch: int) -> int:
         """Velocity class; -1 is any."""
         raise NotImplementedError
 
@@ -58,8 +58,8 @@ class Guide(Rule):
         if field == "part":
             return np.array([self.parts(context) for context in event.contexts])
         if field == "pitch":
-            pairs = zip(event.contexts, event.parts, event.live.tolist(), strict=True)
-            return np.array([self.pitches(c, part) if live else _ALL_PITCHES for c, part, live in pairs])
+            of_streams = zip(event.contexts, event.chosen["part"].tolist(), event.live.tolist(), strict=True)
+            return np.array([self.pitches(c, part) if live else _ALL_PITCHES for c, part, live in of_streams])
         if field == "velocity":
             classes = np.array([[self.velocity(*of_note) if live else -1] for live, of_note in _notes(event)])
             return (classes < 0) | (classes == np.arange(N_VELOCITIES))
@@ -75,8 +75,9 @@ _ALL_PITCHES = np.ones(N_PITCHES, bool)
 
 
 def _notes(event: Event) -> Iterator[tuple[bool, tuple[Context, int, int]]]:
-    """For each stream whether it gets a note, and its context, part and pitch."""
-    return zip(event.live.tolist(), zip(event.contexts, event.parts, event.pitches, strict=True), strict=True)
+    """For each stream whether it gets a note, and its context, part class and pitch."""
+    parts = event.chosen["part"].tolist()
+    return zip(event.live.tolist(), zip(event.contexts, parts, event.pitches, strict=True), strict=True)
 
 
 class Particles(Streams):
@@ -90,6 +91,7 @@ class Particles(Streams):
     controls : Controls
     style : piece condition; None is unknown
     piece : NoteSequence on the vocabulary's grid whose metres the versions have
+    line_up : programs of the parts that they are to have; None is unknown
 
     Attributes
     ----------
@@ -110,9 +112,11 @@ class Particles(Streams):
         *,
         style: str | None = None,
         piece: NoteSequence,
+        line_up: Sequence[int] | None = None,
     ) -> None:
         check_setting("particles", n)
-        super().__init__(network, [Context(network.vocabulary, style, piece.metre, piece.metres) for _ in range(n)])
+        conditions = style, piece.metre, piece.metres, line_up
+        super().__init__(network, [Context(network.vocabulary, *conditions) for _ in range(n)])
         controls, self.rng = controls or Controls(), rng
         self._temperatures = {field: controls.temperature_of(field) for field in self.vocabulary.fields}
         self._filters = {field: controls.filters(field) for field in self.vocabulary.fields}
@@ -213,8 +217,10 @@ def compose_given(
     n: int,
     seed: int,
     rounds: Callable[[Particles], Iterator[None]],
-    written: Callable[[list[Row]], NoteSequence],
+    written: Callable[[list[Row], dict[int, int]], NoteSequence],
     *,
+    line_up: Callable[[float], tuple[int, ...] | None],
+    own_programs: Sequence[int] = (),
     particles: int,
     controls: Controls | None = None,
     style: str | None = None,
@@ -229,7 +235,10 @@ def compose_given(
     seed : the i-th piece's randomness is its i-th child
     rounds : extends the particles, and yields when all have reached the same of what is given: then they are weighed
         against each other, and resampled when their effective number is below half
-    written : the piece that a particle's events are; the most probable particle is written
+    written : the piece that a particle's events are, given the numbers there of given parts (see `Past.given`); the
+        most probable particle is written
+    line_up : the programs of the parts of a piece, by a draw in [0, 1)
+    own_programs : of the given parts: what their notes are given out with
     qpm : tempo to write; default: the given piece's tempos
     on_start : called once with each piece's plan, when nothing is composed
     on_note : called with each note as soon as all particles have it in common
@@ -238,30 +247,34 @@ def compose_given(
     check_setting("num_outputs", n)
     plan = Plan.from_settings(v, style=style, metre=given.metre, qpm=given.qpm if qpm is None else qpm)
     plan = replace(plan, steps=given.length, due=None, limit=given.length)
+    rngs = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(n)]
+    plans = [replace(plan, line_up=line_up(rng.random())) for rng in rngs]
     clouds = [
-        Particles(network, particles, np.random.default_rng(child), controls, style=style, piece=given)
-        for child in np.random.SeedSequence(seed).spawn(n)
+        Particles(network, particles, rng, controls, style=style, piece=given, line_up=plan.line_up)
+        for rng, plan in zip(rngs, plans, strict=True)
     ]
     if on_start is not None:
-        on_start([plan] * n)
+        on_start(plans)
     pieces = []
     for stream, cloud in enumerate(clouds):
         onset = 0
 
-        def give_out(rows: Sequence[Row], first: int, stream: int = stream) -> None:
+        def give_out(numbers: dict[int, int], rows: Sequence[Row], first: int, stream: int = stream) -> None:
             nonlocal onset
             if on_note is not None:
+                own = {number: own_programs[part] for part, number in numbers.items()}
                 for note in notes_of(rows, v, stream, onset, first):
-                    on_note(note)
+                    on_note(replace(note, program=own.get(note.part, note.program)))
             onset += sum(row[SHIFT] for row in rows[first:])
 
         for _ in rounds(cloud):
             if cloud.effective() < particles / 2:
                 cloud.resample()
-                give_out(*cloud.settled())
+                give_out(cloud.contexts[0].past.given, *cloud.settled())
         best = int(np.argmax(cloud.log_p))
-        give_out(*cloud.settled(best))
-        piece = written(cloud.rows[best])
+        numbers = cloud.contexts[best].past.given
+        give_out(numbers, *cloud.settled(best))
+        piece = written(cloud.rows[best], numbers)
         if v.grid.is_metrical:
             tempos = given.tempos if qpm is None else np.array([(0, round(60e6 / qpm))], TEMPO)
             piece = replace(piece, tempos=tempos, metres=given.metres)

@@ -20,7 +20,7 @@ from melodygru.errors import MidiError, SettingError
 from melodygru.events import TIMES, Vocabulary, representable
 from melodygru.music.grid import Grid
 from melodygru.music.metre import signatures
-from melodygru.music.notes import DRUMS, Changes, NoteSequence
+from melodygru.music.notes import DRUMS, Changes, NoteSequence, canonical
 from melodygru.music.quantize import quantize
 from melodygru.util.wording import counted
 
@@ -166,7 +166,7 @@ class Source:
             )
         longest = max(end, int(ends[inside].max()))
         return (
-            replace(sequence.crop(start, end), notes=_from(notes[inside], start), length=longest - start),
+            replace(sequence.crop(start, end), notes=canonical(_from(notes[inside], start))[0], length=longest - start),
             end - start,
             hanging,
         )
@@ -215,7 +215,9 @@ def _changed(lost: int, hanging: int, quantized: Changes, held: Changes, vocabul
         yield f"{counted(merged, 'note')} merged with another at the same place of the grid"
     if cut:
         yield f"{counted(cut, 'note')} cut where the pitch is struck again"
-    if held.reprogrammed:
+    if held.reprogrammed and vocabulary.models_part:
+        yield f"{counted(held.reprogrammed, 'note')} put on other parts, the model tells {vocabulary.parts} apart"
+    elif held.reprogrammed:
         yield f"{counted(held.reprogrammed, 'note')} given program {vocabulary.programs[0]}, the model's only one"
     if held.clipped:
         yield f"{counted(held.clipped, 'time')} shortened to {TIMES.maximum:,} steps, the longest possible"

@@ -190,7 +190,7 @@ def mismatches(provenance: Provenance) -> list[str]:
 def notes_hash(piece: NoteSequence) -> str:
     """SHA-256 of a piece's grid, length and notes, in hexadecimal; MIDI keeps all three."""
     content = hashlib.sha256(f"{piece.grid} {piece.length}\n".encode())
-    for name in ("onset", "duration", "program", "pitch", "velocity"):
+    for name in ("onset", "duration", "part", "program", "pitch", "velocity"):
         content.update(piece.notes[name].astype("<i8").tobytes())
     return content.hexdigest()
 

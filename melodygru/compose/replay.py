@@ -293,10 +293,10 @@ def _words(piece: NoteSequence, at: int) -> str:
     """A note in words."""
     if at >= len(piece):
         return "the piece is over"
-    onset, duration, program, pitch, velocity = piece.notes[at].tolist()
+    onset, duration, part, program, pitch, velocity = piece.notes[at].tolist()
     played = "drums" if program == DRUMS else f"program {program}"
     lasts = counted(duration, "step")
-    return f"pitch {pitch} of {played} from step {onset:,} for {lasts}, velocity {velocity}"
+    return f"pitch {pitch} of part {part + 1} ({played}) from step {onset:,} for {lasts}, velocity {velocity}"
 
 
 def _marks(marks: np.ndarray) -> str:

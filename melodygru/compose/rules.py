@@ -49,7 +49,7 @@ class Event:
     spans : for each stream the steps of a shift or duration that are allowed; None is all
     chosen : the classes chosen so far, arrays of shape (streams,) by field, and each part's history
     pointers : what the pointers to a field point to, arrays of shape (streams, k) by field
-    parts, programs, pitches : of the note of each stream, once they are chosen; a new part has the number after the last
+    parts, programs, pitches : of the note of each stream, once they are chosen; a new part's number is the next
     at : the streams' indices in their batch; None is all of them
     """
 
@@ -232,9 +232,7 @@ class OpeningKey(Rule):
         if field != "pitch":
             return None
         opening = [
-            stream
-            for stream in self._keys
-            if event.counts[stream] < OPENING and event.programs[stream] != DRUMS
+            stream for stream in self._keys if event.counts[stream] < OPENING and event.programs[stream] != DRUMS
         ]
         if not opening:
             return None

@@ -120,7 +120,7 @@ class GenerateSettings:
     keep: float | None = _piece(
         None, "Share of its notes that stay as they are.", low=0, high=1, fallback=KEEP, marks=("vary",)
     )
-    accompany: Piece | None = _piece(None, "Add voices to the notes of this file, which all stay.", metavar=_MIDI_FILE)
+    accompany: Piece | None = _piece(None, "Add parts to the notes of this file, which all stay.", metavar=_MIDI_FILE)
     particles: int | None = _piece(
         None,
         "Versions of each piece that --vary and --accompany try.",
@@ -174,8 +174,11 @@ class GenerateSettings:
     )
     programs: str | None = _constraint(
         None,
-        "Only these instruments of the model's, by number 0..127, General MIDI's name, or drums; with commas.",
+        "The parts, by program, each once: 0..127, General MIDI's name, drums, or a family (keys, guitar, bass, "
+        "strings, voice, brass, winds, lead, pads); with commas.",
+        default_words="those of a piece of the corpus",
         metavar="LIST",
+        marks=("stream", "accompany"),
     )
     max_polyphony: int | None = _constraint(None, "At most so many notes sound together.", low=1)
     density: float | None = _constraint(

@@ -12,7 +12,7 @@ from melodygru.compose.lengths import Plan
 from melodygru.compose.particles import Guide, Particles, Span, compose_given
 from melodygru.compose.settings import PARTICLES, check_setting
 from melodygru.errors import SettingError
-from melodygru.events import END, PITCH, VELOCITY_WIDTH, Context, Vocabulary
+from melodygru.events import END, PITCH, VELOCITY_WIDTH, Context, Vocabulary, encode_parts
 from melodygru.model.numpy_model import NumpyModel
 from melodygru.music.notes import N_PITCHES, NoteSequence
 
@@ -23,7 +23,7 @@ def kept(piece: NoteSequence, keep: float, rng: np.random.Generator) -> np.ndarr
     """Which notes of a piece stay.
 
     Whole bars, drawn at random, are chosen anew, the last of them in part; without a metrical grid, stretches of
-    STRETCH notes. Notes that one program strikes together stay or go together, so that a few more than asked for may
+    STRETCH notes. Notes that one part strikes together stay or go together, so that a few more than asked for may
     stay.
 
     Parameters
@@ -40,9 +40,7 @@ def kept(piece: NoteSequence, keep: float, rng: np.random.Generator) -> np.ndarr
     if piece.grid.is_metrical:
         stretches = np.searchsorted(piece.bar_starts(), notes["onset"], side="right")
     rank = rng.permutation(int(stretches.max(initial=0)) + 1)
-    begins = np.append(
-        True, (notes["onset"][1:] != notes["onset"][:-1]) | (notes["program"][1:] != notes["program"][:-1])
-    )
+    begins = np.append(True, (notes["onset"][1:] != notes["onset"][:-1]) | (notes["part"][1:] != notes["part"][:-1]))
     chord = np.cumsum(begins[: len(notes)]) - 1
     first = np.flatnonzero(begins)
     order = np.argsort(rank[stretches[first]], kind="stable")
@@ -72,27 +70,27 @@ class SameRhythm(Guide):
         self._velocities = vocabulary.models_velocity
         self._onsets = np.append(notes["onset"], piece.length).tolist()
         self._ends = (notes["onset"] + notes["duration"]).tolist()
-        self._programs = np.append(vocabulary.program_class(notes["program"]), END).tolist()
+        self._parts = notes["part"].tolist()
+        self._part_classes = np.append(encode_parts(notes, vocabulary), END).tolist()
         self._pitches, self._bins = notes["pitch"].tolist(), (notes["velocity"] // VELOCITY_WIDTH).tolist()
         self._stays = stays.tolist()
-        self._classes = np.arange(vocabulary.size("program"))
+        self._classes = np.arange(vocabulary.size("part"))
 
     def shift(self, context: Context) -> Span:
         """To the note's onset."""
         return _exactly(self._onsets[self.at] - context.onset)
 
-    def programs(self, context: Context) -> np.ndarray:
+    def parts(self, context: Context) -> np.ndarray:
         """The note's."""
-        return self._classes == self._programs[self.at]
+        return self._classes == self._part_classes[self.at]
 
-    def pitches(self, context: Context, program: int) -> np.ndarray:
+    def pitches(self, context: Context, part_class: int) -> np.ndarray:
         """The note's if it stays; else those that leave room for the notes of its chord and for those that stay."""
         if self._stays[self.at]:
             return np.arange(N_PITCHES) == self._pitches[self.at]
-        below = N_PITCHES
-        free = ~context.pitch_mask(program)
-        last = self.at
-        while self._onsets[last + 1] == context.onset and self._programs[last + 1] == program:
+        below, part, last = N_PITCHES, self._parts[self.at], self.at
+        free = ~context.pitch_mask(part)
+        while last + 1 < self.n and self._onsets[last + 1] == context.onset and self._parts[last + 1] == part:
             last += 1
         for note in range(last, self.at, -1):
             below = int(np.flatnonzero((free & self._open(note))[:below]).max(initial=-1))
@@ -100,25 +98,25 @@ class SameRhythm(Guide):
         allowed[max(0, below) :] = False
         if not allowed.any():
             raise SettingError(
-                f"note {self.at} of the piece has no pitch left beside those that its program sounds: keep more notes"
+                f"note {self.at} of the piece has no pitch left beside those that its part sounds: keep more notes"
             )
         return allowed
 
     def _open(self, at: int) -> np.ndarray:
-        """Pitches that no note that stays strikes while a note, of the same program, sounds."""
+        """Pitches that no note that stays strikes while a note, of the same part, sounds."""
         allowed = np.ones(N_PITCHES, bool)
         later = at + 1
-        while self._onsets[later] < self._ends[at]:
-            if self._stays[later] and self._programs[later] == self._programs[at]:
+        while later < self.n and self._onsets[later] < self._ends[at]:
+            if self._stays[later] and self._parts[later] == self._parts[at]:
                 allowed[self._pitches[later]] = False
             later += 1
         return allowed
 
-    def duration(self, context: Context, program: int, pitch: int) -> Span:
+    def duration(self, context: Context, part_class: int, pitch: int) -> Span:
         """The note's."""
         return _exactly(self._ends[self.at] - context.onset)
 
-    def velocity(self, context: Context, program: int, pitch: int) -> int:
+    def velocity(self, context: Context, part_class: int, pitch: int) -> int:
         """The note's."""
         return self._bins[self.at] if self._velocities else -1
 
@@ -151,7 +149,7 @@ def vary(
 ) -> list[NoteSequence]:
     """Vary a piece `n` times; the i-th variation's randomness is the i-th child of `seed`.
 
-    Every note keeps its onset, duration, program and velocity. The share `keep` of them keep their pitch too
+    Every note keeps its onset, duration, part and velocity. The share `keep` of them keep their pitch too
     (see `kept`); the others are given pitches by the model.
 
     Parameters
@@ -180,10 +178,10 @@ def vary(
     if len(piece) == 0:
         raise SettingError("nothing to vary: expected a piece with notes")
 
-    def written(rows: list[Row]) -> NoteSequence:
+    def written(rows: list[Row], _: dict[int, int]) -> NoteSequence:
         notes = piece.notes.copy()
         notes["pitch"] = [row[PITCH] for row in rows]
-        return NoteSequence(notes, v.grid, piece.length)
+        return NoteSequence(notes, v.grid, piece.length, names=piece.names)
 
     return compose_given(
         network,
@@ -192,6 +190,7 @@ def vary(
         seed,
         lambda cloud: fill_in(cloud, SameRhythm(v, piece, kept(piece, keep, cloud.rng))),
         written,
+        line_up=lambda _: tuple(sorted(piece.part_programs.tolist())) if v.models_part else None,
         particles=particles,
         controls=controls,
         style=style,

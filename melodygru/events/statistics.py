@@ -69,12 +69,15 @@ class CorpusStatistics:
         lengths = of_style[self.metres.index(metre)]
         return lengths[int(draw * len(lengths))] if lengths else None
 
-    def line_up_of(self, style: str | None, draw: float, playing: Sequence[int] = ()) -> tuple[int, ...] | None:
+    def line_up_of(
+        self, style: str | None, draw: float, playing: Sequence[int] = (), more: bool = False
+    ) -> tuple[int, ...] | None:
         """The programs of the parts of a piece of `style`, one of them over draws in [0, 1); None: unknown.
 
         Parameters
         ----------
         playing : programs of parts that the piece has already: the line-up is the nearest to them, with them in it
+        more : whether it is to have a part besides these; None where no line-up has
         """
         line_ups = self.line_ups[self.styles.index(style) if style in self.styles else -1] if self.line_ups else ()
         if not line_ups:
@@ -87,7 +90,10 @@ class CorpusStatistics:
         def likeness(line_up: tuple[int, ...]) -> float:
             return 2 * (Counter(line_up) & has).total() / (len(line_up) + len(playing))
 
-        nearest = max((*line_ups[first:], *line_ups[:first]), key=likeness)
+        ahead = [line_up for line_up in (*line_ups[first:], *line_ups[:first]) if not more or Counter(line_up) - has]
+        if not ahead:
+            return None
+        nearest = max(ahead, key=likeness)
         return tuple(sorted((Counter(nearest) | has).elements()))
 
     def programs_of(self, style: str | None) -> tuple[int, ...]:

@@ -156,6 +156,7 @@ class Past:
     notes : for each note its shift, that one's span class, slot * 128 + pitch, the duration's span class, and motion
     values : for each note its part, pitch, duration class and velocity class
     order_keys, note_keys : of the notes, see `Piece`
+    given : of a piece that parts are added to, the number here of each part of it that has played, by its number there
     active : part, pitch, onset, end and slot of the notes that sound or end at the onset, oldest first
     ngram_followers : for each order of the n-gram lookup, which keeps it, the note that followed then, or -1
     """
@@ -179,6 +180,7 @@ class Past:
         self.onset = self.shift = self.in_chord = 0
         self.last: tuple[int, int, int] | None = None
         self.programs: list[int] = []
+        self.given: dict[int, int] = {}
         self.notes: list[tuple[int, int, int, int, int]] = []
         self.values: list[tuple[int, int, int, int]] = []
         self.order_keys: list[int] = []

@@ -43,7 +43,7 @@ class LivePort(Live):
         self._port, self._on_change, self._on_due = port, on_change, on_due
         self._named = isinstance(port, str)
         self._sounding: Counter[tuple[int, int]] = Counter()
-        self._channels: dict[int, tuple[int, int]] = {}  # channel -> its part and program
+        self._channels: dict[int, tuple[int, int]] = {}  # channel -> the part that plays there last, and its program
         self._offs: list[tuple[float, int, int]] = []  # (second, channel, pitch), a heap
         self._zero = 0.0  # perf_counter at second 0 of the music, at the speed of now
 
@@ -175,17 +175,17 @@ class LivePort(Live):
             heapq.heappush(self._offs, (note.onset_s + note.duration_s, *key))
 
     def _channel(self, part: int, program: int) -> int:
-        """The channel of a part of a program: its own while there are 15, then a shared one."""
+        """The channel of a part: its own while there are 15, then a shared one; all drums have one."""
         if program == DRUMS:
-            self._channels.setdefault(9, (part, DRUMS))
+            self._channels[9] = part, program
             return 9
-        for channel, current in self._channels.items():
-            if current == (part, program) and channel != 9:
-                return channel
-        free = [channel for channel in range(16) if channel != 9 and channel not in self._channels]
-        channel = free[0] if free else [c for c in range(16) if c != 9][(program + part) % 15]
-        self._channels[channel] = part, program
-        self._send("program_change", channel, program=program)
+        channels = [channel for channel in range(16) if channel != 9]
+        own = [channel for channel in channels if self._channels.get(channel, (-1, -1))[0] == part]
+        free = [channel for channel in channels if channel not in self._channels]
+        channel = (own or free or [channels[part % 15]])[0]
+        before, self._channels[channel] = self._channels.get(channel), (part, program)
+        if before is None or before[1] != program:
+            self._send("program_change", channel, program=program)
         return channel
 
     def _send(self, kind: str, channel: int, **values: int) -> None:

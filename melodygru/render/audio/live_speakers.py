@@ -14,7 +14,7 @@ import numpy as np
 from melodygru import midi
 from melodygru.errors import AudioError
 from melodygru.music.grid import Grid
-from melodygru.music.notes import N_PROGRAMS, NoteSequence, canonical, note_array
+from melodygru.music.notes import NoteSequence, canonical, note_array
 from melodygru.render.audio import rendering, speakers
 from melodygru.render.audio.files import SAMPLE_RATE
 from melodygru.render.audio.live import Live
@@ -167,7 +167,9 @@ class LiveSpeakers(Live):
             )
             for note in notes
         ]
-        array, _ = canonical(note_array(rows, [note.part * N_PROGRAMS + note.program for note in notes]))
+        # The parts of two pieces may have one number.
+        lines = {line: part for part, line in enumerate(dict.fromkeys((note.part, note.program) for note in notes))}
+        array, _ = canonical(note_array(rows, [lines[note.part, note.program] for note in notes]))
         length = int((array["onset"] + array["duration"]).max()) + round(TAIL_S * 1000)
         piece = NoteSequence(array, _MILLISECONDS, length)
         if self._font_bytes is None or self._font is None:
