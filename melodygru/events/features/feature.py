@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeVar
 
@@ -49,8 +49,8 @@ class Feature:
     piece, for training; and an instance, advanced note by note, for composing. The methods of an instance append what
     `encode` writes to the arrays; what goes into an array of its own has methods of its own.
 
-    A pointer is a class, plus 1, that stood somewhere in the piece where it may repeat itself (0: there is none); it has
-    a logit, which is added to that of the class.
+    A pointer is a class, plus 1, that stood somewhere in the piece where it may repeat itself (0: there is none); it
+    has a logit, which is added to that of the class.
 
     Parameters
     ----------
@@ -102,11 +102,11 @@ class Feature:
 
 
 _T = TypeVar("_T")
-_CONTAINERS = {list, dict, deque}
+_CONTAINERS = {list, dict, Counter, deque}
 
 
 def copied(stepped: _T) -> _T:
-    """A copy whose lists, dicts and deques are its own; what these hold is shared."""
+    """A copy whose lists, dicts, counters and deques are its own; what these hold is shared."""
     other = object.__new__(type(stepped))
     state: dict[str, Any] = other.__dict__
     state.update(stepped.__dict__)
