@@ -22,12 +22,14 @@ PERFORMANCE = Grid.seconds(100)
 BINS = tuple(range(2, 128, 4))  # what each velocity bin decodes to
 
 VOCABULARIES = {
-    "one": Vocabulary(BEAT, (0,), (80,)),
-    "one_loud": Vocabulary(BEAT, (5,), BINS, metres=((3, 4),)),
-    "many": Vocabulary(BEAT, (0, 40, DRUMS), BINS, metres=((4, 4), (3, 4)), n_sounding=4),
+    "one": Vocabulary(BEAT, (0,), 0, (80,)),
+    "one_loud": Vocabulary(BEAT, (5,), 0, BINS, metres=((3, 4),)),
+    "many": Vocabulary(BEAT, (0, 40, DRUMS), 7, BINS, metres=((4, 4), (3, 4)), n_sounding=4),
+    "duet": Vocabulary(BEAT, (0,), 3, (80,), lookback_steps=(4,)),
     "styles": Vocabulary(
         BEAT,
         (40, 43),
+        5,
         (64,),
         ("airs", "reels"),
         ((4, 4), (6, 8)),
@@ -36,15 +38,15 @@ VOCABULARIES = {
     "lookbacks": Vocabulary(
         BEAT,
         (0, 40),
+        4,
         (64,),
         metres=((4, 4), (3, 4)),
         lookback_steps=(2, 8),
         lookback_bars=(1,),
         lookback_runs=True,
-        pointers=True,
     ),
-    "performance": Vocabulary(PERFORMANCE, (0,), BINS, pointers=True),
-    "ensemble": Vocabulary(PERFORMANCE, (0, 40), (80,), ("a", "b")),
+    "performance": Vocabulary(PERFORMANCE, (0,), 0, BINS),
+    "ensemble": Vocabulary(PERFORMANCE, (0, 40), 4, (80,), ("a", "b")),
 }
 
 
@@ -78,16 +80,16 @@ def piece(vocabulary, seed=0, n=24):
     metre = vocabulary.metres[seed % len(vocabulary.metres)] if vocabulary.grid.is_metrical else (4, 4)
     longest = max(row[0] + row[1] for row in rows)
     length = longest + int(rng.integers(0, 9))
-    second = rng.random(n) < (0.3 if len(vocabulary.programs) > 1 else 0)  # on a second part of the program
+    second = rng.random(n) < (0.3 if vocabulary.models_part else 0)  # on a second part of the program
     parts = 2 * np.array([row[2] for row in rows]) + second
     return sequence_of(rows, length, vocabulary.grid, [(0, *metre)], parts)
 
 
 @st.composite
-def pieces(draw, grid=BEAT, programs=(0, 40, DRUMS)):
+def pieces(draw, grid=BEAT, programs=(0, 40, DRUMS), players=None):
     """Pieces of any sort for hypothesis: chords, rests, hanging notes, the top of the keyboard, changes of metre.
 
-    Where there are several programs, each has up to three parts.
+    Each program has up to `players` parts; default: three where there are several programs, else one.
     """
     rows = draw(
         st.lists(
@@ -103,8 +105,8 @@ def pieces(draw, grid=BEAT, programs=(0, 40, DRUMS)):
         )
     )
     metres = draw(st.sampled_from([[(0, 4, 4)], [(0, 3, 4)], [(0, 3, 4), (9, 2, 4), (30, 6, 8)]]))
-    players = st.integers(0, 2 if len(programs) > 1 else 0)
-    parts = [3 * program + draw(players) for _, _, program, _, _ in rows]
+    player = st.integers(0, (players or (3 if len(programs) > 1 else 1)) - 1)
+    parts = [3 * program + draw(player) for _, _, program, _, _ in rows]
     return sequence_of(rows, draw(st.integers(0, 500)), grid, metres, parts)
 
 
@@ -118,7 +120,7 @@ def new_model(vocabulary, layers=1, seed=0, units=10, end_bias=None, scale=0.3, 
     for variable in model.trainable_variables:
         variable.assign(rng.normal(0, scale, variable.shape).astype(np.float32))
     if end_bias is not None:
-        bias = model.head_program.output_layer.bias
+        bias = model.head_part.output_layer.bias
         values = bias.numpy()
         values[END] += end_bias
         bias.assign(values)

@@ -15,7 +15,6 @@ from melodygru.events.times import N_INTERVALS, N_SPANS, TIMES, interval_class, 
 from melodygru.events.vocabulary import FIRST_PART, N_VELOCITIES, Vocabulary
 from melodygru.music.notes import N_PITCHES
 
-
 # Fields whose heads are given what the pointers point to: its class, a time coarsely (from a table, by class plus 1).
 POINTED = {"pitch": N_PITCHES, "duration": N_SPANS, "velocity": N_VELOCITIES}
 POINTED_CLASS = {
@@ -119,7 +118,7 @@ class Layout:
         return {**blocks, "end": first}
 
     def pointer_ids(self, field: str, pointers: np.ndarray) -> np.ndarray:
-        """Ids for a head of what the pointers to its field point to, (n, k), of a row of them each, (n, k); 0 is none."""
+        """Ids for a head of what the pointers to its field point to: (n, k), of pointers (n, k); 0 is none."""
         first = self.head_blocks(field)["pointed"] + POINTED[field] * np.arange(pointers.shape[1])
         return np.where(pointers > 0, first + POINTED_CLASS[field][pointers], 0)
 

@@ -121,9 +121,7 @@ class Vocabulary:
     def unmodelled(self) -> list[str]:
         """Fields with one value in the whole corpus."""
         return [
-            name
-            for name, modelled in (("part", self.models_part), ("velocity", self.models_velocity))
-            if not modelled
+            name for name, modelled in (("part", self.models_part), ("velocity", self.models_velocity)) if not modelled
         ]
 
     def size(self, field: str) -> int:

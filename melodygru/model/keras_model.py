@@ -225,12 +225,12 @@ class EventModel(keras.Model):
         line_up = tf.cast(_bits(inputs["line_up"]), tf.float32)[..., : FIRST_PART - NEW + 1]
         listed, known = line_up[..., :-1], line_up[..., -1:]
         new += known * (listed * to_come + (1 - listed) * others)
-        values = tf.cast(inputs["part_descriptions"], tf.int32)
-        ids = tf.where(values > 0, values + tf.tile(tf.constant(layout.description_origins, tf.int32), [parts]), 0)
+        classes = tf.cast(inputs["part_descriptions"], tf.int32)
+        ids = tf.where(classes > 0, classes + tf.tile(tf.constant(layout.description_origins, tf.int32), [parts]), 0)
         padded = tf.pad(described, [(0, 0), (0, 0), (1, 0)])
-        rows = tf.range(tf.size(ids) // ids.shape[-1]) * padded.shape[-1]
+        values, rows = tf.reshape(padded, [-1]), tf.range(tf.size(ids) // ids.shape[-1]) * padded.shape[-1]
         at = tf.reshape(ids, [-1, ids.shape[-1]]) + rows[:, None]
-        sums = tf.reduce_sum(tf.reshape(tf.gather(tf.reshape(padded, [-1]), at), [-1, parts, ids.shape[-1] // parts]), -1)
+        sums = tf.reduce_sum(tf.reshape(tf.gather(values, at), [-1, parts, ids.shape[-1] // parts]), -1)
         old = tf.reshape(sums, tf.concat([tf.shape(outputs)[:-1], [parts]], 0))
         return tf.concat([end, new, old], -1)
 

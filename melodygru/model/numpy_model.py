@@ -140,7 +140,7 @@ class NumpyModel:
     def pointed(
         self, field: str, outputs: np.ndarray, pointers: np.ndarray | None, last: np.ndarray | None = None
     ) -> np.ndarray:
-        """Logits of a field's classes, (rows, classes), of the outputs of its head, (rows, n): sums over what points there.
+        """Logits of a field's classes, (rows, classes), of its head's outputs, (rows, n): sums over what points there.
 
         Parameters
         ----------

@@ -291,13 +291,15 @@ def note_array(rows: Iterable[tuple[int, int, int, int, int]], parts: Sequence[i
     """
     rows = list(rows)
     notes = np.zeros(len(rows), NOTE)
-    for name, values in zip(("onset", "duration", "program", "pitch", "velocity"), zip(*rows, strict=True), strict=False):
+    names = ("onset", "duration", "program", "pitch", "velocity")
+    for name, values in zip(names, zip(*rows, strict=True), strict=False):
         notes[name] = values
     if parts is None:
         notes["part"] = notes["program"]
-        order = part_order(notes)
-        parts = np.argsort(order)[np.searchsorted(np.sort(order), notes["part"])] if len(order) else []
-    notes["part"] = parts
+        order = np.array(part_order(notes), np.int64)
+        notes["part"] = np.argsort(order)[np.searchsorted(np.sort(order), notes["part"])]
+    else:
+        notes["part"] = parts
     return notes
 
 

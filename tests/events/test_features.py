@@ -1,6 +1,5 @@
 """Each feature: its two forms agree, for every registered one; and what it says of pieces small enough to check."""
 
-import dataclasses
 import pkgutil
 
 import numpy as np
@@ -10,11 +9,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toys import sequence_of
 
-from melodygru.events import N_INTERVALS, Context, Vocabulary, encode, features, layout_of, representable
+from melodygru.events import (
+    END,
+    N_INTERVALS,
+    NEW,
+    PART,
+    PITCH,
+    TIMES,
+    VELOCITY,
+    Context,
+    Vocabulary,
+    encode,
+    features,
+    layout_of,
+    possible_parts,
+    representable,
+)
 from melodygru.events.features import REGISTRY, sounding
+from melodygru.events.features.feature import ARRAYS
+from melodygru.events.features.line_up import LineUp
 from melodygru.events.features.lookback_runs import N_RECENT_CLASSES, RUNS
 from melodygru.events.features.metric_position import N_PHRASES
 from melodygru.events.features.ngram_lookup import _ranked
+from melodygru.events.features.part_descriptions import description_sizes
 from melodygru.music.grid import Grid
 from melodygru.music.notes import DRUMS
 
@@ -23,68 +40,90 @@ GRID = Grid.beats(4)
 VOCABULARIES = {
     **toys.VOCABULARIES,
     "all": Vocabulary(
-        GRID, (0, 40, DRUMS), (80, 90), ("a", "b"), ((4, 4), (3, 4)),
-        n_sounding=5, lookback_steps=(1, 3, 8), lookback_bars=(1, 2), lookback_runs=True, pointers=True,
+        GRID, (0, 40, DRUMS), 5, (80, 90), ("a", "b"), ((4, 4), (3, 4)),
+        n_sounding=5, lookback_steps=(1, 3, 8), lookback_bars=(1, 2), lookback_runs=True,
     ),
-    "without key": Vocabulary(GRID, (40, 41), (80, 90), lookback_steps=(3,), key=False),
-    "without any lookup": Vocabulary(GRID, (0,), (80,), ngram_orders=(), metres=((4, 4), (3, 4))),
-    "a grid that divides no beat": Vocabulary(Grid.parse("3/2"), (0,), (80,)),
+    "without key": Vocabulary(GRID, (40, 41), 48, (80, 90), lookback_steps=(3,), key=False),
+    "without any lookup": Vocabulary(GRID, (0,), 0, (80,), ngram_orders=(), metres=((4, 4), (3, 4))),
+    "a grid that divides no beat": Vocabulary(Grid.parse("3/2"), (0,), 0, (80,)),
 }  # fmt: skip
 
 
-def check(piece, vocabulary, style=None, metre_known=True):
+def check(piece, vocabulary, style=None, metre_known=True, line_up_known=False):
     """Advance a Context through a piece and compare each feature's columns with those of `encode`, at every event.
 
     Of each event a copy is made, which must go on as if it were the first.
     """
     piece, _ = representable(piece, vocabulary)
-    encoded, layout = encode(piece, vocabulary, style, metre_known=metre_known), layout_of(vocabulary)
-    context = Context(vocabulary, style, piece.metre if metre_known else None, metres=piece.metres)
-    masks = np.unpackbits(encoded.pitch_mask, axis=1, bitorder="little").astype(bool)
-    velocities = encoded.fields[:, 4].tolist()
+    encoded = encode(piece, vocabulary, style, metre_known=metre_known, line_up_known=line_up_known)
+    layout = layout_of(vocabulary)
+    metre, line_up = piece.metre if metre_known else None, piece.part_programs.tolist() if line_up_known else None
+    context = Context(vocabulary, style, metre, piece.metres, line_up)
     assert context.start() == encoded.window(0, 1)["context"][0].tolist()
+    compared = set()
 
     def same(found, array, t):
         expected = getattr(encoded, array)[t].tolist()
         assert len(found) == layout.widths[array] == len(expected)
+        compared.add(array)
         for feature, region in layout.regions.items():
             if array in region.columns:
                 own = slice(region.columns[array], region.columns[array] + feature.columns(vocabulary)[array])
                 assert list(found[own]) == expected[own], f"{feature.__name__}, {array} of event {t}"
 
     shifts = np.diff(np.append(piece.notes["onset"], piece.length), prepend=0).tolist()
+    velocity = -1
     for t, (shift, fields) in enumerate(zip(shifts, encoded.fields.tolist(), strict=True)):
-        same(context.previous(velocities[t - 1] if t else -1), "previous", t)
+        same(context.previous(velocity), "previous", t)
         context, left_behind = context.copy(), context
         same(context.before(), "before", t)
+        same(context.shift_pointers(), "shift_pointers", t)
         legality = [context.may_join_chord()]
         context.move(shift)
         same(context.row(), "context", t)
-        same([*legality, context.program_floor(), context.may_end()], "legality", t)
+        same(context.part_descriptions(), "part_descriptions", t)
+        same(context.line_up(), "line_up", t)
+        same([*legality, *context.legality()], "legality", t)
         same(context.pitch_class_levels(), "pitch_class_levels", t)
-        same(context.program_history(fields[1]), "program_history", t) if fields[1] else None
-        if t == len(piece):
+        part_class, pitch, velocity = fields[PART], fields[PITCH], fields[VELOCITY]
+        assert possible_parts(vocabulary, encoded.legality[t : t + 1])[0, part_class]  # what happens is possible
+        if part_class == END:
             break
-        assert np.array_equal(context.pitch_mask(fields[1]), masks[t])
-        assert not masks[t, fields[2]] and fields[1] >= context.program_floor()  # what happens is possible
-        note = (fields[1], fields[2], int(piece.notes["duration"][t]))
+        part = context.part_of(part_class)
+        assert (part, context.program_of(part_class)) == tuple(piece.notes[["part", "program"]][t])
+        same(context.part_history(part_class), "part_history", t)
+        mask = context.pitch_mask(part)
+        same(np.packbits(mask, bitorder="little"), "pitch_mask", t)
+        assert not mask[pitch]
+        same(context.pitch_pointers(part), "pitch_pointers", t)
+        durations, velocities = context.note_pointers(part, pitch)
+        same(durations, "duration_pointers", t)
+        same(velocities, "velocity_pointers", t)
+        note = (part_class, pitch, int(piece.notes["duration"][t]), velocity)
         left_behind.move(shift)
         left_behind.add(*note)  # which must not reach the copy
         assert len(context.past.notes) == t
         context.add(*note)
+    assert t == len(piece) and (not len(piece) or compared == set(ARRAYS))
+
+
+def drawn_pieces(vocabulary):
+    """A strategy of pieces for a vocabulary, with more parts than it has among them."""
+    return toys.pieces(vocabulary.grid, vocabulary.programs, 3 if vocabulary.models_part else None)
 
 
 @pytest.mark.parametrize("name", VOCABULARIES)
 @settings(max_examples=40, deadline=None)
-@given(st.data(), st.sampled_from([None, "b", "unknown"]), st.booleans())
-def test_both_forms_of_every_feature_agree(name, data, style, metre_known):
+@given(st.data(), st.sampled_from([None, "b", "unknown"]), st.booleans(), st.booleans())
+def test_both_forms_of_every_feature_agree(name, data, style, metre_known, line_up_known):
     vocabulary = VOCABULARIES[name]
-    check(data.draw(toys.pieces(vocabulary.grid, vocabulary.programs)), vocabulary, style, metre_known)
+    check(data.draw(drawn_pieces(vocabulary)), vocabulary, style, metre_known, line_up_known)
 
 
 @pytest.mark.parametrize("name", VOCABULARIES)
-def test_both_forms_agree_on_long_pieces(name):
-    check(toys.piece(VOCABULARIES[name], 5, 400), VOCABULARIES[name])
+@pytest.mark.parametrize("line_up_known", [False, True])
+def test_both_forms_agree_on_long_pieces(name, line_up_known):
+    check(toys.piece(VOCABULARIES[name], 5, 400), VOCABULARIES[name], line_up_known=line_up_known)
 
 
 def test_every_module_of_a_feature_is_registered_and_compared():
@@ -114,7 +153,7 @@ def _blocks(feature, layout):
 def test_blocks_of_events_make_no_difference(monkeypatch):
     rng = np.random.default_rng(1)
     rows = [(int(o), int(d), 0, int(p), 80) for o, d, p in rng.integers((0, 1, 40), (99, 60, 70), (80, 3))]
-    vocabulary = Vocabulary(GRID, (0,), (80,), n_sounding=5)
+    vocabulary = Vocabulary(GRID, (0,), 0, (80,), n_sounding=5)
     whole = encode(sequence_of(rows), vocabulary)
     monkeypatch.setattr(sounding, "BLOCK", 7)
     blocks = encode(sequence_of(rows), vocabulary)
@@ -127,7 +166,7 @@ def test_n_gram_lookup_finds_what_followed_the_same_events():
     theme = [(0, 2, 0, 60, 80), (2, 2, 0, 62, 80), (4, 2, 0, 64, 80), (6, 4, 0, 65, 80)]
     repeat = [(onset + 16, *rest) for onset, *rest in theme]
     piece = sequence_of([*theme, *repeat])
-    vocabulary = Vocabulary(GRID, (0,), (80,), ngram_orders=(2,))
+    vocabulary = Vocabulary(GRID, (0,), 0, (80,), ngram_orders=(2,))
     encoded = encode(piece, vocabulary)
     first = layout_of(vocabulary).blocks["ngram_shift"]
     # Notes 5 and 6 (62, 64) repeat 1 and 2, which event 3 followed; note 4's own shift (10) differs from note 0's.
@@ -149,7 +188,7 @@ def test_a_lookback_is_what_stood_a_lag_before():
         ],
         length=16,
     )
-    vocabulary = Vocabulary(GRID, (0,), (80,), ngram_orders=(), lookback_steps=(8,))
+    vocabulary = Vocabulary(GRID, (0,), 0, (80,), ngram_orders=(), lookback_steps=(8,))
     encoded = encode(piece, vocabulary)
     shift = layout_of(vocabulary).blocks["lookback_shift"]
     # Known before each event: how far what came next stood then. After the chord's first note, its second (0).
@@ -173,7 +212,7 @@ def test_runs_count_how_well_the_last_notes_agreed_with_those_a_lag_before():
     pitches = [60, 62, 64, 65] * 6
     pitches[18] = 71  # the 19th note is another
     piece = sequence_of([(2 * at, 1, 0, pitch, 80) for at, pitch in enumerate(pitches)])
-    vocabulary = Vocabulary(GRID, (0,), (80,), ngram_orders=(), lookback_steps=(8,), lookback_runs=True)
+    vocabulary = Vocabulary(GRID, (0,), 0, (80,), ngram_orders=(), lookback_steps=(8,), lookback_runs=True)
     found = encode(piece, vocabulary).before[:, 1]
     assert found[0] == 0
     run, lately = np.divmod(found[1:] - layout_of(vocabulary).blocks["lookback_run"], N_RECENT_CLASSES)
@@ -182,26 +221,106 @@ def test_runs_count_how_well_the_last_notes_agreed_with_those_a_lag_before():
     assert lately.tolist() == [0] * 4 + [1] * 4 + [2] * 4 + [3] * 4 + [4] * 3 + [4] * 3 + [4, 4]
 
 
-def test_pointers_point_to_the_notes_of_n_gram_lookup_and_lookbacks():
-    notes = [(0, 1, 0, 60, 80), (2, 1, 40, 60, 80), (4, 1, 0, 64, 80), (8, 1, 0, 60, 80), (10, 1, 40, 60, 80)]
-    vocabulary = Vocabulary(GRID, (0, 40), (80,), ngram_orders=(1,), lookback_steps=(4, 8), pointers=True)
-    found = encode(sequence_of(notes, 12), vocabulary).context
-    # The last note is as that at 2: 60 of program 40, two steps later. Then 64 came after two steps, now the end does.
-    assert layout_of(vocabulary).pointed(found).tolist() == [
-        [-1, -1, -1],
-        [-1, -1, -1],
-        [-1, 60, -1],
-        [-1, 64, 60],
-        [-1, -1, 60],
-        [64, 60, 64],
+def test_pointers_point_to_what_n_gram_lookup_lookbacks_and_the_part_s_last_notes_had():
+    notes = [(0, 0, 60), (2, 40, 60), (4, 0, 64), (8, 0, 60), (10, 40, 60), (12, 0, 64)]
+    piece = sequence_of([(onset, 1, program, pitch, 80) for onset, program, pitch in notes], 16)
+    vocabulary = Vocabulary(GRID, (0, 40), 2, (80,), ngram_orders=(1,), lookback_steps=(4, 8), n_sounding=1)
+    found = encode(piece, vocabulary)
+    # All are classes plus 1. The n-gram lookup: after the note at 10, which is as that at 2, what followed that one.
+    assert found.pitch_pointers.tolist() == [  # by n-gram, and lags of 4 and 8
+        [0, 0, 0],
+        [0, 0, 0],
+        [0, 61, 0],
+        [0, 65, 61],
+        [0, 0, 61],
+        [65, 61, 65],
+        [0, 0, 0],
     ]
-    assert layout_of(vocabulary).n_outputs("pitch") == 128 + 255 + 3
-    without = dataclasses.replace(vocabulary, pointers=False)
-    assert layout_of(without).n_outputs("pitch") == 128 + 255 and layout_of(without).pointed(found).shape == (6, 0)
+    assert found.shift_pointers.tolist() == [  # n-gram, the last note's duration, how long the next note was then
+        [0, 0, 0, 0],
+        [0, 2, 0, 0],
+        [0, 2, 0, 0],
+        [0, 2, 3, 0],
+        [0, 2, 5, 3],
+        [3, 2, 3, 3],
+        [5, 2, 3, 5],
+    ]
+    # What sounds; n-gram; for each lag the same pitch, or else the part's note there; the part's last note, and its
+    # last one of this pitch.
+    assert found.duration_pointers.tolist() == [
+        [0, 0, 0, 0, 0, 0, 0, 0],
+        [0, 0, 0, 0, 0, 0, 0, 0],
+        [0, 0, 0, 2, 0, 0, 2, 0],
+        [0, 0, 0, 2, 2, 0, 2, 2],
+        [0, 0, 0, 0, 2, 0, 2, 2],
+        [0, 2, 0, 2, 2, 0, 2, 2],
+        [0, 0, 0, 0, 0, 0, 0, 0],
+    ]
+    layout = layout_of(vocabulary)
+    assert layout.n_outputs("pitch") == 128 + 255 + 3
+    assert [layout.n_outputs(field) - TIMES.size for field in ("shift", "duration")] == [4, 8]
+
+
+def test_a_duration_points_to_the_ends_of_the_notes_that_sound_and_a_velocity_to_the_part_s_last():
+    piece = sequence_of([(0, 9, 0, 60, 80), (2, 4, 40, 64, 12), (6, 1, 40, 67, 16), (6, 1, 40, 72, 16)])
+    found = encode(piece, Vocabulary(GRID, (0, 40), 2, toys.BINS, ngram_orders=(), n_sounding=3))
+    # The latest first; what ends at the onset is none of them.
+    assert found.duration_pointers[:, :3].tolist() == [[0, 0, 0], [8, 0, 0], [0, 4, 0], [2, 0, 4], [0, 0, 0]]
+    assert found.velocity_pointers.tolist() == [[0, 0], [0, 0], [4, 0], [5, 0], [0, 0]]
+
+
+def test_a_part_is_described_by_what_it_did_last_and_here_and_where_the_lookups_look():
+    rows = [(0, 4, 40, 60, 80), (4, 6, 40, 72, 80), (4, 1, DRUMS, 36, 80), (8, 1, DRUMS, 38, 80), (8, 1, DRUMS, 40, 80)]
+    piece = sequence_of(rows, 12)
+    vocabulary = Vocabulary(GRID, (40, DRUMS), 3, (80,), ngram_orders=(1,), lookback_steps=(4,))
+    found = encode(piece, vocabulary).part_descriptions.reshape(6, 3, 8)
+    assert description_sizes(vocabulary) == (129, 40, 40, 8, 16, 6, 1, 2)
+    none, due, done = [0] * 8, 2, 1
+    # Program plus 1; steps since its last onset, and to its last end, plus 1; 1 + its notes here, + 4 if the last was
+    # its; its register plus 1; 1 + the class of how many of the last events were its; n-gram; lag.
+    violin = [
+        none,
+        [41, 5, 1, 5, 60 // 8 + 1, 2, 0, due],
+        [41, 1, 7, 6, 72 // 8 + 1, 3, 0, done],  # it has struck here as well
+        [41, 5, 3, 1, 72 // 8 + 1, 3, 0, due],
+        [41, 5, 3, 1, 72 // 8 + 1, 3, 0, due],
+        [41, 9, 1, 1, 72 // 8 + 1, 3, 0, 0],
+    ]
+    drums = [
+        none,
+        none,
+        none,
+        [129, 5, 1, 5, 36 // 8 + 1, 2, 0, due],
+        [129, 1, 2, 6, 38 // 8 + 1, 3, 0, done],
+        [129, 5, 1, 5, 40 // 8 + 1, 3, 0, due],
+    ]
+    assert found[:, 0].tolist() == violin and found[:, 1].tolist() == drums
+    assert not found[:, 2].any()
+
+
+def test_a_line_up_is_the_parts_that_have_still_to_come_in():
+    piece = sequence_of([(0, 1, 40, 60, 80), (1, 1, 40, 60, 80), (2, 1, DRUMS, 36, 80)], parts=[0, 1, 2])
+    vocabulary = Vocabulary(GRID, (40, DRUMS), 3, (80,))
+    found, first = encode(piece, vocabulary, line_up_known=True), layout_of(vocabulary).blocks["line_up"]
+    bits = np.unpackbits(found.line_up, axis=1, bitorder="little")
+    assert [np.flatnonzero(row).tolist() for row in bits] == [[40, 128, 129], [40, 128, 129], [128, 129], [129]]
+    column = layout_of(vocabulary).regions[LineUp].columns["context"]
+    assert (found.context[:, column] - first).tolist() == [3, 2, 1, 0]
+    unknown = encode(piece, vocabulary)
+    assert not unknown.line_up.any() and not unknown.context[:, column].any()
+
+
+def test_a_line_up_with_a_copy_of_a_context_goes_on_by_itself():
+    vocabulary = Vocabulary(GRID, (40, DRUMS), 3, (80,))
+    context = Context(vocabulary, line_up=(40, DRUMS))
+    copy = context.copy()
+    copy.add(NEW + 40, 60, 1)
+    assert context.line_up() == Context(vocabulary, line_up=(40, DRUMS)).line_up()
+    assert copy.line_up() == Context(vocabulary, line_up=(DRUMS,)).line_up()
 
 
 def test_a_lag_in_bars_is_one_of_the_piece_s_own_bars_and_nothing_without_a_metre():
-    vocabulary = Vocabulary(GRID, (0,), (80,), metres=((4, 4), (3, 4)), ngram_orders=(), lookback_bars=(2,))
+    vocabulary = Vocabulary(GRID, (0,), 0, (80,), metres=((4, 4), (3, 4)), ngram_orders=(), lookback_bars=(2,))
     for metre, steps in (((4, 4), 32), ((3, 4), 24)):
         notes = [(at, 1, 0, 60 + at, 80) for at in (0, 24, 32)]
         piece = sequence_of(notes, 33, metres=[(0, *metre)])
@@ -211,16 +330,16 @@ def test_a_lag_in_bars_is_one_of_the_piece_s_own_bars_and_nothing_without_a_metr
         assert not encode(piece, vocabulary, metre_known=False).context[:, -3].any()
 
 
-def test_a_program_s_range_is_counted_from_its_last_pitch():
+def test_a_part_s_range_is_counted_from_its_last_pitch():
     piece = sequence_of([(at, 1, 0, pitch, 80) for at, pitch in enumerate((60, 72, 65, 50))])
-    encoded = encode(piece, Vocabulary(GRID, (0,), (80,)))
-    assert encoded.program_history[:, 4:].tolist() == [[0, 0], [1, 1], [13, 1], [6, 8], [0, 0]]
+    encoded = encode(piece, Vocabulary(GRID, (0,), 0, (80,)))
+    assert encoded.part_history[:, 5:].tolist() == [[0, 0], [1, 1], [13, 1], [6, 8], [0, 0]]
 
 
 def test_levels_of_pitch_classes_among_the_last_notes_and_in_the_whole_piece():
     pitches = [60] * 30 + [62] * 3 + [66]
     piece = sequence_of([(at, 1, 0, pitch, 80) for at, pitch in enumerate(pitches)])
-    pitch_class_levels = encode(piece, Vocabulary(GRID, (0,), (80,))).pitch_class_levels
+    pitch_class_levels = encode(piece, Vocabulary(GRID, (0,), 0, (80,))).pitch_class_levels
     assert not pitch_class_levels[0].any()
     assert pitch_class_levels[33, [0, 2, 12, 14]].tolist() == [
         2,
@@ -234,7 +353,7 @@ def test_levels_of_pitch_classes_among_the_last_notes_and_in_the_whole_piece():
 
 def test_phrases_of_four_bars_are_counted_from_the_beginning():
     piece = sequence_of([(step, 1, 0, 60, 80) for step in (0, 16 * 4 - 1, 16 * 4, 16 * 4 * 40)])
-    vocabulary = Vocabulary(GRID, (0,), (80,))
+    vocabulary = Vocabulary(GRID, (0,), 0, (80,))
     phrase = encode(piece, vocabulary).context[:, 5] - layout_of(vocabulary).blocks["phrase"]
     assert phrase.tolist() == [0, 0, 1, N_PHRASES - 1, N_PHRASES - 1]
 

@@ -5,7 +5,7 @@ import pytest
 from toys import sequence_of
 
 from melodygru.errors import NoteError
-from melodygru.events import encode, fit_vocabulary
+from melodygru.events import NEW, encode, fit_vocabulary
 from melodygru.events.fitting import N_LENGTHS
 from melodygru.music.grid import Grid
 from melodygru.music.metre import steps_per_bar
@@ -49,8 +49,8 @@ def test_a_corpus_in_one_key_has_no_features_of_keys_and_ranges():
     keys = [sequence_of([(at, 1, 0, 60 + up + step, 80) for at, step in enumerate((0, 4, 5, 11))]) for up in range(3)]
     spread = fit_vocabulary([(piece, None) for piece in keys], GRID)
     assert spread.key
-    assert encode(in_c, spread).pitch_class_levels[:, 12:].any() and encode(in_c, spread).program_history[:, 4:].any()
-    assert not encode(in_c, one).pitch_class_levels[:, 12:].any() and not encode(in_c, one).program_history[:, 4:].any()
+    assert encode(in_c, spread).pitch_class_levels[:, 12:].any() and encode(in_c, spread).part_history[:, 5:].any()
+    assert not encode(in_c, one).pitch_class_levels[:, 12:].any() and not encode(in_c, one).part_history[:, 5:].any()
 
 
 def test_a_style_has_its_own_metre_and_tempo():
@@ -84,10 +84,10 @@ def test_a_style_has_its_own_programs():
     pieces = [(sequence_of([(0, 1, program, 60, 80)]), style) for program, style in ((0, "a"), (40, "b"), (0, "b"))]
     vocabulary = fit_vocabulary(pieces, GRID)
     found = [
-        np.flatnonzero(vocabulary.program_mask(vocabulary.statistics.programs_of(style))).tolist()
+        np.flatnonzero(vocabulary.new_classes(vocabulary.statistics.programs_of(style))).tolist()
         for style in ("a", "b", None)
     ]
-    assert found == [[1], [1, 41], [1, 41]]
+    assert found == [[NEW], [NEW, NEW + 40], [NEW, NEW + 40]]
 
 
 def test_no_note_no_vocabulary():

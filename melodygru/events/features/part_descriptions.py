@@ -47,7 +47,6 @@ class PartDescriptions(Feature):
         n_columns = len(description_sizes(vocabulary))
         rows = arrays["part_descriptions"].reshape(len(at), vocabulary.parts, n_columns)  # a view
         events = np.arange(len(at))
-        of_piece = [lag for lag in lags(vocabulary, piece.metre)]
         for part, first in enumerate(piece.firsts):
             own = np.flatnonzero(piece.part == part)
             onset = piece.onset[own]
@@ -62,7 +61,7 @@ class PartDescriptions(Feature):
             row[:, 3] = 1 + np.minimum(here, MANY) + (MANY + 1) * (piece.part[now - 1] == part)
             row[:, 4] = piece.pitch[own[n - 1]] // REGISTER + 1
             row[:, 5] = 1 + _recent_class(n - np.searchsorted(own, now - RECENT))
-            for level, lag in enumerate(of_piece):
+            for level, lag in enumerate(lags(vocabulary, piece.metre)):
                 if lag:
                     there = np.searchsorted(onset, step - lag, side="right") - np.searchsorted(onset, step - lag)
                     row[:, N_COLUMNS + level] = np.where(there > 0, np.where(there > here, DUE, DONE), 0)

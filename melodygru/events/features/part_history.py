@@ -24,7 +24,7 @@ _NONE = (0,) * (len(PART_HISTORY) - 1)  # all but the program
 
 
 class PartHistory(Feature):
-    """Of the event's part: its program, its last two pitches, their `span_class`, and its range, relative to the last pitch.
+    """Of the event's part: its program, its last two pitches, their `span_class`, and its range from the last pitch.
 
     The range is the semitones down to the lowest pitch so far and up to the highest; it is 0 without `Vocabulary.key`.
     Each is plus 1; 0 is none. Its last note, and its last note of the event's pitch, are pointers to the duration and
@@ -44,9 +44,9 @@ class PartHistory(Feature):
         history[:, 2] = piece.earlier(piece.pitch, 2)
         history[:, 3] = piece.earlier(piece.span, 1)
         history[:, 4] = piece.earlier(piece.span, 2)
-        order = np.argsort(piece.part * N_PITCHES + piece.pitch, kind="stable")
-        part, pitch = piece.part[order], piece.pitch[order]
-        same = (part[1:] == part[:-1]) & (pitch[1:] == pitch[:-1])
+        key = piece.part * N_PITCHES + piece.pitch
+        order = np.argsort(key, kind="stable")
+        same = key[order[1:]] == key[order[:-1]]
         for name, values in (("duration_pointers", piece.fields[:-1, DURATION]), ("velocity_pointers", piece.velocity)):
             column = region.columns[name]
             arrays[name][:, column] = piece.earlier(values, 1)
