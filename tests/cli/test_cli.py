@@ -310,7 +310,7 @@ def test_sigterm_saves_the_run_and_says_how_to_go_on(
     )
     assert (tmp_path / "x.resume").exists()
     line = complaint(call("train", tunes, "--preset", "tiny", "--epochs", 9, "--output", "x.keras", "--resume", code=1))
-    assert "the interrupted run had another settings" in line
+    assert "x.resume: the interrupted run differs in settings; give the same" in line
 
 
 def test_nothing_to_resume(call: Callable[..., Result], tunes: Path) -> None:
