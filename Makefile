@@ -7,7 +7,7 @@
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make demo    train for about a minute on data/starter, then compose two pieces into generated/"
+	@echo "make demo    train for about a minute on the starter corpus's chorales, then compose two pieces into generated/"
 	@echo "make test    run the tests (make slow: those that train)"
 	@echo "make check   ruff and mypy (make format: let ruff format)"
 	@echo "make bench   measure speed against peers and the machine's limits (PART=training: one part; DATA=FOLDER)"
@@ -44,7 +44,7 @@ CANDIDATES := $(or $(PYTHON),python3.11 python3.12 python3.13 python3.10 python3
 	@touch $@ .venv/.installed
 
 demo: .venv/.installed
-	.venv/bin/melodygru train data/starter --preset small --minutes 1 --seed 1 --output checkpoints/demo.keras --force
+	.venv/bin/melodygru train data/starter/chorales --preset small --minutes 1 --seed 1 --output checkpoints/demo.keras --force
 	.venv/bin/melodygru generate --model checkpoints/demo.keras -n 2 --bars 16 --seed 1 --wav --png -o generated
 	@echo; echo "Two pieces, each as MIDI, WAV and PNG, in $(CURDIR)/generated:"; ls generated
 

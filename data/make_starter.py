@@ -1,10 +1,11 @@
-"""Make the starter corpus: short pieces as MIDI, one sub-folder a style, from the notes of music21's corpus.
+"""Make the starter corpus: MIDI, one sub-folder a style, from music21's corpus and from Freedoom's music.
 
-    python data/make_starter.py [--output data/starter]
+    python data/make_starter.py [--output data/starter] [--freedoom FOLDER]
 
-Needs music21 (a development dependency). The same version of it gives the same bytes on every run. Only
-compositions in the public domain are used; their notes are read, and every file is written anew. README.md
-beside this script says how upbeats, repeats, ties and grace notes are treated; the functions below do it.
+Needs music21 (a development dependency) and the WAD files of Debian's package freedoom, which it fetches through apt
+where no folder is named. The same versions of both give the same bytes on every run. Of music21 only compositions
+in the public domain are used; their notes are read, and every file is written anew. README.md beside this
+script says how upbeats, repeats, ties and grace notes are treated; the functions below do it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import csv
 import io
 import os
 import re
+import shutil
 import sys
+import tempfile
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -23,6 +26,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import band_files
+import mido
 import numpy as np
 
 from melodygru import midi
@@ -34,7 +39,7 @@ FIDDLE = 110
 VELOCITY = 80  # the sources carry no dynamics
 MIN_NOTES, MAX_NOTES = 16, 600
 MIN_PITCH, MAX_PITCH = 34, 103  # a bass's low B flat to a fiddle's high G
-STYLES = ("chorales", "reels", "jigs", "hornpipes", "airs")
+STYLES = ("chorales", "reels", "jigs", "hornpipes", "airs", "quartets", "bands")
 SHARED_NOTES = 0.9  # two pieces that share this much, at one transposition, are one piece
 
 # A reel or hornpipe in 2/4 is written in sixteenths, one in 2/2 in eighths: one dance in two notations, of which the
@@ -63,8 +68,63 @@ DANCES = {
     "air": "airs",
 }
 LAST_AIR = 625  # O'Neill's first section, "Airs and Songs", is nos. 1 to 625
+# Name and General MIDI program of a quartet's parts.
+QUARTET = (("Violin I", 40), ("Violin II", 40), ("Viola", 41), ("Cello", 42))
+QUARTET_STEPS_PER_BEAT = 24  # down to thirty-seconds and their triplets; what is left is a run of small notes
+QUARTET_TICKS_PER_BEAT = 96  # a quarter note in one byte
+# Movements by folder and number, with quarter notes a minute: few files give a tempo.
+QUARTETS = {
+    "haydn/opus1no1": (
+        "Haydn, String Quartet in B flat, op. 1 no. 1",
+        [("Presto", 168), ("Menuetto", 126), ("Adagio", 50), ("Menuetto", 126), ("Presto", 132)],
+    ),
+    "haydn/opus74no1": (
+        "Haydn, String Quartet in C, op. 74 no. 1",
+        [("Allegro moderato", 116), ("Andantino grazioso", 63), ("Menuetto, Allegretto", 132), ("Vivace", 138)],
+    ),
+    "mozart/k80": (
+        "Mozart, String Quartet in G, K. 80",
+        [("Adagio", 56), ("Allegro", 132), ("Menuetto", 120), ("Rondeau", 132)],
+    ),
+    "mozart/k155": (
+        "Mozart, String Quartet in D, K. 155",
+        [("Allegro", 126), ("Andante", 66), ("Molto allegro", 126)],
+    ),
+    "mozart/k156": (
+        "Mozart, String Quartet in G, K. 156",
+        [("Presto", 144), ("Adagio", 44), ("Tempo di Menuetto", 120), ("Adagio, first version", 44)],
+    ),
+    "mozart/k458": (
+        "Mozart, String Quartet in B flat, K. 458",
+        [("Allegro vivace assai", 168), ("Menuetto", 116), ("Adagio", 40), ("Allegro assai", 144)],
+    ),
+    "beethoven/opus18no1": (
+        "Beethoven, String Quartet in F, op. 18 no. 1",
+        [("Allegro con brio", 156), ("Adagio", 66), ("Scherzo", 288), ("Allegro", 116)],
+    ),
+    "beethoven/opus59no1": (
+        "Beethoven, String Quartet in F, op. 59 no. 1",
+        [("Allegro", 152), ("Allegretto vivace", 84), ("Adagio molto", 44), ("Allegro", 120)],
+    ),
+    "beethoven/opus59no2": (
+        "Beethoven, String Quartet in E minor, op. 59 no. 2",
+        [("Allegro", 120), ("Molto adagio", 50), ("Allegretto", 168), ("Presto", 304)],
+    ),
+    "beethoven/opus59no3": (
+        "Beethoven, String Quartet in C, op. 59 no. 3",
+        [
+            ("Andante con moto, Allegro vivace", 152),
+            ("Andante con moto", 80),
+            ("Menuetto", 112),
+            ("Allegro molto", 304),
+        ],
+    ),
+}
 ANNOTATION = re.compile(r"\"[^\"\n]*\"|![^!\n]*!")
 JUMP = re.compile(r"(?<![a-z])(d\.? ?c\.?|d\.? ?s\.?|da capo|dal segno|segno|fine|coda)(?![a-z])", re.IGNORECASE)
+
+
+LICENCE = Path(__file__).parent / "starter" / "bands" / "LICENSE.txt"
 
 
 class Dropped(Exception):
@@ -73,13 +133,14 @@ class Dropped(Exception):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A piece of a source that may enter the corpus; `read` gives its music21 parts."""
+    """A piece of a source that may enter the corpus; `read` gives its music21 parts, or the bytes of a band's file."""
 
     key: str  # unique, ASCII, the file's name without ending
     style: str
     title: str
     source: str
-    read: Callable[[], list[Any]]
+    read: Callable[[], Any]
+    qpm: float | None = None  # a tempo that is known beside the source
 
 
 @dataclass(frozen=True)
@@ -103,13 +164,17 @@ class Piece:
     candidate: Candidate
     sequence: NoteSequence
     graces: int
+    data: bytes = b""  # its file, where that says more than the sequence
 
 
 # -------------------------------------------------------------------------------------------- from score to notes
 
 
-def read_bars(parts: list[Any]) -> tuple[list[Bar], int]:
-    """The measures of parts that run together, and the number of grace notes left out."""
+def read_bars(parts: list[Any], strings: bool = False) -> tuple[list[Bar], int]:
+    """The measures of parts that run together, and the number of grace notes left out.
+
+    `strings` may play chords, and their files leave out rests at the end of a bar.
+    """
     columns = [list(part.getElementsByClass("Measure")) for part in parts]
     if len({len(column) for column in columns}) != 1 or not columns[0]:
         raise Dropped("voices differ in their number of bars")
@@ -126,17 +191,17 @@ def read_bars(parts: list[Any]) -> tuple[list[Bar], int]:
         voices = []
         lengths = set()
         for measure in row:
-            notes, left_out = _read_voice(measure)
+            notes, left_out = _read_voice(measure, strings)
             graces += left_out
             voices.append(notes)
             lengths.add(_exact(measure.flatten().notesAndRests.stream().highestTime))
-        if len(lengths) != 1:
+        if len(lengths) != 1 and not strings:
             raise Dropped("voices differ in the length of a bar")
         signature = row[0].timeSignature
         left, right = row[0].leftBarline, row[0].rightBarline
         bars.append(
             Bar(
-                length=lengths.pop(),
+                length=max(lengths),
                 metre=None if signature is None else (signature.numerator, signature.denominator),
                 voices=tuple(voices),
                 opens=getattr(left, "direction", "") == "start",
@@ -148,7 +213,7 @@ def read_bars(parts: list[Any]) -> tuple[list[Bar], int]:
     return bars, graces
 
 
-def _read_voice(measure: Any) -> tuple[tuple[tuple[Fraction, Fraction, int, bool], ...], int]:
+def _read_voice(measure: Any, chords: bool) -> tuple[tuple[tuple[Fraction, Fraction, int, bool], ...], int]:
     """The notes of one measure of one voice, and how many grace notes were left out."""
     notes, graces = [], 0
     for item in measure.flatten().notes:
@@ -157,10 +222,11 @@ def _read_voice(measure: Any) -> tuple[tuple[tuple[Fraction, Fraction, int, bool
         if item.quarterLength == 0:
             graces += 1
             continue
-        if not item.isNote:
+        if not item.isNote and not chords:
             raise Dropped("a chord in a single voice")
-        tied = item.tie is not None and item.tie.type in ("start", "continue")
-        notes.append((_exact(item.offset), _exact(item.quarterLength), int(item.pitch.midi), tied))
+        for note in [item] if item.isNote else item.notes:
+            tied = note.tie is not None and note.tie.type in ("start", "continue")
+            notes.append((_exact(item.offset), _exact(item.quarterLength), int(note.pitch.midi), tied))
     return tuple(notes), graces
 
 
@@ -247,7 +313,7 @@ def lay_out(bars: list[Bar]) -> Layout:
     metres = [(Fraction(0), *metre)]
     bar_lines = [Fraction(0)]
     notes: list[tuple[Fraction, Fraction, int, int]] = []
-    sounding: dict[int, int] = {}  # voice -> index of its last note, where that is tied to the next
+    sounding: dict[tuple[int, int], int] = {}  # voice, pitch -> index of its last note, where that is tied to the next
     for bar in bars:
         if bar.metre is not None and bar.metre != metre:
             if filled:
@@ -259,14 +325,14 @@ def lay_out(bars: list[Bar]) -> Layout:
             raise Dropped("bars that do not add up")
         for voice, written in enumerate(bar.voices):
             for onset, duration, pitch, tied in written:
-                last = sounding.pop(voice, None)
-                if last is not None and notes[last][3] == pitch and sum(notes[last][:2]) == now + onset:
+                last = sounding.pop((voice, pitch), None)
+                if last is not None and sum(notes[last][:2]) == now + onset:
                     notes[last] = (notes[last][0], notes[last][1] + duration, voice, pitch)
                 else:
                     last = len(notes)
                     notes.append((now + onset, duration, voice, pitch))
                 if tied:
-                    sounding[voice] = last
+                    sounding[voice, pitch] = last
         now += bar.length
         filled = (filled + bar.length) % full
         if not filled:
@@ -318,6 +384,40 @@ def to_sequence(style: str, bars: list[Bar], order: list[int], qpm: float | None
     return sequence
 
 
+def once(bars: list[Bar]) -> list[int]:
+    """Indices of the bars as they sound where no repeat is played: first endings are left out."""
+    return [at for at, bar in enumerate(bars) if 1 not in bar.endings and 0 not in bar.endings]
+
+
+def to_quartet(bars: list[Bar], qpm: float, text: tuple[str, str]) -> bytes:
+    """A quartet's file, a track a part; `Dropped` when it does not fit the grid."""
+    layout = lay_out([bars[at] for at in once(bars)])
+    times = [time for note in layout.notes for time in note[:2]]
+    if any((time * QUARTET_STEPS_PER_BEAT).denominator != 1 for time in times):
+        raise Dropped(f"needs a finer grid than {QUARTET_STEPS_PER_BEAT} steps per beat")
+
+    def ticks(time: Fraction) -> int:
+        return int(time * QUARTET_TICKS_PER_BEAT)
+
+    conductor: list[band_files.Timed] = [(0, mido.MetaMessage("set_tempo", tempo=round(60e6 / qpm)))]
+    for onset, top, bottom in layout.metres:
+        conductor.append((ticks(onset), mido.MetaMessage("time_signature", numerator=top, denominator=bottom)))
+    tracks = []
+    for voice, (name, program) in enumerate(QUARTET):
+        head: list[band_files.Timed] = [
+            (0, mido.MetaMessage("track_name", name=name)),
+            (0, mido.Message("program_change", channel=voice, program=program)),
+        ]
+        # Two stems on one note are one stroke, as long as the longer.
+        longest = {(note[0], note[3]): note[1] for note in sorted(layout.notes) if note[2] == voice}
+        body: list[band_files.Timed] = []
+        for (onset, pitch), duration in longest.items():
+            for at, velocity in ((onset, VELOCITY), (onset + duration, 0)):
+                body.append((ticks(at), mido.Message("note_on", channel=voice, note=pitch, velocity=velocity)))
+        tracks.append(head + sorted(body, key=lambda item: (item[0], item[1].velocity)))
+    return band_files.write_tracks(conductor, tracks, QUARTET_TICKS_PER_BEAT, ticks(layout.length), text)
+
+
 def read_qpm(parts: list[Any]) -> float | None:
     """The first metronome mark of the score, in quarter notes per minute."""
     for mark in parts[0].recurse().getElementsByClass("MetronomeMark"):
@@ -330,7 +430,13 @@ def read_qpm(parts: list[Any]) -> float | None:
 def build(candidate: Candidate) -> Piece:
     """Read, unfold and lay out one candidate; `Dropped` says why it can't be used."""
     parts = candidate.read()
-    bars, graces = read_bars(parts)
+    if candidate.style == "bands":
+        return Piece(candidate, midi.read(parts).sequence, 0, parts)
+    bars, graces = read_bars(parts, strings=candidate.style == "quartets")
+    if candidate.style == "quartets":
+        assert candidate.qpm is not None
+        data = to_quartet(bars, candidate.qpm, text_of(candidate))
+        return Piece(candidate, midi.read(data).sequence, graces, data)
     # The Q: fields of the few tunes that have one are numbers without a unit.
     qpm = read_qpm(parts) if candidate.style == "chorales" else None
     return Piece(candidate, to_sequence(candidate.style, bars, play_order(bars), qpm), graces)
@@ -385,6 +491,45 @@ def tunes(corpus: Path) -> Iterator[Candidate]:
                 source=f"{COLLECTIONS[source]}, {path.parent.name}/{path.name}",
                 read=lambda text=text: _read_abc(text),
             )
+
+
+def quartets(corpus: Path) -> Iterator[Candidate]:
+    """Movements of string quartets, by composer, work and number."""
+    from music21 import converter
+
+    for folder, (work, movements) in QUARTETS.items():
+        for number, (name, qpm) in enumerate(movements, 1):
+            path = corpus / folder / f"movement{number}.mxl"
+
+            def read(path: Path = path) -> list[Any]:
+                score: Any = converter.parse(path, forceSource=True)
+                if len(score.parts) != len(QUARTET):
+                    raise Dropped("not four parts")
+                return list(score.parts)
+
+            yield Candidate(
+                key=f"{folder.replace('/', '-')}-{number}",
+                style="quartets",
+                title=f"{work}: {number}. {name}",
+                source=f"{folder}/{path.name}",
+                read=read,
+                qpm=qpm,
+            )
+
+
+def freedoom(wads: dict[str, bytes]) -> Iterator[Candidate]:
+    """Freedoom's pieces, in the order of its two WAD files."""
+    for wad, content in wads.items():
+        for lump, data in band_files.lumps(content):
+            title = band_files.title_of(data, lump)
+            source = f"Freedoom {band_files.VERSION}, {wad}, {lump}"
+
+            def read(lump: str = lump, data: bytes = data, text: tuple[str, str] = (title, source)) -> bytes:
+                if lump in band_files.NO_BEAT:
+                    raise Dropped("played without the beat that its file counts")
+                return band_files.clean(data, band_files.MUS_QPM.get(lump), text)
+
+            yield Candidate(f"{wad.removesuffix('.wad')}-{slug(lump[2:])}", "bands", title, source, read)
 
 
 def _split_abc(text: str) -> list[str]:
@@ -471,6 +616,11 @@ def without_duplicates(pieces: list[Piece]) -> tuple[list[Piece], int]:
     return kept, len(pieces) - len(kept)
 
 
+def file_of(piece: Piece) -> bytes:
+    """The bytes of a piece's file."""
+    return piece.data or midi.to_bytes(piece.sequence, text_of(piece.candidate))
+
+
 def text_of(candidate: Candidate) -> tuple[str, str]:
     """What a file says about itself."""
     return candidate.title, candidate.source
@@ -489,7 +639,8 @@ def write_corpus(pieces: list[Piece], output: Path) -> None:
         with catalogue.open(newline="", encoding="utf-8") as lines:
             for row in csv.DictReader(lines):
                 (output / row["file"]).unlink(missing_ok=True)
-    strangers = [path for path in sorted(output.rglob("*")) if path.is_file() and path != catalogue]
+    known = {catalogue, output / "bands" / LICENCE.name}
+    strangers = [path for path in sorted(output.rglob("*")) if path.is_file() and path not in known]
     if strangers:
         raise SystemExit(f"{output} holds {strangers[0].name}, which is not in its catalogue.csv; name another folder")
     table = io.StringIO()
@@ -499,7 +650,8 @@ def write_corpus(pieces: list[Piece], output: Path) -> None:
         candidate, sequence = piece.candidate, piece.sequence
         path = output / candidate.style / f"{candidate.key}.mid"
         path.parent.mkdir(parents=True, exist_ok=True)
-        midi.write(sequence, path, text=text_of(candidate))
+        data = file_of(piece)
+        path.write_bytes(data)
         rows.writerow(
             [
                 path.relative_to(output).as_posix(),
@@ -508,10 +660,12 @@ def write_corpus(pieces: list[Piece], output: Path) -> None:
                 candidate.source,
                 "{}/{}".format(*sequence.metre),
                 f"{sequence.qpm:.0f}",
-                len(sequence),
+                band_files.strokes(data),
                 f"{sequence.seconds:.1f}",
             ]
         )
+        if candidate.style == "bands" and not (path.parent / LICENCE.name).exists():
+            shutil.copy(LICENCE, path.parent)
     aside = catalogue.with_suffix(".part")
     aside.write_text(table.getvalue(), encoding="utf-8")
     os.replace(aside, catalogue)
@@ -520,14 +674,25 @@ def write_corpus(pieces: list[Piece], output: Path) -> None:
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "starter", metavar="DIR")
-    output: Path = parser.parse_args(arguments).output
+    parser.add_argument(
+        "--freedoom",
+        type=Path,
+        metavar="FOLDER",
+        help="where freedoom1.wad and freedoom2.wad lie; else apt fetches them",
+    )
+    options = parser.parse_args(arguments)
+    output: Path = options.output
     try:
         import music21
     except ImportError:
         raise SystemExit("music21 is missing; install it with: pip install music21") from None
     corpus = Path(music21.__file__).parent / "corpus"
 
-    candidates = [*chorales(corpus), *tunes(corpus)]
+    with tempfile.TemporaryDirectory() as folder:
+        if options.freedoom is None:
+            band_files.fetch(Path(folder))
+        wads = band_files.find_wads(options.freedoom or Path(folder))
+    candidates = [*chorales(corpus), *tunes(corpus), *quartets(corpus), *freedoom(wads)]
     found = Counter(candidate.style for candidate in candidates)
     dropped: dict[str, Counter[str]] = {style: Counter() for style in STYLES}
     pieces: list[Piece] = []
@@ -552,7 +717,7 @@ def main(arguments: list[str] | None = None) -> None:
             piece.candidate.style == style for piece in pieces
         ) - len(chosen)
         kept += chosen
-        notes = sum(len(piece.sequence) for piece in chosen)
+        notes = sum(band_files.strokes(file_of(piece)) for piece in chosen)
         minutes = sum(piece.sequence.seconds for piece in chosen) / 60
         graces = sum(piece.graces for piece in chosen)
         print(f"\n{style}: {len(chosen)} of {found[style]} pieces, {notes} notes, {minutes:.0f} minutes")

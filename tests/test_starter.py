@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
-import sys
+import io
+import struct
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
-from types import ModuleType
 
+import band_files
+import make_starter
+import mido
 import numpy as np
 import pytest
 
@@ -21,18 +23,7 @@ from melodygru.music.quantize import quantize
 DATA = Path(__file__).parent.parent / "data"
 STARTER = DATA / "starter"
 BAR = Fraction(4)
-
-
-def _load_script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_starter", DATA / "make_starter.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["make_starter"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-make_starter = _load_script()
+SCORES = ("chorales", "reels", "jigs", "hornpipes", "airs", "quartets")  # written from scores; bands are played
 
 
 def catalogue() -> list[dict[str, str]]:
@@ -45,6 +36,11 @@ def pieces() -> list[tuple[dict[str, str], NoteSequence]]:
     return [(row, midi.read(STARTER / row["file"]).sequence) for row in catalogue()]
 
 
+@pytest.fixture(scope="module")
+def scores(pieces) -> list[tuple[dict[str, str], NoteSequence]]:
+    return [(row, sequence) for row, sequence in pieces if row["style"] in SCORES]
+
+
 def test_catalogue_lists_exactly_the_files() -> None:
     listed = [row["file"] for row in catalogue()]
     assert len(listed) == len(set(listed))
@@ -55,43 +51,62 @@ def test_catalogue_lists_exactly_the_files() -> None:
 
 def test_counts_and_size() -> None:
     counts = Counter(row["style"] for row in catalogue())
-    assert counts == {"chorales": 340, "reels": 421, "jigs": 439, "hornpipes": 307, "airs": 357}
-    assert sum(path.stat().st_size for path in STARTER.rglob("*")) < 4_000_000
+    tunes = {"reels": 421, "jigs": 439, "hornpipes": 307, "airs": 357}
+    assert counts == {"chorales": 340, **tunes, "quartets": 25, "bands": 65}
+    assert sum(path.stat().st_size for path in STARTER.rglob("*") if path.is_file()) < 6_000_000
 
 
 def test_files_hold_what_the_catalogue_says(pieces) -> None:
     for row, sequence in pieces:
-        assert len(sequence) == int(row["notes"]), row["file"]
+        assert band_files.strokes((STARTER / row["file"]).read_bytes()) == int(row["notes"]), row["file"]
+        assert len(sequence) == int(row["notes"]) or row["style"] in ("quartets", "bands"), row["file"]
         assert "{}/{}".format(*sequence.metre) == row["metre"], row["file"]
         assert f"{sequence.qpm:.0f}" == row["qpm"], row["file"]
         assert f"{sequence.seconds:.1f}" == row["seconds"], row["file"]
-        assert set(sequence.notes["velocity"]) == {80}, row["file"]
+        assert set(sequence.notes["velocity"]) == {80} or row["style"] == "bands", row["file"]
 
 
-def test_chorales_have_four_voices_and_tunes_one(pieces) -> None:
-    for row, sequence in pieces:
-        assert sequence.programs == ([40, 41, 42, 43] if row["style"] == "chorales" else [110]), row["file"]
+def test_chorales_have_four_voices_and_tunes_one(scores) -> None:
+    for row, sequence in scores:
+        if row["style"] != "quartets":
+            assert sequence.programs == ([40, 41, 42, 43] if row["style"] == "chorales" else [110]), row["file"]
 
 
-def test_voices_are_single_lines(pieces) -> None:
-    for row, sequence in pieces:
+def test_bands_and_quartets_keep_the_names_of_their_parts() -> None:
+    named = Counter()
+    for row in catalogue():
+        if row["style"] in ("quartets", "bands"):
+            tracks = mido.MidiFile(STARTER / row["file"], charset="utf-8").tracks
+            playing = [track for track in tracks if any(message.type == "note_on" for message in track)]
+            assert len(playing) >= 2, row["file"]
+            if row["style"] == "quartets":
+                assert [track.name for track in playing] == ["Violin I", "Violin II", "Viola", "Cello"], row["file"]
+            assert len({sum(message.time for message in track) for track in tracks}) == 1, f"{row['file']}: ends"
+            named[row["style"]] += sum(track.name != "" for track in playing)
+    assert named == {"quartets": 100, "bands": 465}
+
+
+def test_voices_are_single_lines(scores) -> None:
+    for row, sequence in scores:
+        if row["style"] == "quartets":
+            continue
         for program in sequence.programs:
             voice = sequence.notes[sequence.notes["program"] == program]
             assert np.all(voice["onset"][:-1] + voice["duration"][:-1] <= voice["onset"][1:]), row["file"]
 
 
-def test_everything_lies_on_twelve_steps_per_beat(pieces) -> None:
-    for row, sequence in pieces:
-        quantized, changes, _ = quantize(sequence, Grid.beats(12))
+def test_scores_lie_on_twelve_steps_per_beat_and_quartets_on_twenty_four(scores) -> None:
+    for row, sequence in scores:
+        quantized, changes, _ = quantize(sequence, Grid.beats(24 if row["style"] == "quartets" else 12))
         assert changes.total == 0, row["file"]
         back, _, _ = quantize(quantized, sequence.grid)
         assert back == sequence, row["file"]
 
 
-def test_bar_lines_carry_the_music(pieces) -> None:
+def test_bar_lines_carry_the_music(scores) -> None:
     """Notes begin on bar lines and seldom sound across them; moved by an eighth or a beat, every style would fail."""
     struck: dict[str, list[float]] = {}
-    for row, sequence in pieces:
+    for row, sequence in scores:
         notes, starts = sequence.notes, sequence.bar_starts()
         inside = starts[(starts >= notes["onset"][0]) & (starts < sequence.length)]
         share = np.isin(inside, notes["onset"]).mean()
@@ -246,9 +261,102 @@ def test_rebuilt_pieces_are_the_same_music(tmp_path: Path) -> None:
     music21 = pytest.importorskip("music21")
     corpus = Path(music21.__file__).parent / "corpus"
     keys = {"bwv101-7-nimm-von-uns-herr-du-treuer-gott", "ryan-bully-for-you", "oneill-1712-nelsons-victory"}
-    candidates = [*make_starter.chorales(corpus), *make_starter.tunes(corpus)]
+    keys.add("mozart-k80-3")
+    candidates = [*make_starter.chorales(corpus), *make_starter.tunes(corpus), *make_starter.quartets(corpus)]
     built = [make_starter.build(candidate) for candidate in candidates if candidate.key in keys]
     assert {piece.candidate.key for piece in built} == keys
     make_starter.write_corpus(built, tmp_path)
     for path in tmp_path.rglob("*.mid"):
         assert midi.read(path).sequence == midi.read(STARTER / path.relative_to(tmp_path)).sequence
+
+
+def track(*messages: mido.Message | mido.MetaMessage) -> mido.MidiTrack:
+    return mido.MidiTrack(messages)
+
+
+def test_a_cleaned_band_is_what_it_was_to_the_reader() -> None:
+    tempo, metre = mido.MetaMessage("set_tempo", tempo=400_000), mido.MetaMessage("time_signature", numerator=3)
+    file = mido.MidiFile(type=1, ticks_per_beat=96)
+    file.tracks.append(track(mido.MetaMessage("track_name", name="3. Title"), tempo, metre, tempo.copy(time=96)))
+    bass = [
+        mido.MetaMessage("track_name", name="Bass"),
+        mido.Message("program_change", channel=2, program=33),
+        mido.Message("control_change", channel=2, control=7, value=100),
+        mido.Message("note_on", channel=2, note=40, velocity=90, time=24),
+        mido.Message("pitchwheel", channel=2, pitch=99, time=24),
+        mido.Message("note_off", channel=2, note=40, time=24),
+    ]
+    drums = [mido.Message("note_on", channel=9, note=36, velocity=velocity, time=48) for velocity in (100, 0)]
+    file.tracks += [track(*bass), track(mido.MetaMessage("track_name", name="by a friend")), track(*drums)]
+    buffer = io.BytesIO()
+    file.save(file=buffer)
+    cleaned = band_files.clean(buffer.getvalue(), text=("Title", "source"))
+    assert midi.read(cleaned).sequence == midi.read(buffer.getvalue()).sequence
+    tracks = mido.MidiFile(file=io.BytesIO(cleaned)).tracks
+    assert [track.name for track in tracks] == ["", "Bass", ""]
+    assert Counter(message.type for track in tracks for message in track) == {
+        "text": 2,
+        "set_tempo": 1,
+        "time_signature": 1,
+        "track_name": 1,
+        "program_change": 1,
+        "note_on": 4,
+        "end_of_track": 3,
+    }
+    assert band_files.strokes(cleaned) == 2
+    assert band_files.title_of(buffer.getvalue(), "D_E1M1") == "Title"
+    assert band_files.title_of(cleaned, "D_E1M1") == "E1M1"
+
+
+def test_a_piece_that_was_a_mus_file_gets_its_beat() -> None:
+    file = mido.MidiFile(type=1, ticks_per_beat=89)
+    onsets = [70 * beat for beat in range(4)]  # half a second at 140 ticks a second: 120 quarter notes a minute
+    notes = [(at, mido.Message("note_on", note=60, velocity=64 * (at in onsets))) for at in sorted([*onsets, 20, 230])]
+    before = [0, *(at for at, _ in notes)]
+    messages = [message.copy(time=at - last) for (at, message), last in zip(notes, before, strict=False)]
+    file.tracks.append(track(mido.MetaMessage("set_tempo", tempo=631_578), *messages))
+    buffer = io.BytesIO()
+    file.save(file=buffer)
+    sequence = midi.read(band_files.clean(buffer.getvalue(), mus_qpm=120)).sequence
+    assert sequence.qpm == 120
+    assert sequence.notes["onset"].tolist() == [0, 480, 960, 1440]
+
+
+def test_lumps_of_music_are_found_in_a_wad(tmp_path: Path) -> None:
+    content = [(b"PLAYPAL", b"colours"), (b"D_E1M1", b"MThd one"), (b"D_RUNNIN", b"MThd two")]
+    directory, at = b"", 12
+    for name, data in content:
+        directory += struct.pack("<ii8s", at, len(data), name)
+        at += len(data)
+    wad = struct.pack("<4sii", b"IWAD", len(content), at) + b"".join(data for _, data in content) + directory
+    assert list(band_files.lumps(wad)) == [("D_E1M1", b"MThd one"), ("D_RUNNIN", b"MThd two")]
+    with pytest.raises(SystemExit, match=r"holds no freedoom1\.wad; give the folder"):
+        band_files.find_wads(tmp_path)
+    (tmp_path / "freedoom1.wad").write_bytes(wad)
+    with pytest.raises(SystemExit, match=r"freedoom1\.wad is not Freedoom 0\.12\.1's"):
+        band_files.find_wads(tmp_path)
+
+
+def test_a_quartet_is_played_once_and_keeps_its_chords_and_late_rests() -> None:
+    def four(length, first, **marks):
+        rest = ((Fraction(0), Fraction(4), 48, False),)
+        return make_starter.Bar(Fraction(length), marks.pop("metre", None), (tuple(first), rest, rest, rest), **marks)
+
+    plain = {"opens": False, "closes": False, "divides": False}
+    double_stop = [(Fraction(0), Fraction(4), pitch, True) for pitch in (60, 64)]
+    end = [(Fraction(0), Fraction(4), 64, False), *[(Fraction(0), Fraction(beats), 72, False) for beats in (4, 2)]]
+    bars = [
+        four(4, double_stop, metre=(4, 4), endings=(), **plain),
+        four(4, double_stop, endings=(1,), opens=False, closes=True, divides=False),
+        four(4, end, endings=(2,), **plain),
+    ]
+    data = make_starter.to_quartet(bars, 120, ("title", "source"))
+    violin = [message for message in mido.MidiFile(file=io.BytesIO(data)).tracks[1] if message.type == "note_on"]
+    assert [(message.note, message.velocity, message.time) for message in violin] == [
+        (60, 80, 0),
+        (64, 80, 0),
+        (60, 0, 384),
+        (72, 80, 0),  # two stems, the longer counts
+        (64, 0, 384),
+        (72, 0, 0),
+    ]

@@ -60,9 +60,7 @@ COLUMNS = ("model", "layers", "parameters", "nats/note", "notes/s", "us/note", "
 )
 @options.declared(TrainSettings, "seed", "grid")
 @click.option("--threads", type=click.IntRange(1, 1024), show_default="all cores", help="CPU threads.")
-@click.option(
-    "--png", type=click.Path(path_type=Path), metavar="FILE", help="Draw the results into this file, .png or .svg."
-)
+@click.option("--png", type=options.WRITTEN, metavar="FILE", help="Draw the results into this file, .png or .svg.")
 @options.as_json
 @click.pass_context
 def compare(

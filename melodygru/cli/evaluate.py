@@ -33,7 +33,7 @@ COLUMNS = (
 @options.model
 @click.option(
     "--per-note",
-    type=click.Path(path_type=Path),
+    type=options.WRITTEN,
     metavar="FILE.csv",
     help="Write the nats of every field of every note, shorter pieces first.",
 )

@@ -26,13 +26,13 @@ Asked = tuple[Grid | None, tuple[int, int] | None]  # grid and metre; None: as f
 @click.option(
     "--score",
     "score_file",
-    type=click.Path(path_type=Path),
+    type=options.WRITTEN,
     metavar="OUT.svg",
     help="Write a MIDI file's sheet music: .svg (needs the extra melodygru[score]) or .musicxml.",
 )
 @click.option(
     "--html",
-    type=click.Path(path_type=Path),
+    type=options.WRITTEN,
     metavar="FILE.html",
     help="Write a page about a folder with pictures and all that was skipped; it needs no network.",
 )

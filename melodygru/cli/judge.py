@@ -49,7 +49,7 @@ SHOWN = 5  # real files that are skipped, or pieces that two folders have in com
 )
 @click.option(
     "--html",
-    type=click.Path(path_type=Path),
+    type=options.WRITTEN,
     metavar="FILE.html",
     help="Write a page with the table and a picture of every feature; it needs no network.",
 )

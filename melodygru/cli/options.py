@@ -16,6 +16,19 @@ from melodygru.util.wording import name
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+
+class _Written(click.Path):
+    """A file that a command writes: that its folder is missing is said before anything that takes time."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        path = Path(str(super().convert(value, param, ctx)))
+        if not path.absolute().parent.is_dir():
+            raise SettingError(f"cannot write {name(path)}: No such file or directory; choose another place")
+        return path
+
+
+WRITTEN = _Written(path_type=Path)
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 
 model = click.option(

@@ -26,12 +26,8 @@ if TYPE_CHECKING:
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--port", metavar="NAME", help="Send to this MIDI port, in time, instead of the speakers.")
 @click.option("--list-ports", is_flag=True, help="List the MIDI ports and exit.")
-@click.option(
-    "--wav", type=click.Path(path_type=Path), metavar="OUT.wav", help="Write the sound to a file instead of playing it."
-)
-@click.option(
-    "--flac", type=click.Path(path_type=Path), metavar="OUT.flac", help="Likewise, compressed without loss, 16 bit."
-)
+@click.option("--wav", type=options.WRITTEN, metavar="OUT.wav", help="Write the sound to a file instead of playing it.")
+@click.option("--flac", type=options.WRITTEN, metavar="OUT.flac", help="Likewise, compressed without loss, 16 bit.")
 @click.option(
     "--soundfont",
     type=click.Path(path_type=Path),

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     "gets none. A surprise is -ln p of a note by the model, all before it known; 0 nats is certain, 0.7 a half."
 )
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--png", type=click.Path(path_type=Path), metavar="OUT.png", help="Draw a picture instead of characters.")
-@click.option("--svg", type=click.Path(path_type=Path), metavar="OUT.svg", help="Likewise, one that can be enlarged.")
+@click.option("--png", type=options.WRITTEN, metavar="OUT.png", help="Draw a picture instead of characters.")
+@click.option("--svg", type=options.WRITTEN, metavar="OUT.svg", help="Likewise, one that can be enlarged.")
 @click.option("--surprise", is_flag=True, help="Show how many nats each note cost a model.")
 @options.model
 def show(file: Path, png: Path | None, svg: Path | None, surprise: bool, model: Path | None) -> None:

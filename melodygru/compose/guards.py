@@ -234,6 +234,7 @@ def guarded(
     index: Index | None = None,
     max_copy: int | None = None,
     may_shorten: bool = False,
+    lookahead: int = LOOKAHEAD,
     on_action: Callable[[Action], None] | None = None,
 ) -> Guard | None:
     """The `Guard` of these settings, or None where nothing is to be watched.
@@ -243,6 +244,23 @@ def guarded(
     SettingError
         `max_copy` is out of range, or nothing is indexed.
     """
+    check_copy(max_copy, index)
+    if max_copy is None and not watch:
+        return None
+    return Guard(
+        sampler,
+        bars,
+        watch=watch,
+        index=index,
+        max_copy=max_copy,
+        may_shorten=may_shorten,
+        lookahead=lookahead,
+        on_action=on_action,
+    )
+
+
+def check_copy(max_copy: int | None, index: Index | None) -> None:
+    """Raise SettingError for a `max_copy` that is out of range, or without anything to look up."""
     if max_copy is not None:
         from melodygru.analysis.originality import N_GRAM
 
@@ -252,11 +270,6 @@ def guarded(
             raise SettingError(
                 "max-copy: this model has no index of the music that it was trained on; train it again to have one"
             )
-    elif not watch:
-        return None
-    return Guard(
-        sampler, bars, watch=watch, index=index, max_copy=max_copy, may_shorten=may_shorten, on_action=on_action
-    )
 
 
 def _played(note: Note) -> Played:

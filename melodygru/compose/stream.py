@@ -12,7 +12,7 @@ from melodygru.compose.actions import Action
 from melodygru.compose.composing import notes, sampler_for
 from melodygru.compose.constraints import Constraint
 from melodygru.compose.controls import Controls
-from melodygru.compose.guards import Guard
+from melodygru.compose.guards import Guard, check_copy, guarded
 from melodygru.compose.lengths import Plan
 from melodygru.compose.sampler import Sampler
 from melodygru.compose.settings import GenerateSettings
@@ -67,6 +67,7 @@ class Stream(Iterator[LiveNote]):
         self.styles: list[str | None] = [None, *model.vocabulary.styles]
         self._style, self.speed = settings.style, 1.0
         self._plan(settings.style)  # what the model does not know is refused at once
+        check_copy(settings.max_copy, index)
         self._notes = self._pieces()
 
     @property
@@ -136,14 +137,12 @@ class Stream(Iterator[LiveNote]):
     def _guard(self, sampler: Sampler, plan: Plan, number: int) -> Guard | None:
         """What takes notes of a piece back."""
         of = self._settings
-        if not of.guard and of.max_copy is None:
-            return None
 
         def say(action: Action) -> None:
             if self.on_guard is not None:
                 self.on_guard(replace(action, stream=number))
 
-        return Guard(
+        return guarded(
             sampler,
             [plan.bar],
             watch=of.guard,

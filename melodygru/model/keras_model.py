@@ -43,11 +43,10 @@ from melodygru.events import (
     layout_of,
 )
 from melodygru.events.layout import POINTED, POINTED_CLASS
-from melodygru.model import checkpoint
+from melodygru.model import checkpoint, heads  # names in `heads` only later: it may be what imports Keras, and us
 from melodygru.model.architecture import DEEP, Architecture
 from melodygru.model.cells import CELLS
 from melodygru.model.checkpoint import FORMAT, as_settings, read_settings, upgrade
-from melodygru.model.heads import EmbeddingBag, Head
 from melodygru.music.notes import N_PITCHES, NOTE, NoteSequence
 
 ONE_MASK = (None, 1, None)  # dropout's noise shape: variational, the same units for all steps
@@ -88,7 +87,7 @@ class EventModel(keras.Model):
         self.layout = layout = layout_of(self.vocabulary)
         v, a = self.vocabulary, self.architecture
         seeds = iter(range(10_000 * seed, 10_000 * seed + 1000))
-        self.bag = EmbeddingBag(layout.n_ids, a.embedding, seed=next(seeds), name="bag")
+        self.bag = heads.EmbeddingBag(layout.n_ids, a.embedding, seed=next(seeds), name="bag")
         self.bag.build()
         self.drop_input = keras.layers.Dropout(a.drop_input, noise_shape=ONE_MASK, seed=next(seeds))
         width = self._build_body(seeds)
@@ -96,7 +95,7 @@ class EventModel(keras.Model):
         for index, field in enumerate(v.fields, 100):
             blocks = layout.head_blocks(field)
             self._head_blocks[field] = {name: first for name, first in blocks.items() if name != "end"}
-            head = Head(
+            head = heads.Head(
                 layout.n_outputs(field),
                 a.head,
                 width + a.embedding,

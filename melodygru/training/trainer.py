@@ -262,7 +262,7 @@ class Trainer:
         differing = [name for name, value in self._identity().items() if run.get(name) != value]
         if differing:
             raise TrainingError(
-                f"{self.resume_path}: the interrupted run had another {' and '.join(differing)}; "
+                f"{self.resume_path}: the interrupted run differs in {' and '.join(differing)}; "
                 "give the same folder and options as then, or train without --resume"
             )
         return position, arrays, state

@@ -127,7 +127,7 @@ class Workers:
             differing = [name for name, one, chiefs in zip(digests, row, every[0], strict=True) if one != chiefs]
             if differing:
                 raise TrainingError(
-                    f"worker {worker} has another {' and '.join(differing)} than worker 0: "
+                    f"worker {worker} differs from worker 0 in {' and '.join(differing)}: "
                     "give all of them the same music, options and version of melodygru"
                 )
 

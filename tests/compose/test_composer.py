@@ -1,5 +1,6 @@
 """A composer: a checkpoint read once, the same bytes from any thread, and music without an end."""
 
+import dataclasses
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -139,6 +140,8 @@ class TestStream:
             composer.stream(GenerateSettings(style="polka"))
         with pytest.raises(SettingError, match="^stream goes without bars, primer: leave one out$"):
             composer.stream(GenerateSettings(bars=4, primer="x.mid"))
+        with pytest.raises(SettingError, match="^max-copy: this model has no index"):
+            Composer(dataclasses.replace(composer.checkpoint, path=None)).stream(GenerateSettings(max_copy=20))
         stream = composer.stream()
         with pytest.raises(SettingError, match="style 'polka': this model knows"):
             stream.style = "polka"

@@ -406,6 +406,7 @@ print(type(model).__name__, float(model.predict(inputs, verbose=0).sum()))
         "import keras, melodygru",
         "import melodygru, tensorflow, keras",  # TensorFlow imports Keras while it is half imported itself
         "import melodygru; from tensorflow import keras",
+        "import melodygru.model.heads, keras",  # which imports Keras before it is whole itself
     ],
 )
 def test_plain_keras_loads_it_once_melodygru_is_imported(saved, imports):

@@ -170,7 +170,7 @@ def test_workers_with_other_settings_are_refused(folder, tunes):
     ]
     assert [worker.end(200) for worker in workers] == [1, 1]
     for worker in workers:
-        assert "melodygru: worker 1 has another settings than worker 0: give all of them the same" in worker.said
+        assert "melodygru: worker 1 differs from worker 0 in settings: give all of them the same" in worker.said
     assert not (folder / "differ.resume").exists()
 
 

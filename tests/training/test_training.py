@@ -416,7 +416,7 @@ def test_another_runs_save_is_refused(undisturbed, tmp_path, changes, what):
     trainer = _trainer(tmp_path / "toy.keras", **changes)
     shutil.copy(undisturbed.folder / "3.resume", trainer.resume_path)
     with pytest.raises(
-        TrainingError, match=rf"the interrupted run had another {what}; give the same folder and options"
+        TrainingError, match=rf"the interrupted run differs in {what}; give the same folder and options"
     ):
         trainer.restore()
 
