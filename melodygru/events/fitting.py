@@ -30,6 +30,7 @@ LOOKBACK_BEATS = 64  # the longest lag
 LOOKBACK_BARS = 16  # the longest lag that is counted in bars
 # Share of the notes that a lag must explain beyond the lags before it, and beyond any odd lag; a bar is no odd one.
 LOOKBACK_GAIN, LOOKBACK_BAR_GAIN = 0.03, 0.02
+OFTEN_BARS, OFTEN = (1, 2, 4, 8), 0.2  # lags that count where they repeat this share of the notes
 LOOKBACK_NOTES = 10_000  # of the corpus that lags are chosen by, about
 
 
@@ -149,15 +150,21 @@ class _Repeats:
         """The lags that explain most notes, each beyond those before it and beyond chance: in steps, and in bars.
 
         Chance is what one lag in ten reaches. Without several metres bars say nothing that steps don't; with them,
-        steps still serve where the metre is unknown.
+        steps still serve where the metre is unknown. A lag of OFTEN_BARS at which the corpus often repeats itself is among
+        them in any case: a groove goes on from the bar before, which the longer lag alone doesn't say.
         """
         if not self._repeated:
             return (), ()
         repeated = np.concatenate(self._repeated, 1)
         n = len(self._lags)
         steps = _most_explaining(repeated[:n], repeated[:n], LOOKBACK_GAIN)
-        bars = _most_explaining(repeated[n:], repeated[:n], LOOKBACK_BAR_GAIN) if self._several else []
-        return tuple(self._lags[sorted(steps)].tolist()), tuple(self._bars[sorted(bars)].tolist())
+        often = [bars - 1 for bars in OFTEN_BARS if repeated[n + bars - 1].mean() >= OFTEN]
+        if self._several:
+            bars = {*_most_explaining(repeated[n:], repeated[:n], LOOKBACK_BAR_GAIN), *often}
+            return tuple(self._lags[sorted(steps)].tolist()), tuple(self._bars[sorted(bars)].tolist())
+        assert self._metre is not None
+        bar = steps_per_bar(self._grid, self._metre)
+        return tuple(sorted({*self._lags[steps].tolist(), *(bar * int(self._bars[bars]) for bars in often)})), ()
 
 
 def _most_explaining(repeated: np.ndarray, any_lag: np.ndarray, least: float) -> list[int]:

@@ -16,6 +16,7 @@ from melodygru.training.settings import Settings
 
 UNKNOWN_SHARE = 0.2  # how often a piece condition is hidden in training, so that "unknown" is learned too
 UNKNOWN_LINE_UP = 0.5  # likewise the line-up: asked for or drawn in composing, but unknown where a likelihood is given
+MISTAKEN, MISTAKES = 0.5, 0.3  # how many pieces have mistakes in training, and the share of notes that are, at most
 LENGTH_JITTER = 0.2  # pieces of lengths within about this factor share a batch
 
 
@@ -72,7 +73,11 @@ class Pieces:
         known = rng.random(3) >= [UNKNOWN_SHARE, UNKNOWN_SHARE, UNKNOWN_LINE_UP]
         moved = self._augment(sequence, rng, self.settings.transpose if epoch < self.transposed_epochs else 0)
         style = self.styles[index] if known[0] else None
-        return encode(moved, self.vocabulary, style, metre_known=bool(known[1]), line_up_known=bool(known[2]))
+        moved, odd = _with_mistakes(moved, rng)
+        events = encode(moved, self.vocabulary, style, metre_known=bool(known[1]), line_up_known=bool(known[2]))
+        if len(odd) == len(events) - 1:
+            events.fields[:-1][odd] = -1
+        return events
 
     def _augment(self, sequence: NoteSequence, rng: np.random.Generator, semitones: int) -> NoteSequence:
         notes, length = sequence.notes, sequence.length
@@ -114,6 +119,36 @@ class Pieces:
             windows = [events.window(begin, begin + size) for events in encoded]
             windows += [events.window(longest + 1, longest + 1 + size) for events in beyond]
             yield stack(windows)
+
+
+def _with_mistakes(sequence: NoteSequence, rng: np.random.Generator) -> tuple[NoteSequence, np.ndarray]:
+    """A piece with some notes left out, moved or put at another pitch, and which those are, shape (n_notes,), bool.
+
+    What is composed strays now and then; a model that has seen only whole pieces then takes the piece for one that never
+    repeats itself. The notes themselves are not learned, only what follows them.
+    """
+    notes = sequence.notes
+    if rng.random() >= MISTAKEN or len(notes) < 2:
+        return sequence, np.zeros(len(notes), bool)
+    share = rng.uniform(0, MISTAKES)
+    notes = notes.copy()
+    odd = np.flatnonzero(rng.random(len(notes)) < share)
+    kind = rng.integers(0, 3, len(odd))
+    repitched, moved, gone = (odd[kind == k] for k in range(3))
+    same = np.argsort(notes["part"], kind="stable")
+    place = np.empty(len(notes), np.int64)
+    place[same] = np.arange(len(notes))
+    near = same[np.clip(place[repitched] + rng.integers(-16, 17, len(repitched)), 0, len(notes) - 1)]
+    other = notes["part"][near] == notes["part"][repitched]
+    notes["pitch"][repitched[other]] = notes["pitch"][near[other]]
+    beat = max(1, round(sequence.grid.rate)) if not sequence.grid.is_metrical else max(1, int(sequence.grid.steps_per_beat))
+    onset = notes["onset"][moved] + rng.integers(-beat, beat + 1, len(moved))
+    notes["onset"][moved] = np.clip(onset, 0, sequence.length - notes["duration"][moved])
+    notes["velocity"][np.concatenate([repitched, moved])] += 128
+    notes, _ = canonical(np.delete(notes, gone))
+    marked = notes["velocity"] >= 128
+    notes["velocity"][marked] -= 128
+    return dataclasses.replace(sequence, notes=notes, names=()), marked
 
 
 def stack(windows: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
