@@ -25,7 +25,7 @@ N_VELOCITIES = 32
 VELOCITY_WIDTH = 128 // N_VELOCITIES
 
 NGRAM_ORDERS = (3, 6, 12)
-MAX_PROGRAM_SLOTS = 24  # programs with a slot of their own among the features
+MAX_PROGRAM_SLOTS = 16  # programs with a slot of their own among the features
 MAX_PARTS = 48  # parts of a piece that are modelled
 
 
@@ -169,6 +169,11 @@ class Vocabulary:
     @property
     def n_program_slots(self) -> int:
         return min(len(self.programs), MAX_PROGRAM_SLOTS) + 1 if len(self.programs) > 1 else 1
+
+    @property
+    def n_source_slots(self) -> int:
+        """Slots that a looked-up note's program may have; 0 where there is only one, which says nothing."""
+        return self.n_program_slots if self.n_program_slots > 1 else 0
 
     @property
     def n_lookbacks(self) -> int:

@@ -28,9 +28,10 @@ class Lookback(Feature):
         n = vocabulary.n_lookbacks
         return {
             "lookback_shift": n * N_SPANS,
-            "lookback_note": n * vocabulary.n_program_slots * N_PITCHES,
+            "lookback_pitch": n * N_PITCHES,
             "lookback_motion": n * N_INTERVALS,
             "lookback_duration": n * N_SPANS,
+            "lookback_slot": n * vocabulary.n_source_slots,
         }
 
     @staticmethod
@@ -38,7 +39,7 @@ class Lookback(Feature):
         n = vocabulary.n_lookbacks
         return {
             "before": n,
-            "context": 3 * n,
+            "context": _width(vocabulary) * n,
             "shift_pointers": n,
             "pitch_pointers": n,
             "duration_pointers": 2 * n,
@@ -51,10 +52,11 @@ class Lookback(Feature):
         onset, at, keys = piece.onset, piece.at, piece.order_keys
         next_key = np.append(0, keys + 1)  # after the note before
         new_key = np.where(piece.shift > 0, at.astype(np.int64) * ORDER_KEYS, next_key)
+        width = _width(piece.vocabulary)
         for level, lag in enumerate(lags(piece.vocabulary, piece.metre)):
             if not lag:
                 continue
-            shift, first_note, first_motion, duration = _firsts(piece.vocabulary, region, level)
+            shift, first_pitch, first_motion, duration, first_slot = _firsts(piece.vocabulary, region, level)
             has = 1 + np.flatnonzero(onset >= lag)
             source = np.searchsorted(keys, next_key[has] - lag * ORDER_KEYS)
             column = region.columns["before"] + level
@@ -66,11 +68,13 @@ class Lookback(Feature):
             source = np.searchsorted(keys, new_key[has] - lag * ORDER_KEYS)
             there = onset[np.minimum(source, len(onset) - 1)] == at[has] - lag
             has, source = has[there], source[there]
-            column = region.columns["context"] + 3 * level
-            context[has, column] = first_note + piece.slot[source] * N_PITCHES + piece.pitch[source]
+            column = region.columns["context"] + width * level
+            context[has, column] = first_pitch + piece.pitch[source]
             motion = motion_class(piece.pitch[source], piece.last_pitch[source])
             context[has, column + 1] = np.where(motion > 0, first_motion + motion - 1, 0)
             context[has, column + 2] = duration + piece.span[source]
+            if width == 4:
+                context[has, column + 3] = first_slot + piece.slot[source]
             counterpart = piece.counterparts(lag)
             _point(region, arrays, "pitch", level, counterpart, piece.pitch)
             same = found_at(piece.note_keys, piece.note_keys - lag * NOTE_KEYS)
@@ -81,6 +85,7 @@ class Lookback(Feature):
     def __init__(self, past: Past, region: Region) -> None:
         super().__init__(past, region)
         vocabulary = past.vocabulary
+        self._width = _width(vocabulary)
         self._lags = tuple(
             (lag, *_firsts(vocabulary, region, level)) for level, lag in enumerate(lags(vocabulary, past.metre))
         )
@@ -89,7 +94,7 @@ class Lookback(Feature):
 
     def before(self, row: list[int]) -> None:
         keys, at, sources = self.past.order_keys, self.past.onset, self._sources
-        for level, (lag, shift, _, _, _) in enumerate(self._lags):
+        for level, (lag, shift, *_) in enumerate(self._lags):
             if lag and keys and at >= lag:
                 # What is searched for only grows from event to event.
                 source = bisect_left(keys, keys[-1] + 1 - lag * ORDER_KEYS, sources[level])
@@ -131,15 +136,20 @@ class Lookback(Feature):
         past = self.past
         at, keys, notes, new_onset = past.onset, past.order_keys, past.notes, past.shift > 0
         n = len(keys)
-        for (lag, _, first_note, first_motion, duration), source in zip(self._lags, self._sources, strict=True):
+        width = self._width
+        for (lag, _, first_pitch, first_motion, duration, first_slot), source in zip(
+            self._lags, self._sources, strict=True
+        ):
             if lag and n and at >= lag:
                 if new_onset:
                     source = bisect_left(keys, (at - lag) * ORDER_KEYS, source)
                 if source < n and keys[source] // ORDER_KEYS == at - lag:
                     _, _, note, span, motion = notes[source]
-                    row += (first_note + note, first_motion - 1 + motion if motion else 0, duration + span)
+                    motion_id = first_motion - 1 + motion if motion else 0
+                    ids = first_pitch + note % N_PITCHES, motion_id, duration + span, first_slot + note // N_PITCHES
+                    row += ids[:width]
                     continue
-            row += (0, 0, 0)
+            row += (0, 0, 0, 0)[:width]
 
 
 def _point(
@@ -163,12 +173,18 @@ def lags(vocabulary: Vocabulary, metre: tuple[int, int] | None) -> tuple[int, ..
     return (*vocabulary.lookback_steps, *(bars * bar for bars in vocabulary.lookback_bars))
 
 
-def _firsts(vocabulary: Vocabulary, region: Region, level: int) -> tuple[int, int, int, int]:
-    """First ids of a lag's shifts, notes, motions and durations."""
+def _width(vocabulary: Vocabulary) -> int:
+    """Columns of `context` of one lag."""
+    return 4 if vocabulary.n_source_slots else 3
+
+
+def _firsts(vocabulary: Vocabulary, region: Region, level: int) -> tuple[int, int, int, int, int]:
+    """First ids of a lag's shifts, pitches, motions, durations and slots."""
     blocks = region.blocks
     return (
         blocks["lookback_shift"] + level * N_SPANS,
-        blocks["lookback_note"] + level * vocabulary.n_program_slots * N_PITCHES,
+        blocks["lookback_pitch"] + level * N_PITCHES,
         blocks["lookback_motion"] + level * N_INTERVALS,
         blocks["lookback_duration"] + level * N_SPANS,
+        blocks["lookback_slot"] + level * vocabulary.n_source_slots,
     )

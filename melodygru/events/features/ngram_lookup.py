@@ -28,19 +28,20 @@ class NgramLookup(Feature):
         n = len(vocabulary.ngram_orders)
         return {
             "ngram_shift": n * N_SPANS,
-            "ngram_note": n * vocabulary.n_program_slots * N_PITCHES,
+            "ngram_pitch": n * N_PITCHES,
             "ngram_duration": n * N_SPANS,
+            "ngram_slot": n * vocabulary.n_source_slots,
         }
 
     @staticmethod
     def columns(vocabulary: Vocabulary) -> dict[str, int]:
         n = len(vocabulary.ngram_orders)
-        return {"before": n, "context": 2 * n, **dict.fromkeys(POINTERS, n)}
+        return {"before": n, "context": _width(vocabulary) * n, **dict.fromkeys(POINTERS, n)}
 
     @staticmethod
     def encode(piece: Piece, region: Region, arrays: dict[str, np.ndarray]) -> None:
         blocks, shift = region.blocks, piece.shift
-        notes = piece.vocabulary.n_program_slots * N_PITCHES
+        width, slots = _width(piece.vocabulary), piece.vocabulary.n_source_slots
         for level, found in enumerate(ngram_followers(piece)):
             has = np.flatnonzero(found >= 0)
             source = found[has]
@@ -49,10 +50,11 @@ class NgramLookup(Feature):
             _point(arrays, "shift", region, level, has, piece.fields[source, SHIFT])
             agree = shift[source] == shift[has]
             has, source = has[agree], source[agree]
-            context, column = arrays["context"], region.columns["context"] + 2 * level
-            note = piece.slot[source] * N_PITCHES + piece.pitch[source]
-            context[has, column] = blocks["ngram_note"] + level * notes + note
+            context, column = arrays["context"], region.columns["context"] + width * level
+            context[has, column] = blocks["ngram_pitch"] + level * N_PITCHES + piece.pitch[source]
             context[has, column + 1] = blocks["ngram_duration"] + level * N_SPANS + piece.span[source]
+            if slots:
+                context[has, column + 2] = blocks["ngram_slot"] + level * slots + piece.slot[source]
             agree = has < len(piece.part)
             has, source = has[agree], source[agree]
             agree = piece.part[source] == piece.part[has]
@@ -66,14 +68,16 @@ class NgramLookup(Feature):
     def __init__(self, past: Past, region: Region) -> None:
         super().__init__(past, region)
         orders = past.vocabulary.ngram_orders
-        notes = past.vocabulary.n_program_slots * N_PITCHES
+        slots = past.vocabulary.n_source_slots
+        self._width = _width(past.vocabulary)
         self._metrical = past.vocabulary.grid.is_metrical
-        # Of each order: first ids of its shifts, notes and durations.
+        # Of each order: first ids of its shifts, pitches, durations and slots.
         self._firsts = tuple(
             (
                 region.blocks["ngram_shift"] + level * N_SPANS,
-                region.blocks["ngram_note"] + level * notes,
+                region.blocks["ngram_pitch"] + level * N_PITCHES,
                 region.blocks["ngram_duration"] + level * N_SPANS,
+                region.blocks["ngram_slot"] + level * slots,
             )
             for level in range(len(orders))
         )
@@ -86,17 +90,18 @@ class NgramLookup(Feature):
 
     def before(self, row: list[int]) -> None:
         notes = self.past.notes
-        for source, (shift, _, _) in zip(self._found, self._firsts, strict=True):
+        for source, (shift, *_) in zip(self._found, self._firsts, strict=True):
             row.append(shift + notes[source][1] if source >= 0 else 0)
 
     def context(self, row: list[int]) -> None:
         notes, shift = self.past.notes, self.past.shift
-        for source, (_, first_note, first_duration) in zip(self._found, self._firsts, strict=True):
+        width = self._width
+        for source, (_, first_pitch, first_duration, first_slot) in zip(self._found, self._firsts, strict=True):
             if source >= 0 and notes[source][0] == shift:
                 _, _, note, span, _ = notes[source]
-                row += (first_note + note, first_duration + span)
+                row += (first_pitch + note % N_PITCHES, first_duration + span, first_slot + note // N_PITCHES)[:width]
             else:
-                row += (0, 0)
+                row += (0, 0, 0)[:width]
 
     def point_shift(self, row: list[int]) -> None:
         notes = self.past.notes
@@ -143,6 +148,11 @@ class NgramLookup(Feature):
         other._next = [following.copy() for following in self._next]
         past.ngram_followers = other._found
         return other
+
+
+def _width(vocabulary: Vocabulary) -> int:
+    """Columns of `context` of one order."""
+    return 3 if vocabulary.n_source_slots else 2
 
 
 def _point(
