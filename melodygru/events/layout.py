@@ -86,6 +86,12 @@ class Layout:
         intervals = 2 * N_PITCHES - 1 if field == "pitch" else 0
         return self.vocabulary.size(field) + intervals + self.n_pointers(field)
 
+    def n_direct_outputs(self, field: str) -> int:
+        """The first outputs of a field's head, which are no pointer's or description's."""
+        if field == "part" and self.vocabulary.models_part:
+            return FIRST_PART
+        return self.n_outputs(field) - self.n_pointers(field)
+
     def head_blocks(self, field: str) -> dict[str, int]:
         """First id of each block of the table that a field's head has of what was chosen before it.
 

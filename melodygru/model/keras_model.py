@@ -106,6 +106,7 @@ class EventModel(keras.Model):
                 name=f"head_{field}",
             )
             head.build()
+            _silence_pointers(head, layout.n_direct_outputs(field))
             setattr(self, f"head_{field}", head)
         self.built = True
 
@@ -331,6 +332,12 @@ class MelodyGRU(EventModel):
         """The state before the first event: for each layer its cell's `states` tensors, (B, units)."""
         a = self.architecture
         return [tf.zeros([batch, a.units], self.compute_dtype)] * (a.layers * CELLS[a.cell].states)
+
+
+def _silence_pointers(head: Head, n_direct: int) -> None:
+    """Let all outputs of an untrained head but the first ones begin at 0: what they point to is no better than others."""
+    kernel = head.output_layer.kernel
+    kernel.assign(tf.concat([kernel[:, :n_direct], tf.zeros_like(kernel[:, n_direct:])], 1))
 
 
 def _add_at(logits: tf.Tensor, classes: tf.Tensor, values: tf.Tensor) -> tf.Tensor:

@@ -18,7 +18,8 @@ REGISTER = 8  # semitones of a class of the last pitch
 MANY = 3  # notes of one part at an onset; more count as these
 DONE, DUE = 1, 2  # what a part struck a lag before the onset: as many notes as it has here, or more
 N_RECENT, RECENT = 6, 64  # classes of how many of the last events were the part's, and of how many
-N_COLUMNS = 7  # columns of a description, without those of the lags
+FAR = 24  # classes of how many parts lie between a part and the first that may follow; more count as the last
+N_COLUMNS = 8  # columns of a description, without those of the lags
 
 
 @lru_cache
@@ -27,10 +28,13 @@ def description_sizes(vocabulary: Vocabulary) -> tuple[int, ...]:
 
     The part's program; steps since its last onset; steps until its last end; its notes at the onset, and whether the
     last note was its; the register of its last pitch; how many of the last 64 events were its; the longest n-gram whose
-    follower was its; and for each lag whether what it struck so long before is done or due.
+    follower was its; how far in the order of the parts it comes after the chord's last one, or at a new onset after the
+    first, so that of several parts the first in order can be chosen; and for each lag whether what it struck so long
+    before is done or due.
     """
     orders, n = len(vocabulary.ngram_orders), vocabulary.n_lookbacks
-    sizes = (N_PROGRAMS, N_SPANS, N_SPANS, 2 * (MANY + 1), N_PITCHES // REGISTER, N_RECENT, orders, *[DUE] * n)
+    of_part = (N_PROGRAMS, N_SPANS, N_SPANS, 2 * (MANY + 1), N_PITCHES // REGISTER, N_RECENT, orders, 2 * FAR)
+    sizes = (*of_part, *[DUE] * n)
     return sizes if vocabulary.models_part else ()
 
 
@@ -60,6 +64,8 @@ class PartDescriptions(Feature):
             row[:, 2] = span_class(np.maximum(np.maximum.accumulate(piece.end[own])[n - 1] - step, 0)) + 1
             row[:, 3] = 1 + np.minimum(here, MANY) + (MANY + 1) * (piece.part[now - 1] == part)
             row[:, 4] = piece.pitch[own[n - 1]] // REGISTER + 1
+            after = np.where(piece.shift[now] == 0, np.minimum(part - piece.part[now - 1], FAR - 1), FAR + min(part, FAR - 1))
+            row[:, 7] = np.maximum(1 + after, 0)
             row[:, 5] = 1 + _recent_class(n - np.searchsorted(own, now - RECENT))
             for level, lag in enumerate(lags(vocabulary, piece.metre)):
                 if lag:
@@ -96,6 +102,10 @@ class PartDescriptions(Feature):
             row[first + 2] = span_of(end - at if end > at else 0) + 1
             row[first + 3] = 1 + min(here.get(part, 0), MANY) + (MANY + 1 if part == last else 0)
             row[first + 4] = pitch // REGISTER + 1
+            if past.shift:
+                row[first + 7] = 1 + FAR + min(part, FAR - 1)
+            elif part >= last:
+                row[first + 7] = 1 + min(part - last, FAR - 1)
             row[first + 5] = 1 + min(recent[part].bit_length(), N_RECENT - 1)
         for level, lag in enumerate(self._lags):
             for part, n in self._struck.get(at - lag, {}).items() if lag else ():
