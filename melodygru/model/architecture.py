@@ -39,7 +39,7 @@ class Architecture:
     drop_input: float = entry(Number(0, 0.99), default=0.1)
     drop_layer: float = entry(Number(0, 0.99), default=0.3)
     drop_head: float = entry(Number(0, 0.99), default=0.3)
-    cell: str = entry(Choice(*CELLS), default="gru")
+    cell: str = entry(Choice(CELLS), default="gru")
     deep: bool = entry(Flag(), default=True)
 
     def __post_init__(self) -> None:

@@ -3,7 +3,7 @@
     @dataclass(frozen=True)
     class Architecture:
         layers: int = entry(Integer(1, 16))
-        cell: str = entry(Choice("gru", "lstm"), default="gru")
+        cell: str = entry(Choice(CELLS), default="gru")
 
     Architecture(**record(Architecture).read(values, "architecture"))
 
@@ -17,7 +17,7 @@ import dataclasses
 import functools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,11 +111,15 @@ class Text(Form):
         return value
 
 
+@dataclass(frozen=True)
 class Choice(Form):
-    """One of some texts."""
+    """One of some texts, which may be the keys of a registry."""
 
-    def __init__(self, *choices: str) -> None:
-        self.choices, self.expected = choices, f"one of {', '.join(choices)}"
+    choices: Collection[str]
+
+    @property
+    def expected(self) -> str:  # type: ignore[override]
+        return f"one of {', '.join(self.choices)}"
 
     def read(self, value: Any, where: str) -> str:
         if not isinstance(value, str) or value not in self.choices:
