@@ -67,7 +67,8 @@ def inspect(
         if as_json:
             screen.result_json({"kind": "folder", **report.as_dict()})
         else:
-            screen.result(report.table())
+            for line in report.table().split("\n"):
+                screen.result(line)
             if html is not None:
                 screen.result(f"{'page':<12}{screen.name(html)}")
         return

@@ -157,6 +157,6 @@ def position(total_s: float) -> Iterator[Callable[[float], None] | None]:
         return
     width = shutil.get_terminal_size().columns - 1
     try:
-        yield lambda second: click.echo("\r" + audio.position_line(second, total_s, width), err=True, nl=False)
+        yield lambda second: screen.rewritten(audio.position_line(second, total_s, width))
     finally:
-        click.echo(err=True)
+        screen.say("")

@@ -51,7 +51,10 @@ class Program(click.Group):
         _prepare_streams()
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except click.ClickException as error:
+            error.message = screen.escaped(error.message)  # type: ignore[misc]  # holds what was typed
+            raise
+        except (click.exceptions.Exit, click.Abort):
             raise
         except MelodyGruError as error:
             raise Failure(error, error.exit_code) from error

@@ -1,10 +1,15 @@
-"""What a command prints: results on stdout; messages and a line of progress, rewritten as it goes, on stderr."""
+"""What a command prints: results on stdout; messages and a line of progress, rewritten as it goes, on stderr.
+
+Names of files, texts of MIDI files and words of checkpoints are anybody's. So all that is printed goes through here,
+where whatever a terminal would obey is written out (`util.wording.escaped`); what it is to obey is only ours.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import logging
+import re
 import shutil
 import sys
 import time
@@ -13,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from melodygru.util.wording import escaped as escaped
 from melodygru.util.wording import left as left
 from melodygru.util.wording import name as name
 from melodygru.util.wording import one_line as one_line
@@ -25,15 +31,16 @@ if TYPE_CHECKING:
 SHOWN_AFTER_S = 2.0  # what takes less needs no progress
 REWRITTEN_EVERY_S = 0.1  # on a terminal
 LINE_EVERY_S = 10.0  # in a log file
+_COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")  # ECMA-48's SGR
 
 _open: ProgressLine | None = None  # the line that other talk must not run into
 
 
 def say(text: str) -> None:
-    """A line of talk on stderr."""
+    """A line of talk on stderr; a line break in it is written out, too."""
     if _open is not None:
         _open.clear()
-    click.echo(text, err=True)
+    click.echo(escaped(text), err=True)
 
 
 def warn(text: str) -> None:
@@ -42,15 +49,35 @@ def warn(text: str) -> None:
 
 
 def result(text: str) -> None:
-    """A line of the command's result on stdout."""
-    if _open is not None:
-        _open.clear()
-    click.echo(text)
+    """A line of the command's result on stdout; a line break in it is written out, too."""
+    _print(escaped(text))
 
 
 def result_json(document: dict[str, Any]) -> None:
-    """The command's result as one JSON document on stdout."""
-    result(json.dumps(document, indent=2, allow_nan=False))
+    """The command's result as one JSON document on stdout, in ASCII."""
+    _print(json.dumps(document, indent=2, allow_nan=False).replace("\x7f", "\\u007f"))
+
+
+def picture(line: str, colour: bool) -> str:
+    """A line of a picture in characters, safe to show: of what a terminal obeys it keeps our colours."""
+    parts = _COLOUR.split(line)  # text and colour by turns
+    return "".join(part if at % 2 and colour else escaped(part) for at, part in enumerate(parts))
+
+
+def result_picture(line: str, colour: bool) -> None:
+    """A line of a picture on stdout."""
+    click.echo(picture(line, colour), color=colour)
+
+
+def rewritten(text: str) -> None:
+    """A line on stderr in the place of the one before it, on a terminal."""
+    click.echo("\r" + escaped(text), err=True, nl=False)
+
+
+def _print(text: str) -> None:
+    if _open is not None:
+        _open.clear()
+    click.echo(text)
 
 
 class ProgressLine:
@@ -84,11 +111,11 @@ class ProgressLine:
         now = time.monotonic()
         if now < self._next:
             return
-        shown = text if isinstance(text, str) else text()
+        shown = escaped(text if isinstance(text, str) else text())
         if sys.stderr is not None and sys.stderr.isatty():
             width = shutil.get_terminal_size().columns - 1
             shown = shown[:width]
-            click.echo("\r" + shown.ljust(self._width), err=True, nl=False)
+            rewritten(shown.ljust(self._width))
             self._width, self._next = len(shown), now + REWRITTEN_EVERY_S
         else:
             click.echo(shown, err=True)
@@ -119,7 +146,8 @@ class ProgressLine:
     def clear(self) -> None:
         """Remove the line from a terminal, so that other text can stand there."""
         if self._width:
-            click.echo("\r" + " " * self._width + "\r", err=True, nl=False)
+            rewritten(" " * self._width)
+            click.echo("\r", err=True, nl=False)
             self._width = 0
 
 

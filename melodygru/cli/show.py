@@ -104,7 +104,9 @@ def terminal(piece: NoteSequence, title: str, nats: np.ndarray | None = None, *,
     size = shutil.get_terminal_size()
     colour, blocks = has_colour(sys.stdout), has_blocks(sys.stdout)
     # A line as wide as the window would be followed by an empty one in some terminals.
-    lines = terminal.lines(piece, size.columns - 1, title=title, colour=colour, blocks=blocks, nats=nats)
+    lines = terminal.lines(
+        piece, size.columns - 1, title=screen.escaped(title), colour=colour, blocks=blocks, nats=nats
+    )
     if not (pager and _is_terminal(sys.stdin) and _is_terminal(sys.stdout)):
         _print(lines, colour)
         return
@@ -118,8 +120,7 @@ def terminal(piece: NoteSequence, title: str, nats: np.ndarray | None = None, *,
         return
 
     def rest() -> Iterator[str]:
-        yield from (f"{line}\n" for line in first)
-        yield from (f"{line}\n" for line in lines)
+        yield from (f"{screen.picture(line, colour)}\n" for line in (*first, *lines))
 
     with _less_shows_colours() if colour else contextlib.nullcontext():
         click.echo_via_pager(rest(), color=colour)
@@ -141,7 +142,7 @@ def _less_shows_colours() -> Iterator[None]:
 
 def _print(lines: Iterator[str], colour: bool) -> None:
     for line in lines:
-        click.echo(line, color=colour)
+        screen.result_picture(line, colour)
 
 
 def _is_terminal(stream: IO[Any] | None) -> bool:

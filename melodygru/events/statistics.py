@@ -8,6 +8,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from melodygru.music.notes import N_PROGRAMS
+from melodygru.util.schema import Integer, Number, Row, Rows, entry
+
+MAX_STYLES = 10_000
+MAX_METRES = 1000
+MAX_STEP = 1 << 40
+PROGRAM_FORM = Integer(0, N_PROGRAMS - 1)
+METRE_FORM = Row(Integer(1, 255), Integer(1, 128))  # as MIDI has them
+_QPM = Number(0.01, 1e8)
+_COUNT = Integer()
+
 
 @dataclass(frozen=True)
 class CorpusStatistics:
@@ -37,16 +48,40 @@ class CorpusStatistics:
     styles: tuple[str, ...] = ()
     metres: tuple[tuple[int, int], ...] = ((4, 4),)
     programs: tuple[int, ...] = ()
-    qpm: float = 120.0
-    style_qpm: tuple[float, ...] = ()
-    metre_pieces: tuple[int, ...] = ()
-    style_metres: tuple[tuple[int, ...], ...] = ()
-    style_programs: tuple[tuple[int, ...], ...] = ()
-    lengths: tuple[tuple[tuple[int, ...], ...], ...] = ()
-    longest: int = 0
-    signatures: tuple[tuple[int, ...], ...] = ()
-    line_ups: tuple[tuple[tuple[int, ...], ...], ...] = ()
-    diversity: int = 0
+    qpm: float = entry(_QPM, default=120.0)
+    style_qpm: tuple[float, ...] = entry(Rows(_QPM, 0, MAX_STYLES), default=())
+    metre_pieces: tuple[int, ...] = entry(Rows(_COUNT, 0, MAX_METRES), default=())
+    style_metres: tuple[tuple[int, ...], ...] = entry(Rows(Rows(_COUNT, 0, MAX_METRES), 0, MAX_STYLES), default=())
+    style_programs: tuple[tuple[int, ...], ...] = entry(
+        Rows(Rows(PROGRAM_FORM, 0, N_PROGRAMS), 0, MAX_STYLES), default=()
+    )
+    lengths: tuple[tuple[tuple[int, ...], ...], ...] = entry(
+        Rows(Rows(Rows(Integer(0, MAX_STEP), 0, 1024), 0, MAX_METRES), 0, MAX_STYLES + 1), default=()
+    )
+    longest: int = entry(Integer(0, MAX_STEP), default=0)
+    signatures: tuple[tuple[int, ...], ...] = entry(Rows(Row(*[_COUNT] * 12), 0, MAX_STYLES + 1), default=())
+    line_ups: tuple[tuple[tuple[int, ...], ...], ...] = entry(
+        Rows(Rows(Rows(PROGRAM_FORM, 0, 1024), 0, 1024), 0, MAX_STYLES + 1), default=()
+    )
+    diversity: int = entry(_COUNT, default=0)
+
+    def check(self) -> None:
+        """ValueError if what is counted for each style or metre is not there for each of them, or for none."""
+        styles, metres = len(self.styles), len(self.metres)
+        sizes = {
+            "style_qpm": (len(self.style_qpm), styles),
+            "metre_pieces": (len(self.metre_pieces), metres),
+            "style_metres": (len(self.style_metres), styles),
+            "style_programs": (len(self.style_programs), styles),
+            "lengths": (len(self.lengths), styles + 1),
+            "signatures": (len(self.signatures), styles + 1),
+            "line_ups": (len(self.line_ups), styles + 1),
+        }
+        sizes |= {f"style_metres[{at}]": (len(row), metres) for at, row in enumerate(self.style_metres)}
+        sizes |= {f"lengths[{at}]": (len(row), metres) for at, row in enumerate(self.lengths)}
+        for name, (found, expected) in sizes.items():
+            if found not in (0, expected):
+                raise ValueError(f"{name} has {found} entries: expected {expected}, or none")
 
     def metre_of(self, style: str | None, draw: float = 0.0) -> tuple[int, int]:
         """A time signature of a style's pieces: the commonest, or as frequent as among them over draws in [0, 1)."""

@@ -10,10 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from melodygru.events.statistics import CorpusStatistics
+from melodygru.events.statistics import (
+    MAX_METRES,
+    MAX_STEP,
+    MAX_STYLES,
+    METRE_FORM,
+    PROGRAM_FORM,
+    CorpusStatistics,
+)
 from melodygru.events.times import TIMES
-from melodygru.music.grid import Grid
+from melodygru.music.grid import GRID_FORM, Grid
 from melodygru.music.notes import N_PITCHES, N_PROGRAMS
+from melodygru.util.schema import Flag, Integer, Record, Rows, Text, entry, record
 
 FIELDS = ("shift", "part", "pitch", "duration", "velocity")
 SHIFT, PART, PITCH, DURATION, VELOCITY = range(5)
@@ -67,18 +75,18 @@ class Vocabulary:
         What new pieces are drawn from; its styles, metres and programs are always these.
     """
 
-    grid: Grid
-    programs: tuple[int, ...]
-    parts: int
-    velocities: tuple[int, ...]
-    styles: tuple[str, ...] = ()
-    metres: tuple[tuple[int, int], ...] = ((4, 4),)
-    n_sounding: int = 8
-    ngram_orders: tuple[int, ...] = NGRAM_ORDERS
-    key: bool = True
-    lookback_steps: tuple[int, ...] = ()
-    lookback_bars: tuple[int, ...] = ()
-    lookback_runs: bool = False
+    grid: Grid = entry(GRID_FORM)
+    programs: tuple[int, ...] = entry(Rows(PROGRAM_FORM, 1, N_PROGRAMS))
+    parts: int = entry(Integer(0, MAX_PARTS))
+    velocities: tuple[int, ...] = entry(Rows(Integer(1, 127), 1, N_VELOCITIES))
+    styles: tuple[str, ...] = entry(Rows(Text(1000), 0, MAX_STYLES), default=())
+    metres: tuple[tuple[int, int], ...] = entry(Rows(METRE_FORM, 1, MAX_METRES), default=((4, 4),))
+    n_sounding: int = entry(Integer(1, 64), default=8)
+    ngram_orders: tuple[int, ...] = entry(Rows(Integer(1, 64), 0, 8), default=NGRAM_ORDERS)
+    key: bool = entry(Flag(), default=True)
+    lookback_steps: tuple[int, ...] = entry(Rows(Integer(1, MAX_STEP), 0, 16), default=())
+    lookback_bars: tuple[int, ...] = entry(Rows(Integer(1, 1024), 0, 16), default=())
+    lookback_runs: bool = entry(Flag(), default=False)
     statistics: CorpusStatistics = dataclasses.field(default=CorpusStatistics(), hash=False)  # large
 
     def __post_init__(self) -> None:
@@ -97,10 +105,14 @@ class Vocabulary:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Vocabulary:
-        """The inverse of `as_dict`."""
-        read = {name: _with(tuple, value) for name, value in values.items()}
+        """The inverse of `as_dict`; ValueError or NoteError where a value is not as its entry declares it."""
+        read = _FORM.read(values, "vocabulary")
         counted = {name: read.pop(name) for name in _COUNTED if name in read}
-        return cls(**{**read, "grid": Grid.parse(values["grid"]), "statistics": CorpusStatistics(**counted)})
+        vocabulary = cls(**{**read, "grid": Grid.parse(read["grid"]), "statistics": CorpusStatistics(**counted)})
+        if len(vocabulary.velocities) not in (1, N_VELOCITIES):
+            raise ValueError(f"{len(vocabulary.velocities)} velocities: expected 1 or {N_VELOCITIES}")
+        vocabulary.statistics.check()
+        return vocabulary
 
     # -- fields
 
@@ -183,6 +195,10 @@ class Vocabulary:
 
 _FIELDS = {field.name for field in dataclasses.fields(Vocabulary)} - {"statistics"}
 _COUNTED = {field.name for field in dataclasses.fields(CorpusStatistics)} - _FIELDS
+_FORM = Record(
+    record(Vocabulary).forms | {name: record(CorpusStatistics).forms[name] for name in _COUNTED},
+    record(Vocabulary).required,
+)
 
 
 def _with(sequence: type, value: Any) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 from melodygru.errors import SettingError
 from melodygru.events import Vocabulary, layout_of
 from melodygru.model.cells import CELLS
+from melodygru.util.schema import Choice, Flag, Integer, Number, entry
 
 DEEP = ("pitch", "duration")  # fields whose heads have a second hidden layer, in a deep architecture
 DEEP_FROM = 40_000  # notes of a corpus from which on a second layer helps; in a smaller one it learns by heart
@@ -31,15 +32,15 @@ class Architecture:
     deep : whether the heads of DEEP have a second hidden layer
     """
 
-    layers: int
-    units: int
-    embedding: int
-    head: int
-    drop_input: float = 0.1
-    drop_layer: float = 0.3
-    drop_head: float = 0.3
-    cell: str = "gru"
-    deep: bool = True
+    layers: int = entry(Integer(1, 32))
+    units: int = entry(Integer(1, 16_384))
+    embedding: int = entry(Integer(1, 16_384))
+    head: int = entry(Integer(1, 16_384))
+    drop_input: float = entry(Number(0, 0.99), default=0.1)
+    drop_layer: float = entry(Number(0, 0.99), default=0.3)
+    drop_head: float = entry(Number(0, 0.99), default=0.3)
+    cell: str = entry(Choice(CELLS), default="gru")
+    deep: bool = entry(Flag(), default=True)
 
     def __post_init__(self) -> None:
         if self.cell not in CELLS:

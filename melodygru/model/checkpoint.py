@@ -4,7 +4,8 @@ A `.keras` file is a zip archive with `config.json` (the model's class and setti
 holds in its settings a format number, the vocabulary, the architecture and a card: grid, training history, corpus
 fingerprint, seed, versions, time. It holds no pickles and no code; reading one from a stranger is safe. `melodygru
 train` writes weights as float16, in memory they are float32: half the size, and the shipped model's likelihood is the
-same to five digits.
+same to five digits. It is believed in nothing: sizes are checked before anything is unpacked, every number against the
+schema of what it belongs to (`util.schema`), and weights are finite and read by `hdf5`, which knows no other file.
 
 A change of the settings is a new format: a function at the end of `_UPGRADES` turns settings of the format before it
 into those of the new one whenever such a file is read. The file stays as it is, and so does its hash, which replay
@@ -16,32 +17,37 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
-import json
 import os
 import shutil
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from melodygru.errors import CheckpointError, NoteError, SettingError
 from melodygru.events import Vocabulary
+from melodygru.model import hdf5
 from melodygru.model.architecture import Architecture, weights_of
+from melodygru.model.card import CARD
+from melodygru.util import archives
 from melodygru.util.atomic import atomic_write
+from melodygru.util.files import open_regular, read_regular, sha256_of
+from melodygru.util.schema import Integer, record
 
 CLASS_NAME = "MelodyGRU"
 WEIGHTS = "model.weights.h5"  # the archive's member
 SHIPPED = "starter.keras"
-
-# What reading a damaged archive can raise: RuntimeError if a bit says "encrypted", NotImplementedError for a
-# compression that does not exist.
-_DAMAGED = (OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError, ValueError, RuntimeError, NotImplementedError)
+_SHOWN = 40  # characters of a name in a message
+CONFIG = "config.json"  # likewise
+MAX_FILE_BYTES = 1 << 30
+MAX_CONFIG_BYTES = 1 << 23  # statistics of a thousand styles fit in
+_NUMBER = Integer(1, 1_000_000)  # of a format
+_SEED = Integer(-(1 << 63), (1 << 63) - 1)
 
 
 @dataclass(frozen=True)
@@ -82,39 +88,38 @@ def read_settings(path: Path) -> dict[str, Any]:
     CheckpointError
         The file is missing, damaged, of a newer format, or holds another kind of model.
     """
-    return _settings(path, path)
+    with _opening(path), open_regular(path, MAX_FILE_BYTES) as file:
+        return _settings(path, file)
 
 
-def _settings(path: Path, content: Path | io.BytesIO) -> dict[str, Any]:
-    """As `read_settings`, of a file's content, which may be the file itself."""
-    with _opening(path), zipfile.ZipFile(content) as archive:
-        config = json.loads(archive.read("config.json"))
+def _settings(path: Path, file: BinaryIO) -> dict[str, Any]:
+    """As `read_settings`, of an open file."""
+    with _opening(path), archives.opened(file) as archive:
+        config = archives.parsed(archives.content(archive, CONFIG, MAX_CONFIG_BYTES))
     config = config if isinstance(config, dict) else {}
     settings = config.get("config")
     if config.get("class_name") != CLASS_NAME or not isinstance(settings, dict) or "vocabulary" not in settings:
-        raise CheckpointError(
-            f"{path}: holds a {config.get('class_name', 'nameless')} model, expected {CLASS_NAME}; "
-            "make one with melodygru train"
-        )
+        name = config.get("class_name")
+        kind = name[:_SHOWN] if isinstance(name, str) else "nameless"
+        raise CheckpointError(f"{path}: holds a {kind} model, expected {CLASS_NAME}; make one with melodygru train")
     with _naming(path):
-        return upgrade(settings)
+        settings = upgrade(settings)
+        CARD.read({} if settings.get("card") is None else settings["card"], "card")
+        _SEED.read(settings.get("seed", 0), "seed")
+        return settings
 
 
 def read(path: Path) -> Checkpoint:
     """Read a checkpoint without TensorFlow. Raises CheckpointError as `read_settings` does."""
-    import h5py
-
     with _opening(path):
-        content = Path(path).read_bytes()
+        content = read_regular(path, MAX_FILE_BYTES)
     settings = _settings(path, io.BytesIO(content))
     with _naming(path):
         vocabulary = Vocabulary.from_dict(settings["vocabulary"])
-        architecture = Architecture(**settings["architecture"])
-        with (
-            zipfile.ZipFile(io.BytesIO(content)) as archive,
-            h5py.File(io.BytesIO(archive.read(WEIGHTS)), "r") as file,
-        ):
-            weights = _weights(file, architecture, vocabulary)
+        architecture = Architecture(**record(Architecture).read(settings.get("architecture"), "architecture"))
+        with archives.opened(io.BytesIO(content)) as archive:
+            stored = hdf5.arrays_of(archives.content(archive, WEIGHTS, len(content), stored=True))
+        weights = _weights(stored, architecture, vocabulary)
     digest = hashlib.sha256(content).hexdigest()
     return Checkpoint(vocabulary, architecture, settings.get("card") or {}, weights, digest, Path(path))
 
@@ -143,10 +148,12 @@ def read_member(path: Path, name: str) -> bytes | None:
     Raises
     ------
     CheckpointError
-        The file is missing or damaged.
+        The file is missing or damaged, or the member unpacks to far more than it takes up.
     """
-    with _opening(path), zipfile.ZipFile(path) as archive:
-        return archive.read(name) if name in archive.namelist() else None
+    with _opening(path), open_regular(path, MAX_FILE_BYTES) as file, archives.opened(file) as archive:
+        if name not in archive.namelist():
+            return None
+        return archives.content(archive, name, 2 * archive.getinfo(name).compress_size + MAX_CONFIG_BYTES)
 
 
 def add_member(path: Path, name: str, content: bytes) -> None:
@@ -157,8 +164,12 @@ def add_member(path: Path, name: str, content: bytes) -> None:
     CheckpointError
         The file is missing, is no `.keras` file, or cannot be written.
     """
-    with _opening(path), zipfile.ZipFile(path) as archive:
-        kept = [(info, archive.read(info)) for info in archive.infolist() if info.filename != name]
+    with _opening(path), open_regular(path, MAX_FILE_BYTES) as file, archives.opened(file) as archive:
+        kept = [
+            (info, archives.content(archive, info.filename, MAX_FILE_BYTES))
+            for info in archive.infolist()
+            if info.filename != name
+        ]
     with atomic_write(path, CheckpointError) as aside:
         with zipfile.ZipFile(aside, "w") as archive:
             for info, data in kept:
@@ -176,8 +187,7 @@ def upgrade(settings: dict[str, Any]) -> dict[str, Any]:
         They are newer, or of a format that no step leads from.
     """
     number = settings.get("format", 1)
-    if type(number) is not int or number < 1:
-        raise ValueError(f"format {number!r}: expected a number from 1 to {FORMAT}")
+    number = _NUMBER.read(number, "format")
     if number > FORMAT:
         raise CheckpointError(f"format {number} of a newer melodygru, this one reads up to {FORMAT}: upgrade melodygru")
     if number < OLDEST:
@@ -226,7 +236,7 @@ def _opening(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such checkpoint") from None
-    except _DAMAGED as error:
+    except archives.DAMAGED as error:
         raise CheckpointError(f"{path}: not a readable .keras file ({error})") from error
 
 
@@ -237,7 +247,7 @@ def _naming(path: Path) -> Iterator[None]:
         yield
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
-    except (*_DAMAGED, TypeError, AttributeError, NoteError, SettingError) as error:
+    except (*archives.DAMAGED, AttributeError, NoteError, SettingError) as error:
         raise CheckpointError(f"{path}: damaged, or written by another version of melodygru ({error})") from error
 
 
@@ -276,11 +286,10 @@ def find_by_hash(sha256: str) -> Path | None:
     shipped = shipped_path()
     for path in [*paths, *([shipped] if shipped is not None else [])]:
         try:
-            content = path.read_bytes()
+            if sha256_of(path, MAX_FILE_BYTES) == sha256:
+                return path
         except OSError:
             continue
-        if hashlib.sha256(content).hexdigest() == sha256:
-            return path
     return None
 
 
@@ -302,12 +311,16 @@ def as_settings(vocabulary: Vocabulary, architecture: Any, card: dict[str, Any])
     }
 
 
-def _weights(file: Any, architecture: Architecture, vocabulary: Vocabulary) -> dict[str, np.ndarray]:
-    """The weights in Keras's file by name, float32; ValueError if one has not the size that the settings say."""
+def _weights(
+    stored: dict[str, np.ndarray], architecture: Architecture, vocabulary: Vocabulary
+) -> dict[str, np.ndarray]:
+    """The weights by name, float32; ValueError if one has not the size that the settings say, or is not finite."""
     found = {}
     for name, weight in weights_of(vocabulary, architecture).items():
-        # NumPy widens float16 six times faster than HDF5 does.
-        found[name] = np.asarray(file[weight.path]).astype(np.float32, copy=False)
-        if found[name].shape != weight.shape:
-            raise ValueError(f"{name} of shape {found[name].shape}, expected {weight.shape}")
+        array = stored[weight.path]
+        if array.shape != weight.shape:
+            raise ValueError(f"{name} of shape {array.shape}, expected {weight.shape}")
+        found[name] = array.astype(np.float32)
+        if not np.isfinite(found[name]).all():
+            raise ValueError(f"{name} is not finite")
     return found

@@ -15,8 +15,8 @@ no probability.
 
 from __future__ import annotations
 
+import functools
 import tempfile
-import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from melodygru.errors import CheckpointError
 from melodygru.events import (
     DURATION,
     END,
@@ -44,9 +43,9 @@ from melodygru.events import (
 )
 from melodygru.events.layout import POINTED, POINTED_CLASS
 from melodygru.model import checkpoint, heads  # names in `heads` only later: it may be what imports Keras, and us
-from melodygru.model.architecture import DEEP, Architecture
+from melodygru.model.architecture import DEEP, Architecture, weights_of
 from melodygru.model.cells import CELLS
-from melodygru.model.checkpoint import FORMAT, as_settings, read_settings, upgrade
+from melodygru.model.checkpoint import FORMAT, as_settings, upgrade
 from melodygru.music.notes import N_PITCHES, NOTE, NoteSequence
 
 ONE_MASK = (None, 1, None)  # dropout's noise shape: variational, the same units for all steps
@@ -380,8 +379,12 @@ def load_model(path: str | Path) -> MelodyGRU:
     CheckpointError
         The file is missing, damaged, or holds another kind of model.
     """
-    read_settings(Path(path))  # says clearly what is wrong with a file that is not ours
-    try:
-        return keras.models.load_model(path)
-    except (OSError, zipfile.BadZipFile, ValueError, TypeError, KeyError) as error:
-        raise CheckpointError(f"{path}: damaged, or written by another version of melodygru ({error})") from error
+    # Not by Keras, which would make whatever objects the file names, and read whatever its weights point to.
+    held = checkpoint.read(Path(path))
+    seed = checkpoint.read_settings(Path(path)).get("seed", 0)
+    model = MelodyGRU(**as_settings(held.vocabulary, held.architecture, held.card), seed=seed)
+    for name, weight in weights_of(held.vocabulary, held.architecture).items():
+        owner, _, index = weight.path.partition("/vars/")
+        layer = functools.reduce(getattr, owner.split("/"), model)
+        layer.trainable_variables[int(index)].assign(held.weights[name])
+    return model

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 
 from melodygru.errors import NoteError
+from melodygru.util.schema import Text
+
+RATES = (0.001, 1e6)  # of a grid in a file: steps per beat or second, at least and at most
+_RATE = re.compile(r"\d{1,12}(/\d{1,12}|\.\d{1,12})?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -43,9 +48,12 @@ class Grid:
             The text is neither.
         """
         try:
-            if text.endswith("ms"):
-                return cls.seconds(1000 / Fraction(text[:-2]))
-            return cls.beats(Fraction(text))
+            rate = text.strip().removesuffix("ms")
+            if not _RATE.fullmatch(rate):  # Fraction would reckon 1e999999999 out
+                raise ValueError("no plain number")
+            if text.strip().endswith("ms"):
+                return cls.seconds(1000 / Fraction(rate))
+            return cls.beats(Fraction(rate))
         except (ValueError, ZeroDivisionError, NoteError) as error:
             raise NoteError(
                 f"grid {text!r}: expected a number of steps per beat such as 4, or a step in milliseconds such as 10ms"
@@ -75,3 +83,12 @@ class Grid:
         if self.steps_per_beat is not None:
             return f"{self.steps_per_beat} step{'' if self.steps_per_beat == 1 else 's'} per beat"
         return f"{str(self)[:-2]} ms per step"
+
+
+def _require_workable(text: str) -> None:
+    """ValueError or NoteError if a text is no grid that can be worked with."""
+    if not RATES[0] <= Grid.parse(text).rate <= RATES[1]:
+        raise ValueError(f"grid {text}: expected {RATES[0]:g}..{RATES[1]:g} steps")
+
+
+GRID_FORM = Text(40, _require_workable, "a grid")

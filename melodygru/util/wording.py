@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 
@@ -31,3 +32,18 @@ def name(path: Path | str) -> str:
 def one_line(text: object) -> str:
     """The text without line breaks."""
     return " ".join(str(text).split())
+
+
+# What a terminal obeys instead of showing it: control characters (C0, DEL, C1), line and paragraph separators, and the
+# marks that turn the direction of text (Unicode 16, Bidi_Control), with which a name can be made to look like another.
+_OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def escaped(text: str) -> str:
+    """The text with what a terminal would obey written out: a line break as `\\x0a`."""
+
+    def written_out(match: re.Match[str]) -> str:
+        code = ord(match.group())
+        return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+
+    return _OBEYED.sub(written_out, text)

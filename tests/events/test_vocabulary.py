@@ -46,5 +46,5 @@ def test_the_programs_with_most_notes_have_a_slot_of_their_own():
 def test_a_vocabulary_survives_json():
     styles, metres = ("x", "y"), ((4, 4), (6, 8))
     statistics = CorpusStatistics(qpm=99.5, style_qpm=(90.0, 80.0), lengths=((), (), ((), (7, 9))), longest=9)
-    vocabulary = Vocabulary(Grid.parse("10ms"), (0, 40), 6, tuple(range(32)), styles, metres, statistics=statistics)
+    vocabulary = Vocabulary(Grid.parse("10ms"), (0, 40), 6, tuple(range(1, 33)), styles, metres, statistics=statistics)
     assert Vocabulary.from_dict(json.loads(json.dumps(vocabulary.as_dict()))) == vocabulary

@@ -24,11 +24,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from melodygru.analysis.originality.codes import N_GRAM, N_KEYS, START, keys, lines, time_edges
-from melodygru.analysis.originality.report import Match, Originality, Part, spread
+from melodygru.analysis.originality.report import SPREAD_FORM, Match, Originality, Part, spread
 from melodygru.errors import CheckpointError, CorpusError, NoteError
-from melodygru.music.grid import Grid
+from melodygru.music.grid import GRID_FORM, Grid
 from melodygru.music.notes import NoteSequence
 from melodygru.music.quantize import quantize
+from melodygru.util import archives
+from melodygru.util.schema import Integer, Optional, Record, Rows, Text
 
 VERSION = 1  # of what `arrays` gives
 MAX_BYTES_PER_NOTE = 8
@@ -40,14 +42,27 @@ _NEAR = 8  # offsets looked at one by one before NumPy looks at many
 _CHUNK = 1 << 16
 _TABLE = np.dtype([("start", np.uint32), ("mark", np.uint32), ("piece", np.uint32)])
 _BASELINE = "yardstick"  # as checkpoints have it
-_ARRAYS = {  # name: dtype, dimensions
-    "text": (np.dtype(np.uint8), 1),
-    "sorted": (np.dtype(np.uint8), 2),
-    "marks": (np.dtype(np.uint8), 1),
-    "dictionary": (np.dtype(np.uint32), 1),
-    "lines": (np.dtype(np.uint32), 2),
-    "about": (np.dtype(np.uint8), 1),
+FORMS: dict[str, archives.Expected] = {  # of what `arrays` gives: dtype and shape, None where any size will do
+    "text": (np.dtype(np.uint8), (None,)),
+    "sorted": (np.dtype(np.uint8), (None, None)),
+    "marks": (np.dtype(np.uint8), (None,)),
+    "dictionary": (np.dtype(np.uint32), (None,)),
+    "lines": (np.dtype(np.uint32), (None, None)),
+    "about": (np.dtype(np.uint8), (None,)),
 }
+MAX_ABOUT_BYTES = 1 << 24  # names of a quarter of a million files
+_ABOUT = Record(
+    {
+        "version": Integer(),
+        "grid": GRID_FORM,
+        "files": Rows(Text(4096), 1),
+        "notes": Integer(1),
+        "stride": Integer(1, 4),
+        _BASELINE: Optional(SPREAD_FORM),
+    }
+)
+_ROWS = 1 << 18  # offsets and bits checked at once, so that the checks take little memory
+_BITS = 1 << 24
 
 
 class Run(NamedTuple):
@@ -184,13 +199,17 @@ class Index:
             An array is missing or does not fit the others.
         """
         try:
-            held = {name: np.asarray(arrays[name]) for name in _ARRAYS}
-            about = json.loads(held["about"].tobytes())
-            if about["version"] != VERSION:
+            held = {name: np.asarray(arrays[name]) for name in FORMS}
+            if held["about"].nbytes > MAX_ABOUT_BYTES:
+                raise ValueError(f"about of {held['about'].nbytes:,} bytes, expected at most {MAX_ABOUT_BYTES:,}")
+            about = archives.parsed(held["about"].tobytes())
+            version = about.get("version")
+            if version != VERSION:
                 raise CheckpointError(
-                    f"an index of originality of version {about['version']}, expected {VERSION}; "
+                    f"an index of originality of version {str(version)[:9]}, expected {VERSION}; "
                     "train again, or use the melodygru that wrote it"
                 )
+            about = _ABOUT.read(about, "about")
             _check(held, about)
             return cls(held, about)
         except (KeyError, TypeError, ValueError, AttributeError, NoteError) as error:
@@ -443,38 +462,53 @@ def _sorted_bytes(n: int, stride: int) -> int:
 
 def _check(held: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
     """ValueError if arrays do not fit each other, so that no look-up can fail later."""
-    for name, (dtype, dimensions) in _ARRAYS.items():
+    for name, (dtype, shape) in FORMS.items():
         array = held[name]
-        if array.dtype != dtype or array.ndim != dimensions:
+        if array.dtype != dtype or array.ndim != len(shape):
             raise ValueError(f"{name}: {array.dtype} of shape {array.shape}")
     stride, n_files = about["stride"], len(about["files"])
-    if stride not in (1, 2, 3, 4) or about["notes"] < 1:
-        raise ValueError(f"stride {stride}, {about['notes']} notes")
     n = held["text"].size // 2
     n_sorted = -(-n // stride)
     if held["text"].size % 2 or held["sorted"].shape != (n_sorted, _width(n_sorted)) or held["lines"].shape[1] != 3:
         raise ValueError("its arrays have sizes that do not fit")
-    dictionary, table = held["dictionary"].astype(np.int64), held["lines"].astype(np.int64)
+    dictionary = held["dictionary"]
     if (
-        np.any(np.diff(dictionary) <= 0)
-        or np.any(dictionary >= N_KEYS)
+        np.any(dictionary[1:] <= dictionary[:-1])
+        or dictionary.max(initial=0) >= N_KEYS
         or held["text"].view(">u2").max(initial=0) > len(dictionary)
     ):
         raise ValueError("its codes do not fit")
-    offsets = held["sorted"].astype(np.int64) @ (1 << 8 * np.arange(held["sorted"].shape[1]))
-    if offsets.max(initial=0) >= n_sorted:
-        raise ValueError("an offset beyond its text")
-    starts, marks, pieces = table.T
-    bits = np.unpackbits(held["marks"])
+    for at in range(0, n_sorted, _ROWS):
+        rows = held["sorted"][at : at + _ROWS].astype(np.int64)
+        if (rows @ (1 << 8 * np.arange(rows.shape[1]))).max(initial=0) >= n_sorted:
+            raise ValueError("an offset beyond its text")
+    starts, marks, pieces = held["lines"].T
     if (
-        len(table) < 2
+        len(starts) < 2
         or starts[0] != 0
         or starts[-1] != n
-        or np.any(np.diff(starts) < 1)
+        or np.any(starts[1:] <= starts[:-1])
         or marks[0] != 0
-        or np.any(np.diff(marks) < 1)
-        or held["marks"].size != -(-marks[-1] // 8)
-        or np.any(np.diff(np.concatenate([[0], np.cumsum(bits)])[marks]) != np.diff(starts))
+        or np.any(marks[1:] <= marks[:-1])
+        or held["marks"].size != -(-int(marks[-1]) // 8)
         or pieces.max() >= n_files
+        or not _marks_fit(held["marks"], marks, starts)
     ):
         raise ValueError("its lines do not fit")
+
+
+def _marks_fit(packed: np.ndarray, marks: np.ndarray, starts: np.ndarray) -> bool:
+    """Whether each line has as many bits set as it has notes."""
+    at, last = 0, len(marks) - 1
+    while at < last:
+        begin = int(marks[at])
+        until = max(at + 1, int(np.searchsorted(marks, min(begin + _BITS, int(marks[-1])), "right")) - 1)
+        end = int(marks[until])
+        if end - begin > 2 * _BITS:
+            return False  # a line of that many bars is no piece's
+        bits = np.unpackbits(packed[begin // 8 : -(-end // 8)])[begin % 8 :]
+        n_set = np.concatenate([[0], np.cumsum(bits, dtype=np.int32)])[marks[at : until + 1].astype(np.int64) - begin]
+        if np.any(np.diff(n_set) != np.diff(starts[at : until + 1].astype(np.int64))):
+            return False
+        at = until
+    return True

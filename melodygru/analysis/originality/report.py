@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from melodygru.util.schema import Integer, Number, Record
+
 
 @dataclass(frozen=True)
 class Match:
@@ -110,6 +112,10 @@ class Originality:
             "all_voices": part(self.voices),
             "program_lines": part(self.lines),
         }
+
+
+_SUMMARY = Record(dict.fromkeys(("lower_quartile", "median", "upper_quartile", "max"), Number(0, 1e12)))
+SPREAD_FORM = Record({"pieces": Integer(1), "longest": _SUMMARY, "share": _SUMMARY})  # what `spread` gives
 
 
 def spread(found: Sequence[Originality]) -> dict[str, Any]:

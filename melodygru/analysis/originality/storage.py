@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import io
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
-from melodygru.analysis.originality.index import Index
+from melodygru.analysis.originality.index import FORMS, Index
 from melodygru.errors import CheckpointError
 from melodygru.model import checkpoint
+from melodygru.util import archives
 
 MEMBER = "originality.npz"
-
-# What reading damaged arrays can raise.
-_DAMAGED = (OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError, ValueError, RuntimeError, NotImplementedError)
 
 
 def read(path: Path | str) -> Index | None:
@@ -31,12 +27,12 @@ def read(path: Path | str) -> Index | None:
     if content is None:
         return None
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            held = dict(arrays)
-    except _DAMAGED as error:
-        raise CheckpointError(f"{path}: its index of originality cannot be read ({error}); train again") from error
-    try:
+        most = len(content)
+        held = archives.arrays(io.BytesIO(content), FORMS, most)
+        del content  # before the index is made of it
         return Index.from_arrays(held)
+    except archives.DAMAGED as error:
+        raise CheckpointError(f"{path}: its index of originality cannot be read ({error}); train again") from error
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
 
