@@ -73,7 +73,7 @@ nothing about time.
 from melodygru.midi.chunks import MAX_BEATS, MAX_TICKS, tick_limit
 from melodygru.midi.files import find_files
 from melodygru.midi.formats import READERS, read
-from melodygru.midi.reading import Oddities, Reading, load, oddity_words, read_reference, read_texts
+from melodygru.midi.reading import Oddities, Reading, damage, in_words, load, oddity_words, read_reference, read_texts
 from melodygru.midi.writing import from_pretty_midi, to_bytes, to_pretty_midi, write
 
 __all__ = [
@@ -82,8 +82,10 @@ __all__ = [
     "READERS",
     "Oddities",
     "Reading",
+    "damage",
     "find_files",
     "from_pretty_midi",
+    "in_words",
     "load",
     "oddity_words",
     "read",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from itertools import groupby, zip_longest
 from pathlib import Path
@@ -86,21 +86,29 @@ class Oddities:
         """Notes that are not in the sequence as the file has them: dropped, merged or cut."""
         return self.zero_length + self.beyond_limit + self.merged + self.cut
 
-    @property
-    def damage(self) -> list[str]:
-        """What a damaged file shows, in words with counts."""
-        names = ("broken_tracks", "misstated_lengths", "clipped")
-        return [f"{oddity_words(name)}: {getattr(self, name):,}" for name in names if getattr(self, name)]
-
     def as_dict(self) -> dict[str, int]:
         """The counts above zero by name, for reports."""
         counts = {item.name: getattr(self, item.name) for item in fields(self)}
         return {name: count for name, count in counts.items() if count}
 
 
+DAMAGE = ("broken_tracks", "misstated_lengths", "miscounted_tracks", "clipped")
+
+
 def oddity_words(name: str) -> str:
     """What people call a count of `Oddities`."""
     return next((item.metadata["words"] for item in fields(Oddities) if item.name == name), name.replace("_", " "))
+
+
+def in_words(oddities: Mapping[str, int]) -> str:
+    """Counts of `Oddities` by name as people read them, the greatest first: `notes without an end (3), ...`."""
+    order = sorted(oddities.items(), key=lambda item: -item[1])
+    return ", ".join(f"{oddity_words(name)} ({count:,})" for name, count in order)
+
+
+def damage(oddities: Mapping[str, int]) -> dict[str, int]:
+    """Those counts that only a damaged file has."""
+    return {name: oddities[name] for name in DAMAGE if name in oddities}
 
 
 @dataclass(frozen=True)

@@ -713,10 +713,22 @@ def test_riff_files_of_another_kind_are_refused():
             midi.read(data)
 
 
+def test_oddities_in_words():
+    counts = {"hanging": 3, "broken_tracks": 1, "pedalled": 4000}
+    assert (
+        midi.in_words(counts) == "notes held by the pedal (4,000), notes without an end (3), tracks that break off (1)"
+    )
+    assert midi.damage(counts) == {"broken_tracks": 1}
+    assert midi.in_words({}) == ""
+
+
 def test_every_oddity_has_words():
     names = [item.name for item in dataclasses.fields(midi.Oddities)]
     words = [midi.oddity_words(name) for name in names]
     assert len(set(words)) == len(names)
+    docs = (Path(__file__).parents[2] / "docs" / "corpus.md").read_text(encoding="utf-8")
+    for name, text in zip(names, words, strict=True):
+        assert f"| {text} | `{name}` |" in docs
     assert not set(words) & {name.replace("_", " ") for name in names}
     assert midi.oddity_words("something_else") == "something else"
 
