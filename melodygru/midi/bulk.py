@@ -23,6 +23,7 @@ from melodygru.midi.chunks import (
     SYSTEM_BYTES,
     TEMPO_META,
     TRACK_NAME,
+    Broken,
     Header,
     parse_chunks,
     variable_length,
@@ -76,7 +77,8 @@ def _event_starts(data: np.ndarray, quantity_bytes: np.ndarray, header: Header) 
     """
     size = len(data) - PADDING
     after = np.arange(len(data))  # where an event ends whose status byte (or first data byte) stands here
-    after += np.frombuffer(data.tobytes().translate(EVENT_BYTES), np.uint8)
+    content = data.tobytes()
+    after += np.frombuffer(content.translate(EVENT_BYTES), np.uint8)
     statuses = np.flatnonzero(data[:size] >= 0xF0)
     kinds = data[statuses]
     lengths = statuses + 1 + (kinds == 0xFF)
@@ -96,32 +98,39 @@ def _event_starts(data: np.ndarray, quantity_bytes: np.ndarray, header: Header) 
     two = links.take(links)
     four = two.take(two)
     stride = four.take(four).data
-    found: list[np.ndarray] = []
+    walk: list[int] = []
+    firsts: list[int] = []  # of each track, the place in the walk
     for start, stop in header.spans:
-        walk, at = [], start
+        firsts.append(len(walk))
+        at = start
         while at < stop:
             walk.append(at)
             at = stride[at]
-        starts = np.array(walk, np.int64)
-        for step in (four, two, links):
-            pairs = np.empty((len(starts), 2), np.int64)
-            pairs[:, 0], pairs[:, 1] = starts, step.take(starts)
-            starts = pairs.ravel()
-        starts = starts[: np.searchsorted(starts, stop)]
-        if len(starts) == 0 or not _ends_track(data, quantity_bytes, int(starts[-1]), stop):
+        if firsts[-1] == len(walk):
             return None
-        found.append(starts)
-    return np.concatenate(found), np.array([len(starts) for starts in found])
+    starts = np.array(walk, np.int64)
+    for step in (four, two, links):
+        pairs = np.empty((len(starts), 2), np.int64)
+        pairs[:, 0], pairs[:, 1] = starts, step.take(starts)
+        starts = pairs.ravel()
+    stops = np.array([stop for _, stop in header.spans])
+    inside = starts < np.repeat(stops, 8 * np.diff([*firsts, len(walk)]))
+    sizes = np.add.reduceat(inside, 8 * np.array(firsts), dtype=np.int64)
+    starts = starts[inside]
+    ends = zip(starts[np.cumsum(sizes) - 1].tolist(), stops.tolist(), strict=True)
+    return (starts, sizes) if all(_ends_track(content, start, stop) for start, stop in ends) else None
 
 
-def _ends_track(data: np.ndarray, quantity_bytes: np.ndarray, start: int, stop: int) -> bool:
-    """Whether a whole end_of_track event begins at `start`, in a chunk that ends at `stop`."""
-    status = start + int(quantity_bytes[start])
-    if quantity_bytes[start] == 0 or data[status] != 0xFF or data[status + 1] != END_OF_TRACK:
+def _ends_track(content: bytes, start: int, stop: int) -> bool:
+    """Whether a whole end_of_track event begins at `start`, in a track that ends at `stop`."""
+    try:
+        _, status = variable_length(content, start)
+        if content[status] != 0xFF or content[status + 1] != END_OF_TRACK:
+            return False
+        size, begin = variable_length(content, status + 2)
+    except Broken:
         return False
-    width = int(quantity_bytes[status + 2])
-    value = int(_quantities(data, quantity_bytes, np.array([status + 2]))[0])
-    return width > 0 and status + 2 + width + value <= stop
+    return begin + size <= stop
 
 
 def _quantity_bytes(data: np.ndarray) -> np.ndarray:
@@ -188,8 +197,9 @@ def read_undamaged(data: bytes, header: Header) -> Reading | None:
     if high.any():
         counts["clipped"] = int(high.sum())
         first, second = np.minimum(first, 127), np.minimum(second, 127)
-    counts["system"] = int(((status > 0xF0) & (status != 0xF7) & (status != 0xFF)).sum())
     others = np.flatnonzero(~is_channel)
+    kinds = status[others]
+    counts["system"] = int(((kinds > 0xF0) & (kinds != 0xF7) & (kinds != 0xFF)).sum())
     marks, labels, ports, rhythm, twice = _metas(data, others, at[others], ticks[others], track[others])
     channel, n_channels = status & 15, 16
     if ports:
@@ -274,7 +284,15 @@ def read_undamaged(data: bytes, header: Header) -> Reading | None:
 
 def _lines(source: np.ndarray, n_channels: int, program: np.ndarray) -> tuple[np.ndarray, list[Line]]:
     """The number of each note's line, and the lines in order; `source` is track * n_channels + channel."""
-    lines, part = np.unique(source * N_PROGRAMS + program, return_inverse=True)
+    key = source * N_PROGRAMS + program
+    if key.max(initial=0) < 2**20:
+        numbers = np.zeros(key.max(initial=0) + 1, np.int64)
+        numbers[key] = 1
+        lines = np.flatnonzero(numbers)
+        numbers[lines] = np.arange(len(lines))
+        part = numbers[key]
+    else:
+        lines, part = np.unique(key, return_inverse=True)
     sources, programs = np.divmod(lines, N_PROGRAMS)
     tracks, channels = np.divmod(sources, n_channels)
     return part, list(zip(tracks.tolist(), channels.tolist(), programs.tolist(), strict=True))
@@ -344,13 +362,12 @@ def _pair(
     key, is_on, chosen = key[order], is_on[order], chosen[order]
     at = ticks[chosen]
     same = np.append(False, key[1:] == key[:-1])[: len(key)]
-    opens = ~same  # where another key begins
-    depth = _depths(is_on, opens)[0]
     # Where a key sounds from an earlier tick, the first note-off of a tick goes before the note-ons of that tick.
     at_once = same.copy()
     at_once[1:] &= at[1:] == at[:-1]
     suspects = np.flatnonzero(at_once[1:] & is_on[:-1] & ~is_on[1:]) + 1
     if len(suspects):
+        depth = _depths(is_on, ~same)[0]
         begins = np.maximum.accumulate(np.where(at_once, 0, np.arange(len(key))))[suspects]
         for begin, off in zip(*(indices.tolist() for indices in _firsts(begins, suspects)), strict=True):
             if is_on[begin] and same[begin] and depth[begin - 1] > 0:
@@ -358,24 +375,39 @@ def _pair(
                 chosen[begin + 1 : off + 1] = chosen[begin:off]
                 chosen[begin] = release
                 is_on[begin], is_on[off] = False, True
+    if np.any(same[1:] & (is_on[1:] == is_on[:-1])) or not np.all(is_on | same):
+        return _matched(chosen, same, is_on, counts)
+    ons = np.flatnonzero(is_on)  # no note overlaps another of its key
+    after = np.append(chosen, (-1, -1))
+    same = np.append(same, (False, False))
+    off = np.where(same[ons + 1], after[ons + 1], -1)
+    return chosen[ons], off, np.where(same[ons + 1] & same[ons + 2], after[ons + 2], -1)
+
+
+def _matched(
+    chosen: np.ndarray, same: np.ndarray, is_on: np.ndarray, counts: dict[str, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As `_pair` where notes of a key overlap; `same` says whether an event is of the same key as the one before."""
+    opens = ~same
     depth, stray = _depths(is_on, opens)
     counts["stray_note_offs"] = int(stray.sum())
     if counts["stray_note_offs"]:
         kept = np.flatnonzero(~stray)
-        chosen, key, is_on, depth = chosen[kept], key[kept], is_on[kept], depth[kept]
-        opens = np.append(True, key[1:] != key[:-1])[: len(key)]
+        segment = (np.cumsum(opens) - 1)[kept]
+        chosen, is_on, depth = chosen[kept], is_on[kept], depth[kept]
+        opens = np.append(True, segment[1:] != segment[:-1])[: len(kept)]
     # Until a key is silent for the last time, its note-offs end its notes in their order; after it the latest first.
-    lasts = np.append(opens[1:], True)[: len(key)]
+    lasts = np.append(opens[1:], True)[: len(opens)]
     segment = np.cumsum(opens) - 1
     open_ended = depth[lasts] > 0  # of each key
     ons, offs = np.flatnonzero(is_on), np.flatnonzero(~is_on)
-    of = np.full(len(key), -1)
+    of = np.full(len(opens), -1)
     if not open_ended.any():
         of[ons] = offs
     else:
-        places = np.where(depth == 0, np.arange(len(key)), -1)
+        places = np.where(depth == 0, np.arange(len(opens)), -1)
         closed = np.maximum.reduceat(places, np.flatnonzero(opens))[segment]
-        early = np.arange(len(key)) <= closed
+        early = np.arange(len(opens)) <= closed
         of[ons[early[ons]]] = offs[early[offs]]
         late = np.flatnonzero(~early)
         level = depth[late] + ~is_on[late]  # that the note-on reached, or the note-off left
@@ -445,8 +477,8 @@ def _drums(
 ) -> np.ndarray:
     """Which of the note-ons `chosen` are drums; `exclusive` messages are (event, channel, data)."""
     of = channel[chosen]
-    banks = np.flatnonzero((status >> 4 == 0xB) & (first == BANK))
-    if not exclusive and not np.isin(second[banks], RHYTHM_BANKS).any():
+    banks = np.flatnonzero((status & 0xF0 == 0xB0) & (first == BANK))
+    if not exclusive and RHYTHM_BANKS.isdisjoint(second[banks].tolist()):
         return of % 16 == DRUM_CHANNEL
     messages = [(event, of_port, 0xF0, content) for event, of_port, content in exclusive]
     for event in np.sort(np.append(banks, np.flatnonzero(status >> 4 == 0xC))).tolist():

@@ -172,7 +172,7 @@ class Event:
     clipped: bool = False
 
 
-class _Broken(Exception):
+class Broken(Exception):
     """The track can't be read on."""
 
 
@@ -222,7 +222,7 @@ def track_events(data: bytes, position: int, stop: int) -> Iterator[Event]:
             yield Event(tick, status, payload, channel, position, clipped)
             if status == 0xFF and payload[0] == END_OF_TRACK:
                 return
-    except _Broken:
+    except Broken:
         return
 
 
@@ -233,4 +233,4 @@ def variable_length(body: bytes, position: int) -> tuple[int, int]:
         value = value << 7 | body[at] & 0x7F
         if body[at] < 0x80:
             return value, at + 1
-    raise _Broken
+    raise Broken

@@ -17,6 +17,7 @@ from melodygru.midi.chunks import (
     ALL_SOUND_OFF,
     BANK,
     CHANNEL_PREFIX,
+    DRUM_CHANNEL,
     END_OF_TRACK,
     INSTRUMENT_NAME,
     MAX_DENOMINATOR_POWER,
@@ -267,6 +268,8 @@ def line_names(lines: list[Line], labels: list[Label]) -> list[str]:
     """
     if len(lines) > MAX_PARTS:
         raise MidiError(f"{len(lines):,} parts: expected at most {MAX_PARTS:,} in one piece")
+    if not labels:
+        return [""] * len(lines)
     of_track, of_channel = Counter(track for track, *_ in lines), Counter(line[:2] for line in lines)
     found: dict[tuple[int, int | None], str] = {}
     for track, channel, _, payload in sorted(labels, key=lambda label: label[2]):
@@ -337,7 +340,9 @@ def _pair_track(
         for index, after in zip_longest(struck, struck[1:]):
             onset, velocity = events[index].tick, events[index].data[1]
             program = program_at[index]
-            if plays_drums(drums, np.array([channel]), np.array([onset]))[0]:
+            if channel in drums and plays_drums(drums, np.array([channel]), np.array([onset]))[0]:
+                program = DRUMS
+            elif channel not in drums and channel % 16 == DRUM_CHANNEL:
                 program = DRUMS
             elif program is None:
                 ticks, values = changes.get(channel, ([], []))

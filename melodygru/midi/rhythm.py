@@ -14,7 +14,7 @@ import numpy as np
 
 from melodygru.midi.chunks import DRUM_CHANNEL
 
-RHYTHM_BANKS = (120, 121, 126, 127)  # values of controller 0 that can say whether a channel plays drums
+RHYTHM_BANKS = frozenset((120, 121, 126, 127))  # values of controller 0 that can say whether a channel plays drums
 MAKERS = (0x41, 0x43)  # first bytes of system exclusive messages that can: Roland, Yamaha
 TWICE = b"\0\0\x41"  # first bytes of the event that marks a file written twice
 _XG_ON = bytes.fromhex("4C 00 00 7E 00")
