@@ -159,6 +159,7 @@ def _midi(path: Path, asked: Asked, score_file: Path | None) -> dict[str, Any]:
 
 
 def _midi_rows(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    from melodygru.midi import oddity_words
     from melodygru.music.grid import Grid
     from melodygru.music.names import pitch_name, program_name
 
@@ -181,7 +182,7 @@ def _midi_rows(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "grid", grid.describe() if given else f"train would choose {grid.describe()} for this piece alone"
         yield from _beat_rows(evidence.get("beats"))
     for name, count in about["oddities"].items():
-        yield "oddity", f"{name.replace('_', ' ')}: {count:,}"
+        yield "oddity", f"{oddity_words(name)}: {count:,}"
     if about["lost"]:
         yield "notes lost", f"{about['lost']:,} dropped, merged or cut in reading"
     if about["score"]:

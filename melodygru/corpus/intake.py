@@ -282,7 +282,8 @@ def _sift(
         if parsed.error is not None:
             records.append(FileRecord(path, False, parsed.error))
         elif parsed.n_notes == 0:
-            records.append(FileRecord(path, False, "no notes"))
+            damage = midi.in_words(midi.damage(parsed.oddities or {}))
+            records.append(FileRecord(path, False, f"damaged, no notes left: {damage}" if damage else "no notes"))
         elif deduplicate and parsed.content in first:
             records.append(FileRecord(path, False, f"duplicate of {first[parsed.content]}", parsed.n_notes))
         else:

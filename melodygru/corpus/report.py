@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from melodygru.corpus.beats import Beats
+from melodygru.midi import in_words
 from melodygru.music.grid import Grid
 from melodygru.music.notes import DRUMS, NoteSequence
 from melodygru.util.wording import counted
@@ -142,7 +143,7 @@ class Report:
             ("polyphony", f"mean {self.polyphony_mean:.2f}, at most {self.polyphony_max}"),
         ]
         if self.oddities:
-            rows.append(("oddities", _counts({name.replace("_", " "): n for name, n in self.oddities.items()})))
+            rows.append(("oddities", in_words(self.oddities)))
         lines = [line for name, text in rows for line in _row(name, text)]
         for file in skipped[:SHOWN]:
             lines += _row("skipped", f"{file.path}: {file.reason}")

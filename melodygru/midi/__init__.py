@@ -5,15 +5,21 @@ vectorised; a property test holds them equal in every note and every count.
 
 The file
 --------
-A file of more than 4 MiB is refused. The header is looked for in the first 4,096 bytes (a RIFF wrapper or other
-preamble is skipped). Chunks that are not tracks are skipped, and every track is read, up to 65,535 of them, whatever
-number the header claims. Bytes between chunks that belong to none are passed over up to the next ``MTrk``. Tracks of
-type 0 and 1 run in parallel; the patterns of type 2 follow one another, each starting where the one before ended.
+A file of more than 4 MiB is refused. The header is looked for in the data chunk of a RIFF file, else in the first
+4,096 bytes. Another type than 0, 1 and 2 is read as 1 (**unknown_type**). Every track is read, up to 65,535 of them;
+the header's number only counts (**miscounted_tracks**: by how many it is wrong). Chunks that are not tracks are
+skipped, and bytes that belong to no chunk passed over up to the next ``MTrk``. Tracks of type 0 and 1 run in parallel;
+the patterns of type 2 follow one another, each starting where the one before ended.
 
-A track is read up to its end_of_track. It counts as **broken** when there is none: the bytes end, or a delta time
-has more than four bytes, a data byte exceeds 127, a status byte is missing, a length points beyond the chunk, or
-a system common or real-time message (F1..F6, F8..FE) stands in it. What was read before stays, and the
-last event is the track's end. Running status outlives meta events and system exclusive messages.
+The length of a track's chunk is believed if the file ends there or a chunk begins, and no track begins inside.
+Otherwise the track goes to its end_of_track, or to the ``MTrk`` that stands where an event would, or, where its bytes
+make no sense, to the next ``MTrk`` (**misstated_lengths**, where that is not what the chunk says).
+
+A track is read up to its end_of_track. It counts as **broken_tracks** when there is none: the bytes end, or a delta
+time has more than four bytes, a status byte is missing, or a length points beyond the track. What was read before
+stays, and the last event is the track's end. Data bytes above 127 of a channel's messages are 127 (**clipped**).
+System messages (F1..F6, F8..FE) are passed over by their length (**system**). Running status outlives all but a
+channel's own messages.
 
 Ticks are clamped to `tick_limit`: 2**27, or 2**20 beats where those are fewer ticks. A note-on at that tick or later
 is dropped (**beyond_limit**).
@@ -25,19 +31,24 @@ The key of a note is (track, channel, pitch). A note-on of velocity 0 is a note-
 file order, with one exception: where a key sounds from an earlier tick, the first note-off of a tick comes first,
 so that a note repeated without a gap may write its note-on before the note-off.
 
-- A note-off ends the sounding note. Without one it counts among **stray_note_offs** and does nothing.
-- A note-on while its key sounds ends the sounding note at that tick, as a synthesiser would (**restruck**).
+- Note-offs end the notes of their key in the order in which they began; but after the last moment at which the key
+  is silent, where note-offs are missing, each ends the latest. One without a note counts among **stray_note_offs**.
+- A note also ends where the next one of its key begins, as on a synthesiser (**restruck**): of notes that overlap
+  every attack is kept, and the later one its length.
 - A note that never ends, ends with its track (**hanging**).
-- A note that ends at the tick at which it began is dropped (**zero_length**).
+- A note that ends at the tick at which it began is dropped (**zero_length**); of drums it is a stroke of one tick
+  (**strokes**).
 
 The program of a note is the last program change on its channel before it in its own track; else the last one at or
-before its tick on its channel in any track; else 0. Channel 10 is DRUMS, whatever the program.
+before its tick on its channel in any track; else 0. Notes on channel 10 are DRUMS, whatever the program, and other
+channels are what the messages of GS, XG and GM2 say by then (see `rhythm`). In a file that is marked as written twice,
+for extended synthesisers on channels 1 to 10 and for simpler ones on 13 to 16, the latter are left out (**doubled**).
 
-The sustain pedal of a channel is controller 64 (64 and more is down; controller 121 lifts it) in any track; of
-several values in one tick the last in (track, file order) holds. A note that a note-off ends while, after that tick,
-its channel's pedal is down goes on until the pedal is up, or the end of its track if it stays down, or until its
-part strikes the pitch again, whichever is first (**pedalled**). Drums have no pedal. Controllers 120 and 123
-(all sound off, all notes off) end every note of their channel that began before them (**silenced**).
+The sustain pedal of a channel is controller 64 (64 and more is down; controller 121 lifts it) in any track, in the
+order (tick, track, file order), which decides within a tick, too. A note whose note-off comes while its channel's pedal
+is down goes on until the pedal is up, or the last note of the file ends if it stays down, or until its part strikes
+the pitch again, whichever is first (**pedalled**). Drums have no pedal. Controllers 120 and 123 (all sound off, all
+notes off) end every note of their channel that began at an earlier tick (**silenced**).
 
 A part is the notes of one (track, channel, program); more than 32,768 are refused. Its name is its track's (meta
 type 3), else its instrument's (type 4). Where several parts share a track, a name after a channel prefix (type 32) is
@@ -55,12 +66,14 @@ ordered by (tick, track, file order), the last of a tick holding. A tempo of 0, 
 above 128, a mark of the wrong size or at the tick limit is ignored (**bad_marks**). Before the first mark MIDI's
 defaults hold, 120 quarter notes a minute and 4/4. On a grid of seconds the first tempo alone is kept: it says
 nothing about time.
+
+`Oddities` counts what is set in bold, and `oddity_words` are the words that people read for each.
 """
 
 from melodygru.midi.chunks import MAX_BEATS, MAX_TICKS, tick_limit
 from melodygru.midi.files import find_files
 from melodygru.midi.formats import READERS, read
-from melodygru.midi.reading import Oddities, Reading, load, read_reference, read_texts
+from melodygru.midi.reading import Oddities, Reading, damage, in_words, load, oddity_words, read_reference, read_texts
 from melodygru.midi.writing import from_pretty_midi, to_bytes, to_pretty_midi, write
 
 __all__ = [
@@ -69,9 +82,12 @@ __all__ = [
     "READERS",
     "Oddities",
     "Reading",
+    "damage",
     "find_files",
     "from_pretty_midi",
+    "in_words",
     "load",
+    "oddity_words",
     "read",
     "read_reference",
     "read_texts",

@@ -9,6 +9,7 @@ import numpy as np
 from melodygru.midi.chunks import (
     ALL_NOTES_OFF,
     ALL_SOUND_OFF,
+    BANK,
     CHANNEL_PREFIX,
     DRUM_CHANNEL,
     END_OF_TRACK,
@@ -17,23 +18,42 @@ from melodygru.midi.chunks import (
     METRE_META,
     PORT,
     RESET_CONTROLLERS,
+    SEQUENCER_SPECIFIC,
     SUSTAIN,
+    SYSTEM_BYTES,
     TEMPO_META,
     TRACK_NAME,
+    Broken,
     Header,
     parse_chunks,
     variable_length,
 )
 from melodygru.midi.reading import Label, Line, Oddities, Reading, assemble, line_names, read_reference
+from melodygru.midi.rhythm import MAKERS, RHYTHM_BANKS, TWICE, plays_drums, switches, written_twice
 from melodygru.music.notes import DRUMS, N_PITCHES, N_PROGRAMS, NOTE
 
 SPAN = 2 * MAX_TICKS  # sorts (group, tick) pairs as group * SPAN + tick
-METAS = (TRACK_NAME, INSTRUMENT_NAME, CHANNEL_PREFIX, PORT, END_OF_TRACK, TEMPO_META, METRE_META)  # that are read
+METAS = (
+    TRACK_NAME,
+    INSTRUMENT_NAME,
+    CHANNEL_PREFIX,
+    PORT,
+    SEQUENCER_SPECIFIC,
+    END_OF_TRACK,
+    TEMPO_META,
+    METRE_META,
+)  # that are read
 PADDING = 16  # zero bytes after the file, so that looking ahead needs no bounds
 
 # Bytes from a status byte (or, in running status, from the first of two data bytes) to the event's end. Meta events
-# and system exclusive messages carry their length; other system messages may not stand in a file (0).
-EVENT_BYTES = bytes([2] * 0x80 + [3] * 0x40 + [2] * 0x20 + [3] * 0x10 + [0] * 0x10)
+# and system exclusive messages carry their length.
+EVENT_BYTES = bytes(
+    [2] * 0x80
+    + [3] * 0x40
+    + [2] * 0x20
+    + [3] * 0x10
+    + [1 + SYSTEM_BYTES.get(status, 0) for status in range(0xF0, 0x100)]
+)
 
 
 def read(data: bytes) -> Reading:
@@ -57,15 +77,17 @@ def _event_starts(data: np.ndarray, quantity_bytes: np.ndarray, header: Header) 
     """
     size = len(data) - PADDING
     after = np.arange(len(data))  # where an event ends whose status byte (or first data byte) stands here
-    after += np.frombuffer(data.tobytes().translate(EVENT_BYTES), np.uint8)
+    content = data.tobytes()
+    after += np.frombuffer(content.translate(EVENT_BYTES), np.uint8)
     statuses = np.flatnonzero(data[:size] >= 0xF0)
     kinds = data[statuses]
     lengths = statuses + 1 + (kinds == 0xFF)
     value = _quantities(data, quantity_bytes, lengths)
     carry = (kinds == 0xFF) | (kinds == 0xF0) | (kinds == 0xF7)
+    statuses, kinds, lengths, value = statuses[carry], kinds[carry], lengths[carry], value[carry]
     last = (kinds == 0xFF) & (data[statuses + 1] == END_OF_TRACK)
     ends = lengths + quantity_bytes[lengths] + value
-    after[statuses] = np.where(carry & ~last & (quantity_bytes[lengths] > 0), np.minimum(ends, size), size)
+    after[statuses] = np.where(~last & (quantity_bytes[lengths] > 0), np.minimum(ends, size), size)
     links = np.full(len(data), size)  # where an event ends whose delta time begins here
     links[: size - 1] = after[1:size]
     for width in (2, 3, 4):
@@ -76,32 +98,39 @@ def _event_starts(data: np.ndarray, quantity_bytes: np.ndarray, header: Header) 
     two = links.take(links)
     four = two.take(two)
     stride = four.take(four).data
-    found: list[np.ndarray] = []
+    walk: list[int] = []
+    firsts: list[int] = []  # of each track, the place in the walk
     for start, stop in header.spans:
-        walk, at = [], start
+        firsts.append(len(walk))
+        at = start
         while at < stop:
             walk.append(at)
             at = stride[at]
-        starts = np.array(walk, np.int64)
-        for step in (four, two, links):
-            pairs = np.empty((len(starts), 2), np.int64)
-            pairs[:, 0], pairs[:, 1] = starts, step.take(starts)
-            starts = pairs.ravel()
-        starts = starts[: np.searchsorted(starts, stop)]
-        if len(starts) == 0 or not _ends_track(data, quantity_bytes, int(starts[-1]), stop):
+        if firsts[-1] == len(walk):
             return None
-        found.append(starts)
-    return np.concatenate(found), np.array([len(starts) for starts in found])
+    starts = np.array(walk, np.int64)
+    for step in (four, two, links):
+        pairs = np.empty((len(starts), 2), np.int64)
+        pairs[:, 0], pairs[:, 1] = starts, step.take(starts)
+        starts = pairs.ravel()
+    stops = np.array([stop for _, stop in header.spans])
+    inside = starts < np.repeat(stops, 8 * np.diff([*firsts, len(walk)]))
+    sizes = np.add.reduceat(inside, 8 * np.array(firsts), dtype=np.int64)
+    starts = starts[inside]
+    ends = zip(starts[np.cumsum(sizes) - 1].tolist(), stops.tolist(), strict=True)
+    return (starts, sizes) if all(_ends_track(content, start, stop) for start, stop in ends) else None
 
 
-def _ends_track(data: np.ndarray, quantity_bytes: np.ndarray, start: int, stop: int) -> bool:
-    """Whether a whole end_of_track event begins at `start`, in a chunk that ends at `stop`."""
-    status = start + int(quantity_bytes[start])
-    if quantity_bytes[start] == 0 or data[status] != 0xFF or data[status + 1] != END_OF_TRACK:
+def _ends_track(content: bytes, start: int, stop: int) -> bool:
+    """Whether a whole end_of_track event begins at `start`, in a track that ends at `stop`."""
+    try:
+        _, status = variable_length(content, start)
+        if content[status] != 0xFF or content[status + 1] != END_OF_TRACK:
+            return False
+        size, begin = variable_length(content, status + 2)
+    except Broken:
         return False
-    width = int(quantity_bytes[status + 2])
-    value = int(_quantities(data, quantity_bytes, np.array([status + 2]))[0])
-    return width > 0 and status + 2 + width + value <= stop
+    return begin + size <= stop
 
 
 def _quantity_bytes(data: np.ndarray) -> np.ndarray:
@@ -163,11 +192,15 @@ def read_undamaged(data: bytes, header: Header) -> Reading | None:
     at_data = at + ~running
     first, second = padded[at_data], padded[at_data + 1]
     is_channel = status < 0xF0
-    if np.any(is_channel & ((first > 127) | ((second > 127) & ((status < 0xC0) | (status >= 0xE0))))):
-        return None
-    counts = {item.name: 0 for item in fields(Oddities)}
+    counts = {item.name: 0 for item in fields(Oddities)} | header.oddities
+    high = is_channel & ((first > 127) | ((second > 127) & ((status < 0xC0) | (status >= 0xE0))))
+    if high.any():
+        counts["clipped"] = int(high.sum())
+        first, second = np.minimum(first, 127), np.minimum(second, 127)
     others = np.flatnonzero(~is_channel)
-    marks, labels, ports = _metas(data, others, at[others], ticks[others], track[others])
+    kinds = status[others]
+    counts["system"] = int(((kinds > 0xF0) & (kinds != 0xF7) & (kinds != 0xFF)).sum())
+    marks, labels, ports, rhythm, twice = _metas(data, others, at[others], ticks[others], track[others])
     channel, n_channels = status & 15, 16
     if ports:
         port = np.zeros(n_events, np.int64)
@@ -184,36 +217,57 @@ def read_undamaged(data: bytes, header: Header) -> Reading | None:
         chosen, is_on = chosen[~beyond], is_on[~beyond]
     source = track * n_channels + channel
     key = source[chosen] * N_PITCHES + first[chosen]
-    order, following, is_on = _pair(key, ticks[chosen], is_on, counts)
-    chosen = chosen[order]
+    chosen, offs, afters = _pair(chosen, key, ticks, is_on, counts)
     onset = ticks[chosen]
-    end = np.where(following >= 0, onset[following], track_ends[track[chosen]])
-    struck = is_on & (following >= 0) & is_on[following]
-    counts["restruck"] = int((struck & (end > onset)).sum())
-    counts["hanging"] = int((is_on & (following < 0)).sum())
-    counts["zero_length"] = int((is_on & (end == onset)).sum())
+    never = np.iinfo(np.int64).max
+    struck = np.where(afters >= 0, ticks[afters], never)
+    off = np.where(offs >= 0, ticks[offs], never)
+    is_struck = struck < off
+    end = np.where(is_struck, struck, np.where(offs >= 0, off, track_ends[track[chosen]]))
+    counts["restruck"] = int((is_struck & (end > onset)).sum())
+    counts["hanging"] = int((~is_struck & (offs < 0)).sum())
     # Back in file order, in which notes are almost in the order of their onsets.
-    kept, released, ends = np.zeros(n_events, bool), np.zeros(n_events, bool), np.zeros(n_events, np.int64)
-    kept[chosen] = is_on & (end > onset)
-    released[chosen] = (following >= 0) & ~struck
-    ends[chosen] = end
-    chosen = np.flatnonzero(kept)
-    released, onset, end = released[chosen], ticks[chosen], ends[chosen]
+    place = np.full(n_events, -1)
+    place[chosen] = np.arange(len(chosen))
+    order = place[place >= 0]
+    chosen, onset, end = chosen[order], onset[order], end[order]
+    released = np.where(is_struck, -1, offs)[order]  # the note-off that ended it
+    drums = _drums(chosen, status, channel, ticks, first, second, data, rhythm)
+    brief = end == onset
+    if brief.any():
+        counts["strokes"] = int((brief & drums).sum())
+        counts["zero_length"] = int((brief & ~drums).sum())
+        end = end + (brief & drums)
+        kept = np.flatnonzero(end > onset)
+        chosen, onset, end, released, drums = chosen[kept], onset[kept], end[kept], released[kept], drums[kept]
+    if twice:
+        repeats = written_twice(channel[chosen])
+        counts["doubled"] = int(repeats.sum())
+        kept = np.flatnonzero(~repeats)
+        chosen, onset, end, released, drums = chosen[kept], onset[kept], end[kept], released[kept], drums[kept]
 
     notes = np.empty(len(chosen), NOTE)
     notes["onset"] = onset
     notes["pitch"] = first[chosen]
     notes["velocity"] = second[chosen]
     notes["program"] = _programs(chosen, source, channel, ticks, np.flatnonzero(status >> 4 == 0xC), first)
+    notes["program"][drums] = DRUMS
     notes["part"], lines = _lines(source[chosen], n_channels, notes["program"])
     controls = np.flatnonzero(status >> 4 == 0xB)
     numbers = first[controls]
     pedal = controls[(numbers == SUSTAIN) | (numbers == RESET_CONTROLLERS)]
     if len(pedal):
         down = (first[pedal] == SUSTAIN) & (second[pedal] >= 64)
-        held = np.flatnonzero(released & (notes["program"] != DRUMS))
+        held = np.flatnonzero((released >= 0) & ~drums)
         until = _prolong(
-            notes, held, end, channel[chosen], track_ends[track[chosen]], _group(channel[pedal], ticks[pedal]), down
+            notes,
+            held,
+            end,
+            channel[chosen],
+            _group(channel[chosen[held]], end[held]) * n_events + released[held],
+            _group(channel[pedal], ticks[pedal]) * n_events + pedal,
+            down,
+            n_events,
         )
         counts["pedalled"] = int((until > end).sum())
         end = until
@@ -230,7 +284,15 @@ def read_undamaged(data: bytes, header: Header) -> Reading | None:
 
 def _lines(source: np.ndarray, n_channels: int, program: np.ndarray) -> tuple[np.ndarray, list[Line]]:
     """The number of each note's line, and the lines in order; `source` is track * n_channels + channel."""
-    lines, part = np.unique(source * N_PROGRAMS + program, return_inverse=True)
+    key = source * N_PROGRAMS + program
+    if key.max(initial=0) < 2**20:
+        numbers = np.zeros(key.max(initial=0) + 1, np.int64)
+        numbers[key] = 1
+        lines = np.flatnonzero(numbers)
+        numbers[lines] = np.arange(len(lines))
+        part = numbers[key]
+    else:
+        lines, part = np.unique(key, return_inverse=True)
     sources, programs = np.divmod(lines, N_PROGRAMS)
     tracks, channels = np.divmod(sources, n_channels)
     return part, list(zip(tracks.tolist(), channels.tolist(), programs.tolist(), strict=True))
@@ -243,13 +305,19 @@ def _group(group: np.ndarray, ticks: np.ndarray) -> np.ndarray:
 
 def _metas(
     data: bytes, events: np.ndarray, at: np.ndarray, ticks: np.ndarray, track: np.ndarray
-) -> tuple[list[tuple[int, int, bytes]], list[Label], list[tuple[int, int]]]:
-    """Marks of tempo and metre as (tick, meta type, payload), names, and ports as (event, port), in file order.
+) -> tuple[list[tuple[int, int, bytes]], list[Label], list[tuple[int, int]], list[tuple[int, int, bytes]], bool]:
+    """What meta events and system exclusive messages say, in file order.
+
+    Marks of tempo and metre as (tick, meta type, payload); names; ports as (event, port); messages of `rhythm.MAKERS`
+    as (event, the port's first channel, data); whether the file is marked as written twice.
+
 
     `events` are the indices of all events that are of no channel, and their status bytes stand `at`.
     """
     marks: list[tuple[int, int, bytes]] = []
     labels: list[Label] = []
+    exclusive: list[tuple[int, int, bytes]] = []
+    twice = False
     ports: list[tuple[int, int]] = []
     prefix, before, port = None, -1, 0
     for event, status, tick, of_track in zip(events.tolist(), at.tolist(), ticks.tolist(), track.tolist(), strict=True):
@@ -257,12 +325,18 @@ def _metas(
             prefix = None
         before = event
         kind = data[status + 1]
+        if data[status] == 0xF0:
+            size, start = variable_length(data, status + 1)
+            if size and data[start] in MAKERS:
+                exclusive.append((event, 16 * port, data[start : start + size]))
         if data[status] != 0xFF or kind not in METAS:
             continue
         size, start = variable_length(data, status + 2)
         payload = data[start : start + size]
         if kind == CHANNEL_PREFIX:
             prefix = 16 * port + payload[0] if size == 1 and payload[0] < 16 else None
+        elif kind == SEQUENCER_SPECIFIC:
+            twice |= payload[: len(TWICE)] == TWICE
         elif kind == PORT:
             if size == 1:
                 port = payload[0]
@@ -273,39 +347,92 @@ def _metas(
             prefix, port = None, 0
         else:
             marks.append((tick, kind, payload))
-    return marks, labels, ports
+    return marks, labels, ports, exclusive, twice
 
 
 def _pair(
-    key: np.ndarray, ticks: np.ndarray, is_on: np.ndarray, counts: dict[str, int]
+    chosen: np.ndarray, key: np.ndarray, ticks: np.ndarray, is_on: np.ndarray, counts: dict[str, int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Order note-ons and note-offs by key, and find the event of the same key that follows each (-1: none).
+    """The note-ons among the events `chosen`, key by key; of each the note-off that ends it, and the next note-on.
 
-    Returns the order, and in that order the following events and `is_on`.
+    All are indices of events, -1 for none.
     """
     narrow = np.uint16 if len(key) and key.max() < 2**16 else np.int64  # NumPy sorts 16 bits by radix
     order = np.argsort(key.astype(narrow), kind="stable")
-    key, ticks, is_on = key[order], ticks[order], is_on[order]
-    same = key[1:] == key[:-1]
-    at_once = same & (ticks[1:] == ticks[:-1])
-    opens = np.append(True, ~at_once)[: len(key)]
-    # A key that sounds from an earlier tick is released first: the note-off goes before the note-ons of its tick.
-    # Groups are visited in order, since the outcome of each decides whether the key sounds at the next.
-    suspects = np.flatnonzero(at_once & is_on[:-1] & ~is_on[1:]) + 1
+    key, is_on, chosen = key[order], is_on[order], chosen[order]
+    at = ticks[chosen]
+    same = np.append(False, key[1:] == key[:-1])[: len(key)]
+    # Where a key sounds from an earlier tick, the first note-off of a tick goes before the note-ons of that tick.
+    at_once = same.copy()
+    at_once[1:] &= at[1:] == at[:-1]
+    suspects = np.flatnonzero(at_once[1:] & is_on[:-1] & ~is_on[1:]) + 1
     if len(suspects):
-        begins = np.maximum.accumulate(np.where(opens, np.arange(len(key)), 0))[suspects]
+        depth = _depths(is_on, ~same)[0]
+        begins = np.maximum.accumulate(np.where(at_once, 0, np.arange(len(key))))[suspects]
         for begin, off in zip(*(indices.tolist() for indices in _firsts(begins, suspects)), strict=True):
-            if is_on[begin] and begin > 0 and same[begin - 1] and is_on[begin - 1]:
-                release = order[off]
-                order[begin + 1 : off + 1] = order[begin:off]
-                order[begin] = release
+            if is_on[begin] and same[begin] and depth[begin - 1] > 0:
+                release = chosen[off]
+                chosen[begin + 1 : off + 1] = chosen[begin:off]
+                chosen[begin] = release
                 is_on[begin], is_on[off] = False, True
-    following = np.full(len(key), -1)
-    following[:-1][same] = np.flatnonzero(same) + 1
-    ends_nothing = ~is_on
-    ends_nothing[1:] &= ~(same & is_on[:-1])
-    counts["stray_note_offs"] = int(ends_nothing.sum())
-    return order, following, is_on
+    if np.any(same[1:] & (is_on[1:] == is_on[:-1])) or not np.all(is_on | same):
+        return _matched(chosen, same, is_on, counts)
+    ons = np.flatnonzero(is_on)  # no note overlaps another of its key
+    after = np.append(chosen, (-1, -1))
+    same = np.append(same, (False, False))
+    off = np.where(same[ons + 1], after[ons + 1], -1)
+    return chosen[ons], off, np.where(same[ons + 1] & same[ons + 2], after[ons + 2], -1)
+
+
+def _matched(
+    chosen: np.ndarray, same: np.ndarray, is_on: np.ndarray, counts: dict[str, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As `_pair` where notes of a key overlap; `same` says whether an event is of the same key as the one before."""
+    opens = ~same
+    depth, stray = _depths(is_on, opens)
+    counts["stray_note_offs"] = int(stray.sum())
+    if counts["stray_note_offs"]:
+        kept = np.flatnonzero(~stray)
+        segment = (np.cumsum(opens) - 1)[kept]
+        chosen, is_on, depth = chosen[kept], is_on[kept], depth[kept]
+        opens = np.append(True, segment[1:] != segment[:-1])[: len(kept)]
+    # Until a key is silent for the last time, its note-offs end its notes in their order; after it the latest first.
+    lasts = np.append(opens[1:], True)[: len(opens)]
+    segment = np.cumsum(opens) - 1
+    open_ended = depth[lasts] > 0  # of each key
+    ons, offs = np.flatnonzero(is_on), np.flatnonzero(~is_on)
+    of = np.full(len(opens), -1)
+    if not open_ended.any():
+        of[ons] = offs
+    else:
+        places = np.where(depth == 0, np.arange(len(opens)), -1)
+        closed = np.maximum.reduceat(places, np.flatnonzero(opens))[segment]
+        early = np.arange(len(opens)) <= closed
+        of[ons[early[ons]]] = offs[early[offs]]
+        late = np.flatnonzero(~early)
+        level = depth[late] + ~is_on[late]  # that the note-on reached, or the note-off left
+        late = late[np.lexsort((late, level, segment[late]))]
+        pairs = np.flatnonzero(is_on[late[:-1]] & ~is_on[late[1:]] & (segment[late[:-1]] == segment[late[1:]]))
+        of[late[pairs]] = late[pairs + 1]
+    following = np.append(ons[1:], -1)[: len(ons)]
+    following = np.where((following >= 0) & (segment[following] == segment[ons]), chosen[following], -1)
+    return chosen[ons], np.where(of[ons] >= 0, chosen[of[ons]], -1), following
+
+
+def _depths(is_on: np.ndarray, opens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How many notes of its key sound after each event, key by key, and which note-offs end none."""
+    steps = np.where(is_on, 1, -1)
+    total = np.cumsum(steps)
+    begins = np.flatnonzero(opens)
+    before = np.append(0, total)[begins]  # counted before each key
+    widths = np.diff(np.append(begins, len(is_on)))
+    total -= np.repeat(before, widths)
+    # The lowest count so far of each key; keys are set apart so that one running minimum serves them all.
+    apart = np.repeat(np.arange(len(begins), dtype=np.int64) * (2 * len(is_on) + 2), widths)
+    lowest = np.minimum(0, np.minimum.accumulate(total - apart) + apart)
+    earlier = np.append(0, lowest[:-1])[: len(is_on)]
+    earlier[begins] = 0
+    return total - lowest, lowest < earlier
 
 
 def _firsts(groups: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -335,8 +462,31 @@ def _programs(
             last = np.searchsorted(moments, _group(groups[chosen], times[chosen]), side="right") - 1
             known = (last >= 0) & (moments[last] // SPAN == groups[chosen])
             programs = np.where(known, values[last], programs)
-    programs[channel[chosen] % 16 == DRUM_CHANNEL] = DRUMS
     return programs
+
+
+def _drums(
+    chosen: np.ndarray,
+    status: np.ndarray,
+    channel: np.ndarray,
+    ticks: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    data: bytes,
+    exclusive: list[tuple[int, int, bytes]],
+) -> np.ndarray:
+    """Which of the note-ons `chosen` are drums; `exclusive` messages are (event, channel, data)."""
+    of = channel[chosen]
+    banks = np.flatnonzero((status & 0xF0 == 0xB0) & (first == BANK))
+    if not exclusive and RHYTHM_BANKS.isdisjoint(second[banks].tolist()):
+        return of % 16 == DRUM_CHANNEL
+    messages = [(event, of_port, 0xF0, content) for event, of_port, content in exclusive]
+    for event in np.sort(np.append(banks, np.flatnonzero(status >> 4 == 0xC))).tolist():
+        content = bytes((int(first[event]), int(second[event])))
+        messages.append((event, int(channel[event]), int(status[event]), content))
+    messages.sort(key=lambda message: (ticks[message[0]], message[0]))
+    found = switches((int(ticks[event]), of, kind, content) for event, of, kind, content in messages)
+    return plays_drums(found, of, ticks[chosen])
 
 
 def _prolong(
@@ -344,23 +494,25 @@ def _prolong(
     held: np.ndarray,
     end: np.ndarray,
     channel: np.ndarray,
-    track_end: np.ndarray,
+    released: np.ndarray,
     moments: np.ndarray,
     down: np.ndarray,
+    n_events: int,
 ) -> np.ndarray:
-    """Where notes end when the pedal holds those of index `held`; `moments` and `down` are the pedal's events."""
-    order = np.argsort(moments, kind="stable")
-    moments, down = moments[order], down[order]
-    last_of_tick = np.append(moments[1:] != moments[:-1], True)
-    moments, down = moments[last_of_tick], down[last_of_tick]
+    """Where notes end when the pedal holds those of index `held`.
 
-    released = _group(channel[held], end[held])
-    state = np.searchsorted(moments, released, side="right") - 1
-    held = held[(state >= 0) & down[state] & (moments[state] // SPAN == channel[held])]
+    `released` are their note-offs and `moments` the pedal's events, as numbers that sort as (channel, tick, event) do.
+    """
+    order = np.argsort(moments)
+    moments, down = moments[order], down[order]
+    state = np.searchsorted(moments, released) - 1
+    last = int(end.max(initial=0))
     here = channel[held].astype(np.int64) * SPAN
+    kept = np.flatnonzero((state >= 0) & down[state] & (moments[state] // n_events >= here))
+    held, released, here = held[kept], released[kept], here[kept]
     ups = np.append(moments[~down], np.iinfo(np.int64).max)
-    up = ups[np.searchsorted(ups, here + end[held], side="right")] - here
-    until = np.where(up < SPAN, up, np.maximum(end[held], track_end[held]))
+    up = ups[np.searchsorted(ups, released)] // n_events - here
+    until = np.where(up < SPAN, up, np.maximum(end[held], last))
 
     key = notes["part"].astype(np.int64) * N_PITCHES + notes["pitch"]
     strikes = np.append(np.sort(_group(key, notes["onset"])), np.iinfo(np.int64).max)

@@ -18,6 +18,7 @@ READERS: dict[str, Reader] = {
     ".midi": bulk.read,
     ".kar": bulk.read,
     ".smf": bulk.read,
+    ".rmi": bulk.read,
 }
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from itertools import groupby, zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from melodygru.errors import MidiError
 from melodygru.midi.chunks import (
     ALL_NOTES_OFF,
     ALL_SOUND_OFF,
+    BANK,
     CHANNEL_PREFIX,
     DRUM_CHANNEL,
     END_OF_TRACK,
@@ -22,6 +24,7 @@ from melodygru.midi.chunks import (
     MAX_TICKS,
     METRE_META,
     RESET_CONTROLLERS,
+    SEQUENCER_SPECIFIC,
     SUSTAIN,
     TEMPO_META,
     TEXT_META,
@@ -31,6 +34,7 @@ from melodygru.midi.chunks import (
     parse_chunks,
     track_events,
 )
+from melodygru.midi.rhythm import TWICE, plays_drums, switches, written_twice
 from melodygru.music.metre import DEFAULT_METRE, METRE
 from melodygru.music.names import clean_name, own_names
 from melodygru.music.notes import (
@@ -50,21 +54,33 @@ from melodygru.music.notes import (
 MAX_FILE_BYTES = 2**22  # 4 MiB is half a million notes; what is larger is no piece of music
 
 
+def _oddity(words: str) -> int:
+    """A count of `Oddities`, and what people call it."""
+    return field(default=0, metadata={"words": words})
+
+
 @dataclass(frozen=True)
 class Oddities:
     """How often each odd case of the rule (see the package's docstring) came up in one file."""
 
-    zero_length: int = 0  # notes dropped, because they end where they begin
-    beyond_limit: int = 0  # notes dropped, because they begin at or after the tick limit
-    merged: int = 0  # notes dropped, because their part struck the pitch twice at once
-    cut: int = 0  # notes shortened, because their part struck the pitch again while they sounded
-    restruck: int = 0  # notes ended by a note-on of their own key
-    hanging: int = 0  # notes ended by the end of their track
-    stray_note_offs: int = 0
-    pedalled: int = 0  # notes prolonged by the sustain pedal
-    silenced: int = 0  # notes ended by all sound off or all notes off
-    bad_marks: int = 0  # tempo and metre events ignored
-    broken_tracks: int = 0  # tracks that stop before an end_of_track
+    zero_length: int = _oddity("notes without length dropped")
+    strokes: int = _oddity("drum strokes without length kept")
+    beyond_limit: int = _oddity("notes beyond the longest time dropped")
+    merged: int = _oddity("notes dropped that their part strikes twice at once")
+    cut: int = _oddity("notes cut where their part strikes the pitch again")
+    restruck: int = _oddity("notes ended by the next of their pitch")
+    hanging: int = _oddity("notes without an end")
+    stray_note_offs: int = _oddity("ends without a note")
+    pedalled: int = _oddity("notes held by the pedal")
+    silenced: int = _oddity("notes ended by all-notes-off")
+    doubled: int = _oddity("notes left out that repeat the music for a simpler synthesiser")
+    clipped: int = _oddity("messages with a value above 127")
+    system: int = _oddity("system messages passed over")
+    bad_marks: int = _oddity("tempos and metres that mean nothing")
+    broken_tracks: int = _oddity("tracks that break off")
+    misstated_lengths: int = _oddity("tracks of another length than they claim")
+    miscounted_tracks: int = _oddity("tracks more or fewer than the header says")
+    unknown_type: int = _oddity("files of an unknown type, read as type 1")
 
     @property
     def lost(self) -> int:
@@ -75,6 +91,25 @@ class Oddities:
         """The counts above zero by name, for reports."""
         counts = {item.name: getattr(self, item.name) for item in fields(self)}
         return {name: count for name, count in counts.items() if count}
+
+
+DAMAGE = ("broken_tracks", "misstated_lengths", "miscounted_tracks", "clipped")
+
+
+def oddity_words(name: str) -> str:
+    """What people call a count of `Oddities`."""
+    return next((item.metadata["words"] for item in fields(Oddities) if item.name == name), name.replace("_", " "))
+
+
+def in_words(oddities: Mapping[str, int]) -> str:
+    """Counts of `Oddities` by name as people read them, the greatest first: `notes without an end (3), ...`."""
+    order = sorted(oddities.items(), key=lambda item: -item[1])
+    return ", ".join(f"{oddity_words(name)} ({count:,})" for name, count in order)
+
+
+def damage(oddities: Mapping[str, int]) -> dict[str, int]:
+    """Those counts that only a damaged file has."""
+    return {name: oddities[name] for name in DAMAGE if name in oddities}
 
 
 @dataclass(frozen=True)
@@ -125,7 +160,7 @@ def read_texts(source: Path | str | bytes) -> list[str]:
     return [
         event.data[1:].decode("utf-8", "replace")
         for start, stop in parse_chunks(data).spans
-        for event in track_events(data[start:stop])
+        for event in track_events(data, start, stop)
         if event.status == 0xFF and event.data[0] == TEXT_META
     ]
 
@@ -145,7 +180,8 @@ class _Sounding:
     velocity: int
     onset: int
     end: int = -1
-    released: bool = False  # ended by a note-off, which a pedal can outlast
+    released: tuple[int, int, int] | None = None  # of the note-off that ended it, which a pedal can outlast: tick,
+    #                                               track, place in the track
     part: int = -1
 
     @property
@@ -162,31 +198,38 @@ def read_reference(source: Path | str | bytes) -> Reading:
     data = load(source)
     header = parse_chunks(data)
     limit = header.limit
-    counts = {item.name: 0 for item in fields(Oddities)}
+    counts = {item.name: 0 for item in fields(Oddities)} | header.oddities
     tracks: list[list[Event]] = []
     ends: list[int] = []
     offset = 0
     for start, stop in header.spans:
-        events = list(track_events(data[start:stop]))
+        events = list(track_events(data, start, stop))
         for event in events:
             event.tick = min(limit, event.tick + offset)
         end = events[-1].tick if events else min(limit, offset)
         if not (events and events[-1].status == 0xFF and events[-1].data[0] == END_OF_TRACK):
             counts["broken_tracks"] += 1
+        counts["clipped"] += sum(event.clipped for event in events)
+        counts["system"] += sum(event.status > 0xF0 and event.status not in (0xF7, 0xFF) for event in events)
         tracks.append(events)
         ends.append(end)
         if header.kind == 2:
             offset = end
 
-    programs = _program_changes(tracks)
+    programs, drums = _program_changes(tracks), switches(_messages(tracks))
     notes: list[_Sounding] = []
     for track, events in enumerate(tracks):
-        notes += _pair_track(track, events, ends[track], limit, programs, counts)
+        notes += _pair_track(track, events, ends[track], limit, programs, drums, counts)
+    metas = [event.data for events in tracks for event in events if event.status == 0xFF]
+    if any(meta[0] == SEQUENCER_SPECIFIC and meta[1:4] == TWICE for meta in metas):
+        twice = written_twice(np.array([note.channel for note in notes], int)).tolist()
+        counts["doubled"] = sum(twice)
+        notes = [note for note, left_out in zip(notes, twice, strict=True) if not left_out]
     lines = sorted({note.line for note in notes})
     numbers = {line: part for part, line in enumerate(lines)}
     for note in notes:
         note.part = numbers[note.line]
-    _prolong(notes, tracks, ends, counts)
+    _prolong(notes, tracks, counts)
     _silence(notes, tracks, counts)
 
     rows = [(note.onset, note.end - note.onset, note.part, note.program, note.pitch, note.velocity) for note in notes]
@@ -225,6 +268,8 @@ def line_names(lines: list[Line], labels: list[Label]) -> list[str]:
     """
     if len(lines) > MAX_PARTS:
         raise MidiError(f"{len(lines):,} parts: expected at most {MAX_PARTS:,} in one piece")
+    if not labels:
+        return [""] * len(lines)
     of_track, of_channel = Counter(track for track, *_ in lines), Counter(line[:2] for line in lines)
     found: dict[tuple[int, int | None], str] = {}
     for track, channel, _, payload in sorted(labels, key=lambda label: label[2]):
@@ -256,69 +301,99 @@ def _program_changes(tracks: list[list[Event]]) -> dict[int, tuple[list[int], li
     return changes
 
 
+def _messages(tracks: list[list[Event]]) -> Iterator[tuple[int, int, int, bytes]]:
+    """What says whether a channel plays drums, ordered by (tick, track, file order)."""
+    everything = (event for events in tracks for event in events)
+    for event in sorted(everything, key=lambda event: event.tick):
+        if event.status in (0xF0, *range(0xC0, 0xD0)) or event.status >> 4 == 0xB and event.data[0] == BANK:
+            yield event.tick, event.channel, event.status, event.data
+
+
 def _pair_track(
     track: int,
     events: list[Event],
     end: int,
     limit: int,
     changes: dict[int, tuple[list[int], list[int]]],
+    drums: dict[int, tuple[np.ndarray, np.ndarray]],
     counts: dict[str, int],
 ) -> list[_Sounding]:
-    """The notes of one track, zero-length ones dropped."""
-    notes: list[_Sounding] = []
-    sounding: dict[tuple[int, int], _Sounding] = {}
+    """The notes of one track, those of no length dropped."""
+    keys: dict[tuple[int, int], list[int]] = {}  # of each channel and pitch, the places of its note-ons and note-offs
+    program_at: dict[int, int | None] = {}  # of each note-on, the program that its own track has set before it
     programs: dict[int, int] = {}
-    # Note-offs that were taken before their turn, because their key sounded from an earlier tick: by index.
-    taken: set[int] = set()
-    first_off: dict[tuple[int, int, int], int] = {}
     for index, event in enumerate(events):
-        if _is_note_off(event):
-            first_off.setdefault((event.tick, event.channel, event.data[0]), index)
-
-    def close(note: _Sounding, tick: int) -> None:
-        note.end = tick
-        if note.end > note.onset:
-            notes.append(note)
-        else:
-            counts["zero_length"] += 1
-
-    for index, event in enumerate(events):
-        channel = event.channel
         if event.status >> 4 == 0xC:
-            programs[channel] = event.data[0]
+            programs[event.channel] = event.data[0]
         elif _is_note_on(event):
-            pitch, velocity = event.data
             if event.tick >= limit:
                 counts["beyond_limit"] += 1
                 continue
-            note = sounding.pop((channel, pitch), None)
-            if note is not None:
-                off = first_off.get((event.tick, channel, pitch), -1)
-                if note.onset < event.tick and off > index:
-                    taken.add(off)
-                    note.released = True
-                elif note.onset < event.tick:
-                    counts["restruck"] += 1
-                close(note, event.tick)
-            program = programs.get(channel)
-            if channel % 16 == DRUM_CHANNEL:
+            program_at[index] = programs.get(event.channel)
+            keys.setdefault((event.channel, event.data[0]), []).append(index)
+        elif _is_note_off(event):
+            keys.setdefault((event.channel, event.data[0]), []).append(index)
+    notes: list[_Sounding] = []
+    for (channel, pitch), places in keys.items():
+        off_of, order = _pair_key(events, places, counts)
+        struck = [index for index in order if index in program_at]
+        for index, after in zip_longest(struck, struck[1:]):
+            onset, velocity = events[index].tick, events[index].data[1]
+            program = program_at[index]
+            if channel in drums and plays_drums(drums, np.array([channel]), np.array([onset]))[0]:
+                program = DRUMS
+            elif channel not in drums and channel % 16 == DRUM_CHANNEL:
                 program = DRUMS
             elif program is None:
                 ticks, values = changes.get(channel, ([], []))
-                at = bisect_right(ticks, event.tick)
+                at = bisect_right(ticks, onset)
                 program = values[at - 1] if at else 0
-            sounding[channel, pitch] = _Sounding(track, channel, program, pitch, velocity, event.tick)
-        elif _is_note_off(event) and index not in taken:
-            note = sounding.pop((channel, event.data[0]), None)
-            if note is None:
-                counts["stray_note_offs"] += 1
+            note = _Sounding(track, channel, program, pitch, velocity, onset, end)
+            off = off_of.get(index)
+            if after is not None and (off is None or events[after].tick < events[off].tick):
+                note.end = events[after].tick
+                counts["restruck"] += note.end > onset
+            elif off is None:
+                counts["hanging"] += 1
             else:
-                note.released = True
-                close(note, event.tick)
-    for note in sounding.values():
-        counts["hanging"] += 1
-        close(note, end)
+                note.end = events[off].tick
+                note.released = (note.end, track, off)
+            if note.end == onset and program == DRUMS:
+                note.end += 1
+                counts["strokes"] += 1
+            if note.end > onset:
+                notes.append(note)
+            else:
+                counts["zero_length"] += 1
     return notes
+
+
+def _pair_key(events: list[Event], places: list[int], counts: dict[str, int]) -> tuple[dict[int, int], list[int]]:
+    """Which note-off ends which note-on of a key, by places in the track; and the order in which all are taken."""
+    order: list[int] = []
+    depths: list[int] = []  # how many notes sound after each
+    depth = 0
+    for _, group in groupby(places, key=lambda index: events[index].tick):
+        together = list(group)
+        first_off = next((at for at, index in enumerate(together) if _is_note_off(events[index])), None)
+        if depth and first_off is not None:
+            together.insert(0, together.pop(first_off))
+        for index in together:
+            if _is_note_off(events[index]) and not depth:
+                counts["stray_note_offs"] += 1
+                continue
+            depth += 1 if _is_note_on(events[index]) else -1
+            order.append(index)
+            depths.append(depth)
+    closed = max((at + 1 for at, depth in enumerate(depths) if depth == 0), default=0)
+    sounding: list[int] = []
+    off_of: dict[int, int] = {}
+    for at, index in enumerate(order):
+        if _is_note_on(events[index]):
+            sounding.append(index)
+        else:
+            off_of[sounding.pop(0 if at < closed else -1)] = index
+    return off_of, order
 
 
 def _is_note_on(event: Event) -> bool:
@@ -329,29 +404,34 @@ def _is_note_off(event: Event) -> bool:
     return event.status >> 4 == 0x8 or event.status >> 4 == 0x9 and event.data[1] == 0
 
 
-def _prolong(notes: list[_Sounding], tracks: list[list[Event]], ends: list[int], counts: dict[str, int]) -> None:
+def _prolong(notes: list[_Sounding], tracks: list[list[Event]], counts: dict[str, int]) -> None:
     """Let the pedal hold the notes that were released while it was down."""
-    pedals: dict[int, dict[int, bool]] = {}  # of each channel, whether it is down from a tick on
-    for event in _controls(tracks, (SUSTAIN, RESET_CONTROLLERS)):
-        pedals.setdefault(event.channel, {})[event.tick] = event.data[0] == SUSTAIN and event.data[1] >= 64
-    ticks = {channel: list(pedal) for channel, pedal in pedals.items()}
-    ups = {channel: [tick for tick, down in pedal.items() if not down] for channel, pedal in pedals.items()}
+    pedals: dict[int, list[tuple[tuple[int, int, int], bool]]] = {}  # of each channel when it goes down or up
+    for track, events in enumerate(tracks):
+        for index, event in enumerate(events):
+            if event.status >> 4 == 0xB and event.data[0] in (SUSTAIN, RESET_CONTROLLERS):
+                down = event.data[0] == SUSTAIN and event.data[1] >= 64
+                pedals.setdefault(event.channel, []).append(((event.tick, track, index), down))
     strikes: dict[tuple[int, int], list[int]] = {}  # of each part's pitch
     for note in sorted(notes, key=lambda note: note.onset):
         strikes.setdefault((note.part, note.pitch), []).append(note.onset)
-    for note in notes:
-        if not note.released or note.program == DRUMS or note.channel not in pedals:
-            continue
-        at = bisect_right(ticks[note.channel], note.end)
-        if at == 0 or not pedals[note.channel][ticks[note.channel][at - 1]]:
-            continue
-        up = _first(ups[note.channel], bisect_right(ups[note.channel], note.end))
-        onsets = strikes[note.part, note.pitch]
-        struck = _first(onsets, bisect_left(onsets, note.end))
-        until = min(max(note.end, ends[note.track]) if up is None else up, MAX_TICKS if struck is None else struck)
-        if until > note.end:
-            note.end = until
-            counts["pedalled"] += 1
+    last = max((note.end for note in notes), default=0)
+    for channel, moments in pedals.items():
+        moments.sort()
+        places = [place for place, _ in moments]
+        ups = [place for place, down in moments if not down]
+        for note in notes:
+            if note.released is None or note.program == DRUMS or note.channel != channel:
+                continue
+            at = bisect_left(places, note.released) - 1
+            if at < 0 or not moments[at][1]:
+                continue
+            up = bisect_left(ups, note.released)
+            struck = _first(strikes[note.part, note.pitch], bisect_left(strikes[note.part, note.pitch], note.end))
+            until = min(ups[up][0] if up < len(ups) else last, MAX_TICKS if struck is None else struck)
+            if until > note.end:
+                note.end = until
+                counts["pedalled"] += 1
 
 
 def _silence(notes: list[_Sounding], tracks: list[list[Event]], counts: dict[str, int]) -> None:
@@ -409,6 +489,7 @@ def assemble(
     called = own_names(part_programs(notes).tolist(), called) if called else ()
     counts["merged"] += changes.merged
     counts["cut"] += changes.cut
+    length = max(length, int((notes["onset"] + notes["duration"]).max(initial=0)))
     sequence = unchecked(
         notes, header.grid, length, tidy_marks(np.array(tempos, TEMPO)), tidy_marks(np.array(metres, METRE)), called
     )

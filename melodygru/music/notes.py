@@ -318,6 +318,8 @@ def part_order(notes: np.ndarray) -> list[int]:
     if not len(notes):
         return []
     part = notes["part"]
+    if not part.any():
+        return [0]
     first = np.full(int(part.max()) + 1, np.iinfo(np.int64).max)
     np.minimum.at(first, part, notes["onset"])
     present = np.flatnonzero(first < np.iinfo(np.int64).max)

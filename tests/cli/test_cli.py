@@ -697,7 +697,7 @@ def test_inspect_shows_oddities_and_changes(call: Callable[..., Result], tmp_pat
     assert ("metre", "4/4, 1 change later") in rows
     assert ("notes", "1") in rows
     oddities = [text for name, text in rows if name == "oddity"]
-    assert oddities == ["zero length: 1", "stray note offs: 1"]
+    assert oddities == ["notes without length dropped: 1", "ends without a note: 1"]
     assert ("notes lost", "1 dropped, merged or cut in reading") in rows
 
 

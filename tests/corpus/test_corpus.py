@@ -398,6 +398,17 @@ def test_the_report_survives_json(folder, store):
     assert values["files"][0] == {"path": "airs/a.mid", "kept": True, "reason": None, "n_notes": 8}
 
 
+def test_a_file_that_damage_has_emptied_is_called_damaged(folder, store):
+    song = midi.to_bytes(melody(0))
+    (folder / "cut.mid").write_bytes(song[:45])  # its second track is gone
+    (folder / "off.mid").write_bytes(song[:60])  # and here all but its beginning
+    settle(folder)
+    skipped = {f.path: f.reason for f in intake(folder, cache=store).report.skipped}
+    assert skipped["cut.mid"] == "damaged, no notes left: tracks more or fewer than the header says (1)"
+    assert skipped["off.mid"] == "damaged, no notes left: tracks that break off (1)"
+    assert skipped["airs/silent.mid"] == "no notes"
+
+
 def test_the_table_names_what_was_skipped(folder, store):
     for number in range(30):
         (folder / "airs" / f"bad-{'long-name-' * 9}{number:02}.mid").write_bytes(b"")

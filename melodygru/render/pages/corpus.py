@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from melodygru.midi import in_words
 from melodygru.music.grid import Grid
 from melodygru.music.names import DRUM_NAMES, pitch_name, program_name
 from melodygru.music.notes import DRUMS
@@ -98,8 +99,7 @@ def _facts(corpus: Corpus, found: Survey) -> Iterator[tuple[str, str]]:
     else:
         yield "velocities", f"{loud[0]}..{loud[-1]}, {len(loud)} different"
     if report.oddities:
-        order = sorted(report.oddities.items(), key=lambda item: -item[1])
-        yield "oddities", ", ".join(f"{name.replace('_', ' ')} ({n:,})" for name, n in order)
+        yield "oddities", in_words(report.oddities)
 
 
 def _grid(report: Report) -> Section:
