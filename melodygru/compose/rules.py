@@ -135,9 +135,12 @@ class Legality(Rule):
         if field == "part":
             return possible_parts(self._vocabulary, np.array([(1, *context.legality()) for context in contexts]))
         if field == "pitch":
-            pairs = zip(contexts, event.parts, strict=True)
-            return ~np.array([context.pitch_mask(part) for context, part in pairs])
+            of_streams = zip(contexts, event.parts, event.live.tolist(), strict=True)
+            return ~np.array([context.pitch_mask(part) if live else _NO_PITCH for context, part, live in of_streams])
         return self._durations if field == "duration" else None
+
+
+_NO_PITCH = np.zeros(N_PITCHES, bool)
 
 
 def _shifts(joins: Sequence[bool]) -> np.ndarray:
