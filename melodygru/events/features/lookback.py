@@ -93,7 +93,8 @@ class Lookback(Feature):
         self._counterparts: list[int] = []  # of the event's part, for each lag, or -1
 
     def before(self, row: list[int]) -> None:
-        keys, at, sources = self.past.order_keys, self.past.onset, self._sources
+        keys, sources = self.past.order_keys, self._sources
+        at = keys[-1] // ORDER_KEYS if keys else 0  # also where the piece is over, whose end may be later
         for level, (lag, shift, *_) in enumerate(self._lags):
             if lag and keys and at >= lag:
                 # What is searched for only grows from event to event.
@@ -104,7 +105,8 @@ class Lookback(Feature):
                 row.append(0)
 
     def point_shift(self, row: list[int]) -> None:
-        keys, at = self.past.order_keys, self.past.onset
+        keys = self.past.order_keys
+        at = keys[-1] // ORDER_KEYS if keys else 0
         for (lag, *_), source in zip(self._lags, self._sources, strict=True):
             reaches = lag and keys and at >= lag
             row.append(time_of(min(keys[source] // ORDER_KEYS - at + lag, TIMES.maximum)) + 1 if reaches else 0)
