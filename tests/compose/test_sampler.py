@@ -335,7 +335,8 @@ def test_pitch_stands_still_when_only_rhythm_is_free():
 
 def test_programs_that_were_in_no_training_piece_are_not_chosen():
     vocabulary = Vocabulary(BEAT, (0, 40), 4, (80,))
-    wishes = {**BEATS, "shift": {0: 0.9, 4: 0.1}, "part": {NEW + 2: 1.0, NEW + 40: 0.1, NEW: 0.1}, "pitch": {127: 1.0, 3: 0.01}}
+    parts = {NEW + 2: 1.0, NEW + 40: 0.1, NEW: 0.1}
+    wishes = {**BEATS, "shift": {0: 0.9, 4: 0.1}, "part": parts, "pitch": {127: 1.0, 3: 0.01}}
     pieces = compose(Fake(vocabulary, **wishes), 20, seed=0, length=Length(notes=40))
     assert {program for piece in pieces for program in piece.programs} == {0, 40}
     assert any((piece.notes["pitch"] == 127).any() for piece in pieces)
