@@ -126,7 +126,9 @@ def new_model(vocabulary, layers=1, seed=0, units=10, end_bias=None, scale=0.3, 
         bias.assign(values)
         for head in (model.head_shift, model.head_duration):
             bias = head.output_layer.bias
-            bias.assign(bias.numpy() - 0.05 * np.arange(TIMES.size, dtype=np.float32))
+            values = bias.numpy()
+            values[: TIMES.size] -= 0.05 * np.arange(TIMES.size, dtype=np.float32)  # pointers follow
+            bias.assign(values)
     return model
 
 

@@ -165,7 +165,7 @@ class Streams:
         """
         contexts, live, at = event.contexts, event.live, event.at
         step = self._step(at)
-        event.pointers["shift"] = np.array([context.shift_pointers() for context in contexts])
+        event.pointers["shift"] = np.array([context.shift_pointers() for context in contexts], np.int64)
         shifts = self._draw_time("shift", step, u[:, :2], rules, event)
         shifts = [max(steps, least) for steps, least in zip(shifts, event.least, strict=True)]
         for context, steps, goes_on in zip(contexts, shifts, live.tolist(), strict=True):
@@ -174,9 +174,9 @@ class Streams:
         rows = np.array([context.row() for context in contexts], np.int32)
         step.arrive(
             rows,
-            np.array([context.pitch_class_levels() for context in contexts]),
-            np.array([context.part_descriptions() for context in contexts], np.uint8),
-            np.array([context.line_up() for context in contexts], np.uint8),
+            np.array([context.pitch_class_levels() for context in contexts], np.int64),
+            _bytes([context.part_descriptions() for context in contexts]),
+            _bytes([context.line_up() for context in contexts]),
         )
         if at is None:
             self._context, self._last = rows, step
@@ -193,14 +193,16 @@ class Streams:
         event.parts = [c.part_of(p) for c, p in zip(contexts, part_classes, strict=True)]
         event.programs = [c.program_of(p) for c, p in zip(contexts, part_classes, strict=True)]
         histories = [c.part_history(p) for c, p in zip(contexts, part_classes, strict=True)]
-        event.chosen |= dict(zip(PART_HISTORY, np.array(histories).T, strict=True))
-        event.pointers["pitch"] = np.array([c.pitch_pointers(p) for c, p in zip(contexts, event.parts, strict=True)])
+        event.chosen |= dict(zip(PART_HISTORY, np.array(histories, np.int64).T, strict=True))
+        pointers = [c.pitch_pointers(part) for c, part in zip(contexts, event.parts, strict=True)]
+        event.pointers["pitch"] = np.array(pointers, np.int64)
         event.pitches = self._draw_field("pitch", step, u[:, 3], rules, event).tolist()
         of_notes = [c.note_pointers(*note) for c, *note in zip(contexts, event.parts, event.pitches, strict=True)]
-        event.pointers["duration"], event.pointers["velocity"] = map(np.array, zip(*of_notes, strict=True))
+        event.pointers["duration"] = np.array([durations for durations, _ in of_notes], np.int64)
         durations = self._draw_time("duration", step, u[:, 4:6], rules, event)
         velocities = [-1] * len(contexts)
         if self.vocabulary.models_velocity:
+            event.pointers["velocity"] = np.array([velocities for _, velocities in of_notes], np.int64)
             velocities = self._draw_field("velocity", step, u[:, 6], rules, event).tolist()
         of_streams = zip(shifts, part_classes, event.pitches, durations, velocities, strict=True)
         for i, (row, goes_on) in enumerate(zip(of_streams, event.live.tolist(), strict=True)):
@@ -230,6 +232,11 @@ class Streams:
     def _choose(self, field: str, event: Event, u: np.ndarray) -> np.ndarray:
         """Choose a class of a field for each stream, shape (streams,), by numbers `u` in [0, 1) of the same shape."""
         raise NotImplementedError
+
+
+def _bytes(rows: list[bytearray]) -> np.ndarray:
+    """Rows of as many bytes each as an array, (rows, bytes), uint8."""
+    return np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), len(rows[0]))
 
 
 def with_row(array: np.ndarray, at: int, row: np.ndarray) -> np.ndarray:

@@ -135,9 +135,12 @@ class Legality(Rule):
         if field == "part":
             return possible_parts(self._vocabulary, np.array([(1, *context.legality()) for context in contexts]))
         if field == "pitch":
-            pairs = zip(contexts, event.parts, strict=True)
-            return ~np.array([context.pitch_mask(part) for context, part in pairs])
+            of_streams = zip(contexts, event.parts, event.live.tolist(), strict=True)
+            return ~np.array([context.pitch_mask(part) if live else _NO_PITCH for context, part, live in of_streams])
         return self._durations if field == "duration" else None
+
+
+_NO_PITCH = np.zeros(N_PITCHES, bool)
 
 
 def _shifts(joins: Sequence[bool]) -> np.ndarray:
@@ -177,7 +180,8 @@ class KnownParts(Rule):
         assert event.legal is not None
         mask = event.legal.copy()
         if self._models_part:
-            mask[:, NEW:FIRST_PART] &= np.array([self._may_come_in(context) for context in event.contexts])
+            for of_stream, context in zip(mask[:, NEW:FIRST_PART], event.contexts, strict=True):
+                of_stream &= self._may_come_in(context)
         if not event.may_end:
             mask[:, END] = False
         nothing = ~mask.any(1)
@@ -190,7 +194,9 @@ class KnownParts(Rule):
         to_come = context.past.line_up
         if to_come is None:
             return self._programs
-        return np.isin(np.arange(N_PROGRAMS), [program for program, n in to_come.items() if n])
+        mask = np.zeros(N_PROGRAMS, bool)
+        mask[[program for program, n in to_come.items() if n]] = True
+        return mask
 
     def _joins(self, context: Context) -> bool:
         """Whether some part may join the last chord."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from melodygru.analysis.originality import Index
 from melodygru.compose.actions import Action
-from melodygru.compose.composing import notes, sampler_for
+from melodygru.compose.composing import line_up_asked, notes, sampler_for
 from melodygru.compose.constraints import Constraint
 from melodygru.compose.controls import Controls
 from melodygru.compose.guards import Guard, check_copy, guarded
@@ -97,10 +97,15 @@ class Stream(Iterator[LiveNote]):
             start_s = yield from self._piece(number, start_s)
 
     def _plan(self, style: str | None) -> Plan:
-        first, second, third = self._rng.random(3).tolist()
-        of = self._settings
+        of, vocabulary = self._settings, self._model.vocabulary
+        first, second, third, fourth = self._rng.random(4).tolist()
         return Plan.from_settings(
-            self._model.vocabulary, style=style, metre=of.metre, qpm=of.qpm, draws=(first, second, third)
+            vocabulary,
+            style=style,
+            metre=of.metre,
+            qpm=of.qpm,
+            line_up=line_up_asked(self._constraints, vocabulary, style),
+            draws=(first, second, third, fourth),
         )
 
     def _piece(self, number: int, start_s: float) -> Generator[LiveNote, None, float]:

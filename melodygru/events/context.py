@@ -150,13 +150,13 @@ class Context:
         """What may follow at the onset: the columns of `Events.legality` but for the first."""
         return (int(self.may_end()), *self._legality.row())
 
-    def part_descriptions(self) -> list[int]:
+    def part_descriptions(self) -> bytearray:
         """Descriptions of the parts that have played (see `Events`), at the onset; empty where parts are unmodelled."""
-        return [] if self._descriptions is None else self._descriptions.row()
+        return bytearray() if self._descriptions is None else self._descriptions.row()
 
-    def line_up(self) -> list[int]:
+    def line_up(self) -> bytearray:
         """The programs that have still to come in (see `Events`); empty where parts are unmodelled."""
-        return [] if self._line_up is None else self._line_up.row()
+        return bytearray() if self._line_up is None else self._line_up.row()
 
     def may_end(self) -> bool:
         """Whether the piece may end at the onset: nothing sounds on."""

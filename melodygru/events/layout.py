@@ -57,6 +57,7 @@ class Layout:
         # Of each column of a part's description the number of its first class, among the outputs for descriptions.
         self.description_sizes = description_sizes(vocabulary)
         self.description_origins = np.cumsum([0, *self.description_sizes])[:-1]
+        self._pointer_ids: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         sounding = self.regions[SoundingNotes].columns["context"]
         self.sounding_columns = slice(sounding, sounding + 3 * vocabulary.n_sounding, 3)
 
@@ -125,8 +126,12 @@ class Layout:
 
     def pointer_ids(self, field: str, pointers: np.ndarray) -> np.ndarray:
         """Ids for a head of what the pointers to its field point to: (n, k), of pointers (n, k); 0 is none."""
-        first = self.head_blocks(field)["pointed"] + POINTED[field] * np.arange(pointers.shape[1])
-        return np.where(pointers > 0, first + POINTED_CLASS[field][pointers], 0)
+        if field not in self._pointer_ids:
+            first = self.head_blocks(field)["pointed"] + POINTED[field] * np.arange(self.n_pointers(field))[:, None]
+            table = np.where(np.arange(len(POINTED_CLASS[field])) > 0, first + POINTED_CLASS[field], 0)
+            self._pointer_ids[field] = table, table.shape[1] * np.arange(len(table))
+        table, rows = self._pointer_ids[field]
+        return table.take(pointers + rows)
 
     def relative_ids(
         self, field: str, sounding: np.ndarray, pitch_class_levels: np.ndarray, relative_to: np.ndarray

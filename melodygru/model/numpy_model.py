@@ -69,7 +69,7 @@ class NumpyModel:
         # Of each context id the column of `relative_ids`: 0 for all but the sounding notes.
         self.sounding = np.zeros(self.layout.n_ids, np.int64)
         self.sounding[first : first + n * N_PITCHES * 2] = np.tile(np.arange(1, 1 + N_PITCHES * 2), n)
-        self.descriptions = np.tile(self.layout.description_origins, self.vocabulary.parts)
+        self.descriptions = FIRST_PART - 1 + np.tile(self.layout.description_origins, self.vocabulary.parts)
         # Of each pitch, and of each last pitch plus 1.
         self.motion = motion_class(np.arange(N_PITCHES)[:, None], np.arange(N_PITCHES + 1))
 
@@ -156,9 +156,11 @@ class NumpyModel:
                     first = N_PITCHES + N_PITCHES - from_pitch
                     logits[row] += outputs[row, first : first + N_PITCHES]
         if pointers is not None:
-            rows, columns = pointers.nonzero()
-            first = outputs.shape[1] - pointers.shape[1]
-            np.add.at(logits, (rows, pointers[rows, columns] - 1), outputs[rows, first + columns])
+            rows = len(pointers)
+            classes = pointers + (n + 1) * np.arange(rows)[:, None]  # 0 is none
+            weights = outputs[:, outputs.shape[1] - pointers.shape[1] :]
+            added = np.bincount(classes.ravel(), weights.ravel(), rows * (n + 1))
+            logits += added.reshape(rows, n + 1)[:, 1:]
         return logits
 
     def part_logits(self, outputs: np.ndarray, descriptions: np.ndarray, line_up: np.ndarray) -> np.ndarray:
@@ -168,13 +170,13 @@ class NumpyModel:
         rows, parts = np.arange(len(outputs))[:, None], self.vocabulary.parts
         logits = np.empty((len(outputs), FIRST_PART + parts), outputs.dtype)
         logits[:, :FIRST_PART] = outputs[:, :FIRST_PART]
-        bits = np.unpackbits(line_up, axis=1, bitorder="little")[:, : FIRST_PART - NEW + 1]
-        listed, known = bits[:, :-1] > 0, bits[:, -1] > 0
+        bits = np.unpackbits(line_up, axis=1, count=FIRST_PART - NEW + 1, bitorder="little").view(bool)
+        known = bits[:, -1]
         if known.any():
             to_come, others = outputs[:, -2, None], outputs[:, -1, None]
-            logits[known, NEW:FIRST_PART] += np.where(listed, to_come, others)[known]
-        ids = FIRST_PART - 1 + self.descriptions + descriptions
-        values = np.where(descriptions > 0, outputs[rows, ids], 0)
+            logits[:, NEW:FIRST_PART] += np.where(bits[:, :-1], to_come, others) * known[:, None]
+        values = outputs[rows, self.descriptions + descriptions]
+        values *= descriptions > 0
         logits[:, FIRST_PART:] = np.add.reduce(values.reshape(len(outputs), parts, -1), 2)
         return logits
 

@@ -11,12 +11,16 @@ from typing import Any, Protocol
 import numpy as np
 
 from melodygru.events import INPUTS, Events, Vocabulary, encode
-from melodygru.music.notes import DRUMS, N_PITCHES, NoteSequence, canonical, transpose
+from melodygru.music.metre import steps_per_bar
+from melodygru.music.notes import DRUMS, MAX_PARTS, N_PITCHES, NoteSequence, canonical, transpose
 from melodygru.training.settings import Settings
 
 UNKNOWN_SHARE = 0.2  # how often a piece condition is hidden in training, so that "unknown" is learned too
 UNKNOWN_LINE_UP = 0.5  # likewise the line-up: asked for or drawn in composing, but unknown where a likelihood is given
-MISTAKEN, MISTAKES = 0.5, 0.3  # how many pieces have mistakes in training, and the share of notes that are, at most
+# How many pieces that repeat themselves have mistakes in training, the share of their notes that are, at most; and the
+# share of its notes from which on a piece repeats itself, and the bars that it may lie back.
+MISTAKEN, MISTAKES = 0.5, 0.3
+REPEATED, REPEATED_BARS = 0.6, (1, 2, 4, 8)
 LENGTH_JITTER = 0.2  # pieces of lengths within about this factor share a batch
 
 
@@ -124,11 +128,11 @@ class Pieces:
 def _with_mistakes(sequence: NoteSequence, rng: np.random.Generator) -> tuple[NoteSequence, np.ndarray]:
     """A piece with some notes left out, moved or put at another pitch, and which those are, shape (n_notes,), bool.
 
-    What is composed strays now and then; a model that has seen only whole pieces then takes the piece for one that never
-    repeats itself. The notes themselves are not learned, only what follows them.
+    What is composed strays now and then; a model that has seen only whole pieces then takes a piece that repeats itself
+    for one that never does. The notes themselves are not learned, only what follows them.
     """
     notes = sequence.notes
-    if rng.random() >= MISTAKEN or len(notes) < 2:
+    if rng.random() >= MISTAKEN or not _repeats_itself(sequence):
         return sequence, np.zeros(len(notes), bool)
     share = rng.uniform(0, MISTAKES)
     notes = notes.copy()
@@ -149,6 +153,17 @@ def _with_mistakes(sequence: NoteSequence, rng: np.random.Generator) -> tuple[No
     marked = notes["velocity"] >= 128
     notes["velocity"][marked] -= 128
     return dataclasses.replace(sequence, notes=notes, names=()), marked
+
+
+def _repeats_itself(sequence: NoteSequence) -> bool:
+    """Whether most notes of a piece stood, in the same part, 1, 2, 4 or 8 bars before."""
+    notes = sequence.notes
+    if not sequence.grid.is_metrical or len(notes) < 2:
+        return False
+    bar, step = steps_per_bar(sequence.grid, sequence.metre), MAX_PARTS * N_PITCHES
+    key = notes["onset"] * step + notes["part"].astype(np.int64) * N_PITCHES + notes["pitch"]
+    stood = np.isin(key[:, None] - step * bar * np.array(REPEATED_BARS), key).any(1)
+    return bool(stood.mean() >= REPEATED)
 
 
 def stack(windows: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

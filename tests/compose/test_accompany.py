@@ -1,5 +1,6 @@
 """Accompaniment: particles against every piece that is possible, and the given notes in every piece."""
 
+import copy
 import dataclasses
 import math
 from collections import Counter
@@ -10,15 +11,16 @@ import toys
 from toys import BEAT, VOCABULARIES, sequence_of
 
 from melodygru.analysis.explain import Tracer
-from melodygru.compose import Controls, Particles, accompany
-from melodygru.compose.accompanying import Around, add_voices, stand_ins
+from melodygru.compose import Controls, Particles, Programs, accompany
+from melodygru.compose.accompanying import Around, add_parts, line_up_around, stand_ins
+from melodygru.compose.drawing import rows_of
 from melodygru.errors import SettingError
-from melodygru.events import END, Context, CorpusStatistics, Vocabulary, decode, layout_of
+from melodygru.events import END, FIRST_PART, NEW, Context, CorpusStatistics, Vocabulary, decode, layout_of, parts_of
 from melodygru.model import checkpoint
 from melodygru.model.numpy_model import NumpyModel
 from melodygru.music.notes import DRUMS, TEMPO, NoteSequence
 
-PROGRAM_40 = 41  # its class
+NEW_40 = NEW + 40  # the class of a part that comes in with program 40
 
 # -- every piece that is possible, beside what particles make
 
@@ -30,19 +32,21 @@ class Chain:
     """
 
     shift = ({0: 0.5, 1: 0.3, 2: 0.2}, {1: 0.8, 2: 0.2})
-    program = ({END: 0.2, 1: 0.4, PROGRAM_40: 0.4}, {END: 0.3, 1: 0.5, PROGRAM_40: 0.2})
+    part = ({END: 0.2, NEW: 0.4, NEW_40: 0.4}, {END: 0.3, NEW: 0.5, NEW_40: 0.2})  # or a part of that program
     pitch = ({51: 0.5, 60: 0.2, 61: 0.3}, {51: 0.1, 60: 0.6, 61: 0.3})
     duration = ({1: 0.6, 2: 0.4}, {1: 1.0})  # after the note's own pitch
 
-    def __init__(self, programs=(0, 40)):
-        self.vocabulary = Vocabulary(BEAT, programs, (80,))
+    def __init__(self, programs=(0, 40), parts=None):
+        self.vocabulary = Vocabulary(BEAT, programs, (3 if len(programs) > 1 else 0) if parts is None else parts, (80,))
 
-    def wishes(self, field, pitch):
-        """What a field wants after a pitch, or None."""
+    def wishes(self, field, pitch, programs=()):
+        """What a field wants after a pitch, in a piece whose parts have these programs."""
         wishes = getattr(self, field)[0 if pitch is None else pitch % 2]
-        if field == "program" and not self.vocabulary.models_program:
-            return {END: wishes[END], 1: wishes[1]}
-        return wishes
+        if field != "part":
+            return wishes
+        if not self.vocabulary.models_part:
+            return {END: wishes[END], NEW: wishes[NEW]}
+        return wishes | {FIRST_PART + part: wishes[NEW + program] for part, program in enumerate(programs)}
 
     def initial_state(self, streams):
         return [np.full((streams, 1), -1.0, np.float32)]
@@ -58,45 +62,60 @@ class ChainStep:
         self.last = [(int(note) - first) % 128 if note else None for note in previous[:, 1]]
         self.state = [np.zeros((len(previous), 1), np.float32)]
 
-    def arrive(self, context, pitch_class_levels):
+    def arrive(self, context, pitch_class_levels, part_descriptions, line_up):
         assert len(context) == len(self.last)
+        columns = len(layout_of(self.chain.vocabulary).description_sizes)
+        described = part_descriptions[:, ::columns].tolist() if columns else [[]] * len(context)
+        self.programs = [[program - 1 for program in row if program] for row in described]
 
-    def logits(self, field, chosen=None):
+    def logits(self, field, chosen=None, pointers=None):
         logits = np.full((len(self.last), self.chain.vocabulary.size(field)), -100.0, np.float32)
-        after = chosen["pitch"] if field == "duration" else self.last
-        for row, last in zip(logits, after, strict=True):
-            for value, p in self.chain.wishes(field, last).items():
-                row[value] = math.log(p)
+        after = chosen["pitch"].tolist() if field == "duration" else self.last
+        for row, (of_row, last) in enumerate(zip(logits, after, strict=True)):
+            programs = self.programs[row] if field == "part" else ()
+            for value, p in self.chain.wishes(field, last, programs).items():
+                of_row[value] = math.log(p)
         return logits
 
 
 def every_piece(chain, length, agrees, notes=()):
     """(notes, probability) of every piece of `length` steps; `agrees(notes)` drops a beginning."""
     v = chain.vocabulary
-    last = notes[-1][3] if notes else None
-    at = notes[-1][0] if notes else 0
-    for shift, p_shift in chain.wishes("shift", last).items():
-        onset = at + shift
+    last = notes[-1] if notes else None
+    of_part = {part: program for _, _, part, program, _, _ in notes}
+    programs = [of_part[part] for part in range(len(of_part))]
+    after = last[4] if last else None
+    for shift, p_shift in chain.wishes("shift", after).items():
+        onset = shift + (last[0] if last else 0)
         in_chord = bool(notes) and shift == 0
         sounding = [n for n in notes if n[0] + n[1] > onset]
-        floor = int(v.program_class(notes[-1][2])) if in_chord else 1
-        programs = {
-            c: p for c, p in chain.wishes("program", last).items() if (not sounding if c == END else c >= floor)
-        }
-        for program_class, p_program in programs.items():
-            p = p_shift * p_program / sum(programs.values())
-            if program_class == END:
+        came_in = [min(n[0] for n in notes if n[2] == part) for part in of_part]
+        least = programs[-1] if in_chord and came_in[-1] == onset else 0
+        classes = {}
+        for c, p in chain.wishes("part", after, programs).items():
+            if c == END:
+                possible = not sounding
+            elif not v.models_part or c >= FIRST_PART:
+                possible = not v.models_part or not in_chord or c - FIRST_PART >= last[2]
+            else:
+                possible = c - NEW >= least and len(programs) < v.parts
+            if possible:
+                classes[c] = p
+        for part_class, p_part in classes.items():
+            p = p_shift * p_part / sum(classes.values())
+            if part_class == END:
                 if onset == length:
                     yield notes, p
                 continue
-            program = v.program_of_class(program_class)
-            pitch_mask = {n[3] for n in sounding if n[2] == program}
-            if in_chord and program_class == floor:
-                pitch_mask |= set(range(notes[-1][3] + 1))
-            pitches = {c: p for c, p in chain.wishes("pitch", last).items() if c not in pitch_mask}
+            part = 0 if not v.models_part else part_class - FIRST_PART if part_class >= FIRST_PART else len(programs)
+            program = programs[part] if part < len(programs) else v.program_of_new(part_class)
+            pitch_mask = {n[4] for n in sounding if n[2] == part}
+            if in_chord and part == last[2]:
+                pitch_mask |= set(range(last[4] + 1))
+            pitches = {c: p for c, p in chain.wishes("pitch", after).items() if c not in pitch_mask}
             for pitch, p_pitch in pitches.items():
                 for duration, p_duration in chain.wishes("duration", pitch).items():
-                    longer = (*notes, (onset, duration, program, pitch, 80))
+                    longer = (*notes, (onset, duration, part, program, pitch, 80))
                     if onset + duration <= length and agrees(longer):
                         p_note = p * p_pitch / sum(pitches.values()) * p_duration
                         for found, p_rest in every_piece(chain, length, agrees, longer):
@@ -104,6 +123,11 @@ def every_piece(chain, length, agrees, notes=()):
 
 
 GIVEN = [(0, 1, 0, 60, 80), (2, 1, 0, 61, 80)]
+
+
+def without_parts(notes):
+    """Notes as `GIVEN` has them, which leaves out to which part they belong."""
+    return [(onset, duration, program, pitch, velocity) for onset, duration, _, program, pitch, velocity in notes]
 
 
 def crosses(notes, given):
@@ -116,16 +140,20 @@ def crosses(notes, given):
 
 
 def exact(chain, given, length, alone):
-    """The probability of each piece that holds what is given."""
+    """The probability of each piece that holds what is given, and one part of program 40 besides at most."""
     found = Counter()
 
     def may_become(notes):
-        line = [note for note in notes if note[2] == 0]
-        return line == given[: len(line)] if alone else True
+        if not alone:
+            return True
+        line = [note for note in without_parts(notes) if note[2] == 0]
+        of_40 = {part for _, _, part, program, _, _ in notes if program == 40}
+        return line == given[: len(line)] and len(of_40) <= 1 and len({note[2] for note in notes}) - len(of_40) <= 1
 
     for notes, p in every_piece(chain, length, may_become):
-        line = [note for note in notes if note[2] == 0]
-        if line == given if alone else set(given) <= set(notes) and not crosses(notes, given):
+        bare = without_parts(notes)
+        line = [note for note in bare if note[2] == 0]
+        if line == given if alone else set(given) <= set(bare) and not crosses(bare, given):
             found[notes] += p
     return found
 
@@ -133,8 +161,9 @@ def exact(chain, given, length, alone):
 def filtered(chain, given, length, n, seed, temperature=1.0):
     """Particles after the whole piece, resampled at every given note."""
     piece = sequence_of(given, length)
-    particles = Particles(chain, n, np.random.default_rng(seed), Controls(temperature), piece=piece)
-    for _ in add_voices(particles, Around(chain.vocabulary, piece)):
+    line_up = (0, 40) if chain.vocabulary.models_part else None
+    particles = Particles(chain, n, np.random.default_rng(seed), Controls(temperature), piece=piece, line_up=line_up)
+    for _ in add_parts(particles, Around(chain.vocabulary, piece)):
         if particles.effective() < n / 2:
             particles.resample()
     return particles
@@ -142,13 +171,12 @@ def filtered(chain, given, length, n, seed, temperature=1.0):
 
 def pieces_of(particles):
     """The notes of each particle."""
-    v = particles.vocabulary
     found = []
     for rows in particles.rows:
-        onsets = np.cumsum([row[0] for row in rows])
-        found.append(
-            tuple((int(o), r[3], v.program_of_class(r[1]), r[2], 80) for o, r in zip(onsets, rows, strict=True))
-        )
+        onsets = np.cumsum([row[0] for row in rows]).tolist()
+        parts, programs = parts_of(np.array([row[1] for row in rows]), particles.vocabulary)
+        of_rows = zip(onsets, rows, parts.tolist(), programs.tolist(), strict=True)
+        found.append(tuple((o, r[3], part, program, r[2], 80) for o, r, part, program in of_rows))
     return found
 
 
@@ -219,37 +247,44 @@ def test_what_all_particles_have_in_common_is_given_out_once():
     particles = Particles(Chain(), 3, np.random.default_rng(0), piece=sequence_of(GIVEN, 3))
     first, second, third = [(i, 1, 60, 1, -1) for i in range(3)]
     particles.rows = [[first], [first, second], [first, second]]
-    assert particles.settled() == [first]
-    assert particles.settled() == []
+    assert particles.settled() == ([first], 0)
+    assert particles.settled() == ([first], 1)
     particles.rows = [[first, second, third], [first, second], [first, second]]
-    assert particles.settled() == [second]
-    assert particles.settled(0) == [third]
+    assert particles.settled() == ([first, second], 1)
+    assert particles.settled(0) == ([first, second, third], 2)
 
 
 def test_a_copied_context_goes_on_alone():
     v = VOCABULARIES["many"]
-    piece, context = toys.piece(v, 3), Context(v)
-    notes = list(zip(np.diff(piece.notes["onset"], prepend=0).tolist(), piece.notes.tolist(), strict=True))
+    piece = toys.piece(v, 3)
+    context = Context(v, line_up=piece.part_programs.tolist())
+    rows = rows_of(piece, v)
 
-    def go_on(context, part):
+    def go_on(context, rows):
         seen = []
-        for shift, (_, duration, program, pitch, _) in part:
-            seen.append(context.before())
+        for shift, part_class, pitch, duration, velocity in rows:
+            seen += [context.before(), context.shift_pointers()]
             context.move(shift)
+            part = context.part_of(part_class)
             seen += [
                 context.row(),
+                context.part_descriptions(),
+                context.line_up(),
                 context.pitch_class_levels(),
-                list(context.program_history(program + 1)),
-                context.pitch_mask(program + 1).tolist(),
+                list(context.part_history(part_class)),
+                context.pitch_mask(part).tolist(),
+                context.pitch_pointers(part),
+                context.note_pointers(part, pitch),
             ]
-            context.add(program + 1, pitch, duration)
-        return seen
+            context.add(part_class, pitch, duration, velocity)
+            context.past.given[len(seen)] = part
+        return [*seen, dict(context.past.given)]
 
-    go_on(context, notes[:12])
+    go_on(context, rows[:8])
     other = context.copy()
-    expected = go_on(context.copy(), notes[12:])
-    go_on(other, [(shift, (o, d + 1, p, (pitch + 5) % 128, s)) for shift, (o, d, p, pitch, s) in notes[12:]])
-    assert go_on(context, notes[12:]) == expected
+    expected = go_on(context.copy(), rows[8:])
+    go_on(other, [(shift, part, (pitch + 5) % 128, d + 1, s) for shift, part, pitch, d, s in rows[8:]])
+    assert go_on(context, rows[8:]) == expected
 
 
 @pytest.mark.parametrize("n", [0, 4097])
@@ -262,30 +297,119 @@ def test_a_number_of_particles_out_of_range_is_refused(n):
 
 
 def line_of(vocabulary, seed=1):
-    """The first program's notes of a random piece."""
+    """The first part of a random piece."""
     piece = toys.piece(vocabulary, seed)
-    notes = piece.notes[piece.notes["program"] == vocabulary.programs[0]]
-    return NoteSequence(notes, piece.grid, piece.length, metres=piece.metres)
+    notes = piece.notes[piece.notes["part"] == 0]
+    return NoteSequence(notes, piece.grid, piece.length, metres=piece.metres, names=("Tune",))
+
+
+def eager(name):
+    """A network that likes parts to come in, so that something is added."""
+    network = copy.copy(toys.network(name, end_bias=2.0))
+    kernel, bias = network.outputs["part"]
+    bias = bias.copy()
+    bias[NEW : NEW + len(bias[NEW:FIRST_PART])] += 3.0
+    network.outputs = {**network.outputs, "part": (kernel, bias)}
+    return network
+
+
+def part_of(piece, number):
+    """The notes of a part as rows without the part's number."""
+    return without_parts(piece.notes[piece.notes["part"] == number].tolist())
 
 
 @pytest.mark.parametrize("name", list(VOCABULARIES))
-def test_every_given_note_is_in_the_piece(name):
-    v, network = VOCABULARIES[name], toys.network(name, end_bias=2.0)
+def test_every_given_note_is_in_the_piece_and_every_given_part_alone(name):
+    v, network = VOCABULARIES[name], eager(name)
     given = line_of(v)
-    assert 4 < len(given)
-    for piece in accompany(network, given, 2, seed=4, particles=6, controls=Controls(top_p=0.95)):
+    assert 3 < len(given)
+    found = accompany(network, given, 2, seed=4, particles=6, controls=Controls(top_p=0.95))
+    for piece in found:
         assert (piece.length, piece.grid, piece.metre) == (given.length, given.grid, given.metre)
-        notes = piece.notes.tolist()
-        assert set(given.notes.tolist()) <= set(notes)
-        assert len(notes) > len(given)
-        if v.models_program:
-            assert [note for note in notes if note[2] in given.programs] == given.notes.tolist()
+        if v.models_part:
+            number = piece.part_names.index("Tune")
+            assert part_of(piece, number) == without_parts(given.notes.tolist())
             assert set(piece.programs) <= set(v.programs)
+        else:
+            assert set(given.notes.tolist()) <= set(piece.notes.tolist())
+    assert any(len(piece) > len(given) for piece in found)
     again = accompany(network, given, 1, seed=4, particles=6, controls=Controls(top_p=0.95))
-    assert again[0] == accompany(network, given, 2, seed=4, particles=6, controls=Controls(top_p=0.95))[0]
+    assert again[0] == found[0]
 
 
-@pytest.mark.parametrize("name", ["one", "one_loud", "ensemble"])
+def test_parts_keep_their_notes_names_and_programs_whatever_comes_in_before_them():
+    v = Vocabulary(BEAT, (40, 0, DRUMS), 9, (80,))
+    network = toys.network_of(toys.new_model(v, seed=3))
+    kernel, bias = network.outputs["part"]
+    bias[NEW:FIRST_PART] += 4.0
+    rows = [(8, 4, 77, 72, 81), (8, 8, 40, 60, 3), (8, 4, 40, 64, 80), (12, 4, 77, 60, 80), (20, 4, 40, 60, 80)]
+    given = dataclasses.replace(sequence_of(rows, 32, parts=[2, 0, 1, 2, 0]), names=("Low", "", "Recorder"))
+    given_out = []
+    pieces = accompany(
+        network, given, 3, seed=1, particles=8, programs=Programs((0, 0, 40, 40)), on_note=given_out.append
+    )
+    for stream, piece in enumerate(pieces):
+        named = [number for number, name in enumerate(piece.part_names) if name]
+        assert [piece.part_names[number] for number in named] == ["Low", "Recorder"]
+        assert part_of(piece, named[1]) == [rows[0], rows[3]]  # its own program, and velocities
+        programs = Counter(piece.part_programs.tolist())
+        assert programs <= Counter((0, 0, 40, 40, 77))
+        low, other = (part_of(piece, number) for number in np.flatnonzero(piece.part_programs == 40))
+        assert sorted([low, other]) == sorted([[rows[1], rows[4]], [rows[2]]])
+        notes = [(n.onset, n.duration, n.program, n.pitch) for n in given_out if n.stream == stream]
+        assert sorted(notes) == sorted(note[:4] for note in without_parts(piece.notes.tolist()))
+    assert any(piece.notes["onset"][0] < 8 for piece in pieces)  # a part comes in before the given ones
+    assert any((piece.part_programs == 0).sum() == 2 for piece in pieces)
+
+
+def test_no_part_is_added_but_those_of_the_line_up():
+    line_ups = ((0, 33), (0, 33, DRUMS), (40, 40, 41, 42))
+    v = toys.with_statistics(Vocabulary(BEAT, (0, 33, 40, 41, 42, DRUMS), 8, (80,)), line_ups=(line_ups,))
+    around = {draw: line_up_around([0], v, None, None, draw) for draw in (0.0, 0.5, 0.9)}
+    assert set(around.values()) == {(0, 33)}  # the nearest; no drums, for none of its line-up
+    assert line_up_around([0, 33], v, None, None, 0.5) == (0, 33, DRUMS)
+    assert line_up_around([40], v, None, None, 0.5) == (40, 40, 41, 42)
+    # With everything of every line-up given, another part of each program that the style has and that is not given.
+    assert line_up_around([0, 33, 40, 40, 41, 42, DRUMS], v, None, None, 0.5) == (
+        *(0, 0, 33, 33, 40, 40, 40, 41, 41, 42, 42, DRUMS, DRUMS),
+    )
+    alone = toys.with_statistics(v, line_ups=(((0,), (33,)),))
+    assert line_up_around([0], alone, None, None, 0.0) == (0, 33)
+    assert line_up_around([0], v, None, [DRUMS], 0.0) == (0, DRUMS)
+    assert line_up_around([0], VOCABULARIES["one"], None, None, 0.0) is None
+    network = toys.network_of(toys.new_model(v, seed=3))
+    kernel, bias = network.outputs["part"]
+    bias[NEW:FIRST_PART] += 4.0
+    plans, given = [], sequence_of([(4 * at, 4, 0, 60 + at, 80) for at in range(8)], 32)
+    found = accompany(network, given, 4, seed=1, particles=4, on_start=plans.extend)
+    assert {plan.line_up for plan in plans} == {(0, 33)}
+    assert {tuple(piece.part_programs.tolist()) for piece in found} <= {(0,), (0, 33), (33, 0)}
+    assert any(len(piece.part_programs) > 1 for piece in found)
+
+
+def test_the_parts_that_are_asked_for_are_added():
+    v = Vocabulary(BEAT, (0, 33, DRUMS), 8, (80,))
+    network, given = toys.network_of(toys.new_model(v, seed=3)), sequence_of([(0, 4, 0, 60, 80)], 32)
+    for asked, line_up in (
+        ("bass,drums", (0, 33, DRUMS)),
+        ("piano,bass", None),
+        ("keys,bass", (0, 33)),  # what is given is the one of its family
+        ("0,0", (0, 0)),
+    ):
+        if line_up is None:
+            with pytest.raises(SettingError, match="^programs 'piano,bass': 'piano' is no program"):
+                Programs.parse(asked)
+            continue
+        plans = []
+        accompany(network, given, particles=2, programs=Programs.parse(asked), on_start=plans.extend)
+        assert [plan.line_up for plan in plans] == [line_up]
+    with pytest.raises(SettingError, match="^programs keys: the piece that is given has these parts; name one to add"):
+        accompany(network, given, programs=Programs.parse("keys"))
+    with pytest.raises(SettingError, match="^programs 7: expected some that this model was trained on, of 0, 33"):
+        accompany(network, given, programs=Programs((7,)))
+
+
+@pytest.mark.parametrize("name", ["one", "one_loud", "ensemble", "duet"])
 def test_log_p_is_the_models_own_of_the_piece_it_wrote(name, tmp_path):
     from melodygru.model.keras_model import save
 
@@ -293,7 +417,7 @@ def test_log_p_is_the_models_own_of_the_piece_it_wrote(name, tmp_path):
     tracer = Tracer(NumpyModel(checkpoint.read(tmp_path / "toy.keras")))
     v, network, given = VOCABULARIES[name], toys.network(name, end_bias=2.0), line_of(VOCABULARIES[name])
     particles = Particles(network, 5, np.random.default_rng(0), Controls(0.8, top_p=0.9), piece=given)
-    for _ in add_voices(particles, Around(v, given)):
+    for _ in add_parts(particles, Around(v, given)):
         particles.resample()
     for index in (0, 4):
         piece = decode(particles.rows[index], v, length=given.length, metre=given.metre)
@@ -310,17 +434,17 @@ def test_an_added_note_ends_where_its_pitch_is_given_again_or_it_would_cross_the
     assert guide.duration(context, 1, 64) == (1, 2)  # the given note's
     assert [guide.duration(context, 1, pitch) for pitch in (50, 62, 63)] == [(1, 10), (1, 6), (1, 6)]
     context.add(1, 64, 1)
-    guide.at = 1
+    guide.go_to(1)
     assert guide.shift(context) == (1, 6)  # what stands above in the chord would cross the line
     context.move(3)
     assert guide.pitches(context, 1).all()
     assert [guide.duration(context, 1, pitch) for pitch in (61, 62, 63)] == [(1, 7), (1, 3), (1, 3)]
     context.add(1, 61, 6)
     assert guide.shift(context) == (0, 3)
-    guide.at = 2
+    guide.go_to(2)
     assert guide.shift(context) == (0, 7)
     context.move(6)
-    assert guide.programs(context).tolist() == [True, False]
+    assert guide.parts(context).tolist() == [True, False]
 
 
 def test_below_middle_c_a_line_stays_the_lowest():
@@ -329,7 +453,7 @@ def test_below_middle_c_a_line_stays_the_lowest():
     assert np.flatnonzero(guide.pitches(context, 1)).tolist() == [50]
     context.move(0)
     context.add(1, 50, 4)
-    guide.at = 1
+    guide.go_to(1)
     assert guide.shift(context) == (0, 5)
     context.move(0)
     assert np.flatnonzero(guide.pitches(context, 1)).tolist() == list(range(51, 128))
@@ -344,36 +468,66 @@ def test_where_nothing_is_left_below_the_line_it_is_crossed():
     context.add(1, 1, 1)
     context.add(1, 127, 9)
     guide._edge[2] = 0  # as if a note of pitch 0 sounded
-    guide.at = 3
+    guide.go_to(3)
     context.move(2)
     assert guide.pitches(context, 1).all()
 
 
-def test_a_given_line_stays_alone():
-    v = Vocabulary(BEAT, (0, 40, 41), (80,), ("a", "b"), statistics=CorpusStatistics(style_programs=((0, 40), (41,))))
-    given = sequence_of([(4, 1, 40, 60, 80)], 9)
-    assert np.flatnonzero(Around(v, given)._free).tolist() == [1, 42]
-    assert np.flatnonzero(Around(v, given, "a")._free).tolist() == [1]
-    assert np.flatnonzero(Around(v, given, "b")._free).tolist() == [42]
-    guide, context = Around(v, given), Context(v)
+def test_what_may_stand_before_the_given_note():
+    v = Vocabulary(BEAT, (0, 40, 41), 6, (80,))
+    given = sequence_of([(4, 1, 40, 60, 80), (8, 1, 40, 60, 80), (8, 1, 40, 67, 80)], 9)
+    guide, context = Around(v, given), Context(v, line_up=(0, 40, 40, 41))
+    assert guide.shift(context) == (0, 5)
     context.move(4)
-    assert np.flatnonzero(guide.programs(context)).tolist() == [1, 41]
-    assert np.flatnonzero(guide.pitches(context, 41)).tolist() == [60]
-    full = sequence_of([(4, 1, 0, 60, 80), (4, 1, 40, 60, 80), (4, 1, 41, 60, 80)], 9)
-    assert np.flatnonzero(Around(v, full)._free).tolist() == [1, 41, 42]
+    # A part that comes in at one onset with the given one stands before it by its program alone.
+    assert np.flatnonzero(guide.parts(context)).tolist() == [NEW, NEW + 40]
+    assert np.flatnonzero(guide.pitches(context, NEW + 40)).tolist() == [60]
+    assert guide.pitches(context, NEW).all()
+    context.add(NEW, 50, 9)
+    assert guide.shift(context) == (0, 1)
+    context.move(0)
+    assert np.flatnonzero(guide.parts(context)).tolist() == [NEW + 40, FIRST_PART]
+    context.add(NEW + 40, 60, 1)
+    assert guide.is_due(context, NEW + 40, 60)
+    guide.arrive(context)
+    assert context.past.given == {0: 1}
+    guide.go_to(1)
+    assert guide.shift(context) == (0, 5)
+    context.move(0)  # in the chord: what comes in has no lower program than the last that did
+    assert np.flatnonzero(guide.parts(context)).tolist() == [NEW + 40, NEW + 41, FIRST_PART]
+    context.add(NEW + 41, 70, 1)
+    assert guide.shift(context) == (0, 5)
+    context.move(4)
+    assert np.flatnonzero(guide.parts(context)).tolist() == [FIRST_PART, FIRST_PART + 1]
+    assert np.flatnonzero(guide.pitches(context, FIRST_PART + 1)).tolist() == [60]
+    context.add(FIRST_PART + 1, 60, 1)
+    guide.go_to(2)
+    context.move(0)
+    assert np.flatnonzero(guide.parts(context)).tolist() == [FIRST_PART, FIRST_PART + 1]  # the first can't follow
+    context.add(FIRST_PART + 1, 67, 1)
+    guide.go_to(3)
+    assert guide.shift(context) == (0, 2)
+    context.move(1)
+    assert np.flatnonzero(guide.parts(context)).tolist() == [END]
 
 
-def test_after_the_highest_program_nothing_is_added_at_its_onset():
-    v = Vocabulary(BEAT, (0, 40), (80,))
-    guide, context = Around(v, sequence_of([(4, 1, 40, 60, 80), (8, 1, 40, 60, 80)], 9)), Context(v)
+def test_where_no_part_may_follow_in_a_chord_time_goes_on():
+    v = Vocabulary(BEAT, (0, 40), 6, (80,))
+    guide, context = Around(v, sequence_of([(4, 1, 40, 60, 80), (8, 1, 40, 60, 80)], 9)), Context(v, line_up=(0, 40))
     context.move(4)
-    context.add(41, 60, 1)
-    guide.at = 1
-    assert guide.shift(context) == (1, 5)
+    context.add(NEW + 40, 60, 1)
+    guide.arrive(context)
+    guide.go_to(1)
+    assert guide.shift(context) == (1, 5)  # program 0 could have come in before
+    # With nothing to add the next given note is the next one.
+    alone = Context(v, line_up=(40,))
+    assert Around(v, sequence_of([(4, 1, 40, 60, 80)], 9)).shift(alone) == (4, 5)
 
 
 def test_a_program_stands_in_for_a_strange_one_in_which_it_is_most_probable():
-    v = Vocabulary(BEAT, (40, 41, 42), (80,), ("a", "b"), statistics=CorpusStatistics(style_programs=((40, 41), (42,))))
+    v = Vocabulary(
+        BEAT, (40, 41, 42), 6, (80,), ("a", "b"), statistics=CorpusStatistics(style_programs=((40, 41), (42,)))
+    )
 
     class High(Chain):
         """Program 41 plays high, the others low."""
@@ -385,12 +539,12 @@ def test_a_program_stands_in_for_a_strange_one_in_which_it_is_most_probable():
             return HighStep(self, arguments[0])
 
     class HighStep(ChainStep):
-        def logits(self, field, chosen=None):
+        def logits(self, field, chosen=None, pointers=None):
             logits = np.zeros((len(self.last), v.size(field)), np.float32)
             if field in ("shift", "duration"):
                 logits[:, 1] = 20.0
             if field == "pitch":
-                logits[:, 64:] = np.where(chosen["program"] == 42, 5.0, -5.0)[:, None]
+                logits[:, 64:] = np.where(chosen["program"] - 1 == 41, 5.0, -5.0)[:, None]
             return logits
 
     high = sequence_of([(0, 2, 7, 70, 80), (2, 1, 7, 72, 80), (2, 1, DRUMS, 40, 80)], 4)
@@ -403,7 +557,7 @@ def test_a_program_stands_in_for_a_strange_one_in_which_it_is_most_probable():
     given_out = []
     (piece,) = accompany(High(), high, seed=2, particles=4, style="a", on_note=given_out.append)
     line = piece.notes[np.isin(piece.notes["program"], high.programs)]
-    assert line.tolist() == high.notes.tolist()
+    assert without_parts(line.tolist()) == without_parts(high.notes.tolist())
     assert set(piece.programs) == {7, 40, DRUMS}
     assert {note.program for note in given_out} == {7, 40, DRUMS}
 
@@ -412,7 +566,7 @@ def test_notes_are_given_out_once_they_cannot_change():
     given_out = []
     pieces = accompany(Chain(), sequence_of(GIVEN, 3), 2, seed=3, particles=8, on_note=given_out.append)
     for stream, piece in enumerate(pieces):
-        notes = [(n.onset, n.duration, n.program, n.pitch, n.velocity) for n in given_out if n.stream == stream]
+        notes = [(n.onset, n.duration, n.part, n.program, n.pitch, n.velocity) for n in given_out if n.stream == stream]
         assert notes == piece.notes.tolist()
 
 

@@ -31,10 +31,10 @@ from melodygru.compose import (
 from melodygru.compose.composer import generate
 from melodygru.compose.constraints import CHORD_BIAS, of_settings
 from melodygru.compose.drawing import share_of_classes, steps_within
-from melodygru.compose.rules import NEVER, programs_in
+from melodygru.compose.rules import NEVER, programs_of
 from melodygru.compose.settings import SETTINGS, GenerateSettings
 from melodygru.errors import SettingError
-from melodygru.events import TIMES, Context, CorpusStatistics, Vocabulary, decode
+from melodygru.events import END, FIRST_PART, NEW, TIMES, Context, CorpusStatistics, Vocabulary, decode
 from melodygru.music.harmony import (
     CHORDS,
     SCALES,
@@ -178,10 +178,10 @@ class WildStep:
     def __init__(self, network, streams, state):
         self.network, self.streams, self.state = network, streams, state
 
-    def arrive(self, context, pitch_class_levels):
+    def arrive(self, context, pitch_class_levels, part_descriptions, line_up):
         pass
 
-    def logits(self, field, chosen=None):
+    def logits(self, field, chosen=None, pointers=None):
         of = self.network
         logits = of.rng.normal(0, of.spread, (self.streams, of.vocabulary.size(field)))
         if field in ("shift", "duration"):
@@ -202,7 +202,7 @@ def polyphony(notes):
 def outside(piece, plan, *, classes=None, low=0, high=127, chords=None):
     """How many of a piece's notes, drums left out, break a wish."""
     wrong = 0
-    for onset, _, program, pitch, _ in piece.notes.tolist():
+    for onset, program, pitch in piece.notes[["onset", "program", "pitch"]].tolist():
         if program == DRUMS:
             continue
         tones = chords.chord_at(onset, plan).tones if chords is not None else ()
@@ -297,18 +297,18 @@ def test_without_them_the_wild_network_breaks_each_wish():
 
 def _steering(constraints, vocabulary=ONE, **settings):
     return Steering(
-        constraints, vocabulary, [Plan.from_settings(vocabulary, **settings)], programs=programs_in(vocabulary, None)
+        constraints, vocabulary, [Plan.from_settings(vocabulary, **settings)], programs=programs_of(vocabulary, None)
     )
 
 
-def _after(notes, vocabulary=ONE):
-    """A context after (shift, program class, pitch, duration) notes."""
-    context = Context(vocabulary)
-    for shift, program, pitch, duration in notes:
+def _after(notes, vocabulary=ONE, line_up=None):
+    """A context after (shift, part class, pitch, duration) notes."""
+    context = Context(vocabulary, line_up=line_up)
+    for shift, part_class, pitch, duration in notes:
         context.before()
         context.move(shift)
         context.row()
-        context.add(program, pitch, duration)
+        context.add(part_class, pitch, duration)
     return context
 
 
@@ -319,9 +319,9 @@ def _event(context, n, **known):
 
 def test_what_sounds():
     context = _after([(0, 1, 60, 4), (2, 1, 64, 8)])
-    assert context.last == (1, 64, 2)
-    assert context.sounding(2) == [(1, 60, 4), (1, 64, 10)]
-    assert context.sounding(4) == [(1, 64, 10)]
+    assert context.last == (0, 64, 2)
+    assert context.sounding(2) == [(0, 60, 4), (0, 64, 10)]
+    assert context.sounding(4) == [(0, 64, 10)]
     assert context.sounding(10) == []
     assert Context(ONE).last is None
 
@@ -361,19 +361,32 @@ def test_a_chord_that_has_no_free_tone_is_left_out():
     assert steering._open(0, _after([(0, 1, 64, 4), (4, 1, 60, 40)]), 2, 0) == [(0, 12), (28, NEVER)]
 
 
-def test_programs_without_a_free_pitch_are_left_out():
-    steering = _steering([Range(60, 60)], MANY)
-    drums = DRUMS + 1
-    context = _after([(0, 1, 60, 8)], MANY)
+def _parts_left(steering, notes, shift, vocabulary=MANY, line_up=None):
+    """The part classes that a steering leaves `shift` steps after some notes."""
+    context = _after(notes, vocabulary, line_up)
     context.before()
-    context.move(2)
-    added = steering.weigh("program", _event(context, 1))
-    assert np.flatnonzero(added[0] > -np.inf).tolist() == [0, 41, drums]
-    context = _after([(0, 41, 60, 8)], MANY)
-    context.before()
-    context.move(0)
-    added = steering.weigh("program", _event(context, 1))
-    assert np.flatnonzero(added[0] > -np.inf).tolist() == [0, drums]
+    context.move(shift)
+    added = steering.weigh("part", _event(context, len(notes)))
+    return np.flatnonzero(added[0] > -np.inf).tolist()
+
+
+def test_parts_without_a_free_pitch_are_left_out():
+    steering, new = _steering([Range(60, 60)], MANY), [NEW, NEW + 40, NEW + DRUMS]
+    assert _parts_left(steering, [(0, NEW, 60, 8)], 2) == [END, *new]
+    assert _parts_left(steering, [(0, NEW, 60, 8)], 8) == [END, *new, FIRST_PART]
+    # Inside a chord no part comes in after one of a higher program.
+    assert _parts_left(steering, [(0, NEW + 40, 60, 8)], 0) == [END, *new[1:]]
+    # Two parts of one program: the first sounds the only pitch, the other does not.
+    two = [(0, NEW, 60, 8), (0, NEW, 60, 2)]
+    assert _parts_left(steering, two, 4) == [END, *new, FIRST_PART + 1]
+
+
+def test_of_a_line_up_only_what_has_still_to_come_in_is_left():
+    steering, line_up = _steering([Range(50, 70)], MANY), (0, 0, 40)
+    assert _parts_left(steering, [], 0, line_up=line_up) == [END, NEW, NEW + 40]
+    assert _parts_left(steering, [(0, NEW, 60, 8)], 2, line_up=line_up) == [END, NEW, NEW + 40, FIRST_PART]
+    after = [(0, NEW, 60, 8), (0, NEW, 62, 8), (0, NEW + 40, 61, 8)]
+    assert _parts_left(steering, after, 2, line_up=line_up) == [END, FIRST_PART, FIRST_PART + 1, FIRST_PART + 2]
 
 
 def test_chords_share_a_bar_evenly_and_come_again():
@@ -459,7 +472,7 @@ def test_a_stream_that_is_taken_back_is_steered_on():
     """What a constraint wishes follows from what stands: nothing is left over of what was taken back."""
     plans = [Plan.from_settings(ONE, metre=(4, 4))] * 2
     wishes = [PitchClasses.key("C"), Range(60, 67), MaxPolyphony(2), Density(1.0)]
-    steering = Steering(wishes, ONE, plans, programs=programs_in(ONE, None))
+    steering = Steering(wishes, ONE, plans, programs=programs_of(ONE, None))
     rngs = [np.random.default_rng([1, stream]) for stream in range(2)]
     sampler = Sampler(Wild(ONE, 1, 1.0), rngs, metres=[(4, 4)] * 2, steering=steering)
     for n in (30, 12, 5):
@@ -477,7 +490,7 @@ def test_a_stream_that_is_taken_back_is_steered_on():
 
 
 class Leap(Constraint):
-    """One's own: no interval wider than `most` semitones between a program's notes."""
+    """One's own: no interval wider than `most` semitones between a part's notes."""
 
     def __init__(self, most):
         self.most = most
@@ -485,7 +498,7 @@ class Leap(Constraint):
     def bias(self, field, at):
         if field != "pitch":
             return None
-        last = at.context.program_history(int(at.vocabulary.program_class(np.array(at.program))))[0]  # its pitch plus 1
+        last = at.context.part_history(NEW)[1]  # its pitch plus 1
         if not last:
             return None
         return np.where(abs(np.arange(128) - (last - 1)) <= self.most, 0.0, -np.inf)
@@ -564,14 +577,13 @@ def test_what_cannot_be_met_is_refused_before_the_first_note(settings, message):
 
 def test_programs_that_the_style_does_not_play():
     vocabulary = Vocabulary(
-        BEAT, (40, 43), (64,), ("airs", "reels"),
+        BEAT, (40, 43), 4, (64,), ("airs", "reels"),
         statistics=CorpusStatistics(style_qpm=(100.0, 100.0), style_metres=((1,), (1,)), style_programs=((40,), (43,))),
     )  # fmt: skip
     assert set(compose(Wild(vocabulary), style="airs", length=Length(bars=4))[0].programs) == {40}
-    with pytest.raises(
-        SettingError, match=r"^programs 43: no program has a pitch left; widen or leave out one of them$"
-    ):
-        compose(Wild(vocabulary), style="airs", constraints=[Programs((43,))])
+    # What is asked for comes in all the same.
+    (piece,) = compose(Wild(vocabulary), style="airs", length=Length(bars=4), constraints=[Programs((43,))])
+    assert piece.part_programs.tolist() == [43]
 
 
 def test_chords_need_bars_and_density_a_grid_only():
@@ -587,7 +599,27 @@ def test_chords_need_bars_and_density_a_grid_only():
 
 def test_programs_by_name():
     names = ["Acoustic Grand Piano", "Violin"]
-    assert Programs.parse("violin, 0 ,Drums,1", names).programs == (1, 0, DRUMS)
+    assert Programs.parse("violin, 0 ,Drums,1", names).programs == (1, 0, DRUMS, 1)  # two violins
+
+
+def test_a_line_up_by_families():
+    v = Vocabulary(
+        BEAT, (33, 0, 40, 48, DRUMS), 9, (80,), ("rock", "quartets"),
+        statistics=CorpusStatistics(style_programs=((33, 0, DRUMS), (40,))),
+    )  # fmt: skip
+    asked = Programs.parse("strings,bass,drums,5")
+    assert (asked.programs, asked.families) == ((DRUMS, 5), ("strings", "bass"))
+    assert str(asked) == "programs drums,5,strings,bass"
+    # Of a family the style's commonest program, else the model's; of two of one family two where there are two.
+    assert Programs.parse("strings").line_up(v) == Programs.parse("strings").line_up(v, "quartets") == (40,)
+    assert Programs.parse("strings,strings,strings").line_up(v) == (40, 40, 48)
+    assert Programs.parse("keys,bass,drums").line_up(v, "quartets") == (0, 33, DRUMS)
+    # What plays already is a family's first.
+    assert Programs.parse("strings,strings").line_up(v, None, (48,)) == (40, 48)
+    with pytest.raises(SettingError, match="^programs brass: this model was trained on no program of that family$"):
+        compose(Wild(v), constraints=[Programs.parse("brass")])
+    with pytest.raises(SettingError, match=r"^programs 'bassoons': .* or families \(keys, guitar, bass, strings"):
+        Programs.parse("bassoons")
 
 
 # -- the options

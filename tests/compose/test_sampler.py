@@ -27,7 +27,7 @@ from melodygru.compose import (
     to_weights,
 )
 from melodygru.errors import SettingError
-from melodygru.events import END, TIMES, Vocabulary, decode, encode
+from melodygru.events import END, FIRST_PART, NEW, TIMES, Vocabulary, decode, encode, layout_of
 from melodygru.music.metre import steps_per_bar
 from melodygru.music.notes import DRUMS, NOTE, NoteSequence
 from melodygru.music.quantize import quantize
@@ -128,7 +128,7 @@ def test_the_lower_the_temperature_the_surer(temperature):
 def test_rhythm_and_pitch_have_temperatures_of_their_own():
     controls = Controls(1.0, rhythm_temperature=0.5, pitch_temperature=0.0)
     sharp = P**2 / (P**2).sum()
-    expected = {"shift": sharp, "duration": sharp, "pitch": [[0, 1, 0, 0]], "program": P, "velocity": P}
+    expected = {"shift": sharp, "duration": sharp, "pitch": [[0, 1, 0, 0]], "part": P, "velocity": P}
     for field, right in expected.items():
         np.testing.assert_allclose(_filtered(controls, field), right, atol=1e-6)
 
@@ -189,17 +189,20 @@ def test_lengths_out_of_range_are_refused(values, message):
 
 
 class Fake:
-    """A network that wants one thing: `wishes[field]` maps classes to probabilities; all else has 1e-30."""
+    """A network that wants one thing: `wishes[field]` maps classes to probabilities; all else has 1e-30.
+
+    A new part is wished for as a part of its program that has played is.
+    """
 
     def __init__(self, vocabulary, **wishes):
         self.vocabulary, self.wishes = vocabulary, wishes
-        self.pitch_class_levels = []
+        self.fed = []
 
     def initial_state(self, streams):
         return [np.zeros((streams, 1), np.float32)]
 
     def step(self, previous, before, context, state, arrived=None):
-        self.pitch_class_levels.append((previous.copy(), before.copy(), context.copy()))
+        self.fed.append((previous.copy(), before.copy(), context.copy()))
         return FakeStep(self, len(previous), state)
 
 
@@ -207,18 +210,23 @@ class FakeStep:
     def __init__(self, network, streams, state):
         self.network, self.streams, self.state = network, streams, state
 
-    def arrive(self, context, pitch_class_levels):
-        assert len(context) == self.streams
+    def arrive(self, context, pitch_class_levels, part_descriptions, line_up):
+        assert len(context) == len(pitch_class_levels) == len(line_up) == self.streams
+        columns = len(layout_of(self.network.vocabulary).description_sizes)
+        self.programs = part_descriptions[:, ::columns] if columns else None
 
-    def logits(self, field, chosen=None):
-        logits = np.full((self.streams, self.network.vocabulary.size(field)), np.log(1e-30), np.float32)
+    def logits(self, field, chosen=None, pointers=None):
+        v = self.network.vocabulary
+        logits = np.full((self.streams, v.size(field)), np.log(1e-30), np.float32)
         for value, p in self.network.wishes[field].items():
             logits[:, value] = np.log(p)
+            if field == "part" and v.models_part and value != END:  # so are those of its program that have played
+                logits[:, FIRST_PART:][self.programs == value - NEW + 1] = np.log(p)
         return logits
 
 
 ONE = VOCABULARIES["one"]
-BEATS = {"shift": {4: 1.0}, "program": {1: 1.0}, "pitch": {60: 0.5, 62: 0.5}, "duration": {4: 1.0}}
+BEATS = {"shift": {4: 1.0}, "part": {NEW: 1.0}, "pitch": {60: 0.5, 62: 0.5}, "duration": {4: 1.0}}
 
 
 def test_the_loop_writes_what_the_network_wants():
@@ -259,7 +267,7 @@ def test_steps_of_a_few_are_those_of_many(place):
 
 
 def test_a_wish_for_what_cannot_follow_is_not_granted():
-    wishes = {"shift": {0: 1.0}, "program": {1: 1.0, END: 1.0}, "pitch": {60: 1.0}, "duration": {0: 1.0}}
+    wishes = {"shift": {0: 1.0}, "part": {NEW: 1.0, END: 1.0}, "pitch": {60: 1.0}, "duration": {0: 1.0}}
     (piece,) = compose(Fake(ONE, **wishes), length=Length(notes=60))
     # One chord, ever higher, each note once and a step long at least; from the top of the keyboard time goes on.
     first = piece.notes[piece.notes["onset"] == piece.notes["onset"][0]]
@@ -269,7 +277,7 @@ def test_a_wish_for_what_cannot_follow_is_not_granted():
 
 
 def test_the_end_is_the_models_unless_a_length_is_given():
-    fake = Fake(ONE, **{**BEATS, "program": {END: 1.0}})
+    fake = Fake(ONE, **{**BEATS, "part": {END: 1.0}})
     (piece,) = compose(fake)
     assert (len(piece), piece.length) == (0, 4)
     (piece,) = compose(fake, length=Length(bars=1))
@@ -279,7 +287,7 @@ def test_the_end_is_the_models_unless_a_length_is_given():
 
 
 def test_nothing_ends_while_a_note_sounds():
-    wishes = {**BEATS, "shift": {4: 0.7, 12: 0.3}, "program": {END: 0.7, 1: 0.3}, "duration": {9: 1.0}}
+    wishes = {**BEATS, "shift": {4: 0.7, 12: 0.3}, "part": {END: 0.7, NEW: 0.3}, "duration": {9: 1.0}}
     pieces = compose(Fake(ONE, **wishes), 40, seed=3)
     assert sum(len(piece) for piece in pieces) > 20
     for piece in pieces:
@@ -302,7 +310,7 @@ def test_a_piece_that_the_model_does_not_end_is_no_longer_than_the_longest_of_it
     (piece,) = compose(Fake(toys.with_statistics(ONE, longest=40), **BEATS))
     assert piece.notes["onset"].tolist() == list(range(4, 48, 4))
     assert piece.length == 48  # the bar line after 40 steps
-    early = {**BEATS, "shift": {8: 1.0}, "program": {END: 1.0}}
+    early = {**BEATS, "shift": {8: 1.0}, "part": {END: 1.0}}
     (piece,) = compose(Fake(toys.with_statistics(ONE, longest=40), **early))
     assert (len(piece), piece.length) == (0, 8)
 
@@ -316,7 +324,7 @@ def test_a_given_length_is_filled_however_many_notes_it_takes(monkeypatch):
 
 
 def test_pitch_stands_still_when_only_rhythm_is_free():
-    fake = Fake(ONE, shift={2: 0.5, 4: 0.5}, program={1: 1.0}, pitch={60: 0.4, 62: 0.6}, duration={1: 0.5, 2: 0.5})
+    fake = Fake(ONE, shift={2: 0.5, 4: 0.5}, part={NEW: 1.0}, pitch={60: 0.4, 62: 0.6}, duration={1: 0.5, 2: 0.5})
     (piece,) = compose(fake, seed=1, controls=Controls(1.0, pitch_temperature=0), length=Length(notes=60))
     assert set(piece.notes["pitch"].tolist()) == {62}
     assert len(set(np.diff(piece.notes["onset"]).tolist())) == 2
@@ -326,31 +334,39 @@ def test_pitch_stands_still_when_only_rhythm_is_free():
 
 
 def test_programs_that_were_in_no_training_piece_are_not_chosen():
-    vocabulary = Vocabulary(BEAT, (0, 40), (80,))
-    wishes = {**BEATS, "shift": {0: 0.9, 4: 0.1}, "program": {3: 1.0, 41: 0.1, 1: 0.1}, "pitch": {127: 1.0, 3: 0.01}}
+    vocabulary = Vocabulary(BEAT, (0, 40), 4, (80,))
+    parts = {NEW + 2: 1.0, NEW + 40: 0.1, NEW: 0.1}
+    wishes = {**BEATS, "shift": {0: 0.9, 4: 0.1}, "part": parts, "pitch": {127: 1.0, 3: 0.01}}
     pieces = compose(Fake(vocabulary, **wishes), 20, seed=0, length=Length(notes=40))
     assert {program for piece in pieces for program in piece.programs} == {0, 40}
     assert any((piece.notes["pitch"] == 127).any() for piece in pieces)
 
 
 def test_a_primers_program_may_go_on():
-    vocabulary = Vocabulary(BEAT, (0, 40), (80,))
+    vocabulary = Vocabulary(BEAT, (0, 40), 4, (80,))
     primer = toys.sequence_of([(0, 4, 2, 60, 80)])
-    fake = Fake(vocabulary, **{**BEATS, "program": {3: 1.0}})
+    fake = Fake(vocabulary, **{**BEATS, "part": {NEW + 2: 1.0}})
     (piece,) = compose(fake, length=Length(bars=2), primer=Primer.fit(primer, vocabulary))
     assert piece.programs == [2]
 
 
+def notes_given(given, stream):
+    """The rows of NOTE that the notes of a stream are."""
+    return [(n.onset, n.duration, n.part, n.program, n.pitch, n.velocity) for n in given if n.stream == stream]
+
+
 def test_on_note_is_given_every_note_as_it_is_composed():
-    pitch_class_levels = []
+    given = []
     fake = Fake(ONE, **{**BEATS, "duration": {3: 0.5, 9: 0.5}})  # the last note may reach beyond the end
-    pieces = compose(fake, 3, 1, length=Length(bars=2), on_note=pitch_class_levels.append)
+    pieces = compose(fake, 3, 1, length=Length(bars=2), on_note=given.append)
     for stream, piece in enumerate(pieces):
-        given = [
-            (n.onset, n.duration, n.program, n.pitch, n.velocity) for n in pitch_class_levels if n.stream == stream
-        ]
-        assert given == piece.notes.tolist()
-    assert len(pitch_class_levels) > 10
+        assert notes_given(given, stream) == piece.notes.tolist()
+    of_parts = []
+    pieces = compose(toys.network("duet"), 3, 1, length=Length(bars=4), on_note=of_parts.append)
+    for stream, piece in enumerate(pieces):
+        assert notes_given(of_parts, stream) == piece.notes.tolist()
+    assert max(note.part for note in of_parts) > 0
+    assert len(given) > 10
 
 
 def test_the_plan_is_given_before_the_first_note():
@@ -491,14 +507,14 @@ def test_a_piece_ends_at_a_plausible_place_once_it_is_as_long_as_those_of_the_co
         128,
     ]
     assert vocabulary.statistics.length_of(None, (3, 4), 0.5) is None
-    assert Plan.from_settings(vocabulary, draws=(0.0, 0.4, 0.0)).due == 64
+    assert Plan.from_settings(vocabulary, draws=(0.0, 0.4, 0.0, 0.5)).due == 64
     wishes = {"shift": {4: 1.0}, "pitch": {60: 1.0}, "duration": {4: 1.0}}
     # What is plausible halves 20 times until the piece is twice as long: to 0.042 in 4 steps of 64, to 1e-7 in 64.
     for p_end, lengths in ((0.11, {64, 128}), (0.09, {68, 132}), (1e-7, {128, 256}), (1e-15, {216, 428})):
-        fake = Fake(toys.with_statistics(vocabulary, longest=512), **wishes, program={1: 1 - p_end, END: p_end})
+        fake = Fake(toys.with_statistics(vocabulary, longest=512), **wishes, part={NEW: 1 - p_end, END: p_end})
         pieces = compose(fake, 8, controls=Controls(top_p=0.5))  # the filter alone would never let it end
         assert {piece.length for piece in pieces} == lengths
-    fake = Fake(toys.with_statistics(vocabulary, longest=192), **wishes, program={1: 1.0})
+    fake = Fake(toys.with_statistics(vocabulary, longest=192), **wishes, part={NEW: 1.0})
     assert {piece.length for piece in compose(fake, 8)} == {192}
 
 
@@ -513,7 +529,7 @@ def test_every_piece_is_canonical_and_in_range(name, controls):
     vocabulary = VOCABULARIES[name]
     network = toys.network(name)
     pieces = compose(network, 6, 3, controls=controls, length=Length(notes=80))
-    pieces += compose(network, 6, 4, controls=controls, length=Length(seconds=30))
+    pieces += compose(network, 6, 4, controls=controls, length=Length(seconds=20))
     assert len(pieces) == 12  # each was validated when it was made: order, overlaps, pitches 0..127
     for piece in pieces:
         assert set(piece.programs) <= set(vocabulary.programs)
@@ -525,10 +541,10 @@ def test_every_piece_is_canonical_and_in_range(name, controls):
 
 def test_dense_music_stays_canonical():
     """Chords of a dozen notes held long, all over the keyboard: much is impossible, nothing impossible is written."""
-    vocabulary = Vocabulary(BEAT, (0, 40, DRUMS), (80,))
+    vocabulary = Vocabulary(BEAT, (0, 40, DRUMS), 5, (80,))
     wishes = {
         "shift": {0: 0.95, 1: 0.05},
-        "program": {1: 0.4, 41: 0.3, 129: 0.3},
+        "part": {NEW: 0.4, NEW + 40: 0.3, NEW + DRUMS: 0.3},
         "pitch": dict.fromkeys(range(100, 128), 1.0),
         "duration": {1: 0.1, 90: 0.5, 100: 0.4},
     }
@@ -625,12 +641,12 @@ def test_a_primer_is_fed():
     """The network is given the same ids for a primer's notes as in training."""
     vocabulary = VOCABULARIES["many"]
     primer = _primer("many")
-    wishes = {"shift": {4: 1.0}, "program": {END: 1.0}, "pitch": {60: 1.0}, "duration": {4: 1.0}, "velocity": {20: 1.0}}
+    wishes = {"shift": {4: 1.0}, "part": {END: 1.0}, "pitch": {60: 1.0}, "duration": {4: 1.0}, "velocity": {20: 1.0}}
     fake = Fake(vocabulary, **wishes)
     compose(fake, 2, primer=Primer.fit(primer, vocabulary))
     events = encode(primer, vocabulary)
-    assert len(fake.pitch_class_levels) >= len(primer) + 1
-    for t, (previous, before, context) in enumerate(fake.pitch_class_levels[: len(primer) + 1]):
+    assert len(fake.fed) >= len(primer) + 1
+    for t, (previous, before, context) in enumerate(fake.fed[: len(primer) + 1]):
         for row in (0, 1):
             assert previous[row].tolist() == events.previous[t].tolist()
             assert before[row].tolist() == events.before[t].tolist()
@@ -686,7 +702,7 @@ def test_log_p_is_the_models_own_whatever_is_filtered():
 
 
 def test_a_stream_that_is_over_counts_no_more():
-    fake = Fake(ONE, **{**BEATS, "program": {END: 0.5, 1: 0.5}})
+    fake = Fake(ONE, **{**BEATS, "part": {END: 0.5, NEW: 0.5}})
     sampler = Sampler(fake, [np.random.default_rng(i) for i in range(8)])
     sampler.step()
     over = np.array(sampler.done)
@@ -727,7 +743,7 @@ def test_a_key_signature_is_as_frequent_as_in_the_corpus():
     assert Counter(v.statistics.signature_of(None, draw) for draw in draws) == {0: 20, 2: 30, 5: 20}
     assert ONE.statistics.signature_of(None, 0.5) is None
     assert toys.with_statistics(ONE, signatures=((0,) * 12,)).statistics.signature_of(None, 0.5) is None
-    assert Plan.from_settings(v, style="b", draws=(0.0, 0.5, 0.9)).signature == 5
+    assert Plan.from_settings(v, style="b", draws=(0.0, 0.5, 0.9, 0.5)).signature == 5
     primer = toys.sequence_of([(0, 4, 0, 61, 80)], 16)
     assert Plan.from_settings(v, style="b", primer=Primer.fit(primer, v)).signature is None
 

@@ -16,12 +16,13 @@ from melodygru.cli import main
 from melodygru.compose import Controls, Particles, vary
 from melodygru.compose.varying import STRETCH, SameRhythm, fill_in, kept
 from melodygru.errors import MidiError, SettingError
+from melodygru.events import END, FIRST_PART, NEW
 from melodygru.model import checkpoint
 from melodygru.model.numpy_model import NumpyModel
-from melodygru.music.notes import TEMPO, NoteSequence
+from melodygru.music.notes import TEMPO, NoteSequence, canonical
 from melodygru.music.quantize import quantize
 
-PLACE = ["onset", "duration", "program", "velocity"]
+PLACE = ["onset", "duration", "part", "program", "velocity"]
 SCALE = sequence_of([(i, 1, 0, 40 + i, 80) for i in range(64)])  # four bars of 16 notes
 
 
@@ -49,7 +50,7 @@ def test_without_bars_it_goes_in_stretches():
     assert sorted(stays.tolist()) == [0, 0, 16, 16]
 
 
-def test_chords_of_a_program_stay_whole():
+def test_chords_of_a_part_stay_whole():
     chords = sequence_of([(i, 1, p, 60 + k, 80) for i in range(16) for p in (0, 1) for k in range(3)])
     for seed in range(4):
         stays = kept(chords, 0.45, np.random.default_rng(seed)).reshape(32, 3)
@@ -103,8 +104,8 @@ def test_particles_know_of_the_notes_to_come():
         p[pitch] = (
             chain.pitch[0][pitch]
             * chain.duration[pitch % 2][1]
-            * chain.program[pitch % 2][1]
-            / (chain.program[pitch % 2][1] + chain.program[pitch % 2][0])
+            * chain.part[pitch % 2][NEW]
+            / (chain.part[pitch % 2][NEW] + chain.part[pitch % 2][END])
             * after
         )
     n = 4000
@@ -155,6 +156,34 @@ def test_a_note_leaves_room_for_its_chord_and_for_what_stays():
     assert np.flatnonzero(guide.pitches(context, 1)).tolist() == [126, 127]
 
 
+def test_parts_of_one_program_do_not_mind_each_other():
+    """Two parts strike one pitch at one step; one that stays is free to the other."""
+    v = VOCABULARIES["duet"]
+    piece = sequence_of([(0, 4, 0, 60, 80), (0, 4, 0, 60, 80), (2, 1, 0, 64, 80)], parts=[0, 1, 1])
+    guide = SameRhythm(v, piece, np.array([False, True, True]))
+    context = Particles(toys.network("duet"), 1, np.random.default_rng(0), piece=piece).contexts[0]
+    context.move(0)
+    assert np.flatnonzero(guide.parts(context)).tolist() == [NEW]
+    assert guide.pitches(context, NEW).all()
+    context.add(NEW, 60, 4)
+    guide.at = 1
+    context.move(0)
+    assert np.flatnonzero(guide.parts(context)).tolist() == [NEW]
+    context.add(NEW, 60, 4)
+    guide.at = 2
+    context.move(2)
+    assert np.flatnonzero(guide.parts(context)).tolist() == [FIRST_PART + 1]
+
+
+def test_names_stay_and_the_line_up_is_known():
+    rows = [(at, 1, 0, 60 + at, 80) for at in range(8)]
+    piece = dataclasses.replace(sequence_of(rows, parts=[0, 1] * 4), names=("First", "Second"))
+    plans = []
+    (variation,) = vary(toys.network("duet"), piece, 0.5, particles=2, on_start=plans.extend)
+    assert variation.part_names == ("First", "Second")
+    assert [plan.line_up for plan in plans] == [(0, 0)]
+
+
 def test_a_chord_without_room_is_said():
     cluster = sequence_of([(0, 2, 0, pitch, 80) for pitch in range(128)] + [(1, 1, 40, 60, 80)])
     v = VOCABULARIES["styles"]
@@ -164,14 +193,12 @@ def test_a_chord_without_room_is_said():
     assert np.flatnonzero(guide.pitches(context, 1)).tolist() == [0]
     guide = SameRhythm(v, cluster, np.array([False] * 2 + [True] * 127))
     context.move(0)
-    context.add(1, 0, 2)
+    context.add(NEW, 0, 2)
     context.move(0)
-    context.add(1, 1, 2)
+    context.add(FIRST_PART, 1, 2)
     guide.at = 1
-    with pytest.raises(
-        SettingError, match="^note 1 of the piece has no pitch left beside those that its program sounds"
-    ):
-        guide.pitches(context, 1)
+    with pytest.raises(SettingError, match="^note 1 of the piece has no pitch left beside those that its part sounds"):
+        guide.pitches(context, FIRST_PART)
 
 
 @pytest.mark.parametrize("keep", [-0.01, 1.01, float("nan")])
@@ -219,13 +246,14 @@ def vary_by(model, piece, keep, seed):
 
 
 def test_generate_accompanies(model, tmp_path):
-    line = dataclasses.replace(PIECE, notes=PIECE.notes[PIECE.notes["program"] == 40])
+    line = dataclasses.replace(PIECE, notes=canonical(PIECE.notes[PIECE.notes["program"] == 40])[0])
     midi.write(line, tmp_path / "line.mid")
     made = [generate(model, accompany=given, seed=3, particles=4) for given in (line, tmp_path / "line.mid")]
     assert made[0] == made[1]
     (piece,) = made[0]
-    assert piece.notes[piece.notes["program"] == 40].tolist() == line.notes.tolist()
-    assert len(piece) > len(line)
+    bare = ["onset", "duration", "program", "pitch", "velocity"]
+    number = [part for part in range(len(piece.part_programs)) if piece.part_programs[part] == 40]
+    assert any(piece.notes[piece.notes["part"] == part][bare].tolist() == line.notes[bare].tolist() for part in number)
 
 
 def test_it_is_said_when_nothing_was_added(model, caplog):
@@ -234,9 +262,7 @@ def test_it_is_said_when_nothing_was_added(model, caplog):
     said = [record.message for record in caplog.records]
     assert len(said) == sum(len(piece) == 1 for piece in lonely)
     assert 0 < len(said) < 8
-    assert said[0].startswith(
-        "the piece that is given: nothing was added in 1 piece; if the model knows these programs"
-    )
+    assert said[0].startswith("the piece that is given: nothing was added in 1 piece; name parts to add with programs")
 
 
 EMPTY = sequence_of([], 16)
@@ -273,7 +299,7 @@ def test_a_file_without_notes_is_named(model, tmp_path):
 
 @pytest.mark.parametrize("options", [("--vary", "--keep", "0.5"), ("--accompany", "--particles", "3")])
 def test_the_command_line_does_the_same(model, tmp_path, options):
-    line = dataclasses.replace(PIECE, notes=PIECE.notes[PIECE.notes["program"] == 0])
+    line = dataclasses.replace(PIECE, notes=canonical(PIECE.notes[PIECE.notes["program"] == 0])[0])
     midi.write(line, tmp_path / "line.mid")
     how, *others = options
     arguments = ["generate", "--model", str(model), "--seed", "4", "-o", str(tmp_path), how, str(tmp_path / "line.mid")]

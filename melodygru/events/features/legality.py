@@ -7,10 +7,11 @@ import numpy as np
 from melodygru.events.features.feature import Feature, Region
 from melodygru.events.features.piece import Past, Piece
 from melodygru.events.features.sounding import active_counts
-from melodygru.events.vocabulary import END, FIRST_PART, NEW, Vocabulary
+from melodygru.events.vocabulary import END, FIRST_PART, MAX_PARTS, NEW, Vocabulary
 from melodygru.music.notes import N_PITCHES, N_PROGRAMS
 
 N_COLUMNS = 5
+_NUMBERS = np.arange(max(N_PROGRAMS, MAX_PARTS))
 
 
 class Legality(Feature):
@@ -92,13 +93,16 @@ class Legality(Feature):
 
 def possible_parts(vocabulary: Vocabulary, legality: np.ndarray) -> np.ndarray:
     """Which part classes may follow, shape (n, classes), bool, of rows of `Events.legality`, shape (n, 5)."""
-    classes = np.arange(vocabulary.size("part"))
+    possible = np.empty((len(legality), vocabulary.size("part")), bool)
     may_end, floor, top, program = (legality[:, column, None] for column in range(1, N_COLUMNS))
     if not vocabulary.models_part:
-        return np.where(classes == END, may_end > 0, floor == 0)
-    part = classes - FIRST_PART
-    of_part = np.where(part >= 0, (part >= floor) & (part < top), classes - NEW >= program)
-    return np.where(classes == END, may_end > 0, of_part)
+        possible[:] = floor == 0
+    else:
+        part = _NUMBERS[: vocabulary.parts]
+        possible[:, NEW:FIRST_PART] = _NUMBERS[:N_PROGRAMS] >= program
+        possible[:, FIRST_PART:] = (part >= floor) & (part < top)
+    possible[:, END] = legality[:, 1] > 0
+    return possible
 
 
 def _nothing_above(piece: Piece) -> np.ndarray:

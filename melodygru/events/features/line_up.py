@@ -48,9 +48,9 @@ class LineUp(Feature):
         to_come = self.past.line_up
         row.append(0 if to_come is None else self._first + min(to_come.total(), N_TO_COME - 1))
 
-    def row(self) -> list[int]:
+    def row(self) -> bytearray:
         """The bytes, at the onset."""
-        row, to_come = [0] * N_BYTES, self.past.line_up
+        row, to_come = bytearray(N_BYTES), self.past.line_up
         if to_come is not None:
             row[N_PROGRAMS // 8] |= 1 << N_PROGRAMS % 8
             for program, n in to_come.items():

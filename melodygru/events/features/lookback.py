@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from melodygru.events.features.feature import Feature, Region
-from melodygru.events.features.piece import NOTE_KEYS, ORDER_KEYS, Past, Piece, found_at
+from melodygru.events.features.piece import NOTE_KEYS, ORDER_KEYS, Past, Piece, found_at, index_of
 from melodygru.events.times import N_INTERVALS, N_SPANS, TIMES, motion_class, span_class, span_of, time_of
 from melodygru.events.vocabulary import DURATION, Vocabulary
 from melodygru.music.metre import steps_per_bar
@@ -89,48 +89,55 @@ class Lookback(Feature):
         self._lags = tuple(
             (lag, *_firsts(vocabulary, region, level)) for level, lag in enumerate(lags(vocabulary, past.metre))
         )
+        self._orders_back = tuple(lag * ORDER_KEYS for lag, *_ in self._lags)
+        self._notes_back = tuple(lag * NOTE_KEYS for lag, *_ in self._lags)
         self._sources = [0] * len(self._lags)  # the first event that the one being made may have as its counterpart
+        self._waits: list[int] = []  # after the last note's counterpart, for each lag, or -1
         self._counterparts: list[int] = []  # of the event's part, for each lag, or -1
 
     def before(self, row: list[int]) -> None:
-        keys, at, sources = self.past.order_keys, self.past.onset, self._sources
+        keys, sources = self.past.order_keys, self._sources
+        at = keys[-1] // ORDER_KEYS if keys else 0  # also where the piece is over, whose end may be later
+        self._waits = waits = []
         for level, (lag, shift, *_) in enumerate(self._lags):
             if lag and keys and at >= lag:
                 # What is searched for only grows from event to event.
                 source = bisect_left(keys, keys[-1] + 1 - lag * ORDER_KEYS, sources[level])
                 sources[level] = source
-                row.append(shift + span_of(keys[source] // ORDER_KEYS - at + lag))
+                wait = keys[source] // ORDER_KEYS - at + lag
+                waits.append(wait)
+                row.append(shift + span_of(wait))
             else:
+                waits.append(-1)
                 row.append(0)
 
     def point_shift(self, row: list[int]) -> None:
-        keys, at = self.past.order_keys, self.past.onset
-        for (lag, *_), source in zip(self._lags, self._sources, strict=True):
-            reaches = lag and keys and at >= lag
-            row.append(time_of(min(keys[source] // ORDER_KEYS - at + lag, TIMES.maximum)) + 1 if reaches else 0)
+        row += [0 if wait < 0 else time_of(min(wait, TIMES.maximum)) + 1 for wait in self._waits]
 
     def point_pitch(self, row: list[int], part: int) -> None:
         past = self.past
-        self._counterparts = counterparts = []
-        key = past.order_key(part)
-        for lag, *_ in self._lags:
-            found = past.found(key - lag * ORDER_KEYS) if lag and past.onset >= lag else -1
-            counterparts.append(found)
-            row.append(past.values[found][1] + 1 if found >= 0 else 0)
+        key, keys, values = past.order_key(part), past.order_keys, past.values
+        self._counterparts = counterparts = [
+            index_of(keys, key - back) if 0 < back <= key else -1 for back in self._orders_back
+        ]
+        row += [values[found][1] + 1 if found >= 0 else 0 for found in counterparts]
 
     def point_note(self, durations: list[int], velocities: list[int], part: int, pitch: int) -> None:
         past = self.past
-        key = past.onset * NOTE_KEYS + part * N_PITCHES + pitch
-        for (lag, *_), counterpart in zip(self._lags, self._counterparts, strict=True):
-            same = past.found_note(key - lag * NOTE_KEYS) if lag and past.onset >= lag else -1
-            for found in (same, counterpart if same < 0 else -1):
-                if found >= 0:
-                    _, _, duration, velocity = past.values[found]
-                    durations.append(duration + 1)
-                    velocities.append(velocity + 1)
-                else:
-                    durations.append(0)
-                    velocities.append(0)
+        key, keys, values = past.onset * NOTE_KEYS + part * N_PITCHES + pitch, past.note_keys, past.values
+        for back, counterpart in zip(self._notes_back, self._counterparts, strict=True):
+            same = index_of(keys, key - back) if 0 < back <= key else -1
+            if same >= 0:
+                _, _, duration, velocity = values[same]
+                durations += (duration + 1, 0)
+                velocities += (velocity + 1, 0)
+            elif counterpart >= 0:
+                _, _, duration, velocity = values[counterpart]
+                durations += (0, duration + 1)
+                velocities += (0, velocity + 1)
+            else:
+                durations += (0, 0)
+                velocities += (0, 0)
 
     def context(self, row: list[int]) -> None:
         past = self.past

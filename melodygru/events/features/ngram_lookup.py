@@ -108,18 +108,18 @@ class NgramLookup(Feature):
         row += [time_of(notes[source][0]) + 1 if source >= 0 else 0 for source in self._found]
 
     def point_pitch(self, row: list[int], part: int) -> None:
-        past = self.past
+        notes, values, shift = self.past.notes, self.past.values, self.past.shift
         for source in self._found:
-            agrees = source >= 0 and past.notes[source][0] == past.shift and past.values[source][0] == part
-            row.append(past.values[source][1] + 1 if agrees else 0)
+            agrees = source >= 0 and notes[source][0] == shift and values[source][0] == part
+            row.append(values[source][1] + 1 if agrees else 0)
 
     def point_note(self, durations: list[int], velocities: list[int], part: int, pitch: int) -> None:
-        past = self.past
+        notes, values, shift = self.past.notes, self.past.values, self.past.shift
         for source in self._found:
             duration = velocity = 0
-            if source >= 0 and past.notes[source][0] == past.shift:
-                *note, duration_class, velocity_class = past.values[source]
-                if note == [part, pitch]:
+            if source >= 0 and notes[source][0] == shift:
+                of_part, of_pitch, duration_class, velocity_class = values[source]
+                if of_part == part and of_pitch == pitch:
                     duration, velocity = duration_class + 1, velocity_class + 1
             durations.append(duration)
             velocities.append(velocity)

@@ -10,7 +10,7 @@ from melodygru.events.features.feature import Feature, Region
 from melodygru.events.features.lookback import lags
 from melodygru.events.features.ngram_lookup import ngram_followers
 from melodygru.events.features.piece import Past, Piece
-from melodygru.events.times import N_SPANS, span_class, span_of
+from melodygru.events.times import N_SPANS, SPANS, span_class
 from melodygru.events.vocabulary import Vocabulary
 from melodygru.music.notes import N_PITCHES, N_PROGRAMS
 
@@ -85,31 +85,35 @@ class PartDescriptions(Feature):
         self._width = self._n_columns * vocabulary.parts
         self._parts: list[tuple[int, int, int]] = []  # of each part the last onset, the last end and the last pitch
         self._struck: dict[int, dict[int, int]] = {}  # at each onset, the notes of each part
+        self._recent: list[int] = []  # how many of the last RECENT events were each part's
 
-    def row(self) -> list[int]:
+    def row(self) -> bytearray:
         """The columns of all parts, at the onset."""
         past, n_columns = self.past, self._n_columns
         at, last = past.onset, -1 if past.last is None else past.last[0]
-        row = [0] * self._width
-        here = self._struck.get(at, {})
-        recent = [0] * len(self._parts)
-        for values in past.values[-RECENT:]:
-            recent[values[0]] += 1
+        row = bytearray(self._width)
+        struck, recent = self._struck, self._recent
+        here = struck.get(at, {})
+        spans, longest = SPANS, len(SPANS) - 1
         for part, (onset, end, pitch) in enumerate(self._parts):
-            first = part * n_columns
-            row[first] = past.programs[part] + 1
-            row[first + 1] = span_of(at - onset) + 1
-            row[first + 2] = span_of(end - at if end > at else 0) + 1
-            row[first + 3] = 1 + min(here.get(part, 0), MANY) + (MANY + 1 if part == last else 0)
-            row[first + 4] = pitch // REGISTER + 1
+            first, since, left, n = part * n_columns, at - onset, end - at, here.get(part, 0)
+            row[first : first + 6] = (
+                past.programs[part] + 1,
+                spans[since if since < longest else longest] + 1,
+                spans[0 if left < 0 else left if left < longest else longest] + 1,
+                1 + (n if n < MANY else MANY) + (MANY + 1 if part == last else 0),
+                pitch // REGISTER + 1,
+                _RECENT_CLASSES[recent[part]],
+            )
             if past.shift:
                 row[first + 7] = 1 + FAR + min(part, FAR - 1)
             elif part >= last:
                 row[first + 7] = 1 + min(part - last, FAR - 1)
-            row[first + 5] = 1 + min(recent[part].bit_length(), N_RECENT - 1)
-        for level, lag in enumerate(self._lags):
-            for part, n in self._struck.get(at - lag, {}).items() if lag else ():
-                row[part * n_columns + N_COLUMNS + level] = DUE if n > here.get(part, 0) else DONE
+        for column, lag in enumerate(self._lags, N_COLUMNS):
+            there = struck.get(at - lag) if lag else None
+            if there is not None:
+                for part, n in there.items():
+                    row[part * n_columns + column] = DUE if part not in here or n > here[part] else DONE
         for level, found in enumerate(past.ngram_followers):
             if found >= 0 and past.notes[found][0] == past.shift:
                 row[past.values[found][0] * n_columns + 6] = level + 1
@@ -119,10 +123,14 @@ class PartDescriptions(Feature):
         past = self.past
         at, part = past.onset, past.part
         end = at + past.duration
+        if len(past.values) > RECENT:
+            self._recent[past.values[-1 - RECENT][0]] -= 1
         if part == len(self._parts):
             self._parts.append((at, end, past.pitch))
+            self._recent.append(0)
         else:
             self._parts[part] = (at, max(end, self._parts[part][1]), past.pitch)
+        self._recent[part] += 1
         if at in self._struck:
             struck = self._struck[at] = dict(self._struck[at])  # copies of the feature share the old one
             struck[part] = struck.get(part, 0) + 1
@@ -133,3 +141,6 @@ class PartDescriptions(Feature):
 def _recent_class(count: np.ndarray) -> np.ndarray:
     """Class of how many of the last events were a part's: 0, 1, 2 to 3, 4 to 7, 8 to 15, more."""
     return np.minimum(np.frexp(count.astype(np.float64))[1], N_RECENT - 1)
+
+
+_RECENT_CLASSES = (1 + _recent_class(np.arange(RECENT + 1))).tolist()

@@ -217,14 +217,6 @@ class Past:
             return self.order_keys[-1] + 1
         return self.onset * ORDER_KEYS + part * (N_PITCHES + 1)
 
-    def found(self, key: int) -> int:
-        """Which note has an order key, or -1."""
-        return _index(self.order_keys, key)
-
-    def found_note(self, key: int) -> int:
-        """Which note has a note key, or -1."""
-        return _index(self.note_keys, key)
-
     def add(self, part_class: int, pitch: int, duration: int, velocity: int = 0) -> None:
         """Add a note at the onset; `velocity` is a class."""
         at, shift = self.onset, self.shift
@@ -250,7 +242,7 @@ class Past:
         self.last = (part, pitch, at)
 
 
-def _index(keys: list[int], key: int) -> int:
+def index_of(keys: list[int], key: int) -> int:
     """Where a key stands among ascending ones, or -1."""
     at = bisect_left(keys, key)
     return at if at < len(keys) and keys[at] == key else -1

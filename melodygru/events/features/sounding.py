@@ -80,10 +80,12 @@ class SoundingNotes(Feature):
         row += [0] * (3 * (n - len(active)))
 
     def point_note(self, durations: list[int], velocities: list[int], part: int, pitch: int) -> None:
-        at, n = self.past.onset, self._n
-        ends = [end - at for _, _, _, end, _ in self.past.active[: -n - 1 : -1]]
-        durations += [time_of(min(left, TIMES.maximum)) + 1 if left else 0 for left in ends]
-        durations += [0] * (n - len(ends))
+        at, n, longest = self.past.onset, self._n, TIMES.maximum
+        active = self.past.active[: -n - 1 : -1]
+        for _, _, _, end, _ in active:
+            left = end - at
+            durations.append(time_of(left if left < longest else longest) + 1 if left else 0)
+        durations += [0] * (n - len(active))
 
     def pitch_mask(self, part: int) -> np.ndarray:
         """Pitches that a part can't strike at the onset, shape (128,), bool."""
