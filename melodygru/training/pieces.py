@@ -17,7 +17,7 @@ from melodygru.training.settings import Settings
 
 UNKNOWN_SHARE = 0.2  # how often a piece condition is hidden in training, so that "unknown" is learned too
 UNKNOWN_LINE_UP = 0.5  # likewise the line-up: asked for or drawn in composing, but unknown where a likelihood is given
-# How many pieces that repeat themselves have mistakes in training, the share of their notes that are, at most; and the
+# How many pieces of several parts that repeat themselves have mistakes in training, the share of their notes that are, at most; and the
 # share of its notes from which on a piece repeats itself, and the bars that it may lie back.
 MISTAKEN, MISTAKES = 0.5, 0.3
 REPEATED, REPEATED_BARS = 0.6, (1, 2, 4, 8)
@@ -156,9 +156,9 @@ def _with_mistakes(sequence: NoteSequence, rng: np.random.Generator) -> tuple[No
 
 
 def _repeats_itself(sequence: NoteSequence) -> bool:
-    """Whether most notes of a piece stood, in the same part, 1, 2, 4 or 8 bars before."""
+    """Whether most notes of a piece of several parts stood, in the same part, 1, 2, 4 or 8 bars before."""
     notes = sequence.notes
-    if not sequence.grid.is_metrical or len(notes) < 2:
+    if not sequence.grid.is_metrical or not notes["part"].any():
         return False
     bar, step = steps_per_bar(sequence.grid, sequence.metre), MAX_PARTS * N_PITCHES
     key = notes["onset"] * step + notes["part"].astype(np.int64) * N_PITCHES + notes["pitch"]
