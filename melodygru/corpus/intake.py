@@ -138,7 +138,8 @@ def _find(folder: Path) -> dict[str, str]:
     if folder.is_file():
         return {folder.name: str(folder)}
     if not folder.is_dir():
-        raise CorpusError(f"{folder}: no such file or folder; give a folder of MIDI files")
+        what = "neither a file nor a folder" if folder.exists() else "no such file or folder"
+        raise CorpusError(f"{folder}: {what}; give a folder of MIDI files")
     files = midi.find_files(folder)
     if not files:
         raise CorpusError(
@@ -265,7 +266,7 @@ def _digests(cache: Cache, folder: Path, files: dict[str, str]) -> tuple[dict[st
                 digest = file_digest(Path(file))
             now[path] = (stat.st_size, stat.st_mtime_ns, digest)
         except OSError as error:
-            failures[path] = f"cannot open the file: {error.strerror or error}"
+            failures[path] = midi.why_not_opened(error)
     if now != before:
         cache.save_listing(folder, now)
     return {path: digest for path, (_, _, digest) in now.items()}, failures

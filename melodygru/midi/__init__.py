@@ -53,7 +53,18 @@ nothing about time.
 
 from melodygru.midi.files import find_files
 from melodygru.midi.formats import READERS, read
-from melodygru.midi.reading import MAX_BEATS, MAX_TICKS, Oddities, Reading, load, read_reference, read_texts, tick_limit
+from melodygru.midi.reading import (
+    MAX_BEATS,
+    MAX_FILE_BYTES,
+    MAX_TICKS,
+    Oddities,
+    Reading,
+    load,
+    read_reference,
+    read_texts,
+    tick_limit,
+    why_not_opened,
+)
 from melodygru.midi.writing import from_pretty_midi, to_bytes, to_pretty_midi, write
 
 __all__ = [
@@ -67,6 +78,8 @@ __all__ = [
     "load",
     "read",
     "read_reference",
+    "MAX_FILE_BYTES",
+    "why_not_opened",
     "read_texts",
     "tick_limit",
     "to_bytes",

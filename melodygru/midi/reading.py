@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import struct
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
@@ -15,12 +16,14 @@ from melodygru.errors import MidiError
 from melodygru.music.grid import Grid
 from melodygru.music.metre import DEFAULT_METRE, METRE
 from melodygru.music.notes import DEFAULT_TEMPO, DRUMS, NOTE, TEMPO, NoteSequence, canonical, tidy_marks, unchecked
+from melodygru.util.files import read_regular
 from melodygru.util.wording import counted
 
 MAX_TICKS = 2**27  # 134 million: 38 hours at 480 ticks per beat and 120 qpm
 MAX_BEATS = 2**20  # 145 hours at 120 qpm; the smaller limit holds when a beat has few ticks
 MAX_TRACKS = 65_535  # what a header can claim
 MAX_FILE_BYTES = 2**22  # 4 MiB is half a million notes; what is larger is no piece of music
+_TOO_LARGE = f"more than {MAX_FILE_BYTES:,} bytes: expected a MIDI file of one piece"
 DRUM_CHANNEL = 9
 PREAMBLE_BYTES = 4096  # how far into a file the header may begin (RIFF wrappers, MacBinary headers)
 
@@ -104,13 +107,19 @@ def load(source: Path | str | bytes) -> bytes:
     """The bytes of a file; `MidiError` when it can't be read."""
     if not isinstance(source, bytes):
         try:
-            with open(source, "rb") as file:
-                source = file.read(MAX_FILE_BYTES + 1)
+            source = read_regular(source, MAX_FILE_BYTES)
         except (OSError, ValueError) as error:
-            raise MidiError(f"cannot open the file: {getattr(error, 'strerror', None) or error}") from error
+            raise MidiError(why_not_opened(error)) from error
     if len(source) > MAX_FILE_BYTES:
-        raise MidiError(f"more than {MAX_FILE_BYTES:,} bytes: expected a MIDI file of one piece")
+        raise MidiError(_TOO_LARGE)
     return source
+
+
+def why_not_opened(error: OSError | ValueError) -> str:
+    """Why a file can't be opened, for its user."""
+    if getattr(error, "errno", None) == errno.EFBIG:
+        return _TOO_LARGE
+    return f"cannot open the file: {getattr(error, 'strerror', None) or error}"
 
 
 def parse_chunks(data: bytes) -> Header:
