@@ -235,11 +235,14 @@ def _write(
 
 def _open(cache: Cache, key: str, folder: Path) -> Corpus | None:
     """A corpus from what the cache holds, None where there is none; its report names the folder that was asked for."""
+    checksums: list[int] = []
     sizes: list[tuple[int, int, int]] = []  # notes, tempos and metres of each piece, which lie one after another
 
     def piece(row: list[Any]) -> Piece:
-        made = Piece.from_row(row[:-2])
-        sizes.append((made.n_notes, row[-2], row[-1]))
+        *about, n_tempos, n_metres, checksum = row
+        made = Piece.from_row(about)
+        sizes.append((made.n_notes, n_tempos, n_metres))
+        checksums.append(checksum)
         return made
 
     opened = open_corpus(cache, key, {"pieces": piece, "files": FileRecord.from_row})
@@ -250,7 +253,9 @@ def _open(cache: Cache, key: str, folder: Path) -> Corpus | None:
     stops = np.cumsum(of_pieces, axis=0)
     spans = np.stack([stops - of_pieces, stops], axis=2)
     report = replace(Report.from_dict(about["report"]), folder=str(folder), files=tuple(rows["files"]))
-    return Corpus(rows["pieces"], spans, arrays, Grid.parse(report.grid), report, cache.keep)
+    return Corpus(
+        rows["pieces"], spans, np.array(checksums, np.int64), arrays, Grid.parse(report.grid), report, cache.keep
+    )
 
 
 def _digests(cache: Cache, folder: Path, files: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
