@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,6 +12,7 @@ import click
 from melodygru.cli import screen
 from melodygru.cli.show import terminal
 from melodygru.errors import AudioError, SettingError
+from melodygru.util.files import holds
 from melodygru.util.wording import clock, counted
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ def write_midi(pieces: Sequence[Composition], folder: Path, stem: str) -> list[P
     while True:
         suffix = "" if take == 1 else f"-take{take}"
         paths = [folder / f"{stem}{suffix}-{index + 1}.mid" for index in range(len(pieces))]
-        if all(not path.exists() or path.read_bytes() == data for path, data in zip(paths, contents, strict=True)):
+        if all(not os.path.lexists(path) or holds(path, data) for path, data in zip(paths, contents, strict=True)):
             break
         take += 1
     for piece, path in zip(pieces, paths, strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import click
 from melodygru.cli import options, screen
 from melodygru.cli.outputs import make_folder
 from melodygru.compose.settings import GenerateSettings
+from melodygru.util.files import holds
 from melodygru.util.wording import counted
 
 if TYPE_CHECKING:
@@ -88,10 +90,10 @@ def _write(made: Replay, folder: Path, file: Path) -> Path:
     take = 1
     while True:
         path = folder / (file.name if take == 1 else f"{file.stem}-take{take}{file.suffix}")
-        if not path.exists():
+        if not os.path.lexists(path):
             made.save(path)
             return path
-        if path.read_bytes() == made.data:
+        if holds(path, made.data):
             return path
         take += 1
 

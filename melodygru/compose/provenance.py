@@ -32,13 +32,15 @@ import numpy as np
 
 from melodygru import midi
 from melodygru.compose.primer import Source
-from melodygru.compose.settings import OF_BATCH, SETTINGS, GenerateSettings
+from melodygru.compose.settings import LONGEST_TEXT, OF_BATCH, SETTINGS, GenerateSettings
 from melodygru.errors import MidiError, ProvenanceError
 from melodygru.music.notes import NoteSequence
+from melodygru.util.files import sha256_of
 from melodygru.version import __version__
 
 FORM = 1
 MARK = "melodygru "
+MOST = 200  # entries of a list or an object in a provenance
 
 
 @dataclass(frozen=True)
@@ -138,12 +140,12 @@ def _parse(line: str) -> Provenance:
             f"the provenance is damaged, it is no JSON ({error}): expected it as generate wrote it"
         ) from error
     form = values.pop("stamp", None)
-    if isinstance(form, int) and form > FORM:
+    if type(form) is int and FORM < form < 1_000_000:
         raise ProvenanceError(f"provenance of form {form}: this melodygru reads form {FORM}; install a newer one")
     known = fields(Provenance)
     missing = [item.name for item in known if item.name not in values]
     wrong = [item.name for item in known if item.name in values and not _LOOKS[str(item.type)](values[item.name])]
-    if form != FORM or missing or wrong:
+    if type(form) is not int or form != FORM or missing or wrong:
         what = ", ".join([*(["stamp"] if form != FORM else []), *missing, *wrong])
         raise ProvenanceError(f"the provenance is damaged ({what}): expected it as generate wrote it")
     provenance = Provenance(**{item.name: values[item.name] for item in known})
@@ -155,24 +157,28 @@ def _parse(line: str) -> Provenance:
 
 
 def _texts(value: Any) -> bool:
-    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+    return isinstance(value, dict) and len(value) <= MOST and all(_text(text) for text in (*value, *value.values()))
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= LONGEST_TEXT
 
 
 def _list_of_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(text, str) for text in value)
+    return isinstance(value, list) and len(value) <= MOST and all(_text(text) for text in value)
 
 
 # What a value of each type of a field looks like in JSON.
 _LOOKS: dict[str, Callable[[Any], bool]] = {
     "dict[str, str]": _texts,
     "dict[str, dict[str, str]]": lambda value: (
-        isinstance(value, dict) and all(_texts(one) and len(one) == 1 for one in value.values())
+        isinstance(value, dict) and len(value) <= MOST and all(_texts(one) and len(one) == 1 for one in value.values())
     ),
-    "dict[str, Any]": lambda value: isinstance(value, dict),
+    "dict[str, Any]": lambda value: isinstance(value, dict) and len(value) <= MOST and all(map(_text, value)),
     "list[str]": _list_of_texts,
-    "str": lambda value: isinstance(value, str),
-    "str | None": lambda value: value is None or isinstance(value, str),
-    "int": lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 0,
+    "str": _text,
+    "str | None": lambda value: value is None or _text(value),
+    "int": lambda value: type(value) is int and 0 <= value < 1 << 128,
 }
 
 
@@ -196,12 +202,8 @@ def notes_hash(piece: NoteSequence) -> str:
 
 
 def file_hash(path: Path | str) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with open(path, "rb") as file:
-        content = hashlib.sha256()
-        while block := file.read(1 << 20):
-            content.update(block)
-        return content.hexdigest()
+    """SHA-256 of a file of music, in hexadecimal. Raises OSError, also for what is no regular file or too large."""
+    return sha256_of(path, midi.MAX_FILE_BYTES)
 
 
 def _input(value: Any) -> dict[str, str]:

@@ -22,7 +22,7 @@ from melodygru.compose.drawing import Note
 from melodygru.compose.lengths import Plan
 from melodygru.compose.primer import Source
 from melodygru.compose.provenance import Provenance, mismatches, notes_hash, read
-from melodygru.compose.settings import SETTINGS, GenerateSettings
+from melodygru.compose.settings import SETTINGS, GenerateSettings, check_written
 from melodygru.errors import CheckpointError, MidiError, ProvenanceError, SettingError
 from melodygru.events import Vocabulary
 from melodygru.model import checkpoint
@@ -187,6 +187,17 @@ def _check(name: str, provenance: Provenance) -> None:
             f"{name}: made with {', '.join(unknown)}, which melodygru {__version__} doesn't have; the file says "
             f"melodygru {provenance.versions.get('melodygru', 'unknown')}"
         )
+    pieces = [argument for argument in provenance.inputs if not issubclass(SETTINGS[argument].type, Path)]
+    if pieces:
+        raise ProvenanceError(f"{name}: the provenance is damaged ({pieces[0]} is no piece)")
+    try:
+        for argument, value in provenance.arguments.items():
+            check_written(argument, value)
+        most = SETTINGS["num_outputs"].about.typed_high
+        if most is not None and provenance.of > most:
+            raise SettingError(f"{provenance.of:,} pieces: expected at most {most:,}")
+    except SettingError as error:
+        raise ProvenanceError(f"{name}: its settings can't be followed here: {error}") from error
 
 
 def _composer(name: str, provenance: Provenance, model: str | Path | Checkpoint | None) -> Composer:

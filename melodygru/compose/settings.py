@@ -243,6 +243,7 @@ class GenerateSettings:
 
 
 SETTINGS = declared_by(GenerateSettings)
+LONGEST_TEXT = 10_000  # characters of a setting in a provenance
 
 
 def check_setting(name: str, value: Any) -> None:
@@ -250,4 +251,37 @@ def check_setting(name: str, value: Any) -> None:
     check_value(SETTINGS[name], value, as_option=True)
 
 
-__all__ = ["CHORD_BIAS", "KEEP", "OF_BATCH", "PARTICLES", "SETTINGS", "GenerateSettings", "check_setting"]
+__all__ = [
+    "CHORD_BIAS",
+    "KEEP",
+    "OF_BATCH",
+    "PARTICLES",
+    "SETTINGS",
+    "GenerateSettings",
+    "check_setting",
+    "check_written",
+]
+
+
+def check_written(name: str, value: Any) -> None:
+    """Raise the SettingError of a setting that a file claims, but that nobody can have typed.
+
+    What Python takes beyond the command line is not followed for a file from elsewhere: lengths without end, the path
+    of a file as a setting, a value of another type.
+    """
+    known = SETTINGS[name]
+    high, shown = known.about.typed_high, repr(value)[:40]
+    if value is None or value == ():  # no constraints
+        return
+    if name == "metre":
+        if not (isinstance(value, tuple) and len(value) == 2 and all(type(number) is int for number in value)):
+            raise SettingError(f"{name} {shown}: expected a numerator and a denominator")
+        parse_metre("{}/{}".format(*value))
+        return
+    if known.type in (int, float):
+        check_value(known, value)
+    types: tuple[type, ...] = {int: (int, float), float: (int, float), bool: (bool,), str: (str,)}.get(known.type, ())
+    if OF_BATCH in known.about.marks or type(value) not in types or (types == (str,) and len(value) > LONGEST_TEXT):
+        raise SettingError(f"{name} {shown}: expected as generate writes it")
+    if high is not None and value > high:
+        raise SettingError(f"{name} {shown}: expected at most {high:,}")

@@ -5,8 +5,9 @@
     <cache>/<version>/corpora/<key>/            a finished corpus (see `storage`)
 
 Everything is keyed by content, so a copied or renamed folder is recognised. A file appears whole or not at all: SQLite
-commits, the others are written aside and renamed. Whatever is damaged is thrown away and made again. The version
-follows from the code that reads and quantises, so an old cache is never taken for a new one.
+commits, the others are written aside and renamed. Each row and each file has a checksum over all of it; whatever is
+damaged is thrown away and made again. A file of music whose size and time are as they were is taken for unchanged, and
+not read. The version follows from the code that reads and quantises, so an old cache is never taken for a new one.
 """
 
 from __future__ import annotations
@@ -20,24 +21,30 @@ import sqlite3
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from melodygru.corpus.packing import digest_of, unpack
 from melodygru.errors import NoteError
 from melodygru.music.notes import NoteSequence
 from melodygru.util.atomic import atomic_write
+from melodygru.util.schema import ANY_COUNT, Flag, Integer, Optional, Row, Rows, Table, Text, entry, record
 
-CACHE_FORMAT = 5  # raise when the layout above changes
+CACHE_FORMAT = 6  # raise when the layout above changes
 WINGS = ("util", "music", "midi", "corpus")  # whose code decides what is cached
 FRESH_NS = 2_000_000_000  # a file changed this recently may change again without its time showing it
 LOCK_TIMEOUT_S = 60
 KEPT_DAYS = 60  # corpora and versions that nobody has opened for so long are removed
 ABANDONED_DAYS = 1  # what an interrupted writer left behind
+
+_DIGEST = Text(64)
+_LISTING = Rows(Row(Text(100_000), Integer(), Integer(-ANY_COUNT * 1024, ANY_COUNT * 1024), _DIGEST), most=100_000_000)
 
 logger = logging.getLogger("melodygru")
 
@@ -59,13 +66,13 @@ class Parsed:
     the file has a time signature.
     """
 
-    digest: str
-    error: str | None = None
-    content: str = ""
-    n_notes: int = 0
-    lost: int = 0
-    oddities: dict[str, int] | None = None
-    has_metre: bool = True
+    digest: str = entry(_DIGEST)
+    error: str | None = entry(Optional(Text(10_000)), default=None)
+    content: str = entry(_DIGEST, default="")
+    n_notes: int = entry(Integer(), default=0)
+    lost: int = entry(Integer(), default=0)
+    oddities: dict[str, int] | None = entry(Optional(Table(Integer())), default=None)
+    has_metre: bool = entry(Flag(), default=True)
 
 
 def default_folder() -> Path:
@@ -157,7 +164,7 @@ class Cache:
                 with connection:
                     connection.execute(
                         "CREATE TABLE IF NOT EXISTS parsed (digest TEXT PRIMARY KEY, error TEXT, content TEXT, "
-                        "n_notes INTEGER, lost INTEGER, oddities TEXT, has_metre INTEGER, music BLOB)"
+                        "n_notes INTEGER, lost INTEGER, oddities TEXT, has_metre INTEGER, music BLOB, checksum INTEGER)"
                     )
             except sqlite3.Error:
                 connection.close()
@@ -179,31 +186,28 @@ class Cache:
             for start in range(0, len(digests), 500):
                 part = digests[start : start + 500]
                 for row in self.database.execute(
-                    "SELECT digest, error, content, n_notes, lost, oddities, has_metre FROM parsed "
+                    f"SELECT {_COLUMNS}, coalesce(substr(music, 1, 4), x''), checksum FROM parsed "
                     f"WHERE digest IN ({','.join('?' * len(part))})",
                     part,
                 ):
-                    digest, error, content, n_notes, lost, oddities, has_metre = row
-                    counts = json.loads(oddities) or None
-                    found[digest] = Parsed(digest, error, content, n_notes, lost, counts, bool(has_metre))
+                    found[row[0]] = _checked(row)
         return found
 
     def add(self, rows: Sequence[tuple[Parsed, bytes]]) -> None:
         """Remember what was read, all of these or none."""
         with guarded(str(self.database_path)), self.database:
             self.database.executemany(
-                "INSERT OR REPLACE INTO parsed VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (p.digest, p.error, p.content, p.n_notes, p.lost, json.dumps(p.oddities or {}), p.has_metre, music)
-                    for p, music in rows
-                ],
+                "INSERT OR REPLACE INTO parsed VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [(*values, music, _row_checksum(values, music)) for values, music in map(_as_row, rows)],
             )
 
     def sequence(self, digest: str) -> NoteSequence:
         """The notes, in file ticks, of a content that `known` knows."""
         with guarded(str(self.database_path)):
-            row = self.database.execute("SELECT music FROM parsed WHERE digest = ?", (digest,)).fetchone()
-            return unpack(row[0])
+            select = f"SELECT {_COLUMNS}, music, checksum FROM parsed WHERE digest = ?"
+            row = self.database.execute(select, (digest,)).fetchone()
+            _checked(row)
+            return unpack(row[-2])
 
     def listing_file(self, folder: Path) -> Path:
         """Where it stands which files a folder held."""
@@ -212,8 +216,8 @@ class Cache:
     def load_listing(self, folder: Path) -> dict[str, tuple[int, int, str]]:
         """Relative path -> (size, mtime_ns, digest) at the folder's last intake; {} when there was none."""
         try:
-            entries = json.loads(self.listing_file(folder).read_bytes())
-            return {str(path): (int(size), int(mtime), str(digest)) for path, size, mtime, digest in entries}
+            entries = _LISTING.read(json.loads(unsealed(self.listing_file(folder).read_bytes())), "folder")
+            return {path: (size, mtime, digest) for path, size, mtime, digest in entries}
         except (OSError, ValueError, TypeError):
             return {}
 
@@ -222,11 +226,53 @@ class Cache:
         settled = time.time_ns() - FRESH_NS
         rows = [[path, *entry] for path, entry in entries.items() if entry[1] < settled]
         with guarded(str(self.root)), atomic_write(self.listing_file(folder)) as aside:
-            aside.write_bytes(json.dumps(rows).encode())
+            aside.write_bytes(sealed(json.dumps(rows).encode()))
 
     def corpus_folder(self, key: str) -> Path:
         """Where the corpus of a key lies, or will lie."""
         return self.root / "corpora" / key
+
+
+_COLUMNS = "digest, error, content, n_notes, lost, oddities, has_metre"  # all but the music
+
+
+def _as_row(parsed: tuple[Parsed, bytes]) -> tuple[tuple[Any, ...], bytes]:
+    """The values of _COLUMNS, and the music."""
+    p, music = parsed
+    counts = json.dumps(p.oddities or {})
+    return (p.digest, p.error, p.content, p.n_notes, p.lost, counts, int(p.has_metre)), music
+
+
+def _row_checksum(values: Sequence[Any], music: bytes) -> int:
+    """Checksum of a whole row: of the music it takes what that begins with, which is a checksum of all that follows."""
+    return zlib.crc32(bytes(music[:4]), zlib.crc32(json.dumps(values).encode()))
+
+
+def _checked(row: Sequence[Any]) -> Parsed:
+    """What a row of _COLUMNS, the music or what it begins with, and the checksum says; ValueError if damaged."""
+    *values, music, checksum = row
+    if not isinstance(music, bytes) or _row_checksum(values, music) != checksum:
+        raise ValueError("a row does not agree with its checksum")
+    digest, error, content, n_notes, lost, oddities, has_metre = values
+    names = {"digest": digest, "error": error, "content": content, "n_notes": n_notes, "lost": lost}
+    return Parsed(
+        **record(Parsed).read(
+            {**names, "oddities": json.loads(oddities) or None, "has_metre": bool(has_metre)}, "a row"
+        )
+    )
+
+
+def sealed(body: bytes) -> bytes:
+    """A text with its checksum in a line before it."""
+    return b"%08x\n" % zlib.crc32(body) + body
+
+
+def unsealed(data: bytes) -> bytes:
+    """The inverse of `sealed`; ValueError if it is damaged."""
+    check, _, body = data.partition(b"\n")
+    if check != b"%08x" % zlib.crc32(body):
+        raise ValueError("it does not agree with its checksum")
+    return body
 
 
 def _sweep(folder: Path) -> None:

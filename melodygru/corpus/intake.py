@@ -138,7 +138,8 @@ def _find(folder: Path) -> dict[str, str]:
     if folder.is_file():
         return {folder.name: str(folder)}
     if not folder.is_dir():
-        raise CorpusError(f"{folder}: no such file or folder; give a folder of MIDI files")
+        what = "neither a file nor a folder" if folder.exists() else "no such file or folder"
+        raise CorpusError(f"{folder}: {what}; give a folder of MIDI files")
     files = midi.find_files(folder)
     if not files:
         raise CorpusError(
@@ -234,11 +235,14 @@ def _write(
 
 def _open(cache: Cache, key: str, folder: Path) -> Corpus | None:
     """A corpus from what the cache holds, None where there is none; its report names the folder that was asked for."""
+    checksums: list[int] = []
     sizes: list[tuple[int, int, int]] = []  # notes, tempos and metres of each piece, which lie one after another
 
     def piece(row: list[Any]) -> Piece:
-        made = Piece.from_row(row[:-2])
-        sizes.append((made.n_notes, row[-2], row[-1]))
+        *about, n_tempos, n_metres, checksum = row
+        made = Piece.from_row(about)
+        sizes.append((made.n_notes, n_tempos, n_metres))
+        checksums.append(checksum)
         return made
 
     opened = open_corpus(cache, key, {"pieces": piece, "files": FileRecord.from_row})
@@ -249,7 +253,9 @@ def _open(cache: Cache, key: str, folder: Path) -> Corpus | None:
     stops = np.cumsum(of_pieces, axis=0)
     spans = np.stack([stops - of_pieces, stops], axis=2)
     report = replace(Report.from_dict(about["report"]), folder=str(folder), files=tuple(rows["files"]))
-    return Corpus(rows["pieces"], spans, arrays, Grid.parse(report.grid), report, cache.keep)
+    return Corpus(
+        rows["pieces"], spans, np.array(checksums, np.int64), arrays, Grid.parse(report.grid), report, cache.keep
+    )
 
 
 def _digests(cache: Cache, folder: Path, files: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
@@ -265,7 +271,7 @@ def _digests(cache: Cache, folder: Path, files: dict[str, str]) -> tuple[dict[st
                 digest = file_digest(Path(file))
             now[path] = (stat.st_size, stat.st_mtime_ns, digest)
         except OSError as error:
-            failures[path] = f"cannot open the file: {error.strerror or error}"
+            failures[path] = midi.why_not_opened(error)
     if now != before:
         cache.save_listing(folder, now)
     return {path: digest for path, (_, _, digest) in now.items()}, failures

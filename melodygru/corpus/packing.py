@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 
 from melodygru.midi.formats import reader_of
+from melodygru.midi.reading import MAX_FILE_BYTES
 from melodygru.music.grid import Grid
 from melodygru.music.metre import METRE
 from melodygru.music.notes import NOTE, TEMPO, NoteSequence, unchecked
+from melodygru.util.files import open_regular
 
 
 def digest_of(*parts: str | bytes) -> str:
@@ -28,9 +30,9 @@ def digest_of(*parts: str | bytes) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """Hash of a file's bytes and of what reads them. Raises OSError."""
+    """Hash of a file's bytes and of what reads them. Raises OSError, also for one that is too large to be read."""
     state = blake2b(reader_of(path.suffix).__module__.encode(), digest_size=16)
-    with path.open("rb") as file:
+    with open_regular(path, MAX_FILE_BYTES) as file:
         while block := file.read(1 << 20):
             state.update(block)
     return state.hexdigest()

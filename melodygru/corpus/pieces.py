@@ -11,10 +11,11 @@ import numpy as np
 
 from melodygru.corpus.packing import digest_of
 from melodygru.corpus.report import Report
-from melodygru.corpus.storage import CHECKED_BYTES
+from melodygru.corpus.storage import CHECKED_BYTES, checksum_of
 from melodygru.errors import CorpusError, SettingError
 from melodygru.music.grid import Grid
 from melodygru.music.notes import NoteSequence, unchecked
+from melodygru.util.schema import Integer, Number, Optional, Row, Text
 from melodygru.util.wording import counted
 
 HELD_OUT = 0.1  # share of the pieces that training holds out, when no other music is given to judge by
@@ -38,9 +39,13 @@ class Piece:
 
     @classmethod
     def from_row(cls, row: Sequence[Any]) -> Piece:
-        """The inverse of `as_row`."""
-        path, style, n_notes, length, metre, qpm, digest = row
-        return cls(path, style, n_notes, length, (metre[0], metre[1]), qpm, digest)
+        """The inverse of `as_row`; ValueError where a value is none that it gives."""
+        return cls(*_ROW.read(row, "a piece"))
+
+
+_METRE = Row(Integer(1, 32_767), Integer(1, 32_767))
+_NAME = Text(100_000)
+_ROW = Row(_NAME, Optional(_NAME), Integer(), Integer(), _METRE, Number(0, 1e9), Text(64))  # as `Piece.as_row` gives it
 
 
 class Corpus:
@@ -60,6 +65,7 @@ class Corpus:
         self,
         pieces: list[Piece],
         spans: np.ndarray,
+        checksums: np.ndarray,
         arrays: dict[str, np.ndarray],
         grid: Grid,
         report: Report,
@@ -69,6 +75,7 @@ class Corpus:
         self.grid = grid
         self.report = report
         self._spans = spans  # (n_pieces, 3, 2): start and stop of notes, tempos, metres
+        self._checksums = checksums  # of each piece's notes, tempos and metres
         self._arrays = arrays
         self._keep = keep  # a temporary folder lives as long as the corpora that map its files
 
@@ -82,8 +89,13 @@ class Corpus:
             for name, (start, stop) in zip(("notes", "tempos", "metres"), spans, strict=True)
         )
         # what was checked as a whole when it was opened need not be checked piece by piece
-        make = unchecked if self._arrays["notes"].nbytes <= CHECKED_BYTES else NoteSequence
-        return make(notes, self.grid, self.pieces[index].length, tempos, metres)
+        if self._arrays["notes"].nbytes > CHECKED_BYTES:
+            if checksum_of(notes, tempos, metres) != self._checksums[index]:
+                raise CorpusError(
+                    f"{self.pieces[index].path}: its notes in the cache are damaged; delete the cache's folder "
+                    "(MELODYGRU_CACHE names it) and run again"
+                )
+        return unchecked(notes, self.grid, self.pieces[index].length, tempos, metres)
 
     def __iter__(self) -> Iterator[NoteSequence]:
         return (self[index] for index in range(len(self)))
@@ -102,7 +114,9 @@ class Corpus:
         """The pieces at `indices`, in that order, over the same memory map."""
         where = np.asarray(indices, np.int64)
         pieces = [self.pieces[index] for index in where]
-        return Corpus(pieces, self._spans[where], self._arrays, self.grid, self.report, self._keep)
+        return Corpus(
+            pieces, self._spans[where], self._checksums[where], self._arrays, self.grid, self.report, self._keep
+        )
 
 
 def require_pieces(corpus: Corpus, n: int) -> None:

@@ -13,6 +13,7 @@ from melodygru.corpus.beats import Beats
 from melodygru.midi import in_words
 from melodygru.music.grid import Grid
 from melodygru.music.notes import DRUMS, NoteSequence
+from melodygru.util.schema import Flag, Integer, Optional, Row, Text
 from melodygru.util.wording import counted
 
 WIDTH = 100  # columns of the table
@@ -34,8 +35,11 @@ class FileRecord:
 
     @classmethod
     def from_row(cls, row: Sequence[Any]) -> FileRecord:
-        """The inverse of `as_row`."""
-        return cls(*row)
+        """The inverse of `as_row`; ValueError where a value is none that it gives."""
+        return cls(*_ROW.read(row, "a file"))
+
+
+_ROW = Row(Text(100_000), Flag(), Optional(Text(100_000)), Integer())  # as `FileRecord.as_row` gives it
 
 
 @dataclass(frozen=True)

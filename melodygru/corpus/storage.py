@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from melodygru.corpus.cache import Cache, guarded, logger
+from melodygru.corpus.cache import Cache, guarded, logger, sealed, unsealed
 from melodygru.music.metre import METRE
 from melodygru.music.notes import NOTE, TEMPO, NoteSequence
 
@@ -59,12 +59,12 @@ class CorpusWriter:
         return self
 
     def append(self, sequence: NoteSequence, row: list[Any]) -> None:
-        """Add a piece, and the row of what is known of it."""
+        """Add a piece, and the row of what is known of it; the row gets the checksum of the piece at its end."""
         with guarded(str(self._folder)):
-            for name, dtype in ARRAYS.items():
-                array = np.ascontiguousarray(getattr(sequence, name), dtype)
+            arrays = [np.ascontiguousarray(getattr(sequence, name), dtype) for name, dtype in ARRAYS.items()]
+            for name, array in zip(ARRAYS, arrays, strict=True):
                 self._writers[name].append(array.tobytes(), len(array))
-            self._writers["pieces"].append(_line(row))
+            self._writers["pieces"].append(_line([*row, checksum_of(*arrays)]))
 
     def finish(self, files: Iterable[list[Any]], about: dict[str, Any]) -> None:
         """Name the corpus. One that another process has finished meanwhile is replaced: it is the same.
@@ -81,7 +81,7 @@ class CorpusWriter:
                 writer.file.close()
             checks = {name: [writer.size, writer.checksum] for name, writer in self._writers.items()}
             body = json.dumps(about | {"checks": checks}).encode()
-            (self._folder / "corpus.json").write_bytes(b"%08x\n" % zlib.crc32(body) + body)
+            (self._folder / "corpus.json").write_bytes(sealed(body))
             try:
                 os.replace(self._folder, self._target)
             except OSError:
@@ -107,10 +107,7 @@ def open_corpus(
         return None
     try:
         os.utime(folder)  # in use: see cache._sweep
-        check, _, body = (folder / "corpus.json").read_bytes().partition(b"\n")
-        if int(check, 16) != zlib.crc32(body):
-            raise ValueError("corpus.json does not agree with its checksum")
-        about = json.loads(body)
+        about = json.loads(unsealed((folder / "corpus.json").read_bytes()))
         checks = about["checks"]
         made = {
             name: [make(row) for row in _read_rows(_file(folder, name), *checks[name])] for name, make in rows.items()
@@ -127,6 +124,14 @@ def open_corpus(
                 pass  # another process has removed it
             shutil.rmtree(aside, ignore_errors=True)
         return None
+
+
+def checksum_of(*arrays: np.ndarray) -> int:
+    """Checksum of the notes, tempos and metres of a piece, contiguous arrays."""
+    checksum = 0
+    for array in arrays:
+        checksum = zlib.crc32(array.view(np.uint8).data, checksum)
+    return checksum
 
 
 def _file(folder: Path, name: str) -> Path:

@@ -73,7 +73,18 @@ nothing about time.
 from melodygru.midi.chunks import MAX_BEATS, MAX_TICKS, tick_limit
 from melodygru.midi.files import find_files
 from melodygru.midi.formats import READERS, read
-from melodygru.midi.reading import Oddities, Reading, damage, in_words, load, oddity_words, read_reference, read_texts
+from melodygru.midi.reading import (
+    MAX_FILE_BYTES,
+    Oddities,
+    Reading,
+    damage,
+    in_words,
+    load,
+    oddity_words,
+    read_reference,
+    read_texts,
+    why_not_opened,
+)
 from melodygru.midi.writing import from_pretty_midi, to_bytes, to_pretty_midi, write
 
 __all__ = [
@@ -90,6 +101,8 @@ __all__ = [
     "oddity_words",
     "read",
     "read_reference",
+    "MAX_FILE_BYTES",
+    "why_not_opened",
     "read_texts",
     "tick_limit",
     "to_bytes",

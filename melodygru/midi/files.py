@@ -19,7 +19,8 @@ def find_files(folder: Path | str) -> dict[str, str]:
     Returns
     -------
     dict of str -> str
-        Files whose suffix is one of `READERS` in any case, sorted by their relative paths; empty when there are none.
+        What has a suffix of `READERS` in any case and is no folder, sorted by the relative paths; empty when there is
+        none. Links to nothing are left out; named pipes, devices and sockets are not, so that reading can refuse them.
     """
     folder = os.fspath(folder)
     visited: set[str] = set()
@@ -34,7 +35,7 @@ def find_files(folder: Path | str) -> dict[str, str]:
         below = "" if root == folder else os.path.relpath(root, folder).replace(os.sep, "/") + "/"
         for name in files:
             path = os.path.join(root, name)
-            if name.lower().endswith(tuple(READERS)) and os.path.isfile(path):
+            if name.lower().endswith(tuple(READERS)) and os.path.exists(path):
                 found[below + name] = path
     return dict(sorted(found.items()))
 

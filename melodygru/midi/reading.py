@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -50,8 +51,10 @@ from melodygru.music.notes import (
     tidy_marks,
     unchecked,
 )
+from melodygru.util.files import read_regular
 
 MAX_FILE_BYTES = 2**22  # 4 MiB is half a million notes; what is larger is no piece of music
+_TOO_LARGE = f"more than {MAX_FILE_BYTES:,} bytes: expected a MIDI file of one piece"
 
 
 def _oddity(words: str) -> int:
@@ -139,13 +142,19 @@ def load(source: Path | str | bytes) -> bytes:
     """The bytes of a file; `MidiError` when it can't be read."""
     if not isinstance(source, bytes):
         try:
-            with open(source, "rb") as file:
-                source = file.read(MAX_FILE_BYTES + 1)
+            source = read_regular(source, MAX_FILE_BYTES)
         except (OSError, ValueError) as error:
-            raise MidiError(f"cannot open the file: {getattr(error, 'strerror', None) or error}") from error
+            raise MidiError(why_not_opened(error)) from error
     if len(source) > MAX_FILE_BYTES:
-        raise MidiError(f"more than {MAX_FILE_BYTES:,} bytes: expected a MIDI file of one piece")
+        raise MidiError(_TOO_LARGE)
     return source
+
+
+def why_not_opened(error: OSError | ValueError) -> str:
+    """Why a file can't be opened, for its user."""
+    if getattr(error, "errno", None) == errno.EFBIG:
+        return _TOO_LARGE
+    return f"cannot open the file: {getattr(error, 'strerror', None) or error}"
 
 
 def read_texts(source: Path | str | bytes) -> list[str]:

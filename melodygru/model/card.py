@@ -7,13 +7,13 @@ from melodygru.util.schema import Integer, Number, Optional, Plain, Record, Rows
 _MEASURE = Number(-1e12, 1e12)
 _CORPUS = Record({"name": Text(), "fingerprint": Text(64), "pieces": Integer(), "notes": Integer()}, others=Plain())
 _VALIDATION = Record({"from": Text(), "pieces": Integer()}, others=Plain())
-_ROW = Record({"step": Integer(), "minutes": _MEASURE, "validation_nats_per_note": _MEASURE}, others=_MEASURE)
+HISTORY_ROW = Record({"step": Integer(), "minutes": _MEASURE, "validation_nats_per_note": _MEASURE}, others=_MEASURE)
 
 CARD = Record(
     {
         "corpus": Optional(_CORPUS),
         "validation": Optional(_VALIDATION),
-        "history": Rows(_ROW, 0, 100_000),
+        "history": Rows(HISTORY_ROW, 0, 100_000),
         "from": Optional(Text(10_000)),
         "seed": Integer(-(1 << 63), (1 << 63) - 1),
         "recorded": Text(64),

@@ -5,17 +5,17 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 import platform
 import signal
 import threading
 import time
-import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import keras
 import numpy as np
@@ -23,6 +23,7 @@ import tensorflow as tf
 
 from melodygru.errors import TrainingError
 from melodygru.events import PITCH
+from melodygru.model.card import HISTORY_ROW
 from melodygru.model.checkpoint import as_settings
 from melodygru.model.keras_model import MelodyGRU, save
 from melodygru.training.evaluation import sample_validation, total_nats, window_signature
@@ -31,7 +32,10 @@ from melodygru.training.pieces import Music, Pieces, prefetch
 from melodygru.training.progress import Progress, Timer, stopping
 from melodygru.training.settings import Settings, learning_rate
 from melodygru.training.workers import Workers
+from melodygru.util import archives
 from melodygru.util.atomic import atomic_write
+from melodygru.util.files import open_regular
+from melodygru.util.schema import Integer, Number, Optional, Row, Rows, entry, record
 from melodygru.version import __version__
 
 VALIDATIONS = (3, 24)  # during a run, at least and at most
@@ -43,16 +47,17 @@ VALIDATION_TIME = 0.05  # share of `minutes` that validation is expected to take
 class _Position:
     """Where a run stands; saved and restored as plain values."""
 
-    step: int = 0
-    steps: int | None = None
-    epoch: int = 0
-    batch: int = 0  # of the epoch's plan
-    window: int = 0  # of the batch, the next to train on
-    seconds: float = 0.0  # trained, interruptions left out
-    best: float = math.inf
-    since_best: int = 0
-    recent: list[float] = field(default_factory=lambda: [0.0, 0.0])  # nats and notes since the last history row
-    history: list[dict[str, float]] = field(default_factory=list)
+    step: int = entry(Integer(), default=0)
+    steps: int | None = entry(Optional(Integer()), default=None)
+    epoch: int = entry(Integer(), default=0)
+    batch: int = entry(Integer(), default=0)  # of the epoch's plan
+    window: int = entry(Integer(), default=0)  # of the batch, the next to train on
+    seconds: float = entry(Number(0), default=0.0)  # trained, interruptions left out
+    best: float = entry(Number(infinite=True), default=math.inf)
+    since_best: int = entry(Integer(), default=0)
+    # nats and notes since the last history row
+    recent: list[float] = entry(Row(Number(), Number()), default_factory=lambda: [0.0, 0.0])
+    history: list[dict[str, float]] = entry(Rows(HISTORY_ROW), default_factory=list)
 
 
 class SummedAdamW(keras.optimizers.AdamW):
@@ -249,23 +254,39 @@ class Trainer:
     def _saved(self) -> tuple[_Position, list[np.ndarray], list[np.ndarray]]:
         """What the resume file holds: the position, the arrays of `_arrays`, and the carried state of all rows."""
         try:
-            with np.load(self.resume_path, allow_pickle=False) as saved:
-                about = json.loads(saved["about"].tobytes())
-                run, position = about["run"], _Position(**about["position"])
-                arrays = [saved[f"array_{i}"] for i in range(len(self._arrays()))]
-                state = [saved[f"state_{i}"] for i in range(len(self.state))]
+            with open_regular(self.resume_path) as file:
+                return self._read(file)
         except FileNotFoundError:
             done = " (the run is finished: the checkpoint is there)" if self.output.exists() else ""
             raise TrainingError(f"{self.resume_path}: nothing to resume{done}; train without --resume") from None
-        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        except (*archives.DAMAGED, AttributeError) as error:
             raise TrainingError(f"{self.resume_path}: damaged ({error}); train without --resume") from error
+
+    def _read(self, file: BinaryIO) -> tuple[_Position, list[np.ndarray], list[np.ndarray]]:
+        """As `_saved`, of the open file; nothing of it is believed that is not of this run's sizes."""
+        size = os.fstat(file.fileno()).st_size
+        about = archives.parsed(
+            archives.arrays(file, {"about": (np.dtype(np.uint8), (None,))}, size)["about"].tobytes()
+        )
+        run, position = about["run"], about["position"]
+        record(_Position).read(position, "position")
         differing = [name for name, value in self._identity().items() if run.get(name) != value]
         if differing:
             raise TrainingError(
                 f"{self.resume_path}: the interrupted run differs in {' and '.join(differing)}; "
                 "give the same folder and options as then, or train without --resume"
             )
-        return position, arrays, state
+        forms = {f"array_{i}": (np.asarray(v).dtype, np.shape(v)) for i, v in enumerate(self._arrays())}
+        states = [f"state_{i}" for i in range(len(self.state))]
+        rows = zip(states, self.model.initial_state(1), strict=True)
+        forms |= {name: (np.dtype(part.dtype.as_numpy_dtype), (None, *part.shape[1:])) for name, part in rows}
+        found = archives.arrays(file, forms, size)
+        for name, array in found.items():
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise ValueError(f"{name} is not finite")
+        if len({len(found[name]) for name in states}) > 1:
+            raise ValueError("its states have different numbers of rows")
+        return _Position(**position), [found[name] for name in forms if name not in states], [found[n] for n in states]
 
     # -- the loop
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+import time
 
 import mido
 import numpy as np
@@ -16,7 +17,7 @@ import melodygru
 from melodygru import compose, midi
 from melodygru.cli import main
 from melodygru.compose import provenance
-from melodygru.compose.composer import generate
+from melodygru.compose.composer import Composer, generate
 from melodygru.compose.provenance import file_hash, notes_hash, provenances
 from melodygru.compose.replay import Replay, replay
 from melodygru.compose.settings import GenerateSettings
@@ -337,9 +338,60 @@ def test_a_file_that_is_none(home):
 )
 def test_damaged_provenance(home, values, message):
     made()
+    refused(values, message)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"settings": {"bars": 100_001}}, "bars 100001: expected at most 100,000"),
+        ({"settings": {"notes": 20_001}}, "notes 20001: expected at most 20,000"),
+        ({"settings": {"seconds": 1e9}}, "seconds 1000000000.0: expected at most 36,000"),
+        ({"settings": {"seconds": float("inf")}}, "seconds inf: expected more than 0"),
+        ({"of": 10**9}, "1,000,000,000 pieces: expected at most 1,000"),
+        ({"settings": {"num_outputs": 10**9}}, "num_outputs 1000000000: expected as generate writes it"),
+        ({"settings": {"seed": 3}}, "seed 3: expected as generate writes it"),
+        ({"settings": {"primer": "/etc/hostname"}}, "primer '/etc/hostname': expected as generate writes it"),
+        ({"settings": {"vary": "primer.mid"}}, "vary 'primer.mid': expected as generate writes it"),
+        ({"settings": {"constraints": [1]}}, r"constraints \(1,\): expected as generate writes it"),
+        ({"settings": {"guard": 1}}, "guard 1: expected as generate writes it"),
+        ({"settings": {"top_k": True}}, "top_k True: expected as generate writes it"),
+        ({"settings": {"key": "C" * 10_001}}, "key 'CCCC.*: expected as generate writes it"),
+        ({"settings": {"metre": [3, 5]}}, "'3/5': expected 1..99"),
+        ({"settings": {"metre": "3/4"}}, "metre '3/4': expected a numerator and a denominator"),
+        ({"settings": {"metre": [4, 10**9]}}, "'4/1000000000': expected 1..99"),
+    ],
+)
+def test_a_stranger_cannot_ask_for_more_than_the_command_line_takes(home, monkeypatch, values, message):
+    made()
+    monkeypatch.setattr(Composer, "load", lambda path: pytest.fail("a model was read"))
+    refused(values, f"its settings can't be followed here: {message}")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"inputs": {"temperature": {"file": "0" * 64}}},
+        {"inputs": {str(number): {"file": "x"} for number in range(201)}},
+        {"versions": {str(number): "1" for number in range(201)}},
+        {"processor": "x" * 10_001},
+        {"seed": 1 << 128},
+        {"stamp": True},
+        {"stamp": 10**400},
+    ],
+)
+def test_provenance_is_of_bounded_size(home, values):
+    made()
+    refused(values, "the provenance is damaged")
+
+
+def refused(values, message):
+    """A provenance with other values is refused within two seconds, in one line."""
     with_provenance("a.mid", **values)
+    started = time.process_time()
     with pytest.raises(ProvenanceError, match=rf"^a\.mid: {message}"):
         replay("a.mid")
+    assert time.process_time() - started < 2  # a promise, and a hundred times what it takes
 
 
 @pytest.mark.parametrize("text", ["melodygru {", "melodygru {}", 'melodygru {"stamp": 1', "melodygru {" + "[" * 9999])
@@ -445,6 +497,17 @@ def test_the_command(home):
     assert run("replay", file, "--primer", "primer.mid").stdout.startswith(f"replayed/{name[:-4]}-take2.mid  the same")
     assert (home / "replayed" / name).read_bytes() == b"mine"
     assert run("replay", file, code=1).stderr.startswith(f"melodygru: {file}: made with a file for --primer (SHA-256 ")
+
+
+def test_nothing_is_written_outside_the_folder(home):
+    """Links in the folder are not followed: the file takes another name."""
+    made()
+    (home / "elsewhere.mid").write_bytes(b"mine")
+    (home / "out").mkdir()
+    (home / "out" / "a.mid").symlink_to(home / "elsewhere.mid")
+    (home / "out" / "a-take2.mid").symlink_to(home / "nowhere.mid")
+    assert run("replay", "a.mid", "-o", "out").stdout == "out/a-take3.mid  the same, byte for byte\n"
+    assert (home / "elsewhere.mid").read_bytes() == b"mine" and not (home / "nowhere.mid").exists()
 
 
 def test_the_command_with_json(home):

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import json
 import math
 import shutil
 
@@ -374,11 +375,44 @@ def test_nothing_to_resume_is_said(second, tmp_path):
     second.output.unlink()
 
 
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"array_0": lambda a: a.astype(np.float64)}, "array_0: float64 of shape"),
+        ({"array_0": lambda a: a[:1]}, "array_0: float32 of shape"),
+        ({"array_0": lambda a: np.full_like(a, np.nan)}, "array_0 is not finite"),
+        ({"state_0": lambda a: np.zeros((len(a) + 1, *a.shape[1:]), a.dtype)}, "different numbers of rows"),
+        ({"about": lambda a: _about(a, step=-1)}, "position.step -1: expected"),
+        ({"about": lambda a: _about(a, best=None)}, "position.best None: expected"),
+        ({"about": lambda a: _about(a, seconds=float("inf"))}, "position.seconds inf: expected"),
+        ({"about": lambda a: _about(a, recent=[1.0])}, "position.recent a list: expected a list of 2"),
+        ({"about": lambda a: _about(a, history=[{"step": "1"}])}, r"position.history\[0\]: minutes is missing"),
+        ({"about": lambda a: _about(a, more=1)}, "position: 'more' is unknown"),
+    ],
+)
+def test_every_number_of_a_save_is_checked(undisturbed, second, changes, reason):
+    with np.load(undisturbed.folder / "3.resume") as saved:
+        arrays = dict(saved)
+    for name, change in changes.items():
+        arrays[name] = change(arrays[name])
+    with open(second.resume_path, "wb") as file:
+        np.savez(file, **arrays)
+    with pytest.raises(TrainingError, match=rf"toy\.resume: damaged \(.*{reason}.*\); train without --resume$"):
+        second.restore()
+
+
+def _about(array, **changes):
+    """The description of a run with other values of its position."""
+    about = json.loads(array.tobytes())
+    about["position"] |= changes
+    return np.frombuffer(json.dumps(about).encode(), np.uint8)
+
+
 @pytest.mark.parametrize("damage", ["empty", "text", "cut", "end", "flip", "npy", "fewer"])
 def test_a_damaged_save_is_refused(undisturbed, second, damage):
     data = (undisturbed.folder / "3.resume").read_bytes()
     path = second.resume_path
-    reason = {"npy": "context manager", "fewer": "run", "empty": "No data"}.get(damage, "")
+    reason = {"npy": "not a zip file", "fewer": "run", "empty": "not a zip file"}.get(damage, "")
     if damage == "npy":
         with open(path, "wb") as file:
             np.save(file, np.arange(3))

@@ -49,7 +49,7 @@ class LiveSpeakers(Live):
             rendering.check_soundfont(soundfont)
         self._font = soundfont or rendering.default_soundfont()
         use = self._font is not None and rendering.has_midirenderer()
-        self._font_bytes = self._font.read_bytes() if use and self._font is not None else None
+        self._font_bytes = rendering.font_bytes(self._font) if use and self._font is not None else None
         self._queue: deque[np.ndarray] = deque()
         self._queued = 0  # samples in the queue
         self._lock = threading.Lock()

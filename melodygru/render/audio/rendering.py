@@ -15,6 +15,7 @@ from melodygru.music.notes import NoteSequence
 from melodygru.render.audio.files import SAMPLE_RATE, blocks
 from melodygru.render.audio.synthesiser import synthesise
 from melodygru.util import stderr
+from melodygru.util.files import open_regular, read_regular
 from melodygru.util.wording import clock
 
 MAX_SECONDS = 1_800  # longest piece rendered: 0.7 GB of samples
@@ -23,6 +24,7 @@ TAIL_S = 10.0  # rendered past the end of the piece, for releases and reverberat
 AUDIBLE_DB = -66.0  # relative to the peak; what is quieter at the end counts as silence
 REST_S = 0.5  # silence kept after the last audible sample
 
+MAX_SOUNDFONT_BYTES = 1 << 32  # what RIFF can count
 _VOLUME = 7  # MIDI controller number
 
 
@@ -96,7 +98,7 @@ def has_midirenderer() -> bool:
 def check_soundfont(path: Path) -> None:
     """Refuse a file that isn't a SoundFont, or one that nothing here can play."""
     try:
-        with Path(path).open("rb") as file:
+        with open_regular(path, MAX_SOUNDFONT_BYTES) as file:
             head = file.read(12)
     except OSError as error:
         raise AudioError(f"SoundFont {path}: {error.strerror or error}; expected a SoundFont 2 file (.sf2)") from error
@@ -111,8 +113,12 @@ def _render_soundfont(sequence: NoteSequence, soundfont: Path) -> np.ndarray:
     step_s = float(sequence.step2second(sequence.length + 1)) - sequence.seconds
     tail = int(np.ceil(TAIL_S / step_s))
     midi_bytes = midi.to_bytes(replace(sequence, length=sequence.length + tail))
-    font_bytes = soundfont.read_bytes()
-    return render_unclipped(font_bytes, midi_bytes, soundfont)[0]
+    return render_unclipped(font_bytes(soundfont), midi_bytes, soundfont)[0]
+
+
+def font_bytes(soundfont: Path) -> bytes:
+    """What is in a SoundFont."""
+    return read_regular(soundfont, MAX_SOUNDFONT_BYTES)
 
 
 def render_unclipped(font_bytes: bytes, midi_bytes: bytes, soundfont: Path) -> tuple[np.ndarray, float]:

@@ -15,9 +15,11 @@ from melodygru.events import FIELDS
 from melodygru.model.cells import CELLS
 from melodygru.render.pages import html
 from melodygru.util.atomic import atomic_write
+from melodygru.util.files import read_regular
 from melodygru.util.wording import counted, name
 
 PAGE = "explain.html"
+MAX_PAGE_BYTES = 1 << 28  # of one that was written before
 PICTURES = ("surprise.png", "gates.png", "memory.png", "following.png", "profiles.png")
 _MARK = '<meta name="generator" content="melodygru explain">'  # a page with it may be replaced
 FIELD_WORDS = {
@@ -41,7 +43,7 @@ def claim(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / PAGE
-        ours = file.is_file() and _MARK in file.read_text("utf-8", errors="replace")
+        ours = file.is_file() and _MARK in read_regular(file, MAX_PAGE_BYTES).decode("utf-8", "replace")
         others = [] if ours else [one for one in (PAGE, *PICTURES) if (folder / one).exists()]
     except OSError as error:
         raise SettingError(
