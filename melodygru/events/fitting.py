@@ -150,8 +150,8 @@ class _Repeats:
         """The lags that explain most notes, each beyond those before it and beyond chance: in steps, and in bars.
 
         Chance is what one lag in ten reaches. Without several metres bars say nothing that steps don't; with them,
-        steps still serve where the metre is unknown. A lag of OFTEN_BARS at which the corpus often repeats itself is among
-        them in any case: a groove goes on from the bar before, which the longer lag alone doesn't say.
+        steps still serve where the metre is unknown. A lag of OFTEN_BARS at which the corpus often repeats itself is
+        among them in any case: a groove goes on from the bar before, which the longer lag alone doesn't say.
         """
         if not self._repeated:
             return (), ()

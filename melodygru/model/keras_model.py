@@ -333,8 +333,8 @@ class MelodyGRU(EventModel):
         return [tf.zeros([batch, a.units], self.compute_dtype)] * (a.layers * CELLS[a.cell].states)
 
 
-def _silence_pointers(head: Head, n_direct: int) -> None:
-    """Let all outputs of an untrained head but the first ones begin at 0: what they point to is no better than others."""
+def _silence_pointers(head: Any, n_direct: int) -> None:
+    """Let all outputs of an untrained head but the first begin at 0: what they point to is no better than others."""
     kernel = head.output_layer.kernel
     kernel.assign(tf.concat([kernel[:, :n_direct], tf.zeros_like(kernel[:, n_direct:])], 1))
 

@@ -16,9 +16,10 @@ from melodygru.music.notes import DRUMS, MAX_PARTS, N_PITCHES, NoteSequence, can
 from melodygru.training.settings import Settings
 
 UNKNOWN_SHARE = 0.2  # how often a piece condition is hidden in training, so that "unknown" is learned too
-UNKNOWN_LINE_UP = 0.5  # likewise the line-up: asked for or drawn in composing, but unknown where a likelihood is given
-# How many pieces of several parts that repeat themselves have mistakes in training, the share of their notes that are, at most; and the
-# share of its notes from which on a piece repeats itself, and the bars that it may lie back.
+# Likewise the line-up, which is asked for or drawn in composing, and unknown where a likelihood is given.
+UNKNOWN_LINE_UP = 0.5
+# How many pieces of several parts that repeat themselves have mistakes in training, the share of their notes that are,
+# at most; and the share of its notes from which on a piece repeats itself, and the bars that it may lie back.
 MISTAKEN, MISTAKES = 0.5, 0.3
 REPEATED, REPEATED_BARS = 0.6, (1, 2, 4, 8)
 LENGTH_JITTER = 0.2  # pieces of lengths within about this factor share a batch

@@ -64,9 +64,8 @@ class PartDescriptions(Feature):
             row[:, 2] = span_class(np.maximum(np.maximum.accumulate(piece.end[own])[n - 1] - step, 0)) + 1
             row[:, 3] = 1 + np.minimum(here, MANY) + (MANY + 1) * (piece.part[now - 1] == part)
             row[:, 4] = piece.pitch[own[n - 1]] // REGISTER + 1
-            after = np.where(
-                piece.shift[now] == 0, np.minimum(part - piece.part[now - 1], FAR - 1), FAR + min(part, FAR - 1)
-            )
+            after_last = np.minimum(part - piece.part[now - 1], FAR - 1)
+            after = np.where(piece.shift[now] == 0, after_last, FAR + min(part, FAR - 1))
             row[:, 7] = np.maximum(1 + after, 0)
             row[:, 5] = 1 + _recent_class(n - np.searchsorted(own, now - RECENT))
             for level, lag in enumerate(lags(vocabulary, piece.metre)):
