@@ -146,11 +146,7 @@ def _with_mistakes(sequence: NoteSequence, rng: np.random.Generator) -> tuple[No
     near = same[np.clip(place[repitched] + rng.integers(-16, 17, len(repitched)), 0, len(notes) - 1)]
     other = notes["part"][near] == notes["part"][repitched]
     notes["pitch"][repitched[other]] = notes["pitch"][near[other]]
-    beat = (
-        max(1, round(sequence.grid.rate))
-        if not sequence.grid.is_metrical
-        else max(1, int(sequence.grid.steps_per_beat))
-    )
+    beat = max(1, round(sequence.grid.rate))
     onset = notes["onset"][moved] + rng.integers(-beat, beat + 1, len(moved))
     notes["onset"][moved] = np.clip(onset, 0, sequence.length - notes["duration"][moved])
     notes["velocity"][np.concatenate([repitched, moved])] += 128
