@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from melodygru.util.wording import clock
 from melodygru.util.wording import left as left
 from melodygru.util.wording import name as name
 from melodygru.util.wording import one_line as one_line
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 SHOWN_AFTER_S = 2.0  # what takes less needs no progress
 REWRITTEN_EVERY_S = 0.1  # on a terminal
 LINE_EVERY_S = 10.0  # in a log file
+LONG_SILENCE_S = 10.0  # after the music of a file
 
 _open: ProgressLine | None = None  # the line that other talk must not run into
 
@@ -51,6 +53,15 @@ def result(text: str) -> None:
 def result_json(document: dict[str, Any]) -> None:
     """The command's result as one JSON document on stdout."""
     result(json.dumps(document, indent=2, allow_nan=False))
+
+
+def trimmed(sequence: NoteSequence) -> NoteSequence:
+    """A file's piece without the silence after its music, with a line where that is long."""
+    music = sequence.trimmed()
+    silent_s = sequence.seconds - music.seconds
+    if silent_s >= LONG_SILENCE_S:
+        say(f"the file ends {clock(silent_s)} after its last note: that silence is left out")
+    return music
 
 
 class ProgressLine:
