@@ -139,6 +139,7 @@ def _midi(path: Path, asked: Asked, score_file: Path | None) -> dict[str, Any]:
         "division": piece.grid.describe().replace("step", "tick"),  # as read, a step is a tick
         "notes": len(piece),
         "seconds": piece.seconds,
+        "music_seconds": float(piece.step2second(piece.music_end)),
         "beats": piece.beats,
         "qpm": piece.qpm,
         "tempos": len(piece.tempos),
@@ -166,7 +167,9 @@ def _midi_rows(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
     tracks = counted(about["tracks"], "track")
     yield "MIDI file", f"{screen.name(about['path'])}, type {about['type']}, {tracks}, {about['division']}"
     yield "notes", f"{about['notes']:,}"
-    yield "length", f"{clock(about['seconds'])}, {about['beats']:,.1f} beats"
+    silent = about["notes"] and about["seconds"] - about["music_seconds"] >= screen.LONG_SILENCE_S
+    after = f"; its last note ends at {clock(about['music_seconds'])}" if silent else ""
+    yield "length", f"{clock(about['seconds'])}, {about['beats']:,.1f} beats{after}"
     yield "tempo", f"{about['qpm']:.1f} quarter notes per minute{_changes(about['tempos'])}"
     yield "metre", about["metre"] + _changes(about["metres"])
     for item in about["parts"]:

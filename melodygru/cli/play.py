@@ -86,7 +86,7 @@ def play(
     options.require_suffix("--wav", wav, ".wav", "")  # without a suffix: a pipe, such as /dev/stdout
     options.require_suffix("--flac", flac, ".flac", "")
     with options.naming(file):
-        sequence = midi.read(file).sequence
+        sequence = screen.trimmed(midi.read(file).sequence)
     if wav is not None or flac is not None or port is None:
         screen.say(f"sound: {audio.renderer_name(soundfont)}")
         samples = audio.render(sequence, soundfont=soundfont)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from melodygru.util.wording import clock
 from melodygru.util.wording import escaped as escaped
 from melodygru.util.wording import left as left
 from melodygru.util.wording import name as name
@@ -32,6 +33,7 @@ SHOWN_AFTER_S = 2.0  # what takes less needs no progress
 REWRITTEN_EVERY_S = 0.1  # on a terminal
 LINE_EVERY_S = 10.0  # in a log file
 _COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")  # ECMA-48's SGR
+LONG_SILENCE_S = 10.0  # after the music of a file
 
 _open: ProgressLine | None = None  # the line that other talk must not run into
 
@@ -78,6 +80,15 @@ def _print(text: str) -> None:
     if _open is not None:
         _open.clear()
     click.echo(text)
+
+
+def trimmed(sequence: NoteSequence) -> NoteSequence:
+    """A file's piece without the silence after its music, with a line where that is long."""
+    music = sequence.trimmed()
+    silent_s = sequence.seconds - music.seconds
+    if silent_s >= LONG_SILENCE_S:
+        say(f"the file ends {clock(silent_s)} after its last note: that silence is left out")
+    return music
 
 
 class ProgressLine:

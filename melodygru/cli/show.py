@@ -49,7 +49,7 @@ def show(file: Path, png: Path | None, svg: Path | None, surprise: bool, model: 
     if model is not None and not surprise:
         raise click.UsageError("--model is for --surprise.")
     with options.naming(file):
-        piece = midi.read(file).sequence
+        piece = screen.trimmed(midi.read(file).sequence)
     grid, _ = choose_grid([piece])
     if not grid.is_metrical:  # a performance, whose bars are none
         piece = quantize(piece, grid)[0]

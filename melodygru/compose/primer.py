@@ -127,8 +127,10 @@ class Source:
         """
         sequence, grid = self.sequence, vocabulary.grid
         hanging, splice = 0, None
-        if grid.is_metrical and self.sha256 is not None:
-            sequence, _ = align(sequence, stated=self.has_metre)
+        if self.sha256 is not None:  # where a file's tracks end is not where its music does
+            if grid.is_metrical:
+                sequence, _ = align(sequence, stated=self.has_metre)
+            sequence = sequence.trimmed()
         if bars is not None and not grid.is_metrical:
             sequence, end, hanging = self._cut(sequence, bars)
             splice = _convert(sequence, end, grid)

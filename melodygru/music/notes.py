@@ -197,6 +197,24 @@ class NoteSequence:
             metres=_crop_marks(self.metres, start, end),
         )
 
+    @property
+    def music_end(self) -> int:
+        """The step at which the last note ends, 0 where there is none; `length` may be long after it."""
+        return int((self.notes["onset"] + self.notes["duration"]).max(initial=0))
+
+    def trimmed(self) -> NoteSequence:
+        """The same piece without the silence after its music: up to the next bar line, or without bars, up to its end.
+
+        The same object where there is none.
+        """
+        end = self.music_end
+        if self.grid.is_metrical and end:
+            end = int(self.bars.starts(end)[-1])
+        if end >= self.length:
+            return self
+        tempos, metres = (marks[(marks["step"] < end) | (marks["step"] == 0)] for marks in (self.tempos, self.metres))
+        return replace(self, length=end, tempos=tempos, metres=metres)
+
     def join(self, other: NoteSequence) -> NoteSequence:
         """This piece and then the other, which begins at this one's `length`. Both need the same grid.
 

@@ -669,6 +669,18 @@ def test_inspect_a_midi_file(call: Callable[..., Result], song: Path) -> None:
     assert about["parts"] == [{"name": "Acoustic Grand Piano", "program": 0, "notes": 32}]
 
 
+def test_silence_after_the_music_is_left_out(call: Callable[..., Result], tmp_path: Path) -> None:
+    """A file whose tracks end nineteen hours after its last note."""
+    far = dataclasses.replace(tune(60, 1), length=2 * 60 * 2 * 60 * 19)
+    midi.write(far, tmp_path / "far.mid")
+    shown = call("show", "far.mid")
+    assert "the file ends 18:59:58 after its last note: that silence is left out" in shown.output
+    assert len(shown.output.splitlines()) < 30
+    call("show", "far.mid", "--png", "far.png")
+    assert "length     19:00:00, 136,800.0 beats; its last note ends at 0:02" in call("inspect", "far.mid").output
+    assert "left out" not in call("show", "far.mid", "--png", "far.png").stdout
+
+
 def test_inspect_lists_parts_by_their_names(call: Callable[..., Result], tmp_path: Path) -> None:
     notes = note_array([(at, 1, program, 60, 80) for at, program in enumerate((0, 0, 0, 128))], [0, 1, 2, 3])
     names = ("Right hand", "", "Acoustic Grand Piano, left")

@@ -322,6 +322,24 @@ def test_crop():
     assert sequence.crop(0, sequence.length) == sequence
 
 
+@pytest.mark.parametrize(
+    ("end", "length", "trimmed"),
+    [(16, 16, 16), (16, 17, 16), (15, 40, 16), (17, 40, 28), (17, 27, 27), (1, 400, 16)],
+)
+def test_trimmed_goes_up_to_the_bar_line_after_the_last_note(end, length, trimmed):
+    sequence = piece((end - 1, 1, 0, 60, 1), length=length, metres=[(0, 4, 4), (16, 3, 4)], tempos=[(0, 5), (30, 6)])
+    found = sequence.trimmed()
+    assert sequence.music_end == end
+    assert found.length == trimmed
+    assert found is sequence or (found.tempos.tolist() == [(0, 5)] and len(found.metres) == 1 + (trimmed > 16))
+
+
+def test_trimmed_without_bars_or_notes():
+    assert piece((3, 2, 0, 60, 1), grid=Grid.parse("10ms"), length=900).trimmed().length == 5
+    assert piece(length=9).trimmed().length == 0
+    assert piece().music_end == 0
+
+
 @pytest.mark.parametrize(("start", "end"), [(-1, 4), (4, 4), (5, 4)])
 def test_crop_of_nothing(start, end):
     with pytest.raises(NoteError, match=f"crop to steps {start}..{end}: expected 0 <= start < end"):
