@@ -177,7 +177,7 @@ def _composed(n=6, network=None, controls=None, length=None, seed=0, **settings)
         seed,
         controls=controls,
         length=length or Length(bars=24),
-        on_note=lambda note: given_out[note.stream].append((note.onset, note.duration, note.part, note.program, note.pitch)),
+        on_note=lambda n: given_out[n.stream].append((n.onset, n.duration, n.part, n.program, n.pitch)),
         on_guard=actions.append,
         **settings,
     )
