@@ -139,7 +139,6 @@ class Legality(Rule):
             return ~np.array([context.pitch_mask(part) if live else _NO_PITCH for context, part, live in of_streams])
         return self._durations if field == "duration" else None
 
-
     def _parts(self, contexts: Sequence[Context]) -> np.ndarray:
         """What `possible_parts` says, for a few contexts."""
         v = self._vocabulary
