@@ -21,7 +21,7 @@ from melodygru.compose.settings import check_setting
 from melodygru.compose.steering import Steering
 from melodygru.events import Vocabulary, decode
 from melodygru.model.numpy_model import NumpyModel
-from melodygru.music.notes import NoteSequence
+from melodygru.music.notes import NoteSequence, canonical, renamed
 
 if TYPE_CHECKING:
     from melodygru.analysis.originality import Index
@@ -250,5 +250,6 @@ def _continuation(piece: NoteSequence, n_primer: int, splice: int, start: int) -
     composed = piece.notes[n_primer:]
     begin = first_step(piece, splice, start, int(composed["onset"][0]) if len(composed) else None)
     length = max(0, piece.length - begin)
-    alone = replace(piece, notes=composed).crop(begin, begin + max(1, length))
+    names = renamed(piece.part_names, composed)
+    alone = replace(piece, notes=canonical(composed)[0], names=names).crop(begin, begin + max(1, length))
     return replace(alone, length=length)

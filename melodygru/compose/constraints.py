@@ -45,6 +45,7 @@ class Moment(NamedTuple):
     onset : step of the note; for the field `shift` that of the last one
     program : 0..127, or `notes.DRUMS`; known for pitch, duration and velocity
     pitch : known for duration and velocity
+    part : its number, where the program is known; of a part that comes in, the next
     """
 
     vocabulary: Vocabulary
@@ -55,6 +56,7 @@ class Moment(NamedTuple):
     onset: int
     program: int | None = None
     pitch: int | None = None
+    part: int | None = None
 
 
 class Constraint:

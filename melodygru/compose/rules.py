@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from melodygru.compose.controls import to_weights
-from melodygru.events import END, FIRST_PART, NEW, TIMES, Context, Vocabulary, possible_parts
+from melodygru.events import END, FIRST_PART, NEW, TIMES, Context, Vocabulary
 from melodygru.music.keys import DIATONIC
 from melodygru.music.notes import DRUMS, N_PITCHES, N_PROGRAMS
 
@@ -133,11 +133,24 @@ class Legality(Rule):
             joins = [context.may_join_chord() for context in contexts]
             return None if all(joins) else _shifts(joins)
         if field == "part":
-            return possible_parts(self._vocabulary, np.array([(1, *context.legality()) for context in contexts]))
+            return self._parts(contexts)
         if field == "pitch":
             of_streams = zip(contexts, event.parts, event.live.tolist(), strict=True)
             return ~np.array([context.pitch_mask(part) if live else _NO_PITCH for context, part, live in of_streams])
         return self._durations if field == "duration" else None
+
+    def _parts(self, contexts: Sequence[Context]) -> np.ndarray:
+        """What `possible_parts` says, for a few contexts."""
+        v = self._vocabulary
+        mask = np.zeros((len(contexts), v.size("part")), bool)
+        for of_stream, context in zip(mask, contexts, strict=True):
+            of_stream[END], floor, top, program = context.legality()
+            if v.models_part:
+                of_stream[NEW + program : FIRST_PART] = True
+                of_stream[FIRST_PART + floor : FIRST_PART + top] = True
+            else:
+                of_stream[NEW] = floor == 0
+        return mask
 
 
 _NO_PITCH = np.zeros(N_PITCHES, bool)
@@ -169,6 +182,7 @@ class KnownParts(Rule):
     def __init__(self, vocabulary: Vocabulary, programs: np.ndarray) -> None:
         self._models_part = vocabulary.models_part
         self._programs = programs
+        self._masks: dict[bytes, np.ndarray] = {}  # of line-ups, by `Context.line_up`
 
     def weigh(self, field: str, event: Event) -> np.ndarray | None:
         if field == "shift":
@@ -194,9 +208,10 @@ class KnownParts(Rule):
         to_come = context.past.line_up
         if to_come is None:
             return self._programs
-        mask = np.zeros(N_PROGRAMS, bool)
-        mask[[program for program, n in to_come.items() if n]] = True
-        return mask
+        key = bytes(context.line_up())
+        if key not in self._masks:
+            self._masks[key] = np.isin(np.arange(N_PROGRAMS), [program for program, n in to_come.items() if n])
+        return self._masks[key]
 
     def _joins(self, context: Context) -> bool:
         """Whether some part may join the last chord."""

@@ -109,13 +109,13 @@ class Steering(Rule):
                 total = total + bias
         return total
 
-    def _pitches(self, at: Moment, program: int) -> tuple[np.ndarray, int]:
-        """What is added to the pitches of a program, and how many are left."""
+    def _pitches(self, at: Moment, program: int, part: int) -> tuple[np.ndarray, int]:
+        """What is added to the pitches of a part of a program, and how many are left."""
         kind = self._kinds[id(at.plan)]
         key = (kind, program, self._change(kind, at.onset))
         found = self._remembered.get(key) if self._remembers else None
         if found is None:
-            added = self._sum("pitch", _with(at, program))
+            added = self._sum("pitch", at._replace(program=program, part=part))
             found = added, int(np.count_nonzero(added > -np.inf))
             if len(self._remembered) >= MOST_CHANGES:
                 self._remembered.clear()
@@ -153,7 +153,7 @@ class Steering(Rule):
             weight = float(added[NEW + program])
             if weight == -np.inf:
                 continue
-            pitches, n_left = self._pitches(at, program)
+            pitches, n_left = self._pitches(at, program, part if part >= 0 else len(at.context.programs))
             if not n_left:
                 continue
             if part < 0 or (n_left > len(sounding) and not stacked):
@@ -254,18 +254,15 @@ class Steering(Rule):
             if not live:
                 of_streams.append(self._nothing[field])
                 continue
-            at, program = self._moment(stream, context, n, context.onset), event.programs[stream]
+            at = self._moment(stream, context, n, context.onset)
+            part, program = event.parts[stream], event.programs[stream]
             if field == "pitch":
-                of_streams.append(self._pitches(at, program)[0])
+                of_streams.append(self._pitches(at, program, part)[0])
                 continue
-            of_streams.append(self._sum(field, _with(at, program, event.pitches[stream])))
+            known = at._replace(program=program, pitch=event.pitches[stream], part=part)
+            of_streams.append(self._sum(field, known))
         return of_streams
 
     def _joined(self, name: str, rows: list[np.ndarray]) -> np.ndarray | None:
         """The rows of all streams, or None if nothing is added to any."""
         return None if all(row is self._nothing[name] for row in rows) else np.array(rows)
-
-
-def _with(at: Moment, program: int, pitch: int | None = None) -> Moment:
-    """The moment when program and pitch are known."""
-    return Moment(at.vocabulary, at.plan, at.begin, at.n, at.context, at.onset, program, pitch)

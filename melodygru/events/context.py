@@ -116,6 +116,10 @@ class Context:
         """Whether a new part of a program may come in at the onset."""
         return program >= self._legality.row()[2]
 
+    def last_pitch(self, part: int) -> int | None:
+        """The pitch that a part struck last; None if it has not played."""
+        return self.past.last_pitch_of(part)
+
     def part_of(self, part_class: int) -> int:
         """The part that a class means at the onset; one that has not played yet is a new one."""
         return self.past.part_of(part_class)

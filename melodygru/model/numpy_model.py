@@ -156,11 +156,12 @@ class NumpyModel:
                     first = N_PITCHES + N_PITCHES - from_pitch
                     logits[row] += outputs[row, first : first + N_PITCHES]
         if pointers is not None:
-            rows = len(pointers)
-            classes = pointers + (n + 1) * np.arange(rows)[:, None]  # 0 is none
-            weights = outputs[:, outputs.shape[1] - pointers.shape[1] :]
-            added = np.bincount(classes.ravel(), weights.ravel(), rows * (n + 1))
-            logits += added.reshape(rows, n + 1)[:, 1:]
+            rows, weights = len(pointers), outputs[:, outputs.shape[1] - pointers.shape[1] :]
+            if rows == 1:
+                logits += np.bincount(pointers[0], weights[0], n + 1)[1:]  # 0 is none
+            else:
+                classes = pointers + (n + 1) * np.arange(rows)[:, None]
+                logits += np.bincount(classes.ravel(), weights.ravel(), rows * (n + 1)).reshape(rows, n + 1)[:, 1:]
         return logits
 
     def part_logits(self, outputs: np.ndarray, descriptions: np.ndarray, line_up: np.ndarray) -> np.ndarray:

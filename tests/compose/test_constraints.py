@@ -498,15 +498,19 @@ class Leap(Constraint):
     def bias(self, field, at):
         if field != "pitch":
             return None
-        last = at.context.part_history(NEW)[1]  # its pitch plus 1
-        if not last:
+        last = at.context.last_pitch(at.part)
+        if last is None:
             return None
-        return np.where(abs(np.arange(128) - (last - 1)) <= self.most, 0.0, -np.inf)
+        return np.where(abs(np.arange(128) - last) <= self.most, 0.0, -np.inf)
 
 
 def test_ones_own():
     (piece,) = compose(Wild(ONE, 2), 1, 1, length=Length(notes=80), constraints=[Leap(3), Range(40, 80)])
     assert abs(np.diff(piece.notes["pitch"])).max() == 3
+    (many,) = compose(Wild(MANY, 2), 1, 1, length=Length(notes=80), constraints=[Leap(3), Programs((0, 0, 40))])
+    assert many.part_programs.tolist().count(0) == 2
+    for part in range(3):
+        assert abs(np.diff(many.notes["pitch"][many.notes["part"] == part])).max() <= 3
     (free,) = compose(Wild(ONE, 2), 1, 1, length=Length(notes=80), constraints=[Range(40, 80)])
     assert abs(np.diff(free.notes["pitch"])).max() > 12
 

@@ -1,5 +1,6 @@
 """Primers: their bars, the splice, and that nothing is lost or moved there."""
 
+import dataclasses
 import hashlib
 
 import numpy as np
@@ -14,9 +15,10 @@ from melodygru.compose import Controls, Length, Plan, compose, first_step
 from melodygru.compose.composer import generate
 from melodygru.compose.primer import Primer, Source, check_bars
 from melodygru.errors import MidiError, SettingError
+from melodygru.events import representable
 from melodygru.music.grid import Grid
 from melodygru.music.metre import METRE
-from melodygru.music.notes import DRUMS, NOTE, TEMPO, NoteSequence, canonical
+from melodygru.music.notes import DRUMS, TEMPO, NoteSequence, canonical, note_array, part_programs
 from melodygru.music.quantize import quantize
 
 MANY, SECONDS = VOCABULARIES["many"], VOCABULARIES["performance"]
@@ -90,20 +92,20 @@ def test_bars_follow_an_upbeat_and_changes_of_metre():
 def test_a_note_over_the_end_of_the_bars_sounds_on_and_one_into_them_is_left_out():
     piece = sequence_of([(12, 8, 0, 60, 80), (20, 30, 0, 62, 81), (34, 2, 0, 64, 80)], 64)
     primer = fitted(piece, "2:2")
-    assert primer.sequence.notes.tolist() == [(4, 30, 0, 62, 81)]
+    assert primer.sequence.notes.tolist() == [(4, 30, 0, 0, 62, 81)]
     assert (primer.splice, primer.sequence.length) == (16, 34)
     assert primer.mismatches == ("1 note left out, sounding on from the bar before",)
 
 
 def test_bars_of_a_file_are_those_of_its_beats_where_the_model_has_none():
     piece = NoteSequence(
-        np.array([(0, 480, 0, 60, 80), (1920, 480, 0, 62, 81), (3840, 480, 0, 64, 82)], NOTE),
+        note_array([(0, 480, 0, 60, 80), (1920, 480, 0, 62, 81), (3840, 480, 0, 64, 82)]),
         Grid.beats(480),
         5760,
         np.array([(0, 500_000), (1920, 1_000_000)], TEMPO),
     )
     primer = fitted(piece, "2:2", SECONDS)  # a bar at 60 qpm: four seconds of 100 steps
-    assert primer.sequence.notes.tolist() == [(0, 100, 0, 62, 81)]
+    assert primer.sequence.notes.tolist() == [(0, 100, 0, 0, 62, 81)]
     assert primer.splice == 400
 
 
@@ -133,6 +135,10 @@ def test_what_is_given_otherwise_is_counted():
         "2 notes given program 0, the model's only one",
         "1 metre that the model was not trained on (7/8)",
     )
+    many = fitted(
+        sequence_of([(0, 4, 40, 60 + i, 80) for i in range(6)], parts=range(6)), vocabulary=VOCABULARIES["styles"]
+    )
+    assert many.mismatches == ("1 note put on other parts, the model tells 5 apart",)
     loud = fitted(sequence_of([(0, 4, DRUMS, 36, 80)]), vocabulary=VOCABULARIES["styles"])
     assert loud.mismatches == ("1 note of programs that the model was not trained on (drums)",)
 
@@ -140,7 +146,7 @@ def test_what_is_given_otherwise_is_counted():
 def test_times_longer_than_the_vocabulary_holds_are_shortened_and_the_splice_goes_along():
     piece = sequence_of([(0, 70_000, 0, 60, 80), (200_000, 4, 0, 62, 81)], 200_016)
     primer = fitted(piece)
-    assert primer.sequence.notes.tolist() == [(0, 65_535, 0, 60, 80), (65_535, 4, 0, 62, 81)]
+    assert primer.sequence.notes.tolist() == [(0, 65_535, 0, 0, 60, 80), (65_535, 4, 0, 0, 62, 81)]
     assert (primer.splice, primer.sequence.length) == (65_551, 65_551)
     assert primer.mismatches == ("2 times shortened to 65,535 steps, the longest possible",)
     (made,) = compose(toys.network("many"), 1, 1, length=Length(notes=3), primer=primer)
@@ -219,7 +225,8 @@ def pieces(draw):
             max_size=14,
         )
     )
-    notes, _ = canonical(np.array(rows, NOTE))
+    parts = [2 * program + draw(st.integers(0, 1)) for _, _, program, _, _ in rows]
+    notes, _ = canonical(note_array(rows, parts))
     length = int((notes["onset"] + notes["duration"]).max()) + draw(st.integers(0, 50))
     at = st.integers(1, length)
     metre = st.sampled_from([(4, 4), (3, 4), (6, 8), (7, 16), (1, 4), (5, 1)])
@@ -268,12 +275,14 @@ def test_no_note_is_lost_at_the_splice_and_no_step_off(piece, name, first, span,
         inside = on_grid.notes[(on_grid.notes["onset"] >= start) & (on_grid.notes["onset"] < end)].copy()
         inside["onset"] -= start
         assert splice == min(end, on_grid.length) - start
-        if v.models_program:
-            assert ours.notes.tolist() == inside.tolist()
+        if v.models_part:
+            inside, _ = canonical(inside)
+            if len(part_programs(inside)) <= v.parts:
+                assert ours.notes.tolist() == inside.tolist()
         else:
             assert set(ours.notes["onset"].tolist()) == set(inside["onset"].tolist())
-    elif whole and v.models_program:
-        assert ours.notes.tolist() == on_grid.notes.tolist()
+    elif whole and v.models_part:
+        assert ours.notes.tolist() == representable(on_grid, v)[0].notes.tolist()
         assert splice == on_grid.length
     assert splice <= ours.length
     assert (ours.notes["onset"] <= splice).all()
@@ -296,7 +305,7 @@ def test_no_note_is_lost_at_the_splice_and_no_step_off(piece, name, first, span,
     begin = int(full.notes["onset"][n] - alone.notes["onset"][0])
     moved = alone.notes.copy()
     moved["onset"] += begin
-    assert moved.tolist() == full.notes[n:].tolist()
+    assert moved.tolist() == canonical(full.notes[n:])[0].tolist()
     assert alone.length == full.length - begin
     if not v.grid.is_metrical:
         assert begin == splice
@@ -320,7 +329,24 @@ def test_notes_are_composed_from_the_splice_on_while_the_primers_last_note_sound
     composed = piece.notes[2:]
     assert len(composed) and (composed["onset"] >= 16).all()
     assert piece.length == 48  # two bars from the splice on, where the long note is cut
-    assert piece.notes[1].tolist() == (12, 36, 40, 62, 81)
+    assert piece.notes[1].tolist() == (12, 36, 1, 40, 62, 81)
+
+
+def test_a_primers_parts_stay_in_their_order_with_their_names():
+    rows = [(0, 4, 40, 60, 7), (0, 4, 40, 72, 120), (4, 4, 40, 74, 3), (4, 4, 0, 50, 81), (8, 8, 40, 62, 80)]
+    piece = dataclasses.replace(sequence_of(rows, 16, parts=[0, 1, 1, 2, 0]), names=("Second", "First", "Left hand"))
+    for bars, names in ((None, piece.names), ("1:1", piece.names)):
+        for made in compose(toys.network("many", 1), 3, 1, length=Length(bars=2), primer=fitted(piece, bars)):
+            assert made.part_names[:3] == names
+            assert made.notes[:5].tolist() == piece.notes.tolist()
+            assert not any(made.part_names[3:])
+    # The second bar alone has one part, which keeps its name.
+    later = dataclasses.replace(
+        sequence_of([*rows, (17, 4, 0, 52, 80)], 32, parts=[0, 1, 1, 2, 0, 2]), names=piece.names
+    )
+    assert fitted(later, "2:2").sequence.part_names == ("Left hand",)
+    made, *_ = compose(toys.network("many", 1), 1, 1, length=Length(notes=4), primer=fitted(piece), no_primer=True)
+    assert len(made.part_names) == len(made.part_programs)
 
 
 def test_the_step_at_which_a_continuation_begins():
@@ -342,7 +368,7 @@ def test_a_piece_that_ends_with_its_primer_has_no_continuation():
 
 def test_seconds_are_those_of_the_tempo_at_the_splice():
     piece = NoteSequence(
-        np.array([(0, 4, 0, 60, 80), (16, 16, 0, 62, 80)], NOTE),
+        note_array([(0, 4, 0, 60, 80), (16, 16, 0, 62, 80)]),
         BEAT,
         32,
         np.array([(0, 500_000), (16, 1_000_000)], TEMPO),
@@ -364,7 +390,7 @@ def test_a_metre_that_the_model_does_not_know_goes_on(checkpoint_of, caplog):
 
 def test_a_file_stands_on_the_grid_of_its_beats_and_a_sequence_where_it_is(tmp_path):
     """Eighths on four bars, 30 of 480 ticks late; a model's step is 120 ticks."""
-    notes = np.array([(30 + 240 * at, 240, 0, 60 + at % 8, 80) for at in range(32)], NOTE)
+    notes = note_array([(30 + 240 * at, 240, 0, 60 + at % 8, 80) for at in range(32)])
     late = NoteSequence(notes, Grid.beats(480), 7710)
     midi.write(late, tmp_path / "late.mid")
     from_file = Source.from_given(tmp_path / "late.mid").primer(MANY).sequence

@@ -106,7 +106,7 @@ def test_provenance_is_no_music_and_pretty_midi_reads_the_file(home):
     import pretty_midi
 
     piece = made()
-    assert len(pretty_midi.PrettyMIDI("a.mid").instruments) == len(piece.programs)
+    assert len(pretty_midi.PrettyMIDI("a.mid").instruments) == len(piece.part_programs)
 
 
 @given(

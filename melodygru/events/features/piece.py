@@ -210,6 +210,10 @@ class Past:
         part = self.part_of(part_class)
         return self.programs[part] if part < len(self.programs) else self.vocabulary.program_of_new(part_class)
 
+    def last_pitch_of(self, part: int) -> int | None:
+        """The pitch that a part struck last, if it has."""
+        return self._last_pitches[part] - 1 if part in self._last_pitches else None
+
     def order_key(self, part: int) -> int:
         """The order key that a part's next note at the onset would have."""
         last = self.last
