@@ -5,12 +5,13 @@
 Trains both models on the same windows of notes, with the same augmentation, schedule and sizes, and prints their exact
 likelihoods on the validation folder side by side.
 
-The flat model has one vocabulary of tokens (times, END and programs, pitches, durations, velocities), one embedding
-table, one GRU step for each token, and one softmax behind one hidden layer. Where the program is unmodelled, END stands
-in place of the pitch. A step is conditioned on the token before it and on what the events model is conditioned on at
-the same moment, all but what is itself a token: the context, what its program played last, what sounds and sounded
-relative to a pitch. The logit of a pitch is the sum of the same two views. Tokens of other fields than
-the one that is due have no probability, nor has what cannot follow; a time inside a wide class has the same price.
+The flat model has one vocabulary of tokens (times, END and parts, pitches, durations, velocities), one embedding table,
+one GRU step for each token, and one softmax behind one hidden layer. Where the part is unmodelled, END stands in place
+of the pitch. A step is conditioned on the token before it and on what the events model is conditioned on at the same
+moment, all but what is itself a token: the context, what its part played last, what sounds and sounded relative to a
+pitch. The logit of a pitch is the sum of the same two views. It has no pointers: a part that has played is a token, by
+its number. Tokens of other fields than the one that is due have no probability, nor has what cannot follow; a time
+inside a wide class has the same price.
 """
 
 from __future__ import annotations
@@ -31,12 +32,11 @@ import tensorflow as tf
 
 from melodygru.events import (
     DURATION,
-    END,
     FIELDS,
     N_INTERVALS,
+    PART,
+    PART_HISTORY,
     PITCH,
-    PROGRAM,
-    PROGRAM_HISTORY,
     SHIFT,
     TIMES,
     Vocabulary,
@@ -54,25 +54,26 @@ from melodygru.training import Progress, Settings, Trainer, default_transpose_un
 from melodygru.training.models import SAMPLED_EVENTS
 
 N_VIEW = 2 * N_PITCHES - 1  # intervals that have a logit, -127..127 semitones
+LAST_PITCH = slice(1, 2)  # column of `Events.part_history`
 SPAN_OF_TIME = span_class(TIMES.low).astype(np.int32)  # of each class of times, by its shortest
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 def positions(vocabulary: Vocabulary) -> tuple[str, ...]:
-    """The tokens of a note, in order; END takes the program's position, or the pitch's where there is no program."""
-    return tuple(field for field in vocabulary.fields if field != "program" or vocabulary.models_program)
+    """The tokens of a note, in order; END takes the part's position, or the pitch's where there is no part."""
+    return tuple(field for field in vocabulary.fields if field != "part" or vocabulary.models_part)
 
 
 def n_tokens(vocabulary: Vocabulary, position: str) -> int:
     """Tokens that may stand at a position; END comes first where it is one of them."""
-    return vocabulary.size(position) + (position == "pitch" and not vocabulary.models_program)
+    return vocabulary.size(position) + (position == "pitch" and not vocabulary.models_part)
 
 
 @keras.saving.register_keras_serializable("melodygru.benchmarks")
 class FlatGRU(keras.Model):
     """A GRU over flat tokens, called as `melodygru.model.keras_model.MelodyGRU` and with the same result.
 
-    The log-likelihood of a token that is END or a pitch is split between the columns program, that it is END or not,
+    The log-likelihood of a token that is END or a pitch is split between the columns part, that it is END or not,
     and pitch, which it is.
 
     Parameters
@@ -100,10 +101,10 @@ class FlatGRU(keras.Model):
         seeds = iter(range(10_000 * seed, 10_000 * seed + 1000))
 
         # One table of embeddings: the context, in which notes and times have their ids already, and what it lacks.
-        sizes = {"program": v.size("program")} if v.models_program else {}
+        sizes = {"part": v.size("part")} if v.models_part else {}
         for position in ("pitch", "duration", "velocity"):
             if position in self.positions:
-                sizes |= {f"{position} {name}": size for name, size in PROGRAM_HISTORY.items()}
+                sizes |= {f"{position} {name}": size for name, size in PART_HISTORY.items()}
             if position in ("pitch", "duration"):
                 sizes |= {
                     f"{position} interval": 2 * N_INTERVALS,
@@ -165,11 +166,11 @@ class FlatGRU(keras.Model):
         fields = inputs["fields"]
         target = tf.maximum(fields, 0)
         log_p = dict.fromkeys(FIELDS, tf.zeros(tf.shape(fields)[:2]))
-        if not self.vocabulary.models_program:
+        if not self.vocabulary.models_part:
             end, logits["pitch"] = logits["pitch"][..., :1], logits["pitch"][..., 1:]
             goes_on = tf.reduce_logsumexp(logits["pitch"], -1, keepdims=True)
-            # The order of the program's classes: END, then the program.
-            logits["program"] = tf.concat([end, goes_on], -1)
+            # The order of the part's classes: END, then the part.
+            logits["part"] = tf.concat([end, goes_on], -1)
         for column, field in enumerate(FIELDS):
             if field in logits:
                 chosen = target[..., column]
@@ -184,11 +185,11 @@ class FlatGRU(keras.Model):
         """Logits of the tokens that may stand at each position, (B, T, tokens), and the end state."""
         inputs = {name: tf.cast(values, tf.int32) for name, values in inputs.items()}
         *states, last_note = state
-        program_history, last_note = self._history_before_pitch(inputs, last_note)
+        part_history, last_note = self._history_before_pitch(inputs, last_note)
         before, context = self.bag(inputs["before"]), self.bag(inputs["context"])
         at_onset = before + context[:, 1:]
         given = [before + context[:, :-1], *[at_onset] * (len(self.positions) - 1)]
-        x = self.bag(self._token_ids(inputs, program_history)) + tf.stack(given, 2)
+        x = self.bag(self._token_ids(inputs, part_history)) + tf.stack(given, 2)
         shape = tf.shape(x)
         by_token = [shape[0], shape[1] * shape[2], self.architecture.embedding]
         x = tf.reshape(x, by_token)
@@ -202,7 +203,7 @@ class FlatGRU(keras.Model):
         h = tf.cast(tf.reshape(h, [*tf.unstack(shape[:3]), self.architecture.head]), tf.float32)
         logits = {position: self._output(h[:, :, i], position) for i, position in enumerate(self.positions)}
         logits["pitch"] += self._interval_view(
-            self._output(h[:, :, self.positions.index("pitch")], "intervals"), program_history
+            self._output(h[:, :, self.positions.index("pitch")], "intervals"), part_history
         )
         return self._only_possible(logits, inputs), [*end_state, last_note]
 
@@ -214,24 +215,26 @@ class FlatGRU(keras.Model):
         return tf.matmul(hidden, kernel[:, columns]) + bias[columns]
 
     def _history_before_pitch(self, inputs: dict[str, tf.Tensor], last_note: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """What the event's program played, as `Events.program_history`, and the ids of the window's last note.
+        """What the event's part played, as `Events.part_history`, and the ids of the window's last note.
 
         That of END is empty. Where END is decided together with the pitch it would give END away, so that there the
-        only program's last notes are taken from the events before, and its range is left out: shape (B, T, 4).
+        only part's last notes are taken from the events before, and its program and range left out: shape (B, T, 5).
         """
-        if self.vocabulary.models_program:
-            return inputs["program_history"], last_note
+        if self.vocabulary.models_part:
+            return inputs["part_history"], last_note
         notes = tf.concat([last_note, inputs["previous"][..., 1:3]], 1)  # of events t-2 in row t and t-1 in row t+1
         pitch = (notes[..., 0] - self.blocks["note"]) % N_PITCHES
         span = tf.gather(tf.constant(SPAN_OF_TIME), (notes[..., 1] - self.blocks["duration"]) % TIMES.size)
         pitch, span = (tf.where(notes[..., 0] > 0, values + 1, 0) for values in (pitch, span))
-        return tf.stack([pitch[:, 1:], pitch[:, :-1], span[:, 1:], span[:, :-1]], -1), notes[:, -1:]
+        columns = [tf.zeros_like(pitch[:, 1:]), pitch[:, 1:], pitch[:, :-1], span[:, 1:], span[:, :-1]]
+        return tf.stack(columns, -1), notes[:, -1:]
 
-    def _token_ids(self, inputs: dict[str, tf.Tensor], program_history: tf.Tensor) -> tf.Tensor:
+    def _token_ids(self, inputs: dict[str, tf.Tensor], part_history: tf.Tensor) -> tf.Tensor:
         """Ids that each step is given beside the context, (B, T, positions, ids): the token before it, and views."""
         blocks, fields = self.blocks, inputs["fields"]
-        shift, program, pitch, duration = (fields[..., c : c + 1] for c in (SHIFT, PROGRAM, PITCH, DURATION))
-        place = tf.gather(tf.constant(self.vocabulary.program_slots, tf.int32), tf.maximum(program, 0))
+        shift, part, pitch, duration = (fields[..., c : c + 1] for c in (SHIFT, PART, PITCH, DURATION))
+        played = inputs["part_history"]
+        place = tf.gather(tf.constant(self.vocabulary.program_slots, tf.int32), tf.maximum(played[..., :1] - 1, 0))
         last_token = inputs["previous"][..., 3:4] if "velocity" in self.positions else inputs["previous"][..., 2:3]
         tokens = {
             "shift": tf.where(last_token > 0, last_token, inputs["previous"][..., 0:1]),  # at first: the start
@@ -239,16 +242,16 @@ class FlatGRU(keras.Model):
             "duration": tf.where(pitch >= 0, blocks["note"] + place * N_PITCHES + pitch, 0),
             "velocity": tf.where(duration >= 0, blocks["duration"] + place * TIMES.size + duration, 0),
         }
-        if "program" in self.positions:
-            tokens["program"] = tokens["pitch"]
-            tokens["pitch"] = tf.where(program >= 0, blocks["program"] + program, 0)
-        played = inputs["program_history"]
-        interval = _interval_class(pitch - (played[..., 0:1] - 1))
-        motion = tf.where((played[..., 0:1] > 0) & (pitch >= 0), blocks["motion"] + place * N_INTERVALS + interval, 0)
+        if "part" in self.positions:
+            tokens["part"] = tokens["pitch"]
+            tokens["pitch"] = tf.where(part >= 0, blocks["part"] + part, 0)
+        last = played[..., LAST_PITCH]
+        interval = _interval_class(pitch - (last - 1))
+        motion = tf.where((last > 0) & (pitch >= 0), blocks["motion"] + place * N_INTERVALS + interval, 0)
         views = {
             "pitch": [
-                self._history_ids("pitch", program_history),
-                *self._relative_to(inputs, "pitch", program_history[..., 0:1]),
+                self._history_ids("pitch", part_history),
+                *self._relative_to(inputs, "pitch", part_history[..., LAST_PITCH]),
             ],
             "duration": [
                 motion,
@@ -261,11 +264,11 @@ class FlatGRU(keras.Model):
         widest = max(row.shape[-1] for row in rows)
         return tf.stack([tf.pad(row, [(0, 0), (0, 0), (0, widest - row.shape[-1])]) for row in rows], 2)
 
-    def _history_ids(self, position: str, program_history: tf.Tensor) -> tf.Tensor:
+    def _history_ids(self, position: str, part_history: tf.Tensor) -> tf.Tensor:
         first = tf.constant(
-            [self.blocks[f"{position} {name}"] for name in list(PROGRAM_HISTORY)[: program_history.shape[-1]]]
+            [self.blocks[f"{position} {name}"] for name in list(PART_HISTORY)[: part_history.shape[-1]]]
         )
-        return tf.where(program_history > 0, first + program_history - 1, 0)
+        return tf.where(part_history > 0, first + part_history - 1, 0)
 
     def _relative_to(self, inputs: dict[str, tf.Tensor], position: str, origin: tf.Tensor) -> list[tf.Tensor]:
         """Ids of what sounds and of the pitch class levels, as `Layout.relative_ids`; `origin` of shape (B, T, 1)."""
@@ -280,26 +283,19 @@ class FlatGRU(keras.Model):
             tf.where((pitch_class_levels > 0) & (origin > 0), degrees + pitch_class_levels - 1, 0),
         ]
 
-    def _interval_view(self, intervals: tf.Tensor, program_history: tf.Tensor) -> tf.Tensor:
-        """What the intervals from the program's last pitch add to the logits of the pitches; END gets nothing."""
-        last = program_history[..., 0:1]
+    def _interval_view(self, intervals: tf.Tensor, part_history: tf.Tensor) -> tf.Tensor:
+        """What the intervals from the part's last pitch add to the logits of the pitches; END gets nothing."""
+        last = part_history[..., LAST_PITCH]
         added = tf.gather(intervals, tf.range(N_PITCHES) - tf.maximum(last - 1, 0) + N_PITCHES - 1, batch_dims=2)
         added = tf.where(last > 0, added, 0.0)
-        return added if self.vocabulary.models_program else tf.pad(added, [(0, 0), (0, 0), (1, 0)])
+        return added if self.vocabulary.models_part else tf.pad(added, [(0, 0), (0, 0), (1, 0)])
 
     def _only_possible(self, logits: dict[str, tf.Tensor], inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """The logits with what cannot follow made impossible."""
-        may_join_chord, floor, may_end = tf.split(inputs["legality"], 3, -1)
-        bits = tf.bitwise.right_shift(inputs["pitch_mask"][..., None], tf.range(8)) & 1
-        pitch_mask = tf.reshape(bits, [*tf.unstack(tf.shape(bits)[:2]), N_PITCHES]) > 0
-        program = tf.range(self.vocabulary.size("program"))
-        impossible = {
-            "shift": (tf.range(TIMES.size) == 0) & (may_join_chord == 0),
-            "program": tf.where(program == END, may_end == 0, program < floor),
-            # Where END stands in place of a pitch: it may only when nothing sounds on, and then no pitch is taken.
-            "pitch": pitch_mask if self.vocabulary.models_program else tf.concat([may_end == 0, pitch_mask], -1),
-            "duration": tf.range(TIMES.size) == 0,
-        }
+        impossible = EventModel._impossible(self, inputs)
+        if not self.vocabulary.models_part:
+            # END stands in place of a pitch: it may only when nothing sounds on, and then no pitch is taken.
+            impossible["pitch"] = tf.concat([impossible["part"][..., :1], impossible["pitch"]], -1)
         return {
             position: tf.where(impossible[position], IMPOSSIBLE, values) if position in impossible else values
             for position, values in logits.items()
@@ -331,7 +327,7 @@ def new_flat(
     events = 0
     for index in np.random.default_rng([seed, 3]).permutation(len(corpus)).tolist():
         fields = encode(corpus[index], vocabulary).fields.copy()
-        if not vocabulary.models_program:
+        if not vocabulary.models_part:
             fields[:, PITCH] += 1  # END, whose pitch is -1, comes first
         for position, count in counts.items():
             chosen = fields[:, FIELDS.index(position)]
@@ -447,8 +443,6 @@ def main(
     validation = intake(validation_dir, grid=corpus.grid, workers=1, deduplicate=False)
     styles = [piece.style for piece in corpus.pieces]
     vocabulary, sizes = fit(corpus, preset)
-    # The flat model has no pointers, so the other does without them, too.
-    vocabulary = dataclasses.replace(vocabulary, pointers=False)
     given = {"transpose_until": default_transpose_until(vocabulary), **json.loads(settings)}
     run = Settings(epochs=epochs, minutes=minutes, **given)
     models = {}

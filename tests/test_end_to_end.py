@@ -103,7 +103,7 @@ def test_evaluate_measures_every_file_and_lists_every_note(melodygru: Start, tra
     assert figures["pieces"] == 3 and figures["skipped"] == 1
     assert figures["notes"] == 32 + 32 + 16 and figures["events"] == 80 + 3
     assert figures["steps"] == 80 and figures["beats"] == 40 and figures["seconds"] == 20
-    assert figures["lossy_notes"] == 0 and figures["unmodelled"] == ["program", "velocity"]
+    assert figures["lossy_notes"] == 0 and figures["unmodelled"] == ["part", "velocity"]
     assert np.isclose(figures["nats_per_note"], figures["nats"] / 80)
     assert "skipped broken.mid" in stderr
 
@@ -113,9 +113,10 @@ def test_evaluate_measures_every_file_and_lists_every_note(melodygru: Start, tra
     assert np.isclose(sum(float(row["nats"]) for row in rows), figures["nats"], rtol=1e-5)
     short = [row for row in rows if row["file"] == "b.mid"]
     first, end = short[0], short[-1]
-    assert (first["note"], first["onset_step"], first["pitch"], first["velocity"]) == ("0", "0", "55", "80")
-    assert (end["note"], end["onset_step"], end["program"], end["pitch"]) == ("16", "16", "end", "")
-    fields = ("shift", "program", "pitch", "duration", "velocity")
+    assert (first["note"], first["onset_step"], first["part"], first["program"]) == ("0", "0", "0", "0")
+    assert (first["pitch"], first["velocity"]) == ("55", "80")
+    assert (end["note"], end["onset_step"], end["part"], end["program"]) == ("16", "16", "end", "")
+    fields = ("shift", "part", "pitch", "duration", "velocity")
     assert np.isclose(sum(float(first[f"nats_{field}"]) for field in fields), float(first["nats"]), rtol=1e-5)
     assert float(end["nats_pitch"]) == 0
     # twins cost the same

@@ -19,6 +19,7 @@ import tensorflow as tf
 from melodygru.events import FIELDS, Vocabulary, layout_of
 from melodygru.model.architecture import DEEP, Architecture
 from melodygru.model.cells import CELLS
+from melodygru.music.notes import N_PROGRAMS
 from melodygru.training import new_model
 from parts.row import Row, Setting, in_turns
 from parts.steps import BATCH, STARTER, WINDOW, Corpus, Step
@@ -113,31 +114,42 @@ def best_seconds(products: list[Product], tries: int = 3) -> float:
 def peer_inputs(step: Step, corpus: Corpus) -> dict[str, Any]:
     """A batch and all sizes, for `benchmarks/peers/training.py`.
 
-    The ids that each head is given, the positions of the intervals and what cannot follow are given to the peer ready
-    made; our own step computes them.
+    The ids that each head is given, the positions of the intervals, those of the parts' descriptions, what pointers
+    point to and what cannot follow are given to the peer ready made; our own step computes them.
     """
     model, inputs, a = step.model, step.inputs, corpus.architecture
     tensors = {name: tf.constant(values) for name, values in inputs.items()}
     chosen = model._chosen(tensors)
     impossible = model._impossible(tensors)
     arrays = {name: inputs[name].astype(np.int64) for name in ("previous", "before", "context")}
-    heads = {}
+    heads, layout = {}, layout_of(corpus.vocabulary)
     for field in corpus.vocabulary.fields:
         head = getattr(model, f"head_{field}")
         heads[field] = {
-            "classes": layout_of(corpus.vocabulary).n_outputs(field),
+            "classes": corpus.vocabulary.size(field),
+            "outputs": layout.n_outputs(field),
             "rows": head.bag.rows if head.bag is not None else 0,
             "deep": head.second is not None,
         }
         arrays[f"target_{field}"] = inputs["fields"][..., FIELDS.index(field)].astype(np.int64)
         if head.bag is not None:
             arrays[f"ids_{field}"] = model._head_ids(field, tensors, chosen).numpy().astype(np.int64)
+        if layout.n_pointers(field):
+            arrays[f"pointed_{field}"] = inputs[f"{field}_pointers"].astype(np.int64)  # plus 1; 0 is none
         if field in impossible:
             arrays[f"impossible_{field}"] = np.broadcast_to(
                 impossible[field].numpy(), (*inputs["fields"].shape[:2], corpus.vocabulary.size(field))
             )
     arrays["last"] = chosen["last_pitch_1"].numpy().astype(np.int64)
-    arrays["pointed"] = layout_of(corpus.vocabulary).pointed(inputs["context"][:, 1:]).astype(np.int64)
+    if corpus.vocabulary.models_part:
+        described = inputs["part_descriptions"].astype(np.int64)
+        origins = np.tile(layout.description_origins, corpus.vocabulary.parts)
+        arrays["described"] = np.where(described > 0, described + origins, 0).reshape(
+            *described.shape[:2], corpus.vocabulary.parts, -1
+        )
+        line_up = np.unpackbits(inputs["line_up"], axis=-1, bitorder="little")[..., : N_PROGRAMS + 1].astype(np.float32)
+        listed, known = line_up[..., :-1], line_up[..., -1:]
+        arrays["to_come"], arrays["others"] = known * listed, known * (1 - listed)
     settings = step.trainer.settings
     about = {
         "rows": model.bag.rows,

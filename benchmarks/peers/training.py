@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 WARM_UP, STEPS = 2, 3
-N_PITCHES = 128
+N_PITCHES, N_PROGRAMS = 128, 129
 
 
 class Head(nn.Module):
@@ -46,6 +46,7 @@ class Model(nn.Module):
     def __init__(self, about):
         super().__init__()
         embedding, units = about["embedding"], about["units"]
+        self.classes = {field: head["classes"] for field, head in about["heads"].items()}
         self.drop_input, self.drop_layer, drop_head = about["drop"]
         self.bag = nn.EmbeddingBag(about["rows"], embedding, mode="sum", padding_idx=0)
         self.layers = nn.ModuleList(
@@ -53,7 +54,7 @@ class Model(nn.Module):
         )
         self.heads = nn.ModuleDict(
             {
-                field: Head(embedding + units, about["head"], head["classes"], head["rows"], head["deep"], drop_head)
+                field: Head(embedding + units, about["head"], head["outputs"], head["rows"], head["deep"], drop_head)
                 for field, head in about["heads"].items()
             }
         )
@@ -73,8 +74,12 @@ class Model(nn.Module):
         nats = 0
         for field, head in self.heads.items():
             logits = head(torch.cat([h, x], -1) if field == "shift" else at_onset, batch.get(f"ids_{field}"))
-            if field == "pitch":
-                logits = both_views(logits, batch["last"]) + pointers(logits, batch["pointed"])
+            if field == "part" and "described" in batch:
+                logits = parts(logits, batch)
+            elif f"pointed_{field}" in batch:
+                classes = self.classes[field]
+                plain = both_views(logits, batch["last"]) if field == "pitch" else logits[..., :classes]
+                logits = plain + pointers(logits, batch[f"pointed_{field}"], classes)
             if f"impossible_{field}" in batch:
                 logits = logits.masked_fill(batch[f"impossible_{field}"], -1e9)
             target = batch[f"target_{field}"].flatten()
@@ -95,11 +100,20 @@ def both_views(logits, last):
     return logits[..., :N_PITCHES] + relative * (last[..., None] > 0)
 
 
-def pointers(logits, pointed):
-    """What the last outputs, one a pointer, add to the pitches that they point to; -1 is none."""
-    added = logits.new_zeros(*logits.shape[:2], N_PITCHES + 1)
+def pointers(logits, pointed, classes):
+    """What the last outputs, one a pointer, add to the classes, plus 1, that they point to; 0 is none."""
+    added = logits.new_zeros(*logits.shape[:2], classes + 1)
     outputs = logits[..., logits.shape[-1] - pointed.shape[-1] :]
-    return added.scatter_add(-1, torch.where(pointed >= 0, pointed, N_PITCHES), outputs)[..., :N_PITCHES]
+    return added.scatter_add(-1, pointed, outputs)[..., 1:]
+
+
+def parts(outputs, batch):
+    """Logits of END, of a new part of each program, and of each part by its description."""
+    to_come, others, described = batch["to_come"], batch["others"], batch["described"]
+    new = outputs[..., 1 : 1 + N_PROGRAMS] + to_come * outputs[..., -2:-1] + others * outputs[..., -1:]
+    padded = functional.pad(outputs[..., 1 + N_PROGRAMS : -2], (1, 0))
+    old = padded.gather(-1, described.flatten(2)).view(described.shape).sum(-1)
+    return torch.cat([outputs[..., :1], new, old], -1)
 
 
 def main(path, threads):

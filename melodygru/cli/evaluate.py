@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from melodygru.corpus import Corpus
 
 COLUMNS = (
-    "file", "note", "onset_step", "program", "pitch", "duration_steps", "velocity",
-    "nats_shift", "nats_program", "nats_pitch", "nats_duration", "nats_velocity", "nats",
+    "file", "note", "onset_step", "part", "program", "pitch", "duration_steps", "velocity",
+    "nats_shift", "nats_part", "nats_pitch", "nats_duration", "nats_velocity", "nats",
 )  # fmt: skip
 
 
 @click.command(
     epilog="nats are -ln p of every note and every piece's end, from tick 0 to end_of_track, with the whole context, "
     "style and metre unknown. Every readable file with a note counts, duplicates too; the others count as skipped. "
-    "Lossy notes are those that reading or the model's grid dropped, merged, cut, clipped or gave another program; "
-    "rounding to the grid and to velocity bins is none."
+    "Lossy notes are those that reading or the model's grid dropped, merged, cut, clipped or gave another part "
+    "or program; rounding to the grid and to velocity bins is none."
 )
 @options.midi_dir
 @options.model
@@ -111,8 +111,8 @@ def _on_piece(
             return
         held, _ = representable(sequence, vocabulary)
         name = screen.name(corpus.pieces[index].path)
-        notes = [[n["onset"], n["program"], n["pitch"], n["duration"], n["velocity"]] for n in held.notes]
-        for at, (note, nats) in enumerate(zip([*notes, [held.length, "end", "", "", ""]], -log_p, strict=True)):
+        notes = [list(note) for note in held.notes[["onset", "part", "program", "pitch", "duration", "velocity"]]]
+        for at, (note, nats) in enumerate(zip([*notes, [held.length, "end", *[""] * 4]], -log_p, strict=True)):
             # adding 0.0 makes the -0.0 of a field that costs nothing a plain 0.0
             write([name, at, *note, *(f"{value + 0.0:.7g}" for value in nats), f"{nats.sum(dtype=float) + 0.0:.7g}"])
 

@@ -220,7 +220,7 @@ def _changed(lost: int, hanging: int, quantized: Changes, held: Changes, vocabul
     if held.reprogrammed and vocabulary.models_part:
         yield f"{counted(held.reprogrammed, 'note')} put on other parts, the model tells {vocabulary.parts} apart"
     elif held.reprogrammed:
-        yield f"{counted(held.reprogrammed, 'note')} given program {vocabulary.programs[0]}, the model's only one"
+        yield f"{counted(held.reprogrammed, 'note')} put on the model's only part, of program {vocabulary.programs[0]}"
     if held.clipped:
         yield f"{counted(held.clipped, 'time')} shortened to {TIMES.maximum:,} steps, the longest possible"
 

@@ -225,14 +225,16 @@ def encode(
 def _with_parts(notes: np.ndarray, vocabulary: Vocabulary) -> tuple[np.ndarray, Changes]:
     """Notes with no more parts than a vocabulary has.
 
-    Where there are more, a part joins the first of its program, or else the last that is left.
+    Where there are more, a part joins the first of its program, or else the last that is left. Where parts are not
+    modelled, all are the first of the vocabulary's program.
     """
     programs = part_programs(notes)
     if not vocabulary.models_part:
-        if len(programs) <= 1 and np.all(programs == vocabulary.programs[0]):
+        only = vocabulary.programs[0]
+        if len(programs) <= 1 and np.all(programs == only):
             return notes, Changes()
         joined = np.zeros(len(programs), np.int64)
-        changed = notes["program"] != vocabulary.programs[0]
+        changed = notes["part"] != (programs.tolist().index(only) if only in programs else -1)
     else:
         most = vocabulary.parts
         if len(programs) <= most:

@@ -385,7 +385,7 @@ class Changes:
     merged: int = 0  # dropped, because the same part struck the same pitch at the same step (the longer stays)
     cut: int = 0  # shortened, because the part struck the pitch again while it sounded
     clipped: int = 0  # shortened or moved, because a time was beyond what can be represented
-    reprogrammed: int = 0  # given another program or part, because the vocabulary has only one
+    reprogrammed: int = 0  # put on another part, because the vocabulary has fewer, or one of one program
 
     def __add__(self, other: Changes) -> Changes:
         return Changes(

@@ -92,7 +92,7 @@ class Evaluation:
     pieces, notes, events : counts; a piece has an event more than notes, its END
     nats : -ln p of everything
     steps, beats, seconds : length of the pieces, to their end_of_track
-    lossy_notes : notes that the encoding dropped, merged, shortened or gave another program
+    lossy_notes : notes that the encoding dropped, merged, shortened or gave another part or program
     unmodelled : fields of which the model knows a single value; they cost nothing and are not judged
     """
 

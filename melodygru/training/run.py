@@ -323,7 +323,7 @@ def _model(corpus: Corpus, asked: TrainSettings, say: OnMessage) -> MelodyGRU:
     if changed:
         say(
             f"warning: {changed:,} of {corpus.report.notes:,} notes are not as {name(asked.start_from)} can hold them "
-            "(another program than its only one, or times beyond its longest), and are changed"
+            "(more parts or another program than it has, or times beyond its longest), and are changed"
         )
     return model
 

@@ -191,7 +191,7 @@ def test_the_products_of_a_step_are_counted_by_hand():
     # of a hidden layer over 5 + 4 features, two of them with a second one; and the logits.
     logits = sum(layout_of(vocabulary).n_outputs(field) for field in vocabulary.fields)
     forward = 14 * (15 * (4 + 5) + 15 * (5 + 5) + 4 * 3 * 9 + 2 * 3 * 3 + 3 * logits)
-    assert vocabulary.fields == ("shift", "program", "pitch", "duration")
+    assert vocabulary.fields == ("shift", "part", "pitch", "duration")
     assert sum(m * k * n * times for m, k, n, times in products) == 3 * forward
 
 
@@ -200,6 +200,8 @@ def test_the_peer_is_given_what_the_heads_are_told_and_what_cannot_follow():
     from parts.training import peer_inputs
     from toys import VOCABULARIES, new_model, piece
 
+    from melodygru.events import layout_of
+
     vocabulary = VOCABULARIES["lookbacks"]
     model = new_model(vocabulary)
     pieces = [piece(vocabulary, seed) for seed in range(3)]
@@ -207,8 +209,16 @@ def test_the_peer_is_given_what_the_heads_are_told_and_what_cannot_follow():
     arrays = peer_inputs(Step(corpus, model), corpus)
     about = json.loads(str(arrays["about"]))
     places = arrays["target_pitch"].shape
-    assert list(about["heads"]) == ["shift", "program", "pitch", "duration"]
-    assert arrays["pointed"].shape == (*places, 6) and -1 <= arrays["pointed"].min() and arrays["pointed"].max() < 128
+    assert list(about["heads"]) == ["shift", "part", "pitch", "duration"]
+    layout = layout_of(vocabulary)
+    for field in ("shift", "pitch", "duration"):
+        pointed = arrays[f"pointed_{field}"]
+        assert pointed.shape == (*places, layout.n_pointers(field)) and 0 <= pointed.min() < pointed.max()
+        assert pointed.max() <= vocabulary.size(field)
+    described = arrays["described"]
+    assert described.shape == (*places, vocabulary.parts, len(layout.description_sizes))
+    assert 0 <= described.min() < described.max() <= layout.n_descriptions
+    assert arrays["to_come"].shape == arrays["others"].shape == (*places, 129)
     assert {arrays[f"target_{field}"].shape for field in about["heads"]} == {places}
     for field, head in about["heads"].items():
         told = arrays.get(f"ids_{field}")
@@ -261,10 +271,11 @@ def test_an_untrained_model_composes_without_end_at_the_corpus_frequencies(untra
 
     from parts.sampling import composing
 
+    from melodygru.events import TIMES
     from melodygru.model.numpy_model import NumpyModel
 
     assert {note.stream for note in islice(composing(NumpyModel(untrained), 3), 30)} == {0, 1, 2}
-    shifts = np.exp(untrained.weights["head/shift/output/bias"])
+    shifts = np.exp(untrained.weights["head/shift/output/bias"][: TIMES.size])
     assert shifts.sum() == pytest.approx(1, abs=1e-4)
     assert shifts.max() > 0.2  # a few note values are most of the music
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 import toys
 from toys import VOCABULARIES
 
-from melodygru.events import DURATION, END, FIELDS, PITCH, PROGRAM, SHIFT, TIMES, encode, fit_vocabulary
+from melodygru.events import DURATION, END, FIELDS, NEW, PART, PITCH, SHIFT, TIMES, encode, fit_vocabulary
 from melodygru.model.architecture import Architecture
 from melodygru.model.keras_model import IMPOSSIBLE, save
 from melodygru.music.notes import DRUMS, NoteSequence
@@ -44,7 +44,7 @@ def logits_of(model, encoded):
     ("name", "expected"),
     [
         ("one", {"shift": TIMES.size, "pitch": 129, "duration": TIMES.size}),
-        ("many", {"shift": TIMES.size, "program": 130, "pitch": 128, "duration": TIMES.size, "velocity": 32}),
+        ("many", {"shift": TIMES.size, "part": 130 + 7, "pitch": 128, "duration": TIMES.size, "velocity": 32}),
         ("performance", {"shift": TIMES.size, "pitch": 129, "duration": TIMES.size, "velocity": 32}),
     ],
 )
@@ -58,13 +58,14 @@ def test_a_note_is_a_token_for_each_field_and_end_has_a_place(name, expected):
 @pytest.mark.parametrize("name", ["one", "many", "performance", "ensemble"])
 def test_what_cannot_follow_is_what_cannot_follow_in_the_events_model(name):
     vocabulary = VOCABULARIES[name]
-    top = DRUMS if vocabulary.models_program else vocabulary.programs[0]
-    highest = toys.sequence_of([(0, 4, top, 127, 80)], grid=vocabulary.grid)  # nothing may join it in a chord
+    n = max(1, vocabulary.parts)
+    rows = [(0, 4, DRUMS if vocabulary.models_part else vocabulary.programs[0], 127, 80)] * n
+    highest = toys.sequence_of(rows, grid=vocabulary.grid, parts=range(n))  # nothing may join them in a chord
     encoded = [encode(piece, vocabulary) for piece in (highest, *(toys.piece(vocabulary, seed) for seed in range(4)))]
     found, expected = logits_of(flat_model(name), encoded), logits_of(toys.model(name, 1), encoded)
     impossible = {field: values <= IMPOSSIBLE / 2 for field, values in expected.items()}
-    if not vocabulary.models_program:
-        impossible["pitch"] = np.concatenate([impossible.pop("program")[..., :1], impossible["pitch"]], -1)
+    if not vocabulary.models_part:
+        impossible["pitch"] = np.concatenate([impossible.pop("part")[..., :1], impossible["pitch"]], -1)
     assert found.keys() == impossible.keys()
     real = np.array([np.arange(found["shift"].shape[1]) < len(events) for events in encoded])
     for position, values in found.items():
@@ -80,10 +81,11 @@ def test_where_end_stands_in_place_of_a_pitch_the_step_hears_the_same_for_either
     for seed in range(4):
         base = toys.piece(vocabulary, seed, n=12)
         at = len(base)
-        note = np.array([(base.length, 3, base.notes["program"][0], 61, base.notes["velocity"][0])], base.notes.dtype)
+        _, _, part, program, _, velocity = base.notes[0]
+        note = np.array([(base.length, 3, part, program, 61, velocity)], base.notes.dtype)
         longer = NoteSequence(np.append(base.notes, note), base.grid, base.length + 3, base.tempos, base.metres)
         encoded = [encode(piece, vocabulary) for piece in (base, longer)]
-        assert [events.fields[at, PROGRAM] for events in encoded] == [END, 1]
+        assert [events.fields[at, PART] for events in encoded] == [END, NEW]
         logits = logits_of(model, encoded)
         for position in ("shift", "pitch"):
             np.testing.assert_allclose(*logits[position][:, at], atol=1e-5)
@@ -102,8 +104,8 @@ def test_every_token_hears_the_tokens_before_it_and_none_after(name):
     changed["duration"]["duration"][at] += 5
     if "velocity" in order:
         changed["velocity"]["velocity"][at] = (base.notes["velocity"][at] + 64) % 128
-    if "program" in order:
-        changed["program"]["program"][at] = 127
+    if "part" in order:  # a new one
+        changed["part"][["part", "program"]][at] = len(base.part_programs), 127
     length = int((base.notes["onset"] + base.notes["duration"]).max()) + 20
     pieces = [
         NoteSequence(notes, base.grid, length, base.tempos, base.metres) for notes in (base.notes, *changed.values())
@@ -128,7 +130,7 @@ def test_every_first_event_enumerated_sums_to_one():
     first = stack([encode(piece, vocabulary).window(0, 1) for piece in pieces])
     # Every shift with END and with every pitch; then every duration of one note.
     every = {name: np.repeat(values, 129, 0) for name, values in first.items()}
-    every["fields"][:, 0, PROGRAM] = np.tile([END] + [1] * 128, TIMES.size)
+    every["fields"][:, 0, PART] = np.tile([END] + [NEW] * 128, TIMES.size)
     every["fields"][:, 0, PITCH] = np.tile(np.arange(-1, 128), TIMES.size)
     every["fields"][:, 0, DURATION] = -1
     p = np.exp(model(every).numpy()[:, 0].sum(1)).reshape(TIMES.size, 129) * TIMES.width[:, None]
@@ -150,7 +152,7 @@ def test_padding_and_missing_fields_cost_nothing_and_windows_join(name):
     for row, events in zip(whole, encoded, strict=True):
         assert (row[len(events) :] == 0).all()
         assert (row[: len(events)][events.fields < 0] == 0).all()
-        if not vocabulary.models_program and not vocabulary.models_velocity:
+        if not vocabulary.models_part and not vocabulary.models_velocity:
             assert (row[: len(events), FIELDS.index("velocity")] == 0).all()
     assert (whole[0, : lengths[0], SHIFT] < 0).all()
     state, parts = model.initial_state(2), []
@@ -165,15 +167,15 @@ def test_each_step_is_told_the_token_before_it(name):
     vocabulary, model = VOCABULARIES[name], flat_model(name)
     events = encode(toys.piece(vocabulary, 2), vocabulary)
     inputs = {name: tf.cast(values, tf.int32) for name, values in toys.batch([events]).items()}
-    found = model._token_ids(inputs, inputs["program_history"]).numpy()[0, :, :, 0]
+    found = model._token_ids(inputs, inputs["part_history"]).numpy()[0, :, :, 0]
     # What the events model is given of a note at the next one, the flat model is given a token at a time.
     shift, note, duration, velocity, _ = events.previous.T
     last = velocity if vocabulary.models_velocity else duration
     assert found[0, 0] == model.layout.blocks["start"]
     np.testing.assert_array_equal(found[1:, 0], last[1:])
     np.testing.assert_array_equal(found[:-1, 1], shift[1:])
-    program = [events.fields[:, PROGRAM] + model.blocks["program"]] if vocabulary.models_program else []
-    later = [*program, np.append(note[1:], 0), *([np.append(duration[1:], 0)] if vocabulary.models_velocity else [])]
+    part = [events.fields[:, PART] + model.blocks["part"]] if vocabulary.models_part else []
+    later = [*part, np.append(note[1:], 0), *([np.append(duration[1:], 0)] if vocabulary.models_velocity else [])]
     np.testing.assert_array_equal(found[:, 2:], np.stack(later, 1))
 
 
@@ -181,7 +183,7 @@ def test_each_step_is_told_the_token_before_it(name):
 def test_a_step_sees_the_same_from_a_pitch_as_a_head_does(position):
     vocabulary, model = VOCABULARIES["many"], flat_model("many")
     events = encode(toys.piece(vocabulary, 3), vocabulary)
-    origin = events.program_history[:, 0] if position == "pitch" else events.fields[:, PITCH] + 1
+    origin = events.part_history[:, 1] if position == "pitch" else events.fields[:, PITCH] + 1
     expected = model.layout.relative_ids(
         position, events.context[:, model.layout.sounding_columns], events.pitch_class_levels, origin
     )

@@ -132,7 +132,7 @@ def test_what_is_given_otherwise_is_counted():
     )
     assert fitted(piece, vocabulary=VOCABULARIES["one"]).mismatches == (
         "1 note merged with another at the same place of the grid",
-        "2 notes given program 0, the model's only one",
+        "2 notes put on the model's only part, of program 0",
         "1 metre that the model was not trained on (7/8)",
     )
     many = fitted(
@@ -157,7 +157,7 @@ def test_times_longer_than_the_vocabulary_holds_are_shortened_and_the_splice_goe
 def test_it_is_said_in_one_line(checkpoint_of, caplog):
     generate(checkpoint_of("one"), bars=1, seed=1, primer=sequence_of([(0, 4, 9, 60, 80), (4, 4, 8, 60, 80)]))
     assert [record.getMessage() for record in caplog.records] == [
-        "the primer: 2 notes given program 0, the model's only one"
+        "the primer: 2 notes put on the model's only part, of program 0"
     ]
 
 

@@ -73,6 +73,12 @@ def test_another_program_than_the_only_one_counts_as_changed():
     assert (changes.reprogrammed, changes.merged) == (2, 1)
 
 
+def test_a_second_part_of_the_only_program_counts_as_changed():
+    piece = sequence_of([(0, 4, 0, 60, 80), (0, 4, 0, 64, 80), (4, 4, 0, 60, 80)], parts=[0, 1, 1])
+    joined, changes = representable(piece, Vocabulary(GRID, (0,), 0, (80,)))
+    assert (joined.part_programs.tolist(), changes) == ([0], Changes(reprogrammed=2))
+
+
 def test_times_beyond_the_maximum_are_clipped_and_counted():
     vocabulary = Vocabulary(GRID, (0,), 0, (80,))
     longest = TIMES.maximum

@@ -31,7 +31,7 @@ from melodygru.events.features.line_up import LineUp
 from melodygru.events.features.lookback_runs import N_RECENT_CLASSES, RUNS
 from melodygru.events.features.metric_position import N_PHRASES
 from melodygru.events.features.ngram_lookup import _ranked
-from melodygru.events.features.part_descriptions import description_sizes
+from melodygru.events.features.part_descriptions import FAR, description_sizes
 from melodygru.music.grid import Grid
 from melodygru.music.notes import DRUMS
 
@@ -44,6 +44,7 @@ VOCABULARIES = {
         n_sounding=5, lookback_steps=(1, 3, 8), lookback_bars=(1, 2), lookback_runs=True,
     ),
     "without key": Vocabulary(GRID, (40, 41), 48, (80, 90), lookback_steps=(3,), key=False),
+    "parts without any lookup": Vocabulary(GRID, (0, 40), 3, (80,), ngram_orders=()),
     "without any lookup": Vocabulary(GRID, (0,), 0, (80,), ngram_orders=(), metres=((4, 4), (3, 4))),
     "a grid that divides no beat": Vocabulary(Grid.parse("3/2"), (0,), 0, (80,)),
 }  # fmt: skip
@@ -126,6 +127,28 @@ def test_both_forms_agree_on_long_pieces(name, line_up_known):
     check(toys.piece(VOCABULARIES[name], 5, 400), VOCABULARIES[name], line_up_known=line_up_known)
 
 
+EDGES = {
+    "empty": ([], []),
+    "an end far away": ([], [], 200_000),
+    "drums alone": ([(at // 2, 3, DRUMS, 36 + at % 2 * 2, 80) for at in range(20)], None),
+    "sixty parts": ([(at // 40, 3, at % 3 * 40, 40 + at % 60, 80) for at in range(180)], [*range(60)] * 3),
+    "all come in at once": ([(0, 9, 0, 60, 80)] * 60 + [(9, 1, 0, 60, 80)] * 60, [*range(60), *range(60)]),
+    "times too long": ([(0, 100_000, 0, 60, 80), (70_000, 1, 40, 60, 80), (140_000, 66_000, 0, 62, 80)], None, 300_000),
+    "the longest times": ([(65_535, 65_535, 0, 60, 80), (131_070, 65_535, 40, 60, 80)], None, 262_140),
+    "every key": ([*((0, 8, 0, pitch, 80) for pitch in range(128)), (4, 8, 40, 0, 80), (8, 1, 0, 127, 80)], None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("edge", EDGES)
+@pytest.mark.parametrize("name", VOCABULARIES)
+def test_both_forms_agree_at_the_edges(name, edge):
+    rows, parts, *length = EDGES[edge]
+    vocabulary = VOCABULARIES[name]
+    for line_up_known in (False, True):
+        piece = sequence_of(rows, *length, grid=vocabulary.grid, parts=parts)
+        check(piece, vocabulary, line_up_known=line_up_known)
+
+
 def test_every_module_of_a_feature_is_registered_and_compared():
     modules = {module.name for module in pkgutil.iter_modules(features.__path__)} - {"feature", "piece"}
     assert modules == {feature.__module__.rpartition(".")[2] for feature in REGISTRY}
@@ -171,7 +194,7 @@ def test_n_gram_lookup_finds_what_followed_the_same_events():
     first = layout_of(vocabulary).blocks["ngram_shift"]
     # Notes 5 and 6 (62, 64) repeat 1 and 2, which event 3 followed; note 4's own shift (10) differs from note 0's.
     assert encoded.before[:, 0].tolist() == [0, 0, 0, 0, 0, 0, 0, first + 2, first + 10]
-    ngram_note = encoded.context[7, -2] - layout_of(vocabulary).blocks["ngram_note"]
+    ngram_note = encoded.context[7, -2] - layout_of(vocabulary).blocks["ngram_pitch"]
     assert ngram_note == 65
 
 
@@ -199,9 +222,9 @@ def test_a_lookback_is_what_stood_a_lag_before():
         0,
         0,
         0,
-        *(layout_of(vocabulary).blocks["lookback_note"] + stood),
+        *(layout_of(vocabulary).blocks["lookback_pitch"] + stood),
         0,
-        layout_of(vocabulary).blocks["lookback_note"] + 60,
+        layout_of(vocabulary).blocks["lookback_pitch"] + 60,
     ]
     middle = layout_of(vocabulary).blocks["lookback_motion"] + N_INTERVALS // 2
     assert motion.tolist() == [0, 0, 0, 0, middle + 4, middle + 1, 0, middle - 5]  # the first note had none before it
@@ -273,26 +296,27 @@ def test_a_part_is_described_by_what_it_did_last_and_here_and_where_the_lookups_
     rows = [(0, 4, 40, 60, 80), (4, 6, 40, 72, 80), (4, 1, DRUMS, 36, 80), (8, 1, DRUMS, 38, 80), (8, 1, DRUMS, 40, 80)]
     piece = sequence_of(rows, 12)
     vocabulary = Vocabulary(GRID, (40, DRUMS), 3, (80,), ngram_orders=(1,), lookback_steps=(4,))
-    found = encode(piece, vocabulary).part_descriptions.reshape(6, 3, 8)
-    assert description_sizes(vocabulary) == (129, 40, 40, 8, 16, 6, 1, 2)
-    none, due, done = [0] * 8, 2, 1
+    found = encode(piece, vocabulary).part_descriptions.reshape(6, 3, 9)
+    assert description_sizes(vocabulary) == (129, 40, 40, 8, 16, 6, 1, 2 * FAR, 2)
+    none, due, done, first = [0] * 9, 2, 1, 1 + FAR
     # Program plus 1; steps since its last onset, and to its last end, plus 1; 1 + its notes here, + 4 if the last was
-    # its; its register plus 1; 1 + the class of how many of the last events were its; n-gram; lag.
+    # its; its register plus 1; 1 + the class of how many of the last events were its; n-gram; its place in the order
+    # from the chord's last part, or at a new onset from the first; lag.
     violin = [
         none,
-        [41, 5, 1, 5, 60 // 8 + 1, 2, 0, due],
-        [41, 1, 7, 6, 72 // 8 + 1, 3, 0, done],  # it has struck here as well
-        [41, 5, 3, 1, 72 // 8 + 1, 3, 0, due],
-        [41, 5, 3, 1, 72 // 8 + 1, 3, 0, due],
-        [41, 9, 1, 1, 72 // 8 + 1, 3, 0, 0],
+        [41, 5, 1, 5, 60 // 8 + 1, 2, 0, first, due],
+        [41, 1, 7, 6, 72 // 8 + 1, 3, 0, 1, done],  # it has struck here as well
+        [41, 5, 3, 1, 72 // 8 + 1, 3, 0, first, due],
+        [41, 5, 3, 1, 72 // 8 + 1, 3, 0, 0, due],
+        [41, 9, 1, 1, 72 // 8 + 1, 3, 0, first, 0],
     ]
     drums = [
         none,
         none,
         none,
-        [129, 5, 1, 5, 36 // 8 + 1, 2, 0, due],
-        [129, 1, 2, 6, 38 // 8 + 1, 3, 0, done],
-        [129, 5, 1, 5, 40 // 8 + 1, 3, 0, due],
+        [129, 5, 1, 5, 36 // 8 + 1, 2, 0, first + 1, due],
+        [129, 1, 2, 6, 38 // 8 + 1, 3, 0, 1, done],
+        [129, 5, 1, 5, 40 // 8 + 1, 3, 0, first + 1, due],
     ]
     assert found[:, 0].tolist() == violin and found[:, 1].tolist() == drums
     assert not found[:, 2].any()
@@ -326,7 +350,7 @@ def test_a_lag_in_bars_is_one_of_the_piece_s_own_bars_and_nothing_without_a_metr
         piece = sequence_of(notes, 33, metres=[(0, *metre)])
         repeat = 1 + (24, 32).index(steps)
         note = encode(piece, vocabulary).context[:, -3]
-        assert note[repeat] == layout_of(vocabulary).blocks["lookback_note"] + 60 and np.count_nonzero(note) == 1
+        assert note[repeat] == layout_of(vocabulary).blocks["lookback_pitch"] + 60 and np.count_nonzero(note) == 1
         assert not encode(piece, vocabulary, metre_known=False).context[:, -3].any()
 
 

@@ -206,6 +206,15 @@ def test_settings_that_do_not_fit_are_refused(saved, tmp_path, changes):
         checkpoint.read(path)
 
 
+@pytest.mark.parametrize("parts", [-1, 49, 10**9, 2.5, "3", None])
+def test_an_odd_number_of_parts_is_refused(saved, tmp_path, parts):
+    vocabulary = {**VOCABULARIES["many"].as_dict(), "parts": parts}
+    path = _with_settings(tmp_path / "odd.keras", saved, vocabulary=vocabulary)
+    for read in (checkpoint.read, checkpoint.read_vocabulary):
+        with pytest.raises(CheckpointError, match=r"odd\.keras: damaged, or written by another version of melodygru"):
+            read(path)
+
+
 @pytest.mark.parametrize("grid", ["fast", 4, None, "0", "-2"])
 def test_an_odd_grid_is_refused(saved, tmp_path, grid):
     vocabulary = {**VOCABULARIES["many"].as_dict(), "grid": grid}
@@ -311,53 +320,36 @@ def test_a_checkpoint_from_before_there_were_lstms_holds_a_gru(saved, tmp_path):
 # -- formats
 
 
-def _as_format_1(path, source):
+OLDER = "format {} of an older melodygru, whose models know programs but no parts: train the model anew"
+
+
+def test_the_format_is_written(saved):
+    settings = json.loads(_members(saved)["config.json"])["config"]
+    assert settings["format"] == checkpoint.FORMAT == 3
+    assert checkpoint.upgrade(settings) == settings
+
+
+def _without_format(path, source):
     """A copy of a checkpoint as it would have been written before formats had numbers."""
-    settings = checkpoint.read_settings(source)
-    new_names = {
-        "lookback_steps": "echo", "lookback_bars": "echo_bars", "lookback_runs": "echo_runs", "ngram_orders": "recall",
-        "n_sounding": "slots", "diversity": "variety",
-    }  # fmt: skip
-    vocabulary = {new_names.get(name, name): value for name, value in settings["vocabulary"].items()}
-    assert vocabulary.keys() > set(new_names.values())
-    copy = _with_settings(path, source, vocabulary=vocabulary)
-    members = _members(copy)
+    members = _members(source)
     config = json.loads(members["config.json"])
     del config["config"]["format"]
     return _write(path, {**members, "config.json": json.dumps(config)})
 
 
-def test_the_format_is_written(saved):
-    settings = json.loads(_members(saved)["config.json"])["config"]
-    assert settings["format"] == checkpoint.FORMAT == 2
-    assert checkpoint.upgrade(settings) == settings
-
-
-def test_format_1_is_upgraded_for_numpy_and_for_keras(saved, tmp_path):
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (None, OLDER.format(1)),
+        (2, OLDER.format(2)),
+        (4, "format 4 of a newer melodygru, this one reads up to 3: upgrade melodygru"),
+    ],
+)
+def test_an_older_and_a_newer_format_are_refused_in_one_line(saved, tmp_path, number, message):
     import keras
 
-    path = _as_format_1(tmp_path / "old.keras", saved)
-    old, new = checkpoint.read(path), checkpoint.read(saved)
-    assert (old.vocabulary, old.architecture, old.card) == (new.vocabulary, new.architecture, new.card)
-    assert checkpoint.read_vocabulary(path) == new.vocabulary
-    for model in (load_model(path), keras.models.load_model(path)):
-        assert model.vocabulary == new.vocabulary
-        np.testing.assert_array_equal(model.bag.table, new.weights["bag"])
-
-
-def test_the_oldest_files_have_no_ngram_lookup(saved):
-    vocabulary = checkpoint.read_settings(saved)["vocabulary"]
-    del vocabulary["ngram_orders"]
-    given = {"vocabulary": vocabulary}
-    assert checkpoint.upgrade(given)["vocabulary"] == {**vocabulary, "ngram_orders": []}
-    assert given == {"vocabulary": vocabulary} and "ngram_orders" not in vocabulary  # what is given stays as it was
-
-
-def test_a_newer_format_is_refused_in_one_line(saved, tmp_path):
-    import keras
-
-    path = _with_settings(tmp_path / "new.keras", saved, format=3)
-    message = "format 3 of a newer melodygru, this one reads up to 2: upgrade melodygru"
+    path = tmp_path / "other.keras"
+    _with_settings(path, saved, format=number) if number else _without_format(path, saved)
     for read in (checkpoint.read, checkpoint.read_settings, checkpoint.read_vocabulary, load_model):
         with pytest.raises(CheckpointError) as caught:
             read(path)
@@ -373,18 +365,15 @@ def test_a_format_that_is_no_number_is_refused(saved, tmp_path, number):
         checkpoint.read(path)
 
 
-def test_the_hash_is_of_the_file_whatever_upgrades_do(saved, folder, monkeypatch):
-    path = _as_format_1(folder / "old.keras", saved)
+def test_an_upgrade_changes_what_is_read_and_neither_the_file_nor_its_hash(saved, folder, monkeypatch):
+    path = _with_settings(folder / "old.keras", saved, card={"recorded": "2026-01-01"})
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    assert checkpoint.read(path).sha256 == digest and checkpoint.find_by_hash(digest).name == "old.keras"
-    before = checkpoint._upgrade_1_to_2
-
-    def changed(settings):
-        return {**before(settings), "card": {"upgraded": True}}
-
-    monkeypatch.setattr(checkpoint, "_UPGRADES", (changed,))
-    assert checkpoint.read(path).card == {"upgraded": True}
-    assert checkpoint.read(path).sha256 == digest and checkpoint.find_by_hash(digest).name == "old.keras"
+    upgrades = (lambda settings: {**settings, "card": {"upgraded": True}},)
+    monkeypatch.setattr(checkpoint, "_UPGRADES", upgrades)
+    monkeypatch.setattr(checkpoint, "FORMAT", checkpoint.OLDEST + 1)
+    found = checkpoint.read(path)
+    assert (found.card, found.sha256) == ({"upgraded": True}, digest)
+    assert checkpoint.find_by_hash(digest).name == "old.keras"
     assert hashlib.sha256(path.read_bytes()).hexdigest() == digest
 
 

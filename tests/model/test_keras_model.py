@@ -14,11 +14,24 @@ from toys import VOCABULARIES
 
 from melodygru import training
 from melodygru.errors import CheckpointError
-from melodygru.events import DURATION, END, FIELDS, PITCH, PROGRAM, SHIFT, TIMES, VELOCITY, Vocabulary, encode
+from melodygru.events import (
+    DURATION,
+    END,
+    FIELDS,
+    FIRST_PART,
+    NEW,
+    PART,
+    PITCH,
+    SHIFT,
+    TIMES,
+    VELOCITY,
+    Vocabulary,
+    encode,
+)
 from melodygru.model.cells.keras_layers import GRU, LSTM
 from melodygru.model.heads import EmbeddingBag
 from melodygru.model.keras_model import MelodyGRU, load_model, save
-from melodygru.music.notes import DRUMS, NOTE, NoteSequence
+from melodygru.music.notes import DRUMS, NOTE, NoteSequence, part_programs
 
 # -- the recurrence, against Keras's own
 
@@ -147,7 +160,7 @@ def _variants(piece):
     """(note, first field that differs, piece) of pieces that differ in one note, in order and valid."""
     changes = {
         SHIFT: ("onset", (-2, -1, 1, 2, 150)),
-        PROGRAM: ("program", (-40, -3, 3, 40, 88)),
+        PART: ("part", range(-6, 7)),
         PITCH: ("pitch", (-2, -1, 1, 7)),
         DURATION: ("duration", (-1, 1, 3, 190)),
         VELOCITY: ("velocity", (-40, -8, 8, 40)),
@@ -159,18 +172,45 @@ def _variants(piece):
                 notes[name][t] += amount
                 if name == "onset":
                     notes["duration"][t] = max(1, notes["duration"][t] - amount)  # the end stays where it was
+                if name == "part":
+                    if not 0 <= notes["part"][t] < len(piece.part_programs):
+                        continue
+                    notes["program"][t] = piece.part_programs[notes["part"][t]]
                 if not toys.follows(notes[:-1], notes[-1], piece.grid):
                     continue
                 length = max(piece.length, int((notes["onset"] + notes["duration"]).max()))
                 yield t, column, NoteSequence(notes, piece.grid, length, piece.tempos, piece.metres)
+    for part, first in enumerate(np.unique(piece.notes["part"], return_index=True)[1]):
+        for program in (0, 7, 40, 41, DRUMS):  # of a whole part, from where it comes in
+            notes = piece.notes.copy()
+            notes["program"][notes["part"] == part] = program
+            if toys.follows(notes[:-1], notes[-1], piece.grid):
+                yield first, PART, NoteSequence(notes, piece.grid, piece.length, piece.tempos, piece.metres)
 
 
-@pytest.mark.parametrize(("name", "cell"), [("one", "gru"), ("many", "gru"), ("performance", "gru"), ("one", "lstm")])
-def test_changing_a_note_changes_nothing_that_was_said_before_it(name, cell):
+@pytest.mark.parametrize(
+    ("name", "cell", "line_up_known"),
+    [
+        ("one", "gru", False),
+        ("many", "gru", False),
+        ("many", "gru", True),
+        ("duet", "gru", False),
+        ("lookbacks", "gru", True),
+        ("performance", "gru", False),
+        ("one", "lstm", False),
+    ],
+)
+def test_changing_a_note_changes_nothing_that_was_said_before_it(name, cell, line_up_known):
     vocabulary, model = VOCABULARIES[name], toys.model(name, 2, cell=cell)
     base = toys.piece(vocabulary, seed=1, n=20)
     variants = list(_variants(base))
-    encoded = [encode(base, vocabulary), *(encode(piece, vocabulary) for _, _, piece in variants)]
+    if not vocabulary.models_part:
+        variants = [variant for variant in variants if variant[1] != PART]
+    if line_up_known:  # which says it of the whole piece, before the first note
+        line_up = sorted(base.part_programs)
+        variants = [variant for variant in variants if sorted(variant[2].part_programs) == line_up]
+    pieces = [base, *(piece for _, _, piece in variants)]
+    encoded = [encode(piece, vocabulary, line_up_known=line_up_known) for piece in pieces]
     logits, _ = model.logits(toys.batch(encoded), model.initial_state(len(encoded)))
     logits = {field: values.numpy() for field, values in logits.items()}
     # How far each variant's logits are from the original's: field -> (variants, events).
@@ -213,17 +253,26 @@ def test_likelihoods_before_a_change_stay_whatever_comes_after():
 # -- honesty (c): probabilities sum to 1
 
 
+def _parts_to_choose(prefix, vocabulary):
+    """(class, part, program) of each part that could play next, if the notes' order allowed it."""
+    programs = part_programs(prefix).tolist()
+    if not vocabulary.models_part:
+        return [(NEW, 0, vocabulary.programs[0])]
+    new = range(129 if len(programs) < vocabulary.parts else 0)
+    choices = [(NEW + program, len(programs), program) for program in new]
+    return choices + [(FIRST_PART + part, part, program) for part, program in enumerate(programs)]
+
+
 def _candidates(prefix, vocabulary, rng, n):
     """Random notes that may follow a prefix, some in its last chord."""
     last = int(prefix["onset"][-1]) if len(prefix) else 0
-    found = []
+    choices, found = _parts_to_choose(prefix, vocabulary), []
     while len(found) < n:
         shift = int(rng.choice([0, 0, 1, 2, int(rng.integers(3, 300))]))
-        program = int(rng.choice(vocabulary.programs)) if rng.random() < 0.8 else int(rng.integers(0, 129))
-        if not vocabulary.models_program:
-            program = vocabulary.programs[0]
+        old = choices[129:] if rng.random() < 0.5 else []
+        _, part, program = (old or choices)[rng.integers(len(old or choices))]
         pitch = int(rng.choice([int(rng.integers(0, 128)), int(rng.integers(120, 128))]))
-        note = (last + shift, int(rng.integers(1, 300)), program, pitch, int(rng.choice(vocabulary.velocities)))
+        note = (last + shift, int(rng.integers(1, 300)), part, program, pitch, int(rng.choice(vocabulary.velocities)))
         if toys.follows(prefix, note, vocabulary.grid):
             found.append(note)
     return found
@@ -232,56 +281,64 @@ def _candidates(prefix, vocabulary, rng, n):
 def _may_follow(prefix, field, note, vocabulary):
     """Whether each class of a field may follow a prefix and the earlier fields of `note`, by the notes' own rule."""
     last = int(prefix["onset"][-1]) if len(prefix) else 0
-    onset, _, program, pitch, velocity = note
-    low = np.zeros(0, NOTE) if not len(prefix) else prefix
+    onset, _, part, program, _, velocity = note
+    choices = _parts_to_choose(prefix, vocabulary)
 
-    def some(**values):
+    def some(onset, parts, pitches=range(127, -1, -1)):
         """Whether any note with these values may follow."""
-        programs = (
-            [values["program"]] if "program" in values else range(129) if vocabulary.models_program else [program]
-        )
-        pitches = [values["pitch"]] if "pitch" in values else range(127, -1, -1)
         return any(
-            toys.follows(low, (values["onset"], values.get("duration", 1), p, q, velocity), vocabulary.grid)
-            for p in programs
-            for q in pitches
+            toys.follows(prefix, (onset, 1, part, program, pitch, velocity), vocabulary.grid)
+            for part, program in parts
+            for pitch in pitches
         )
 
     held = int((prefix["onset"] + prefix["duration"]).max()) if len(prefix) else 0
     if field == "shift":
-        return [True if shift else some(onset=last) for shift in range(TIMES.size)]
-    if field == "program":
-        programs = range(129) if vocabulary.models_program else [program]
-        return [onset >= held, *(some(onset=onset, program=p) for p in programs)]
+        return [bool(shift) or some(last, [c[1:] for c in choices]) for shift in range(TIMES.size)]
+    if field == "part":
+        may = np.zeros(vocabulary.size("part"), bool)
+        may[END] = onset >= held
+        for part_class, *choice in choices:
+            may[part_class] = some(onset, [choice])
+        return may
     if field == "pitch":
-        return [some(onset=onset, program=program, pitch=p) for p in range(128)]
+        return [some(onset, [(part, program)], [pitch]) for pitch in range(128)]
     if field == "duration":
         # A class counts if a length in it is a note's: a note lasts a step or more.
         return [toys.representative(c) >= 1 for c in range(TIMES.size)]
     return [True] * vocabulary.size(field)
 
 
+# (onset, duration, part, pitch); where there is one part only, it has all of them.
 PREFIXES = {
     "empty": [],
-    "sounding": [(0, 500, 0, 60, 80), (0, 2, 0, 64, 80), (1, 400, 0, 61, 80)],
-    "top of the keyboard": [(0, 4, 0, 3, 80), (2, 4, 0, 126, 80)],
-    "nothing above": [(0, 4, 0, 3, 80), (2, 4, 0, 127, 80)],
-    "above all held": [*((0, 50, 0, p, 80) for p in range(105, 128)), (3, 4, 0, 104, 80)],
+    "sounding": [(0, 500, 0, 60), (0, 2, 0, 64), (1, 400, 0, 61)],
+    "two parts sound": [(0, 500, 0, 60), (0, 2, 1, 64), (1, 400, 0, 61)],
+    "a part came in last": [(0, 4, 0, 60), (2, 4, 1, 64)],
+    "another part came in here": [(0, 4, 0, 60), (2, 4, 0, 62), (2, 4, 1, 64)],
+    "top of the keyboard": [(0, 4, 0, 3), (2, 4, 0, 126)],
+    "nothing above": [(0, 4, 0, 3), (2, 4, 0, 127)],
+    "above all held": [*((0, 50, 0, p) for p in range(105, 128)), (3, 4, 0, 104)],
+    "every part has come in": [(0, 4, 0, 3), (0, 4, 1, 4), (1, 4, 2, 5)],
+    "nothing above in the last part": [(0, 4, 0, 3), (0, 4, 1, 4), (1, 4, 2, 5), (2, 4, 2, 127)],
 }
+PARTS = {"one": (0,), "performance": (0,), "duet": (0, 0, 0), "many": (0, 0, DRUMS)}  # the program of each
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
-@pytest.mark.parametrize("name", ["one", "many", "performance"])
+@pytest.mark.parametrize("name", PARTS)
 def test_all_that_may_follow_has_probability_and_sums_to_one(name, prefix):
     vocabulary, model = VOCABULARIES[name], toys.model(name, 1)
     rng = np.random.default_rng(5)
-    rows = [(o, d, DRUMS if name == "many" and prefix != "sounding" else 0, q, v) for o, d, _, q, v in PREFIXES[prefix]]
-    notes = np.array(rows, NOTE)
+    programs = PARTS[name]
+    rows = [(onset, length, min(part, len(programs) - 1), pitch) for onset, length, part, pitch in PREFIXES[prefix]]
+    notes = np.array([(onset, length, part, programs[part], pitch, 80) for onset, length, part, pitch in rows], NOTE)
     candidates = _candidates(notes, vocabulary, rng, 6)
     encoded = []
     for note in candidates:
         whole = np.append(notes, np.array([note], NOTE))
-        encoded.append(encode(NoteSequence(whole, vocabulary.grid, 1 << 16), vocabulary))
+        piece = NoteSequence(whole, vocabulary.grid, 1 << 16)
+        encoded.append(encode(piece, vocabulary, line_up_known=name == "many"))
     logits, _ = model.logits(toys.batch(encoded), model.initial_state(len(encoded)))
     for row, note in enumerate(candidates):
         for field in vocabulary.fields:
@@ -296,6 +353,64 @@ def test_all_that_may_follow_has_probability_and_sums_to_one(name, prefix):
             assert (p[~may] == 0).all()
 
 
+def test_all_sequences_of_a_toy_model_sum_to_one():
+    """Whole pieces of one or two notes, and all beginnings with three: of two programs, each in several parts.
+
+    Every class but a few is ruled out, so that they can be written down: shifts of 0 and 2, so that nothing sounds on;
+    pitches 60 and 127, so that inside a chord a part that can play has a pitch.
+    """
+    vocabulary = VOCABULARIES["ensemble"]
+    model = toys.new_model(vocabulary, seed=6)
+    programs, pitches = (0, 40), (60, 127)
+    left = {
+        "shift": [0, 2],
+        "part": [END, *(NEW + program for program in programs)],
+        "pitch": pitches,
+        "duration": [1, 2],
+    }
+    for field, classes in left.items():
+        bias = getattr(model, f"head_{field}").output_layer.bias
+        values = bias.numpy()
+        of_classes = values[: FIRST_PART if field == "part" else vocabulary.size(field)]
+        of_classes[~np.isin(np.arange(len(of_classes)), classes)] = -1000
+        bias.assign(values)
+
+    def longer(prefix):
+        """Every note that may follow."""
+        last = int(prefix["onset"][-1]) if len(prefix) else 0
+        old = part_programs(prefix).tolist()
+        parts = [*enumerate(old), *((len(old), program) for program in programs)]
+        for onset in (last, last + 2):
+            for part, program in parts:
+                for pitch in pitches:
+                    for duration in (1, 2):
+                        note = (onset, duration, part, program, pitch, 80)
+                        if toys.follows(prefix, note, vocabulary.grid):
+                            yield np.append(prefix, np.array([note], NOTE))
+
+    def nats(prefixes, ends):
+        """-ln p of prefixes, or of pieces of these notes that end `shift` steps after the last onset."""
+        pieces = [
+            NoteSequence(notes, vocabulary.grid, (int(notes["onset"][-1]) if len(notes) else 0) + (shift or 2))
+            for notes in prefixes
+            for shift in ends
+        ]
+        log_p = model(toys.batch([encode(piece, vocabulary) for piece in pieces])).numpy().astype(np.float64)
+        return -log_p.sum((1, 2)) if ends != (None,) else -log_p[:, :-1].sum((1, 2))
+
+    empty = np.zeros(0, NOTE)
+    ones = list(longer(empty))
+    twos = [piece for prefix in ones for piece in longer(prefix)]
+    threes = [piece for prefix in twos for piece in longer(prefix)]
+    assert len(ones) == 2 * 2 * 2 * 2 and len({piece.tobytes() for piece in threes}) == len(threes) > 3000
+    nothing = [NoteSequence(empty, vocabulary.grid, length) for length in (0, 2)]
+    total = np.exp(model(toys.batch([encode(piece, vocabulary) for piece in nothing])).numpy().sum((1, 2))).sum()
+    total += np.exp(-nats(ones, (2,))).sum() + np.exp(-nats(twos, (2,))).sum()
+    assert 0.2 < total < 0.98
+    total += np.exp(-nats(threes, (None,))).sum()
+    assert total == pytest.approx(1, abs=1e-4)
+
+
 def test_every_first_event_enumerated_sums_to_one():
     """END or a note: every shift, pitch and duration, one length standing for each wide class."""
     vocabulary, model = VOCABULARIES["one"], toys.model("one", 1)
@@ -305,7 +420,7 @@ def test_every_first_event_enumerated_sums_to_one():
     first = {name: values[:, : 2 if name == "context" else 1] for name, values in inputs.items()}
     p_shift = tf.nn.softmax(model.logits(first, model.initial_state(len(shifts)))[0]["shift"][0, 0]).numpy()
     total = 0.0
-    program = tf.nn.softmax(model.logits(first, model.initial_state(len(shifts)))[0]["program"][:, 0]).numpy()
+    part = tf.nn.softmax(model.logits(first, model.initial_state(len(shifts)))[0]["part"][:, 0]).numpy()
     for pitch in range(128):
         fields = first["fields"].copy()
         fields[..., PITCH] = pitch
@@ -314,8 +429,8 @@ def test_every_first_event_enumerated_sums_to_one():
         p_duration = tf.nn.softmax(logits["duration"][:, 0]).numpy()
         # A wide class of width w holds w lengths of p / w each; class 0 is no note's length.
         each = np.exp(np.log(p_duration) - TIMES.log_width) * TIMES.width
-        total += float((p_shift * program[:, 1] * p_pitch * each[:, 1:].sum(1)).sum())
-    total += float((p_shift * program[:, END]).sum())
+        total += float((p_shift * part[:, NEW] * p_pitch * each[:, 1:].sum(1)).sum())
+    total += float((p_shift * part[:, END]).sum())
     assert total == pytest.approx(1, abs=1e-5)
 
 
@@ -356,7 +471,7 @@ def test_padding_and_absent_fields_count_nothing():
     assert (both[0, len(short) :] == 0).all()
     assert (both[..., VELOCITY] == 0).all()  # unmodelled
     assert (both[0, len(short) - 1, PITCH:] == 0).all()  # END has no pitch
-    assert both[0, len(short) - 1, PROGRAM] < 0
+    assert both[0, len(short) - 1, PART] < 0
     np.testing.assert_allclose(both[0, : len(short)], model(toys.batch([short])).numpy()[0], atol=1e-5)
 
 
@@ -484,7 +599,7 @@ def test_fit_lowers_the_loss(saved):
     model.compile(optimizer=keras.optimizers.Adam(1e-2))
     losses = model.fit(inputs, epochs=3, batch_size=2, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
-    events = (inputs["fields"][..., PROGRAM] >= 0).sum()
+    events = (inputs["fields"][..., PART] >= 0).sum()
     np.testing.assert_allclose(
         model.compute_loss(x=inputs, y_pred=tf.constant(answer)), -answer.sum(dtype=np.float64) / events, rtol=1e-5
     )

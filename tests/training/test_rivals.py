@@ -20,7 +20,7 @@ from toys import VOCABULARIES
 from melodygru import training
 from melodygru.cli import main
 from melodygru.errors import SettingError
-from melodygru.events import FIELDS, PROGRAM_HISTORY, encode
+from melodygru.events import FIELDS, PART_HISTORY, encode
 from melodygru.model.architecture import PRESETS, Architecture
 from melodygru.render import pictures
 from melodygru.training import rivals
@@ -147,18 +147,20 @@ def test_a_position_counts_as_a_distance():
 
 def _logits(network, inputs):
     """Logits of each field over whole pieces, all as streams of one batch: {field: (streams, T, classes)}."""
-    fields, program_history = inputs["fields"], inputs["program_history"]
+    fields, part_history = inputs["fields"], inputs["part_history"]
     state = network.initial_state(len(fields))
     found = {field: [] for field in network.vocabulary.fields}
     for t in range(fields.shape[1]):
         step = network.step(inputs["previous"][:, t], inputs["before"][:, t], inputs["context"][:, t], state)
         state = step.state
         chosen = {field: np.maximum(fields[:, t, column], 0) for column, field in enumerate(FIELDS)}
-        chosen |= dict(zip(PROGRAM_HISTORY, program_history[:, t].T, strict=True))
-        found["shift"].append(step.logits("shift"))
-        step.arrive(inputs["context"][:, t + 1], inputs["pitch_class_levels"][:, t])
+        chosen |= dict(zip(PART_HISTORY, part_history[:, t].T, strict=True))
+        found["shift"].append(step.logits("shift", None, inputs["shift_pointers"][:, t]))
+        arrives = ("pitch_class_levels", "part_descriptions", "line_up")
+        step.arrive(inputs["context"][:, t + 1], *(inputs[name][:, t] for name in arrives))
         for field in network.vocabulary.fields[1:]:
-            found[field].append(step.logits(field, chosen))
+            pointers = inputs[f"{field}_pointers"][:, t] if field != "part" else None
+            found[field].append(step.logits(field, chosen, pointers))
     return {field: np.stack(values, 1) for field, values in found.items()}
 
 

@@ -15,7 +15,7 @@ from toys import BEAT, PERFORMANCE, VOCABULARIES
 
 from melodygru import training
 from melodygru.errors import SettingError, TrainingError
-from melodygru.events import DURATION, PITCH, PROGRAM, SHIFT, TIMES, Vocabulary, encode, layout_of
+from melodygru.events import DURATION, PART, PITCH, SHIFT, TIMES, Vocabulary, encode, layout_of
 from melodygru.model import checkpoint
 from melodygru.model.architecture import Architecture
 from melodygru.model.keras_model import load_model, save
@@ -124,14 +124,14 @@ def test_windows_reach_to_the_end_event(lengths, steps):
     assert pieces.steps(0) == steps
     windows = list(pieces.batch_windows(0, np.arange(len(lengths)), 0))
     assert len(windows) == steps
-    assert sum(int((window["fields"][..., PROGRAM] >= 0).sum()) for window in windows) == sum(lengths) + len(lengths)
+    assert sum(int((window["fields"][..., PART] >= 0).sum()) for window in windows) == sum(lengths) + len(lengths)
     rest = list(pieces.batch_windows(0, np.arange(len(lengths)), steps - 1))
     assert len(rest) == 1
     assert all(np.array_equal(rest[0][name], windows[-1][name]) for name in rest[0])
 
 
 def test_transposition_keeps_each_program_in_its_range_and_drums_where_they_are():
-    vocabulary = Vocabulary(BEAT, (0, 40, DRUMS), (80,))
+    vocabulary = Vocabulary(BEAT, (0, 40, DRUMS), 3, (80,))
     corpus = [
         toys.sequence_of([(0, 1, 0, 50, 80), (1, 1, 40, 70, 80), (2, 1, DRUMS, 36, 80)]),
         toys.sequence_of([(0, 1, 0, 60, 80), (1, 1, 40, 73, 80), (2, 1, DRUMS, 50, 80)]),
@@ -150,7 +150,7 @@ def test_transposition_keeps_each_program_in_its_range_and_drums_where_they_are(
 
 
 def test_music_for_drums_alone_is_left_alone():
-    vocabulary = Vocabulary(BEAT, (DRUMS,), (80,))
+    vocabulary = Vocabulary(BEAT, (DRUMS,), 0, (80,))
     corpus = [_line(5, 36, DRUMS), _line(5, 50, DRUMS)]
     pieces = Pieces(corpus, [None, None], vocabulary, Settings(epochs=1, transpose=5))
     for epoch in range(10):
@@ -574,7 +574,7 @@ def test_what_the_vocabulary_cannot_hold_is_counted():
     piece = toys.sequence_of([(0, 4, 5, 60, 80), (4, 4, 0, 62, 99)])
     found = evaluate(model, [piece])
     assert found.lossy_notes == 1  # another program; the velocity is unmodelled, and said so
-    assert found.unmodelled == ["program", "velocity"]
+    assert found.unmodelled == ["part", "velocity"]
 
 
 # -- fine-tuning and devices

@@ -13,11 +13,11 @@ from melodygru.analysis.explain.account import Account, Unit, explain
 from melodygru.analysis.explain.following import Following, positions
 from melodygru.analysis.explain.memory import PERCENTILES
 from melodygru.analysis.explain.surprise import Surprise, most_surprising
-from melodygru.events import END, FIELDS, TIMES, VELOCITY_WIDTH, Vocabulary
+from melodygru.events import END, FIELDS, FIRST_PART, TIMES, VELOCITY_WIDTH, Vocabulary
 from melodygru.model.trace import Trace, Tracer
 from melodygru.music.grid import Grid
-from melodygru.music.names import pitch_name, program_name
-from melodygru.music.notes import NoteSequence
+from melodygru.music.names import part_labels, pitch_name, program_name
+from melodygru.music.notes import DRUMS, NoteSequence
 from melodygru.util.wording import counted
 
 DRAWN_BEATS, DRAWN_S = 160, 80  # of the first piece, in pictures
@@ -87,6 +87,11 @@ class Report:
     def _drawn(self) -> tuple[NoteSequence, str]:
         return drawn_part_of(self.traces[0].sequence)
 
+    @cached_property
+    def _part_labels(self) -> list[str]:
+        """What the parts of the first piece are called."""
+        return part_labels(self.traces[0].sequence)
+
     @property
     def shown_units(self) -> list[Unit]:
         """The units that matter most, ordered by layer and half-life."""
@@ -143,8 +148,8 @@ class Report:
         """A class of a field as people say it."""
         if field == "pitch":
             return pitch_name(value)
-        if field == "program":
-            return "the end" if value == END else program_name(self.vocabulary.program_of_class(value))
+        if field == "part":
+            return self._part_class_name(value)
         if field == "velocity":
             return f"{value * VELOCITY_WIDTH} to {(value + 1) * VELOCITY_WIDTH - 1}"
         if field == "shift" and value == 0:
@@ -154,6 +159,18 @@ class Report:
         unit = "s" if not self.grid.is_metrical else "beat" if text == "1" else "beats"
         return f"{text} {unit}" + (" on" if field == "shift" else "")
 
+    def _part_class_name(self, value: int) -> str:
+        """A class of the part in the first piece."""
+        if value == END:
+            return "the end"
+        if value >= FIRST_PART:
+            name, verb = self._part_labels[value - FIRST_PART], "go"
+        else:
+            name = program_name(self.vocabulary.program_of_new(value))
+            verb = "come" if self.vocabulary.models_part else "go"
+        ending = "" if name == program_name(DRUMS) else "s" if verb == "come" else "es"
+        return f"{name} {verb}{ending} {'in' if verb == 'come' else 'on'}"
+
     def note_name(self, note: int) -> str:
         """A note of the first piece in words."""
         sequence = self.traces[0].sequence
@@ -162,7 +179,7 @@ class Report:
         row = sequence.notes[note]
         text = f"{pitch_name(int(row['pitch']))} for {row['duration'] / self.grid.rate:.6g}"
         text += " s" if not self.grid.is_metrical else " beat" if row["duration"] == self.grid.rate else " beats"
-        return text + (f", {program_name(int(row['program']))}" if len(sequence.programs) > 1 else "")
+        return text + (f", {self._part_labels[row['part']]}" if len(self._part_labels) > 1 else "")
 
     def as_dict(self) -> dict[str, Any]:
         """All values, ready for JSON."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -158,10 +159,11 @@ class Past:
     order_keys, note_keys : of the notes, see `Piece`
     given : of a piece that parts are added to, the number here of each part of it that has played, by its number there
     active : part, pitch, onset, end and slot of the notes that sound or end at the onset, oldest first
-    ngram_followers : for each order of the n-gram lookup, which keeps it, the note that followed then, or -1
+    ngram_followers : for each order of the n-gram lookup, which keeps it if there is one, the note that followed then,
+        or -1
     """
 
-    ngram_followers: list[int]
+    ngram_followers: Sequence[int] = ()
 
     part = slot = pitch = duration = velocity = shift_class = duration_class = last_pitch = motion = 0
     newest = -1

@@ -24,7 +24,7 @@ PICTURES = ("surprise.png", "gates.png", "memory.png", "following.png", "profile
 _MARK = '<meta name="generator" content="melodygru explain">'  # a page with it may be replaced
 FIELD_WORDS = {
     "shift": "shift (when)",
-    "program": "program, and the end",
+    "part": "part, and the end",
     "pitch": "pitch",
     "duration": "duration",
     "velocity": "velocity",

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 _FIELD_COLOURS = {
-    "shift": "#2a6fbb", "program": "#7b5ea7", "pitch": "#d1495b", "duration": "#3f9b5b", "velocity": "#e08a1e",
+    "shift": "#2a6fbb", "part": "#7b5ea7", "pitch": "#d1495b", "duration": "#3f9b5b", "velocity": "#e08a1e",
 }  # fmt: skip
 _CALM_TO_SURPRISED = ("#b4c6de", "#e0a030", "#96101f")
 _STRIP_WIDTH = 10.0
