@@ -153,6 +153,7 @@ def _midi(path: Path, asked: Asked, score_file: Path | None) -> dict[str, Any]:
         "pitch_high": int(pitches.max()) if len(piece) else None,
         "oddities": reading.oddities.as_dict(),
         "lost": reading.lost,
+        "left_out": midi.left_out(data),
         "grid": str(grid) if len(piece) else None,
         "grid_evidence": evidence,
         "score": None if score_file is None else str(score_file),
@@ -184,6 +185,8 @@ def _midi_rows(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
         given = evidence["decided_by"] == "given"
         yield "grid", grid.describe() if given else f"train would choose {grid.describe()} for this piece alone"
         yield from _beat_rows(evidence.get("beats"))
+    if about["left_out"]:
+        yield "unmodelled", ", ".join(f"{name} ({count:,})" for name, count in about["left_out"].items())
     for name, count in about["oddities"].items():
         yield "oddity", f"{oddity_words(name)}: {count:,}"
     if about["lost"]:

@@ -86,10 +86,12 @@ def play(
     options.require_suffix("--wav", wav, ".wav", "")  # without a suffix: a pipe, such as /dev/stdout
     options.require_suffix("--flac", flac, ".flac", "")
     with options.naming(file):
-        sequence = screen.trimmed(midi.read(file).sequence)
+        data = midi.load(file)
+        reading = midi.read(data, file.suffix)
+    sequence, messages = screen.trimmed(reading.sequence), midi.own_messages(data, reading)
     if wav is not None or flac is not None or port is None:
         screen.say(f"sound: {audio.renderer_name(soundfont)}")
-        samples = audio.render(sequence, soundfont=soundfont)
+        samples = audio.render(sequence, soundfont=soundfont, messages=messages)
         if wav is not None:
             audio.write_wav(samples, wav)
             screen.result(screen.name(wav))
@@ -99,7 +101,7 @@ def play(
         if wav is None and flac is None:
             sound(samples, file.name)
     if port is not None:
-        to_port(sequence, port, file.name)
+        to_port(sequence, port, file.name, messages)
 
 
 def without_end(
@@ -138,13 +140,13 @@ def sound(samples: np.ndarray, title: str) -> None:
         audio.play(samples, on_position=on_position)
 
 
-def to_port(sequence: NoteSequence, port: str, title: str) -> None:
+def to_port(sequence: NoteSequence, port: str, title: str, messages: bytes | None = None) -> None:
     """Send a piece to a MIDI port with a moving position line."""
     from melodygru.render import audio
 
     screen.say(f"sending {screen.name(title)} to {port}; Ctrl-C stops")
     with position(sequence.seconds) as on_position:
-        audio.send(sequence, port, on_position=on_position, on_change=screen.say)
+        audio.send(sequence, port, messages=messages, on_position=on_position, on_change=screen.say)
 
 
 @contextmanager

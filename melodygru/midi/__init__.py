@@ -73,6 +73,7 @@ nothing about time.
 from melodygru.midi.chunks import MAX_BEATS, MAX_TICKS, tick_limit
 from melodygru.midi.files import find_files
 from melodygru.midi.formats import READERS, read
+from melodygru.midi.playing import left_out, own_messages
 from melodygru.midi.reading import (
     MAX_FILE_BYTES,
     Oddities,
@@ -97,8 +98,10 @@ __all__ = [
     "find_files",
     "from_pretty_midi",
     "in_words",
+    "left_out",
     "load",
     "oddity_words",
+    "own_messages",
     "read",
     "read_reference",
     "MAX_FILE_BYTES",

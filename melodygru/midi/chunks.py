@@ -18,7 +18,7 @@ DRUM_CHANNEL = 9
 PREAMBLE_BYTES = 4096  # how far into a file the header may begin (RIFF wrappers, MacBinary headers)
 
 BANK, SUSTAIN, ALL_SOUND_OFF, RESET_CONTROLLERS, ALL_NOTES_OFF = 0, 64, 120, 121, 123
-TEXT_META, TEMPO_META, METRE_META, END_OF_TRACK = 0x01, 0x51, 0x58, 0x2F
+TEXT_META, LYRIC, TEMPO_META, METRE_META, END_OF_TRACK = 0x01, 0x05, 0x51, 0x58, 0x2F
 TRACK_NAME, INSTRUMENT_NAME, CHANNEL_PREFIX, PORT, SEQUENCER_SPECIFIC = 0x03, 0x04, 0x20, 0x21, 0x7F
 SYSTEM_BYTES = {0xF1: 1, 0xF2: 2, 0xF3: 1}  # after the status of system messages; after that of others none
 MAX_DENOMINATOR_POWER = 7  # 2**7: metres up to x/128
@@ -56,7 +56,7 @@ def parse_chunks(data: bytes) -> Header:
     """
     if not data:
         raise MidiError("the file is empty")
-    start = _header_start(data)
+    start = header_start(data)
     if start < 0:
         raise MidiError(f"not a MIDI file: begins with {data[:4]!r}, expected b'MThd'")
     if len(data) < start + 14:
@@ -85,7 +85,7 @@ def parse_chunks(data: bytes) -> Header:
     return Header(kind if kind <= 2 else 1, grid, spans, oddities | {"unknown_type": int(kind > 2)})
 
 
-def _header_start(data: bytes) -> int:
+def header_start(data: bytes) -> int:
     """Where the header chunk begins, -1 if nowhere: in the data chunk of a RIFF file, else near the file's start."""
     if data[:4] == b"RIFF" and data[8:12] == b"RMID":
         position = 12

@@ -1129,6 +1129,48 @@ def test_write_to_no_folder(tmp_path):
         midi.write(piece([]), tmp_path / "none" / "song.mid")
 
 
+# Players
+
+
+def test_players_are_given_the_file_itself():
+    """Its bends and controllers, up to the bar line after its last note."""
+    body = name(b"\xff") + "00 B0 07 10  00 E0 00 60" + ONE + "8F 00 90 3C 40  08 80 3C 00  9E 00 B0 07 00  60 FF 2F 00"
+    data = smf(body)
+    reading = midi.read(data)
+    messages = midi.own_messages(b"preamble" + data, reading)
+    assert messages is not None
+    assert midi.read(messages).sequence == reading.sequence.trimmed()
+    (track,) = mido.MidiFile(file=io.BytesIO(messages), charset="latin-1").tracks
+    assert [message.type for message in track] == [
+        "track_name", "control_change", "pitchwheel", *["note_on", "note_off"] * 2, "end_of_track",
+    ]  # fmt: skip
+    assert sum(message.time for message in track) == 1920 * 2
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        smf(ONE),  # damaged
+        smf(ONE + END, kind=7),
+        smf(ONE + END, kind=2),
+        smf(ONE + END, division=0xE728),  # in seconds
+        smf(ONE + END, "00 FF 21 01 01" + ONE + END),  # two ports
+        smf("00 F8" + ONE + END),
+        smf("00 FF 51 02 00 00" + ONE + END),  # what mido refuses
+    ],
+)
+def test_players_are_given_notes_where_the_file_would_mislead_them(data):
+    assert midi.own_messages(data, midi.read(data)) is None
+
+
+def test_what_notes_leave_out():
+    body = "00 B0 07 10  00 07 11  00 0A 40  00 40 7F  00 00 01  00 03 01  00 E0 00 40  00 E0 00 41  00 D0 05"
+    assert midi.left_out(smf(body + "00 FF 05 02 61 68" + END)) == {
+        "volume": 2, "pan": 1, "controller 3": 1, "pitch bends": 1, "aftertouch": 1, "lyrics": 1,
+    }  # fmt: skip
+    assert midi.left_out(smf(ONE + END)) == {}
+
+
 # Folders
 
 

@@ -46,6 +46,56 @@ def renderer(request, monkeypatch):
     return request.param
 
 
+def with_messages(sequence, *messages):
+    """A piece as a MIDI file with messages at its start."""
+    import io
+
+    file = mido.MidiFile(file=io.BytesIO(midi.to_bytes(sequence)))
+    file.tracks[1][:0] = messages
+    stream = io.BytesIO()
+    file.save(file=stream)
+    return stream.getvalue()
+
+
+class TestOwnMessages:
+    """What a file says besides its notes."""
+
+    A4 = piece([(0, 16, 0, 69, 100)])
+
+    def test_bends_sound(self):
+        pytest.importorskip("midirenderer")
+        bent = with_messages(self.A4, mido.Message("pitchwheel", pitch=8191))
+        samples = audio.render(self.A4, messages=bent)
+        assert loudest_frequency(samples, 0.5, 1.5) == pytest.approx(440 * 2 ** (2 / 12), abs=3)
+
+    def test_volumes_sound(self):
+        pytest.importorskip("midirenderer")
+        muted = with_messages(self.A4, mido.Message("control_change", control=7, value=0))
+        assert not audio.render(self.A4, messages=muted).any()
+
+    def test_the_volume_that_keeps_a_rendering_from_clipping_scales_the_files_own(self):
+        quiet = with_messages(self.A4, mido.Message("control_change", control=7, value=80))
+        scaled = audio.rendering._with_volume(quiet, 25)
+        values = [m.value for m in mido.MidiFile(file=_stream(scaled)) if m.type == "control_change"]
+        assert values == [25] * 16 + [20]
+
+    def test_they_are_sent_to_a_port_and_taken_back_at_the_end(self):
+        port = FakePort()
+        sequence = piece([(0, 2, 5, 60, 90)], grid=FAST)
+        pedal = mido.Message("control_change", control=64, value=127)
+        audio.send(sequence, port, messages=with_messages(sequence, pedal, mido.Message("pitchwheel", pitch=100)))
+        kinds = [(m.type, getattr(m, "control", None)) for m in port.messages]
+        assert kinds == [
+            ("control_change", 64),
+            ("pitchwheel", None),
+            ("program_change", None),
+            ("note_on", None),
+            ("note_off", None),
+            ("control_change", 121),
+            ("control_change", 123),
+        ]
+
+
 class TestRender:
     def test_pitches_come_out_at_their_frequencies(self, renderer):
         samples = audio.render(piece([(0, 8, 0, 69, 100), (8, 8, 0, 81, 100)]))

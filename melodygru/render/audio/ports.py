@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from melodygru import midi
@@ -18,7 +18,7 @@ from melodygru.util import stderr
 
 _POSITION_S = 0.1  # between two calls of on_position
 SPIN_S = 0.002  # before each message to a port: sleep is late by up to about this much
-_ALL_SOUND_OFF, _ALL_NOTES_OFF = 120, 123  # MIDI controller numbers
+_ALL_SOUND_OFF, _RESET_CONTROLLERS, _ALL_NOTES_OFF = 120, 121, 123  # MIDI controller numbers
 _RETRY_S = 0.5  # between two attempts to open a lost port
 _GIVE_UP_S = 60.0  # after which a lost port counts as gone
 _ENDING = (signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))  # Windows has no SIGHUP
@@ -47,6 +47,7 @@ def send(
     sequence: NoteSequence,
     port: Any,
     *,
+    messages: bytes | None = None,
     on_position: Callable[[float], None] | None = None,
     on_change: Callable[[str], None] | None = None,
 ) -> None:
@@ -57,6 +58,9 @@ def send(
     sequence : NoteSequence
     port : str, or an object with a method `send(mido.Message)`
         A name from `list_ports`, or a part of one that fits no other. An open port stays open.
+    messages : bytes, optional
+        The piece as a MIDI file with its own bends, controllers and volumes (see `midi.own_messages`), which is sent
+        instead of the notes.
     on_position : callable, optional
         Called about ten times a second with the position in seconds.
     on_change : callable, optional
@@ -69,11 +73,12 @@ def send(
     KeyboardInterrupt, SystemExit
         Ctrl-C, or SIGTERM or SIGHUP, after every sounding note was silenced. So is it whatever else goes wrong.
     """
+    timed = _schedule(midi.to_bytes(sequence) if messages is None else messages)
     if isinstance(port, str):
         with Reconnecting(port, on_change) as opened:
-            _send(_schedule(sequence), sequence.seconds, opened, on_position)
+            _send(timed, sequence.seconds, opened, on_position)
     else:
-        _send(_schedule(sequence), sequence.seconds, port, on_position)
+        _send(timed, sequence.seconds, port, on_position)
 
 
 def open_port(name: str) -> Any:
@@ -172,14 +177,14 @@ class Reconnecting:
         self.close()
 
 
-def _schedule(sequence: NoteSequence) -> list[tuple[float, Any]]:
-    """(second, mido message) in order; note-offs come first, or they would end new notes of their pitch."""
+def _schedule(messages: bytes) -> list[tuple[float, Any]]:
+    """(second, mido message) of a file in order; note-offs come first, or they would end new notes of their pitch."""
     import mido
 
     now, timed = 0.0, []
-    for message in mido.MidiFile(file=io.BytesIO(midi.to_bytes(sequence))):
+    for message in mido.MidiFile(file=io.BytesIO(messages), charset="latin-1"):
         now += message.time
-        if message.is_meta:
+        if message.is_meta or message.type == "sysex":
             continue
         if message.type == "note_on" and message.velocity == 0:
             message = mido.Message("note_off", channel=message.channel, note=message.note)
@@ -194,6 +199,7 @@ def _send(
     """Send messages at their seconds from now; what sounds at the end, or at an exception, is silenced."""
     sounding: Counter[tuple[int, int]] = Counter()  # more than once where programs share a channel
     channels: dict[int, None] = {}
+    controlled: dict[int, None] = {}
     completed = False
     with signals_raise():
         start = time.perf_counter()
@@ -202,6 +208,8 @@ def _send(
             for second, message in timed:
                 _wait_until(start + second, report)
                 channels[message.channel] = None
+                if message.type in ("control_change", "pitchwheel"):
+                    controlled[message.channel] = None
                 if message.type == "note_on":
                     sounding[message.channel, message.note] += 1  # before sending: it may be interrupted inside
                 lost_s = getattr(port, "lost_s", 0.0)
@@ -215,7 +223,7 @@ def _send(
             with interrupts_ignored():
                 if not completed and isinstance(port, Reconnecting):
                     port.cancel()
-                silence(port, sounding, channels, abruptly=not completed)
+                silence(port, sounding, channels, controlled=controlled, abruptly=not completed)
 
 
 def _wait_until(target: float, report: Callable[[float], None]) -> None:
@@ -239,12 +247,23 @@ def _throttled(on_position: Callable[[float], None] | None, start: float) -> Cal
     return report
 
 
-def silence(port: Any, sounding: Counter[tuple[int, int]], channels: dict[int, None], *, abruptly: bool) -> None:
-    """Note-offs for what sounds, then all notes off; `abruptly` also cuts the releases."""
+def silence(
+    port: Any,
+    sounding: Counter[tuple[int, int]],
+    channels: dict[int, None],
+    *,
+    controlled: Iterable[int] = (),
+    abruptly: bool,
+) -> None:
+    """Note-offs for what sounds, then all notes off; `abruptly` also cuts the releases.
+
+    On the channels that were `controlled`, pedals and bends are set back.
+    """
     import mido
 
     messages = [mido.Message("note_off", channel=channel, note=note) for channel, note in sounding.elements()]
     controls = (_ALL_NOTES_OFF, _ALL_SOUND_OFF) if abruptly else (_ALL_NOTES_OFF,)
+    messages += [mido.Message("control_change", channel=c, control=_RESET_CONTROLLERS) for c in controlled]
     messages += [mido.Message("control_change", channel=c, control=n) for c in channels for n in controls]
     for message in messages:
         # One that can't be sent must neither keep the others from going out nor hide the first error.

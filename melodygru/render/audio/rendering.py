@@ -48,7 +48,7 @@ def renderer_name(soundfont: Path | None = None) -> str:
     return f"midirenderer with {soundfont.name}"
 
 
-def render(sequence: NoteSequence, *, soundfont: Path | None = None) -> np.ndarray:
+def render(sequence: NoteSequence, *, soundfont: Path | None = None, messages: bytes | None = None) -> np.ndarray:
     """Turn notes into sound.
 
     Parameters
@@ -57,6 +57,9 @@ def render(sequence: NoteSequence, *, soundfont: Path | None = None) -> np.ndarr
         At most `MAX_SECONDS` long.
     soundfont : Path, optional
         A SoundFont 2 file; by default the one that pretty_midi carries.
+    messages : bytes, optional
+        The piece as a MIDI file with its own bends, controllers and volumes (see `midi.own_messages`), which
+        midirenderer then plays instead of the notes.
 
     Returns
     -------
@@ -80,7 +83,7 @@ def render(sequence: NoteSequence, *, soundfont: Path | None = None) -> np.ndarr
         return np.zeros((round(REST_S * SAMPLE_RATE), 2), np.float32)
     font = soundfont or default_soundfont()
     if font is not None and has_midirenderer():
-        samples = _render_soundfont(sequence, font).astype(np.float32)
+        samples = _render_soundfont(sequence, font, messages).astype(np.float32)
     else:
         samples = synthesise(sequence)
     return _finish(samples)
@@ -108,11 +111,14 @@ def check_soundfont(path: Path) -> None:
         raise AudioError(f"SoundFont {path}: needs midirenderer; pip install midirenderer, or leave the SoundFont out")
 
 
-def _render_soundfont(sequence: NoteSequence, soundfont: Path) -> np.ndarray:
+def _render_soundfont(sequence: NoteSequence, soundfont: Path, messages: bytes | None = None) -> np.ndarray:
     """Samples from midirenderer, shape (n, 2), int16, at `SAMPLE_RATE`, `TAIL_S` longer than the piece."""
     step_s = float(sequence.step2second(sequence.length + 1)) - sequence.seconds
     tail = int(np.ceil(TAIL_S / step_s))
-    midi_bytes = midi.to_bytes(replace(sequence, length=sequence.length + tail))
+    if messages is None:
+        midi_bytes = midi.to_bytes(replace(sequence, length=sequence.length + tail))
+    else:
+        midi_bytes = _with_tail(messages, tail)
     return render_unclipped(font_bytes(soundfont), midi_bytes, soundfont)[0]
 
 
@@ -152,11 +158,26 @@ def _call_midirenderer(font_bytes: bytes, midi_bytes: bytes, soundfont: Path) ->
     return np.frombuffer(rendered, "<i2", offset=data).reshape(-1, 2)
 
 
-def _with_volume(midi_bytes: bytes, volume: int) -> bytes:
-    """The MIDI file with every channel's volume set at its start."""
+def _with_tail(midi_bytes: bytes, ticks: int) -> bytes:
+    """The MIDI file with the end of its first track so many ticks later."""
     import mido
 
-    file = mido.MidiFile(file=io.BytesIO(midi_bytes))
+    file = mido.MidiFile(file=io.BytesIO(midi_bytes), charset="latin-1")
+    file.tracks[0][-1].time += ticks
+    stream = io.BytesIO()
+    file.save(file=stream)
+    return stream.getvalue()
+
+
+def _with_volume(midi_bytes: bytes, volume: int) -> bytes:
+    """The MIDI file with every channel's volume at so many hundredths of what it is."""
+    import mido
+
+    file = mido.MidiFile(file=io.BytesIO(midi_bytes), charset="latin-1")
+    for track in file.tracks:
+        for message in track:
+            if message.type == "control_change" and message.control == _VOLUME:
+                message.value = round(message.value * volume / 100)
     controls = [mido.Message("control_change", channel=c, control=_VOLUME, value=volume) for c in range(16)]
     file.tracks[0][:0] = controls
     stream = io.BytesIO()
