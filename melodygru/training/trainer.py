@@ -193,7 +193,7 @@ class Trainer:
         arrays |= {f"state_{i}": s for i, s in enumerate(state)}
         about = {"position": dataclasses.asdict(self.position), "run": self._identity()}
         arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
-        with atomic_write(self.resume_path, make_folder=True) as aside, open(aside, "wb") as file:
+        with atomic_write(self.resume_path, TrainingError, make_folder=True) as aside, open(aside, "wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
 
     def _whole_state(self) -> list[np.ndarray]:
