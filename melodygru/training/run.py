@@ -15,6 +15,7 @@ from melodygru.corpus.grid import parse_grid
 from melodygru.errors import SettingError
 from melodygru.events import representable
 from melodygru.model import checkpoint
+from melodygru.model.backend import require_tensorflow
 from melodygru.music.grid import Grid
 from melodygru.music.notes import NoteSequence
 from melodygru.training import models
@@ -134,6 +135,7 @@ def train(
     >>> result = melodygru.train("midi_dir", minutes=10, on_progress=print)  # doctest: +SKIP
     >>> result.held_out.nats_per_note  # doctest: +SKIP
     """
+    require_tensorflow()
     if settings is None:
         settings = TrainSettings(**values)
     elif values:
