@@ -7,6 +7,7 @@ import errno
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,6 +30,7 @@ from melodygru.util import stderr
 from melodygru.version import __version__
 
 ARGUMENTS = "melodygru.arguments"  # in the context: what was typed, for commands that name themselves
+STARTED = "melodygru.started"  # likewise, when
 INTERRUPTED = 130  # exit code of Ctrl-C
 
 
@@ -46,8 +48,11 @@ class Failure(click.ClickException):
 class Program(click.Group):
     """A group of commands whose errors become one line each, and with --json an object on stdout beside it."""
 
+    loading_s = 0.0  # what was imported before anything could be parsed
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[ARGUMENTS] = list(args)
+        ctx.meta[STARTED] = time.perf_counter() - self.loading_s
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
