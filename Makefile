@@ -3,7 +3,7 @@
 #   make test    everything but the slow tests
 # PYTHON=/path/to/python3 chooses the interpreter for .venv.
 
-.PHONY: help demo test slow check format bench docs picture clean
+.PHONY: help demo test slow check format bench docs constraints notices audit picture clean
 .DELETE_ON_ERROR:
 
 help:
@@ -12,6 +12,8 @@ help:
 	@echo "make check   ruff and mypy (make format: let ruff format)"
 	@echo "make bench   measure speed against peers and the machine's limits (PART=training: one part; DATA=FOLDER)"
 	@echo "make docs    write docs/cli.md, the reference of the command line, anew"
+	@echo "make constraints resolves the releases that CI installs anew; make notices: the bill of materials and the licences"
+	@echo "make audit   looks for known weaknesses of these releases"
 	@echo "make picture draws docs/piece.png, the piece at the head of the README, anew"
 	@echo "make clean   delete everything that these made, .venv and .venv-peers too"
 
@@ -38,9 +40,15 @@ CANDIDATES := $(or $(PYTHON),python3.11 python3.12 python3.13 python3.10 python3
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-.venv/.installed-dev: .venv/.created setup.cfg pyproject.toml
+# With LOCKED=1, as CI does: the releases of constraints/, each file of which must have one of the hashes there.
+.venv/.installed-dev: .venv/.created setup.cfg pyproject.toml $(if $(LOCKED),$(wildcard constraints/*.txt))
 	@echo "Installing melodygru and what its tests need into .venv (a few minutes the first time)"
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@set -ex; pip=".venv/bin/python -m pip install --quiet --disable-pip-version-check"; \
+	if [ -n "$(LOCKED)" ]; then \
+	  version=$$(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	  $$pip --require-hashes --requirement "constraints/python$$version.txt"; \
+	  $$pip --no-deps --no-build-isolation --editable .; \
+	else $$pip --editable '.[dev]'; fi
 	@touch $@ .venv/.installed
 
 demo: .venv/.installed
@@ -81,6 +89,18 @@ bench: .venv/.installed
 
 docs: .venv/.installed
 	.venv/bin/python docs/make_cli.py
+
+constraints:
+	python3 .ci/supply.py constraints
+
+notices: .venv/.installed-dev
+	.venv/bin/python .ci/supply.py notices
+
+# Where it can run: it asks a list of known weaknesses, which is elsewhere.
+audit: .venv/.installed-dev
+	.venv/bin/python -m venv build/audit
+	build/audit/bin/pip install --quiet --disable-pip-version-check pip-audit
+	build/audit/bin/pip-audit --disable-pip --require-hashes --no-deps -r constraints/python3.11.txt
 
 # One seed, and the model that comes along: the piece changes when that model does.
 picture: .venv/.installed

@@ -51,45 +51,47 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
+class _ModelForKeras:
+    """What Keras knows our model by until one is opened, for TensorFlow is loaded no earlier."""
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """The model of a configuration; its module registers its own classes with Keras, in place of this one."""
+        return importlib.import_module("melodygru.model.keras_model").MelodyGRU.from_config(config)
+
+
+def _register(keras: Any) -> None:
+    """Let `keras.models.load_model` find our model, which it asks for by this name."""
+    keras.saving.get_custom_objects().setdefault("melodygru>MelodyGRU", _ModelForKeras)
+
+
 class _RegisterWithKeras:
-    """Import hook: when Keras is imported, so is our model, so that Keras knows its classes by name.
-
-    `keras.models.load_model` finds a class only if it is registered, and importing the model here outright
-    would load TensorFlow for everyone. Keras and TensorFlow import each other: the hook waits for both to be whole.
-    """
-
-    names = ("keras", "tensorflow")
+    """Import hook: when Keras is imported, it gets to know our model's name."""
 
     def __init__(self) -> None:
-        self._finding: set[str] = set()
-        self._loading: set[str] = set()
+        self._finding = False
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        if name not in self.names or name in self._finding:
+        if name != "keras" or self._finding:
             return None
-        self._finding.add(name)
+        self._finding = True
         try:
             spec = importlib.util.find_spec(name)
         finally:
-            self._finding.discard(name)
+            self._finding = False
         if spec is None or spec.loader is None:
             return spec
         execute = spec.loader.exec_module
 
         def execute_and_register(module: Any) -> None:
-            self._loading.add(name)
-            try:
-                execute(module)
-            finally:
-                self._loading.discard(name)
-            if "keras" in sys.modules and not self._loading:
-                importlib.import_module("melodygru.model.keras_model")
+            execute(module)
+            _register(module)
 
         spec.loader.exec_module = execute_and_register  # type: ignore[method-assign]
         return spec
 
 
-if "keras" in sys.modules:
-    importlib.import_module("melodygru.model.keras_model")
+if hasattr(sys.modules.get("keras"), "saving"):
+    _register(sys.modules["keras"])
 else:
     sys.meta_path.insert(0, _RegisterWithKeras())

@@ -12,6 +12,7 @@ import click
 
 from melodygru.cli import options, screen
 from melodygru.cli.reading import read
+from melodygru.errors import SettingError
 from melodygru.util.atomic import atomic_write
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def _rows(path: Path | None) -> Iterator[Callable[[list[Any]], None] | None]:
     if path is None:
         yield None
         return
-    with atomic_write(path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
+    with atomic_write(path, SettingError) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         yield writer.writerow

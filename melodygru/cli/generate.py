@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from melodygru.events import Vocabulary
 
 
+MISSING = 1  # exit code where a file that was asked for could not be written
+
+
 @click.command(
     epilog="Without --bars, --seconds or --notes the model ends each piece. A missing sound device, port or renderer "
     "is one line; the files are written all the same, and the exit code is 0."
@@ -143,6 +146,9 @@ def generate(
             problems += playing.problems + playing.wait(pieces, paths)
     if as_json:
         screen.result_json({"model": str(path), "seed": settings.seed, "outputs": made, "problems": problems})
+    asked = [*kinds, *(["score"] if score_file is not None else [])]
+    if any(about[kind] is None for about in made for kind in asked):
+        click.get_current_context().exit(MISSING)
 
 
 def _warn(settings: GenerateSettings, vocabulary: Vocabulary) -> None:

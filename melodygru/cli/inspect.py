@@ -251,7 +251,9 @@ def _checkpoint_rows(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "trained on", f"{corpus['name']}: {held}"
         yield "fingerprint", corpus["fingerprint"]
     if validation := card.get("validation"):
-        yield "judged by", f"{counted(validation['pieces'], 'piece')} ({validation['from']})"
+        n, judged = validation["pieces"], validation.get("judged", validation["pieces"])
+        sample = "" if judged == n else f"{judged:,} of "
+        yield "judged by", f"{sample}{counted(n, 'piece')} ({validation['from']})"
     if history := card.get("history"):
         best = min(history, key=lambda row: row["validation_nats_per_note"])
         yield (

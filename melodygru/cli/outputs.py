@@ -126,7 +126,7 @@ def write_others(
                 try:
                     output.save(file)
                     about[kind] = str(file)
-                except AudioError as error:
+                except (AudioError, SettingError) as error:
                     note(error)
             if sheet is not None:
                 from melodygru.render import score

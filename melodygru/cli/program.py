@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
 import sys
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -23,9 +26,11 @@ from melodygru.cli.replay import replay
 from melodygru.cli.show import show
 from melodygru.cli.train import train
 from melodygru.errors import MelodyGruError
+from melodygru.util import stderr
 from melodygru.version import __version__
 
 ARGUMENTS = "melodygru.arguments"  # in the context: what was typed, for commands that name themselves
+STARTED = "melodygru.started"  # likewise, when
 INTERRUPTED = 130  # exit code of Ctrl-C
 
 
@@ -41,16 +46,30 @@ class Failure(click.ClickException):
 
 
 class Program(click.Group):
-    """A group of commands whose errors become one line each."""
+    """A group of commands whose errors become one line each, and with --json an object on stdout beside it."""
+
+    loading_s = 0.0  # what was imported before anything could be parsed
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[ARGUMENTS] = list(args)
+        ctx.meta[STARTED] = time.perf_counter() - self.loading_s
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        _prepare_streams()
         try:
-            return super().invoke(ctx)
+            return self._invoke(ctx)
+        except click.ClickException as error:
+            if "--json" in ctx.meta[ARGUMENTS]:
+                with contextlib.suppress(OSError):  # of a reader who has gone
+                    message = screen.one_line(error.format_message())
+                    screen.result_json({"error": {"message": message, "exit_code": error.exit_code}})
+            raise
+
+    def _invoke(self, ctx: click.Context) -> Any:
+        """Run the command; what is raised and no concern of click's becomes a Failure."""
+        try:
+            with stderr.owned(), _environment(), _streams():
+                return super().invoke(ctx)
         except click.ClickException as error:
             error.message = screen.escaped(error.message)  # type: ignore[misc]  # holds what was typed
             raise
@@ -79,15 +98,43 @@ def _os_error(error: OSError) -> str:
     return f"{screen.name(error.filename)}: {what}" if error.filename is not None else what
 
 
-def _prepare_streams() -> None:
-    """Names that the terminal can't show are no error; warnings of the package are lines of talk."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
-    logger = logging.getLogger("melodygru")
-    if not any(isinstance(handler, screen.WarningHandler) for handler in logger.handlers):
-        logger.addHandler(screen.WarningHandler())
+@contextlib.contextmanager
+def _environment() -> Iterator[None]:
+    """Within, libraries find what a command needs, whatever the user has set for other programs; then all is as before.
+
+    Our Keras model is written for TensorFlow, and pictures are drawn without a window.
+    """
+    before = dict(os.environ)
+    os.environ.update(KERAS_BACKEND="tensorflow", MPLBACKEND="Agg")
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
+
+
+@contextlib.contextmanager
+def _streams() -> Iterator[None]:
+    """Within, names that the terminal can't show are no error, and warnings of the package are lines of talk."""
+    with contextlib.ExitStack() as stack:
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                stack.callback(_set_errors, stream, getattr(stream, "errors", "strict"))
+                stream.reconfigure(errors="replace")
+        logger = logging.getLogger("melodygru")
+        handler = screen.WarningHandler()
+        stack.callback(setattr, logger, "propagate", logger.propagate)
+        stack.callback(logger.removeHandler, handler)
+        logger.addHandler(handler)
         logger.propagate = False
+        yield
+
+
+def _set_errors(stream: Any, errors: Any) -> None:
+    """What a stream does with characters that it lacks; it may be closed by now."""
+    with contextlib.suppress(ValueError, OSError):
+        stream.reconfigure(errors=errors)
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

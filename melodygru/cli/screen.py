@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from melodygru.util.stderr import undisturbed
 from melodygru.util.wording import clock
 from melodygru.util.wording import escaped as escaped
 from melodygru.util.wording import left as left
@@ -42,7 +43,8 @@ def say(text: str) -> None:
     """A line of talk on stderr; a line break in it is written out, too."""
     if _open is not None:
         _open.clear()
-    click.echo(escaped(text), err=True)
+    with undisturbed():
+        click.echo(escaped(text), err=True)
 
 
 def warn(text: str) -> None:
@@ -73,7 +75,8 @@ def result_picture(line: str, colour: bool) -> None:
 
 def rewritten(text: str) -> None:
     """A line on stderr in the place of the one before it, on a terminal."""
-    click.echo("\r" + escaped(text), err=True, nl=False)
+    with undisturbed():
+        click.echo("\r" + escaped(text), err=True, nl=False)
 
 
 def _print(text: str) -> None:
@@ -129,7 +132,8 @@ class ProgressLine:
             rewritten(shown.ljust(self._width))
             self._width, self._next = len(shown), now + REWRITTEN_EVERY_S
         else:
-            click.echo(shown, err=True)
+            with undisturbed():
+                click.echo(shown, err=True)
             self._next = now + LINE_EVERY_S
 
     def count(self, label: str) -> Callable[[int, int], None]:

@@ -38,7 +38,13 @@ def train(ctx: click.Context, midi_dir: Path, as_json: bool, **values: Any) -> N
     except SettingError as error:
         raise click.UsageError(str(error)) from error
     with screen.ProgressLines() as lines:
-        result = training.train(midi_dir, settings, on_progress=lines.show, on_message=screen.say)
+        result = training.train(
+            midi_dir,
+            settings,
+            on_progress=lines.show,
+            on_message=screen.say,
+            started=ctx.meta["melodygru.started"],
+        )
     if result.interrupted_by is not None:
         arguments = [text for text in ctx.meta["melodygru.arguments"] if text not in ("--resume", "--force")]
         saved = screen.name(result.checkpoint.with_suffix(".resume"))
@@ -51,9 +57,11 @@ def train(ctx: click.Context, midi_dir: Path, as_json: bool, **values: Any) -> N
     if as_json:
         screen.result_json(result.as_dict())
         return
+    n_held_out = result.card["validation"]["pieces"]
+    sample = "" if found.pieces == n_held_out else f" of {n_held_out:,}"
     screen.result(
         f"held out    {found.nats_per_note:.4f} nats per note, {found.nats_per_step:.4f} per step "
-        f"({counted(found.pieces, 'piece')}, {counted(found.notes, 'note')})"
+        f"({counted(found.pieces, 'piece')}{sample}, {counted(found.notes, 'note')})"
     )
     for label, path in result.paths.items():
         screen.result(f"{label:<12}{screen.name(path)}")

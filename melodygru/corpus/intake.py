@@ -21,6 +21,7 @@ from melodygru.corpus.cache import Cache, CacheDamaged, CacheUnusable, Parsed, d
 from melodygru.corpus.grid import choose_grid, sample
 from melodygru.corpus.packing import content_digest, digest_of, file_digest, pack
 from melodygru.corpus.pieces import Corpus, Piece
+from melodygru.corpus.relatives import families, sketch
 from melodygru.corpus.report import FileRecord, Report, Tally
 from melodygru.corpus.storage import CorpusWriter, open_corpus
 from melodygru.errors import CorpusError, MelodyGruError, MidiError, SettingError
@@ -212,7 +213,7 @@ def _write(
     if grid is None:
         grid, evidence = choose_grid(aligned(digest)[0] for digest in sampled)
 
-    tally = Tally()
+    tally, sketches = Tally(), []
     with CorpusWriter(cache, key) as writer:
         for path in kept:
             about = known[digests[path]]
@@ -227,10 +228,13 @@ def _write(
             tally.add(source, piece, lost, error_s, style, about.lost, about.oddities or {})
             record = Piece(path, style, len(piece), piece.length, piece.metre, piece.qpm, about.content)
             writer.append(piece, [*record.as_row(), len(piece.tempos), len(piece.metres)])
+            sketches.append(sketch(piece))
             done += 1
             request.count(done, total)
-        report = tally.report(str(folder), (), grid, evidence)
-        writer.finish((record.as_row() for record in records), {"report": report.as_dict()})
+        related = families(sketches)
+        report = tally.report(str(folder), (), grid, evidence, related)
+        kept_about = {"report": report.as_dict(), "families": related.tolist()}
+        writer.finish((record.as_row() for record in records), kept_about)
 
 
 def _open(cache: Cache, key: str, folder: Path) -> Corpus | None:
@@ -253,9 +257,9 @@ def _open(cache: Cache, key: str, folder: Path) -> Corpus | None:
     stops = np.cumsum(of_pieces, axis=0)
     spans = np.stack([stops - of_pieces, stops], axis=2)
     report = replace(Report.from_dict(about["report"]), folder=str(folder), files=tuple(rows["files"]))
-    return Corpus(
-        rows["pieces"], spans, np.array(checksums, np.int64), arrays, Grid.parse(report.grid), report, cache.keep
-    )
+    related = np.array(about["families"], np.int64)
+    made, sums = rows["pieces"], np.array(checksums, np.int64)
+    return Corpus(made, spans, sums, arrays, Grid.parse(report.grid), report, related, cache.keep)
 
 
 def _digests(cache: Cache, folder: Path, files: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -59,6 +59,8 @@ class Corpus:
     grid : Grid
     report : Report
         Of the whole intake, also in a subset.
+    families : array of int, shape (n_pieces,)
+        The same number for takes and transpositions of one piece (see `relatives`).
     """
 
     def __init__(
@@ -69,11 +71,13 @@ class Corpus:
         arrays: dict[str, np.ndarray],
         grid: Grid,
         report: Report,
+        families: np.ndarray,
         keep: object = None,
     ) -> None:
         self.pieces = pieces
         self.grid = grid
         self.report = report
+        self.families = families
         self._spans = spans  # (n_pieces, 3, 2): start and stop of notes, tempos, metres
         self._checksums = checksums  # of each piece's notes, tempos and metres
         self._arrays = arrays
@@ -114,9 +118,8 @@ class Corpus:
         """The pieces at `indices`, in that order, over the same memory map."""
         where = np.asarray(indices, np.int64)
         pieces = [self.pieces[index] for index in where]
-        return Corpus(
-            pieces, self._spans[where], self._checksums[where], self._arrays, self.grid, self.report, self._keep
-        )
+        spans, checksums, families = self._spans[where], self._checksums[where], self.families[where]
+        return Corpus(pieces, spans, checksums, self._arrays, self.grid, self.report, families, self._keep)
 
 
 def require_pieces(corpus: Corpus, n: int) -> None:
@@ -135,7 +138,7 @@ def split(corpus: Corpus, fraction: float = HELD_OUT, seed: int = 0) -> tuple[Co
 
     Each style gives its share, by largest remainders, and keeps at least one piece for training. Within a style the
     pieces are drawn by a hash of (seed, content): the same whatever the files are called, and hardly changed by
-    pieces added later.
+    pieces added later. Takes and transpositions of one piece stay on one side, unless they are more than half of all.
 
     Parameters
     ----------
@@ -161,31 +164,58 @@ def split(corpus: Corpus, fraction: float = HELD_OUT, seed: int = 0) -> tuple[Co
         raise SettingError(f"a validation fraction of {fraction}: expected a number above 0 and below 1")
     require_pieces(corpus, 2)
     n_validation = min(max(1, round(fraction * len(corpus))), len(corpus) - 1)
+    validation = _drawn(corpus, fraction, seed, n_validation, corpus.families)
+    if not validation:  # all have many relatives
+        validation = _drawn(corpus, fraction, seed, n_validation, np.arange(len(corpus)))
+    return (
+        corpus.subset([index for index in range(len(corpus)) if index not in validation]),
+        corpus.subset(sorted(validation)),
+    )
+
+
+def _drawn(corpus: Corpus, fraction: float, seed: int, n: int, families: np.ndarray) -> set[int]:
+    """At most `n` pieces to be held out, family by family; of larger families the smallest, or none at all."""
+    styles = [piece.style or "" for piece in corpus.pieces]
+    left = Counter(styles)  # pieces for training
     by_style: dict[str, list[int]] = defaultdict(list)
-    for index, piece in enumerate(corpus.pieces):
-        by_style[piece.style or ""].append(index)
+    by_family: dict[int, list[int]] = defaultdict(list)
+    for index, family in enumerate(families.tolist()):
+        by_style[styles[index]].append(index)
+        by_family[family].append(index)
 
     def rank(index: int) -> str:
         piece = corpus.pieces[index]
         return digest_of(str(seed), piece.digest) + piece.path
 
-    drawn: list[int] = []
+    taken: set[int] = set()
+
+    def take(index: int, room: int, may_empty: bool = False) -> None:
+        """Take a piece with its relatives, if there is room for them, and each style keeps a piece."""
+        family = by_family[families[index]]
+        if index in taken or len(family) > room:
+            return
+        asked = Counter(styles[one] for one in family)
+        if may_empty or all(n < left[style] for style, n in asked.items()):
+            taken.update(family)
+            left.subtract(asked)
+
+    for style, members in by_style.items():
+        members.sort(key=rank)
+        for index in members:
+            take(index, int(fraction * len(members)) - (len(members) - left[style]))
     spare: list[tuple[float, str, int]] = []  # the next pieces of each style, most deserving first
     for members in by_style.values():
-        members.sort(key=rank)
-        share = fraction * len(members)
-        whole = min(int(share), len(members) - 1)
-        drawn += members[:whole]
-        # one more than its share is worth less for each; a style's last piece comes after all others
-        for n, index in enumerate(members[whole:]):
-            last = whole + n == len(members) - 1
-            spare.append((n + 1 - (share - whole) + (len(corpus) if last else 0), rank(index), index))
-    drawn += [index for _, _, index in sorted(spare)]
-    validation = set(drawn[:n_validation])
-    return (
-        corpus.subset([index for index in range(len(corpus)) if index not in validation]),
-        corpus.subset(sorted(validation)),
-    )
+        rest = [index for index in members if index not in taken]
+        # one more than its share is worth less for each
+        over = len(members) - len(rest) - fraction * len(members)
+        spare += [(over + at, rank(index), index) for at, index in enumerate(rest, 1)]
+    for may_empty in (False, True):  # a style's last piece comes after all others
+        for _, _, index in sorted(spare):
+            take(index, n - len(taken), may_empty)
+    if not taken:
+        smallest = min(by_family.values(), key=lambda family: (len(family), rank(family[0])))
+        taken.update(smallest if 2 * len(smallest) <= len(corpus) else ())
+    return taken
 
 
 def overlap(train: Corpus, validation: Corpus) -> list[tuple[str, str]]:

@@ -75,6 +75,8 @@ class Report:
     merged: int  # by the grid: notes dropped because they fell on one another
     cut: int  # by the grid: notes shortened by the next of their pitch
     clipped: int
+    relatives: int  # pieces of which there are other takes or transpositions (see `relatives`)
+    families: int  # the pieces of music that those are
     oddities: dict[str, int] = field(default_factory=dict)  # of `midi`, summed over the files kept
 
     @property
@@ -103,6 +105,11 @@ class Report:
             sure = f"on average {about['confidence']:.0%} sure"
             rows.append(f"of {about['bars_found']:,} the metre and the bar lines were found from the notes, {sure}")
         return rows
+
+    def relatives_row(self) -> str:
+        """How many pieces are the same music, in words."""
+        of = counted(self.families, "piece")
+        return f"{self.relatives:,} pieces are takes or transpositions of {of}; those of one are held out together"
 
     def as_dict(self) -> dict[str, Any]:
         """All of it, for JSON."""
@@ -139,6 +146,7 @@ class Report:
                 else f"{self.lost:,}: {self.lost_reading:,} in reading; by the grid {self.merged:,} merged, "
                 f"{self.cut:,} cut short, {self.clipped:,} clipped",
             ),
+            *([("relatives", self.relatives_row())] if self.relatives else []),
             ("styles", _counts({name or "(none)": n for name, n in self.styles.items()})),
             ("metres", _counts(self.metres)),
             ("programs", _counts(self.programs)),
@@ -255,8 +263,11 @@ class Tally:
     def _count(self, kind: str, name: str, by: int = 1) -> None:
         self._counts[kind][name] = self._counts[kind].get(name, 0) + by
 
-    def report(self, folder: str, files: tuple[FileRecord, ...], grid: Grid, evidence: dict[str, Any]) -> Report:
+    def report(
+        self, folder: str, files: tuple[FileRecord, ...], grid: Grid, evidence: dict[str, Any], families: np.ndarray
+    ) -> Report:
         """The report of the pieces added; `evidence` is why this grid (see `choose_grid`)."""
+        sizes = np.unique(families, return_counts=True)[1]
         p99_bin = int(np.searchsorted(np.cumsum(self._bins), 0.99 * self._onsets))
         max_ms = self._error_max_s * 1000
         if self._aligned["moved"] or self._aligned["bars_found"]:
@@ -277,6 +288,8 @@ class Tally:
             error_mean_ms=self._error_sum_s * 1000 / max(1, self._onsets),
             error_p99_ms=min(p99_bin * BIN_MS, max_ms) if p99_bin < _BINS else max_ms,
             error_max_ms=max_ms,
+            relatives=int(sizes[sizes > 1].sum()),
+            families=int((sizes > 1).sum()),
             **counted,
         )
 

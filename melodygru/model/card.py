@@ -6,7 +6,9 @@ from melodygru.util.schema import Integer, Number, Optional, Plain, Record, Rows
 
 _MEASURE = Number(-1e12, 1e12)
 _CORPUS = Record({"name": Text(), "fingerprint": Text(64), "pieces": Integer(), "notes": Integer()}, others=Plain())
-_VALIDATION = Record({"from": Text(), "pieces": Integer()}, others=Plain())
+_VALIDATION = Record(
+    {"from": Text(), "pieces": Integer(), "judged": Integer()}, required=frozenset({"from", "pieces"}), others=Plain()
+)
 HISTORY_ROW = Record({"step": Integer(), "minutes": _MEASURE, "validation_nats_per_note": _MEASURE}, others=_MEASURE)
 
 CARD = Record(

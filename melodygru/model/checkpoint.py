@@ -137,7 +137,7 @@ def write(path: Path, archive: bytes, *, float16: bool = False) -> None:
         members = {name: made.read(name) for name in made.namelist()}
     if float16:
         members[WEIGHTS] = _to_float16(members[WEIGHTS])
-    with atomic_write(path, make_folder=True) as aside, zipfile.ZipFile(aside, "w") as file:
+    with atomic_write(path, CheckpointError, make_folder=True) as aside, zipfile.ZipFile(aside, "w") as file:
         for name, content in members.items():
             file.writestr(name, content)
 

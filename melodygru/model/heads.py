@@ -7,6 +7,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from melodygru.model.backend import require_tensorflow
+
+require_tensorflow()
+
 
 @keras.saving.register_keras_serializable("melodygru")
 class EmbeddingBag(keras.layers.Layer):

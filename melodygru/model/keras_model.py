@@ -25,6 +25,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from melodygru.errors import CheckpointError
 from melodygru.events import (
     DURATION,
     END,
@@ -365,10 +366,17 @@ def save(model: MelodyGRU, path: Path, card: dict[str, Any] | None = None, *, fl
     """Write a model's checkpoint by `checkpoint.write`; a card takes the place of the model's."""
     if card is not None:
         model.card = dict(card)
-    with tempfile.TemporaryDirectory() as folder:
-        archive = Path(folder) / "model.keras"
-        model.save(archive)
-        checkpoint.write(path, archive.read_bytes(), float16=float16)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            archive = Path(folder) / "model.keras"
+            model.save(archive)
+            content = archive.read_bytes()
+    except (OSError, RuntimeError) as error:  # the second is HDF5's, with what the system says amid much else
+        raise CheckpointError(
+            f"cannot write {path}: nor a temporary file in {tempfile.gettempdir()}; free some space there, "
+            "or set TMPDIR to a folder with space"
+        ) from error
+    checkpoint.write(path, content, float16=float16)
 
 
 def load_model(path: str | Path) -> MelodyGRU:

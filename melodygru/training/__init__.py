@@ -15,10 +15,10 @@ from melodygru.util.lazy import offered
 _OFFERED = {
     "cluster": ("Cluster", "read_cluster"),
     "device": ("gains_from_float16", "is_mixed_precision", "set_up_device"),
-    "evaluation": ("Evaluation", "evaluate", "log_likelihoods", "nats_per_note"),
+    "evaluation": ("Evaluation", "evaluate", "log_likelihoods"),
     "models": ("begin_from_counts", "fine_tune_from", "fit", "new_model"),
     "pieces": ("Pieces", "prefetch", "stack"),
-    "progress": ("Count", "Progress"),
+    "progress": ("Budget", "Count", "Progress"),
     "run": ("TrainResult", "read_corpora", "train"),
     "settings": ("Settings", "TrainSettings", "default_epochs", "default_transpose_until", "learning_rate"),
     "startup": ("join_workers", "start_tensorflow"),

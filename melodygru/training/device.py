@@ -31,7 +31,7 @@ def set_up_device(mixed_precision: bool | None = False) -> str:
         names = Counter(gpu.get("device_name", "GPU") for gpu in gpus)
         each = [name if n == 1 else f"{n} x {name}" for name, n in names.items()]
         return f"training on {', '.join(each)}" + (", mixed precision" if mixed else "")
-    line = f"training on the CPU, {counted(os.cpu_count() or 1, 'core')}"
+    line = f"training on the CPU, {counted(threads(), 'thread')} on {counted(os.cpu_count() or 1, 'core')}"
     if mixed_precision:
         line += "; mixed precision needs a GPU and is off"
     if Path("/dev/nvidia0").exists() or Path("/proc/driver/nvidia/version").exists():
@@ -40,6 +40,15 @@ def set_up_device(mixed_precision: bool | None = False) -> str:
             "pip install 'melodygru[gpu]', and see the README's troubleshooting"
         )
     return line
+
+
+def threads() -> int:
+    """CPU threads with which TensorFlow computes: as many as were asked for, else as there are cores it may use."""
+    asked = tf.config.threading.get_intra_op_parallelism_threads()
+    said = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
+    if not asked and said.isdigit():
+        asked = int(said)
+    return asked or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 def gains_from_float16(gpus: list[dict[str, Any]]) -> bool:

@@ -1,4 +1,4 @@
-"""The exact likelihood of whole pieces, and the sample of them that a run is judged by while it trains."""
+"""The exact likelihood of whole pieces."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from melodygru.events import Events, Vocabulary, encode
+from melodygru.events import Events, encode
 from melodygru.model.keras_model import EventModel
 from melodygru.music.notes import NoteSequence
 from melodygru.training.pieces import Music, stack
-
-VALIDATION_EVENTS = 24_000  # of a validation during training, at most; the last one is of all pieces
+from melodygru.util.schema import Integer, Number, Rows, Text, entry
 
 
 def log_likelihoods(
@@ -71,18 +70,6 @@ def window_signature(model: EventModel) -> list[Any]:
     return [model.input_specs(), state]
 
 
-def total_nats(model: EventModel, pieces: Sequence[Events]) -> float:
-    """Nats of all events, END included."""
-    lengths = [len(events) - 1 for events in pieces]
-    found = log_likelihoods(model, lengths, pieces.__getitem__)
-    return -sum(float(log_p.sum(dtype=np.float64)) for _, _, log_p in found)
-
-
-def nats_per_note(model: EventModel, pieces: Sequence[Events]) -> float:
-    """Nats of all events, END included, per note."""
-    return total_nats(model, pieces) / max(1, sum(len(events) - 1 for events in pieces))
-
-
 @dataclass(frozen=True)
 class Evaluation:
     """The likelihood of a set of pieces under a model; conditions unknown, every note, every field, ends included.
@@ -96,15 +83,15 @@ class Evaluation:
     unmodelled : fields of which the model knows a single value; they cost nothing and are not judged
     """
 
-    pieces: int
-    notes: int
-    events: int
-    nats: float
-    steps: int
-    beats: float
-    seconds: float
-    lossy_notes: int
-    unmodelled: list[str]
+    pieces: int = entry(Integer())
+    notes: int = entry(Integer())
+    events: int = entry(Integer())
+    nats: float = entry(Number())
+    steps: int = entry(Integer())
+    beats: float = entry(Number())
+    seconds: float = entry(Number())
+    lossy_notes: int = entry(Integer())
+    unmodelled: list[str] = entry(Rows(Text()))
 
     @property
     def nats_per_note(self) -> float:
@@ -128,8 +115,9 @@ def evaluate(
     corpus: Music,
     *,
     on_piece: Callable[[int, NoteSequence, Events, np.ndarray], None] | None = None,
+    indices: Sequence[int] | None = None,
 ) -> Evaluation:
-    """The exact likelihood of every piece of a corpus on the model's grid.
+    """The exact likelihood of every piece of a corpus on the model's grid, or of those at `indices`.
 
     Parameters
     ----------
@@ -137,10 +125,12 @@ def evaluate(
     """
     notes = events = steps = lossy = 0
     nats = beats = seconds = 0.0
-    lengths = [len(corpus[i].notes) for i in range(len(corpus))]
-    for index, piece, log_p in log_likelihoods(
-        model, lengths, lambda i: encode(corpus[i], model.vocabulary, metre_known=False)
+    chosen = range(len(corpus)) if indices is None else indices
+    lengths = [len(corpus[i].notes) for i in chosen]
+    for at, piece, log_p in log_likelihoods(
+        model, lengths, lambda at: encode(corpus[chosen[at]], model.vocabulary, metre_known=False)
     ):
+        index = chosen[at]
         sequence = corpus[index]
         notes, events, steps = notes + len(piece) - 1, events + len(piece), steps + sequence.length
         nats -= float(log_p.sum(dtype=np.float64))
@@ -148,20 +138,4 @@ def evaluate(
         lossy += piece.changes.total
         if on_piece is not None:
             on_piece(index, sequence, piece, log_p)
-    return Evaluation(len(corpus), notes, events, nats, steps, beats, seconds, lossy, model.vocabulary.unmodelled)
-
-
-def sample_validation(corpus: Music, vocabulary: Vocabulary, seed: int) -> list[Events]:
-    """The pieces that a run is judged by while it trains: all, or a seeded sample of VALIDATION_EVENTS events.
-
-    Conditions are unknown, as for published likelihoods.
-    """
-    pieces: list[Events] = []
-    events = 0
-    for index in np.random.default_rng([seed, 7]).permutation(len(corpus)):
-        piece = encode(corpus[int(index)], vocabulary, None, metre_known=False)
-        if pieces and events + len(piece) > VALIDATION_EVENTS:
-            continue
-        pieces.append(piece)
-        events += len(piece)
-    return pieces
+    return Evaluation(len(chosen), notes, events, nats, steps, beats, seconds, lossy, model.vocabulary.unmodelled)

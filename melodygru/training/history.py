@@ -7,6 +7,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from melodygru.errors import TrainingError
 from melodygru.util.atomic import atomic_write
 
 
@@ -25,7 +26,7 @@ class History:
     def add(self, row: dict[str, float]) -> None:
         """Write one more row."""
         self._rows.append(row)
-        with atomic_write(self.path, make_folder=True) as aside, open(aside, "w", newline="") as file:
+        with atomic_write(self.path, TrainingError, make_folder=True) as aside, open(aside, "w", newline="") as file:
             writer = csv.DictWriter(file, list(row))
             writer.writeheader()
             writer.writerows(self._rows)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
-
-import numpy as np
 
 from melodygru.util.wording import left
 
 TRACE_STEPS = 1  # steps not timed: TensorFlow traces in it
 TIMED_STEPS = 12
+RECENT_STEPS = 200
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,10 @@ class Progress:
 
     stage: ClassVar[str] = "training"
     step: int
-    steps: int | None  # None while the first steps are timed
+    steps: int | None  # None while the first steps are timed; with `minutes` as many as there will be at this speed
     epoch: int  # from 0
     minutes: float  # trained so far
-    minutes_left: float | None
+    minutes_left: float | None  # until training ends; with `minutes` until all ends
     train_nats_per_note: float
     validation_nats_per_note: float | None  # of the last validation
     notes_per_second: float
@@ -63,36 +64,66 @@ OnProgress = Callable[[Progress | Count], None]
 
 
 class Timer:
-    """Seconds per step and notes per second, over the steps after tracing."""
+    """Seconds per step, with all that lies between steps, and notes per second; of the last steps, after tracing."""
 
     def __init__(self) -> None:
-        self._times: list[float] = []
-        self._notes: list[int] = []
+        self.steps = 0
+        self._times: deque[float] = deque(maxlen=RECENT_STEPS)
+        self._notes: deque[int] = deque(maxlen=RECENT_STEPS)
 
     def add(self, now: float, notes: int) -> None:
         """A step has ended `now`."""
-        self._times.append(now)
-        self._notes.append(notes)
-        if len(self._times) > 400:
-            del self._times[TRACE_STEPS + 1 : -200], self._notes[TRACE_STEPS + 1 : -200]
+        self.steps += 1
+        if self.steps >= TRACE_STEPS:
+            self._times.append(now)
+            self._notes.append(notes)
 
     @property
     def ready(self) -> bool:
-        return len(self._times) > TRACE_STEPS + TIMED_STEPS
+        return self.steps > TRACE_STEPS + TIMED_STEPS
 
     @property
     def second_per_step(self) -> float:
-        times = np.diff(self._times[TRACE_STEPS:])
-        # The mean of all but the slowest: a validation or a new trace lies between some steps.
-        return float(np.mean(np.sort(times)[: max(1, int(len(times) * 0.95))]))
+        return (self._times[-1] - self._times[0]) / (len(self._times) - 1)
 
     @property
     def notes_per_second(self) -> float:
         if len(self._times) < 2:
             return 0.0
-        recent = slice(-min(50, len(self._times)), None)
-        times, notes = self._times[recent], self._notes[recent]
-        return sum(notes[1:]) / max(1e-9, times[-1] - times[0])
+        return sum(list(self._notes)[1:]) / max(1e-9, self._times[-1] - self._times[0])
+
+
+class Budget:
+    """The wall time of a run that ends so many minutes after it began, whatever the machine does meanwhile.
+
+    Parameters
+    ----------
+    minutes : from beginning to end
+    started : what `clock` said at the beginning; default: now
+    clock : seconds
+
+    Attributes
+    ----------
+    reserve_s : kept back for what follows training
+    spent_s : used by the parts of an interrupted run before this one
+    """
+
+    def __init__(
+        self, minutes: float, started: float | None = None, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self.minutes, self.clock = minutes, clock
+        self.reserve_s = self.spent_s = 0.0
+        self._started = clock() if started is None else started
+
+    @property
+    def used_s(self) -> float:
+        """Used so far."""
+        return self.spent_s + self.clock() - self._started
+
+    @property
+    def left_s(self) -> float:
+        """Left until the end; below 0 after it."""
+        return self.minutes * 60 - self.used_s
 
 
 class stopping:

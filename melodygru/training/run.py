@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib.util
+import math
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +17,16 @@ from melodygru.corpus.grid import parse_grid
 from melodygru.errors import SettingError
 from melodygru.events import representable
 from melodygru.model import checkpoint
+from melodygru.model.backend import require_tensorflow
 from melodygru.music.grid import Grid
 from melodygru.music.notes import NoteSequence
 from melodygru.training import models
 from melodygru.training.cluster import read_cluster
-from melodygru.training.progress import Count, OnProgress
+from melodygru.training.progress import Budget, Count, OnProgress
 from melodygru.training.settings import Settings, TrainSettings, default_epochs, default_transpose_until
 from melodygru.training.startup import join_workers, start_tensorflow
 from melodygru.util.settings import takes_settings
-from melodygru.util.wording import counted, name, one_line
+from melodygru.util.wording import clock, counted, name, one_line
 
 if TYPE_CHECKING:
     from melodygru.analysis.originality import Index
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from melodygru.training.trainer import Trainer
 
 SHOWN = 5  # skipped validation files, or pieces that are in both folders
+REHEARSED = 1.5  # time kept back for what follows training over that of its rehearsal
 BASELINE = 100  # held-out pieces that show what any music of the kind has in common with the training pieces
 
 OnMessage = Callable[[str], None]
@@ -67,7 +71,8 @@ class TrainResult:
     architecture : sizes of the model
     card : what the checkpoint says of its training
     history : a row for each validation: step, minutes, train_nats_per_note, validation_nats_per_note, learning_rate
-    held_out : the best model's exact likelihood of all held-out pieces; None of an interrupted run, and where another
+    held_out : the best model's exact likelihood of the held-out pieces, as in its row of the history: all, or as many
+        as the minutes asked for left time for; None of an interrupted run, and where another
         process of the cluster is the chief, who alone writes files
     interrupted_by : the signal that stopped the run, which is saved beside the checkpoint; None of a finished one
     """
@@ -108,6 +113,7 @@ def train(
     *,
     on_progress: OnProgress | None = None,
     on_message: OnMessage | None = None,
+    started: float | None = None,
     **values: Any,
 ) -> TrainResult:
     """Learn the style of a folder of MIDI files; sub-folders are styles.
@@ -123,6 +129,7 @@ def train(
     on_progress : called with a `Progress` every half second of training, and with a `Count` before and after; both
         are readable as text
     on_message : called with what a person wants to know: the intake's report, warnings, what was chosen
+    started : when the minutes asked for began, as `time.perf_counter` has it; default: now
 
     Raises
     ------
@@ -134,12 +141,14 @@ def train(
     >>> result = melodygru.train("midi_dir", minutes=10, on_progress=print)  # doctest: +SKIP
     >>> result.held_out.nats_per_note  # doctest: +SKIP
     """
+    require_tensorflow()
     if settings is None:
         settings = TrainSettings(**values)
     elif values:
         raise SettingError(f"{', '.join(values)}: expected settings or keyword arguments, not both")
     if settings.log_dir is not None and importlib.util.find_spec("tensorboard") is None:
         raise SettingError("--log-dir needs TensorBoard: pip install 'melodygru[tensorboard]'")
+    budget = Budget(settings.minutes, started) if settings.minutes is not None else None
     say = on_message or _ignore
     folder = Path(folder)
     output = settings.output or Path("checkpoints") / f"{folder.resolve().name}.keras"
@@ -158,7 +167,7 @@ def train(
         corpora = _corpora(folder, settings, on_progress, say)
     say(device)
     with workers.strategy.scope():
-        trainer = _trainer(corpora, output, settings, say)
+        trainer = _trainer(corpora, output, settings, say, budget)
     if settings.resume:
         trainer.restore()
         position = trainer.position
@@ -171,11 +180,16 @@ def train(
         trainer.card,
         trainer.position.history,
     )
-    if not trainer.run(on_progress):
+    # What the weights have no part in is done before training, where it takes its time from the minutes asked for.
+    index = _index(corpora, on_progress) if workers.is_chief else None
+    if budget is not None and index is not None:
+        _keep_back(budget, trainer.model, index, say)
+    if not trainer.run(on_progress, on_judging=_counting("judging held-out notes", on_progress)):
         return dataclasses.replace(result, interrupted_by=trainer.stopped_by or 2)
-    if not workers.is_chief:
+    if index is None:
         return result
-    return dataclasses.replace(result, held_out=_finish(result, corpora, on_progress))
+    _finish(output, result.history, index)
+    return dataclasses.replace(result, held_out=trainer.held_out)
 
 
 def _ignore(_: object) -> None:
@@ -239,6 +253,7 @@ def read_corpora(
         with contextlib.ExitStack() as stack:
             executor = stack.enter_context(DaskExecutor(scheduler)) if scheduler is not None else None
             progress = _counting(f"reading {name(folder)}", on_progress)
+            progress(0, 0)  # it begins now
             return intake(folder, grid=grid, metre=metre, deduplicate=deduplicate, progress=progress, executor=executor)
 
     corpus = read(folder, grid, True)
@@ -260,9 +275,8 @@ def read_corpora(
 
 
 def _counting(stage: str, on_progress: OnProgress | None) -> Callable[[int, int], None]:
-    """A function of (done, total) that reports them as the progress of a stage, which begins now."""
+    """A function of (done, total) that reports them as the progress of a stage."""
     report = on_progress or _ignore
-    report(Count(stage, 0, 0))
     return lambda done, total: report(Count(stage, done, total))
 
 
@@ -270,6 +284,7 @@ def _counting_notes(stage: str, corpus: Corpus, on_progress: OnProgress | None) 
     """A function of (index, piece, ...) that reports how many of a corpus's notes it was called with."""
     total, done = sum(piece.n_notes for piece in corpus.pieces), 0
     count = _counting(stage, on_progress)
+    count(0, 0)  # it begins now
 
     def on_piece(_index: int, piece: NoteSequence, *_: object) -> None:
         nonlocal done
@@ -279,7 +294,9 @@ def _counting_notes(stage: str, corpus: Corpus, on_progress: OnProgress | None) 
     return on_piece
 
 
-def _trainer(corpora: Corpora, output: Path, asked: TrainSettings, say: OnMessage) -> Trainer:
+def _trainer(
+    corpora: Corpora, output: Path, asked: TrainSettings, say: OnMessage, budget: Budget | None = None
+) -> Trainer:
     """The run of a model, new or to be fine-tuned, with the settings asked for and what suits the corpus beside."""
     from melodygru.training.device import is_mixed_precision
     from melodygru.training.trainer import Trainer
@@ -306,6 +323,7 @@ def _trainer(corpora: Corpora, output: Path, asked: TrainSettings, say: OnMessag
         output,
         _card(corpora, asked),
         asked.log_dir,
+        budget,
     )
     say(
         f"{model.count_params():,} parameters; {counted(len(corpus), 'piece')} to learn, "
@@ -347,31 +365,41 @@ def _card(corpora: Corpora, asked: TrainSettings) -> dict[str, Any]:
     }
 
 
-def _finish(result: TrainResult, corpora: Corpora, on_progress: OnProgress | None) -> Evaluation:
-    """Judge the best checkpoint by all that is held out, give it an index of its music, and draw the history."""
-    from melodygru.analysis import originality
-    from melodygru.model.keras_model import load_model
-    from melodygru.render import pictures
-    from melodygru.training.evaluation import evaluate
-
-    held_out = corpora.held_out
-    judged = _counting_notes("judging all held-out notes", held_out, on_progress)
-    found = evaluate(load_model(result.checkpoint), held_out, on_piece=judged)
-    some = (held_out[i] for i in range(min(len(held_out), BASELINE)))
-    originality.attach(result.checkpoint, _index(corpora.train, on_progress).measured_by(some))
-    pictures.save(pictures.training_figure(result.history), result.paths["picture"])
-    return found
-
-
-def _index(corpus: Corpus, on_progress: OnProgress | None) -> Index:
-    """The index of a corpus in which matches are looked up."""
+def _index(corpora: Corpora, on_progress: OnProgress | None) -> Index:
+    """The index of the music to learn, in which matches are looked up, with held-out pieces as its baseline."""
     from melodygru.analysis.originality import Index
 
-    indexed = _counting_notes("indexing notes", corpus, on_progress)
+    train, held_out = corpora.train, corpora.held_out
+    indexed = _counting_notes("indexing notes", train, on_progress)
 
     def pieces() -> Iterator[tuple[str, NoteSequence]]:
-        for at, (piece, sequence) in enumerate(zip(corpus.pieces, corpus, strict=True)):
+        for at, (piece, sequence) in enumerate(zip(train.pieces, train, strict=True)):
             yield piece.path, sequence
             indexed(at, sequence)
 
-    return Index.build(pieces(), corpus.grid)
+    index = Index.build(pieces(), train.grid)
+    return index.measured_by(held_out[i] for i in range(min(len(held_out), BASELINE)))
+
+
+def _finish(path: Path, history: list[dict[str, float]], index: Index) -> None:
+    """Give a checkpoint the index of its music, and draw the history beside it."""
+    from melodygru.analysis import originality
+    from melodygru.render import pictures
+
+    originality.attach(path, index)
+    pictures.save(pictures.training_figure(history), path.with_suffix(".png"))
+
+
+def _keep_back(budget: Budget, model: MelodyGRU, index: Index, say: OnMessage) -> None:
+    """Keep the time back that saving and finishing take, which are rehearsed, and say how the minutes are used."""
+    from melodygru.model.keras_model import save
+
+    before_s = budget.used_s
+    with tempfile.TemporaryDirectory() as folder:
+        save(model, path := Path(folder) / "model.keras", float16=True)
+        _finish(path, [], index)
+    budget.reserve_s = REHEARSED * (budget.used_s - before_s)
+    of, used, kept = (clock(math.ceil(s)) for s in (budget.minutes * 60, budget.used_s, budget.reserve_s))
+    say(f"of {of}, {used} went into reading and preparing; {kept} and a last judgement follow training")
+    if budget.left_s < budget.minutes * 30:
+        say("warning: less than half of the minutes asked for is left to train; give more for better music")

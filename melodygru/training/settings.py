@@ -43,8 +43,9 @@ class Settings:
         high=1_000_000,
         default_words="as suits the size of the corpus",
     )
-    # They become a number of steps once, after the first steps were timed.
-    minutes: float | None = setting(None, "Minutes of training, instead of epochs.", above=0, high=100_000)
+    minutes: float | None = setting(
+        None, "Minutes from beginning to end, whatever the machine does, instead of epochs.", above=0, high=100_000
+    )
     batch: int = setting(16, "Pieces learned from at once.", low=1, high=4096)
     window: int = setting(128, "Events between two updates; the state is carried over.", low=1)
     learning_rate: float = setting(
@@ -93,7 +94,7 @@ class TrainSettings:
     )
     validation: Path | None = setting(
         None,
-        "Judge by these MIDI files, all of them.",
+        "Judge by these MIDI files, all of them where --minutes leave time for it.",
         metavar="DIR",
         default_words="a tenth of the pieces, held out",
     )

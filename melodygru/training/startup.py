@@ -34,7 +34,6 @@ def start_tensorflow(
     """
     # Its start-up chatter goes, errors stay; but the loss of a worker is said in our own words.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if read_cluster() is None else "3")
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if threads is not None:
         for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
             os.environ[name] = str(threads)

@@ -12,7 +12,6 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,68 +21,23 @@ import numpy as np
 import tensorflow as tf
 
 from melodygru.errors import TrainingError
-from melodygru.events import PITCH
-from melodygru.model.card import HISTORY_ROW
+from melodygru.events import PITCH, Events
 from melodygru.model.checkpoint import as_settings
 from melodygru.model.keras_model import MelodyGRU, save
-from melodygru.training.evaluation import sample_validation, total_nats, window_signature
+from melodygru.training.evaluation import Evaluation, evaluate, window_signature
 from melodygru.training.history import History
+from melodygru.training.optimizer import SummedAdamW
+from melodygru.training.pace import Pace, validation_interval
 from melodygru.training.pieces import Music, Pieces, prefetch
-from melodygru.training.progress import Progress, Timer, stopping
+from melodygru.training.position import Position
+from melodygru.training.progress import TRACE_STEPS, Budget, Progress, Timer, stopping
 from melodygru.training.settings import Settings, learning_rate
 from melodygru.training.workers import Workers
 from melodygru.util import archives
 from melodygru.util.atomic import atomic_write
 from melodygru.util.files import open_regular
-from melodygru.util.schema import Integer, Number, Optional, Row, Rows, entry, record
+from melodygru.util.schema import record
 from melodygru.version import __version__
-
-VALIDATIONS = (3, 24)  # during a run, at least and at most
-VALIDATION_SHARE = 0.15  # events of validations per event of training, at most; one costs a third as much
-VALIDATION_TIME = 0.05  # share of `minutes` that validation is expected to take
-
-
-@dataclass
-class _Position:
-    """Where a run stands; saved and restored as plain values."""
-
-    step: int = entry(Integer(), default=0)
-    steps: int | None = entry(Optional(Integer()), default=None)
-    epoch: int = entry(Integer(), default=0)
-    batch: int = entry(Integer(), default=0)  # of the epoch's plan
-    window: int = entry(Integer(), default=0)  # of the batch, the next to train on
-    seconds: float = entry(Number(0), default=0.0)  # trained, interruptions left out
-    best: float = entry(Number(infinite=True), default=math.inf)
-    since_best: int = entry(Integer(), default=0)
-    # nats and notes since the last history row
-    recent: list[float] = entry(Row(Number(), Number()), default_factory=lambda: [0.0, 0.0])
-    history: list[dict[str, float]] = entry(Rows(HISTORY_ROW), default_factory=list)
-
-
-class SummedAdamW(keras.optimizers.AdamW):
-    """AdamW for gradients that are summed over the replicas already, because their common norm is clipped first.
-
-    A variable's update is TensorFlow's one kernel of the same formula, where Keras passes over it a dozen times.
-    """
-
-    def _all_reduce_sum_gradients(self, grads_and_vars):
-        return grads_and_vars
-
-    def update_step(self, gradient, variable, learning_rate):
-        index = self._get_variable_index(variable)
-        step = tf.cast(self.iterations.value + 1, variable.dtype)
-        tf.raw_ops.ResourceApplyAdam(
-            var=variable.handle,
-            m=self._momentums[index].value.handle,
-            v=self._velocities[index].value.handle,
-            beta1_power=self.beta_1**step,
-            beta2_power=self.beta_2**step,
-            lr=tf.cast(learning_rate, variable.dtype),
-            beta1=self.beta_1,
-            beta2=self.beta_2,
-            epsilon=self.epsilon,
-            grad=gradient,
-        )
 
 
 class Trainer:
@@ -97,7 +51,8 @@ class Trainer:
     ----------
     model : MelodyGRU
     train : (sequence of NoteSequence on the vocabulary's grid, sequence of their styles)
-    validation : sequence of NoteSequence, likewise; judged with their conditions unknown
+    validation : sequence of NoteSequence, likewise; judged with their conditions unknown. All of them, or a seeded
+        sample of as many as `minutes` leave time for; the same pieces in every validation
     settings : Settings
     output : Path
         The best checkpoint so far; beside it lie `<stem>.resume` while the run is unfinished, and `<stem>.csv`.
@@ -105,6 +60,9 @@ class Trainer:
         Goes into the checkpoint, with the history and what else the run knows.
     log_dir : Path, optional
         Where TensorBoard's logs go.
+    budget : Budget, optional
+        The time in which a run of `minutes` has to end, with what came before training and what follows it; default:
+        it begins with `run`, and nothing follows.
     """
 
     def __init__(
@@ -116,13 +74,19 @@ class Trainer:
         output: Path,
         card: dict[str, Any] | None = None,
         log_dir: Path | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self.model, self.settings, self.output = model, settings, output
         self.workers = Workers()
         self.card = dict(card or {})
         self.pieces = Pieces(*train, model.vocabulary, settings)
-        self.validation = sample_validation(validation, model.vocabulary, settings.seed)
-        self.position = _Position()
+        self.validation = validation
+        # The order in which pieces are left out where time is short.
+        self._validation_order = np.random.default_rng([settings.seed, 7]).permutation(len(validation)).tolist()
+        self._validation_events = np.array([len(validation[i].notes) + 1 for i in self._validation_order], np.int64)
+        self.budget = budget
+        self.clock = budget.clock if budget else time.perf_counter
+        self.position = Position()
         self.optimizer = SummedAdamW(
             settings.learning_rate, beta_2=0.99, weight_decay=settings.weight_decay, epsilon=1e-8
         )
@@ -140,8 +104,16 @@ class Trainer:
         self._plan: list[np.ndarray] = []
         self._planned_epoch = -1
         self._saved_step = 0
+        self._pace: Pace | None = None  # with `minutes`
+        self._epoch_steps = self.pieces.steps(0)
         with self.workers.watched(lambda: "at the start"):
             self.workers.require_same(self._digests())
+
+    @property
+    def held_out(self) -> Evaluation:
+        """How well the best weights so far, as they are saved, predict the pieces that the run is judged by."""
+        assert self.position.found is not None
+        return Evaluation(**self.position.found)
 
     @property
     def resume_path(self) -> Path:
@@ -191,9 +163,11 @@ class Trainer:
             return
         arrays = {f"array_{i}": np.asarray(v) for i, v in enumerate(self._arrays())}
         arrays |= {f"state_{i}": s for i, s in enumerate(state)}
+        if self.budget is not None:
+            self.position.spent_s = self.budget.used_s
         about = {"position": dataclasses.asdict(self.position), "run": self._identity()}
         arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
-        with atomic_write(self.resume_path, make_folder=True) as aside, open(aside, "wb") as file:
+        with atomic_write(self.resume_path, TrainingError, make_folder=True) as aside, open(aside, "wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
 
     def _whole_state(self) -> list[np.ndarray]:
@@ -218,7 +192,7 @@ class Trainer:
     def _digests(self) -> dict[str, int]:
         """What all workers must agree in: a number for each part of it."""
         parts = {name: json.dumps(value).encode() for name, value in self._identity().items() if name != "card"}
-        parts["held-out music"] = b"".join(events.fields.tobytes() for events in self.validation)
+        parts["held-out music"] = b"".join(self.validation[i].notes.tobytes() for i in range(len(self.validation)))
         parts["version of melodygru"] = __version__.encode()
         parts["weights"] = b"".join(np.asarray(v).tobytes() for v in self.model.trainable_variables)
         return {name: zlib.crc32(part) for name, part in parts.items()}
@@ -238,7 +212,9 @@ class Trainer:
             for index, variable in enumerate(self._arrays()):
                 mine = saved[1][index] if saved else np.zeros_like(np.asarray(variable))
                 variable.assign(self.workers.total(mine))
-            self.position = _Position(**position)
+            self.position = Position(**position)
+            if self.budget is not None:
+                self.budget.spent_s = self.position.spent_s
             self._saved_step = self.position.step
             self.state = []
             for index, (shape, part) in enumerate(zip(shapes, self.model.initial_state(1), strict=True)):
@@ -251,7 +227,7 @@ class Trainer:
         if self._log is not None:
             self._log.restart(self.position.history)
 
-    def _saved(self) -> tuple[_Position, list[np.ndarray], list[np.ndarray]]:
+    def _saved(self) -> tuple[Position, list[np.ndarray], list[np.ndarray]]:
         """What the resume file holds: the position, the arrays of `_arrays`, and the carried state of all rows."""
         try:
             with open_regular(self.resume_path) as file:
@@ -262,14 +238,14 @@ class Trainer:
         except (*archives.DAMAGED, AttributeError) as error:
             raise TrainingError(f"{self.resume_path}: damaged ({error}); train without --resume") from error
 
-    def _read(self, file: BinaryIO) -> tuple[_Position, list[np.ndarray], list[np.ndarray]]:
+    def _read(self, file: BinaryIO) -> tuple[Position, list[np.ndarray], list[np.ndarray]]:
         """As `_saved`, of the open file; nothing of it is believed that is not of this run's sizes."""
         size = os.fstat(file.fileno()).st_size
         about = archives.parsed(
             archives.arrays(file, {"about": (np.dtype(np.uint8), (None,))}, size)["about"].tobytes()
         )
         run, position = about["run"], about["position"]
-        record(_Position).read(position, "position")
+        record(Position).read(position, "position")
         differing = [name for name, value in self._identity().items() if run.get(name) != value]
         if differing:
             raise TrainingError(
@@ -286,7 +262,7 @@ class Trainer:
                 raise ValueError(f"{name} is not finite")
         if len({len(found[name]) for name in states}) > 1:
             raise ValueError("its states have different numbers of rows")
-        return _Position(**position), [found[name] for name in forms if name not in states], [found[n] for n in states]
+        return Position(**position), [found[name] for name in forms if name not in states], [found[n] for n in states]
 
     # -- the loop
 
@@ -295,24 +271,40 @@ class Trainer:
         self.stopped_by = signal_number
         self._stop.set()
 
-    def run(self, on_progress: Callable[[Progress], None] | None = None, save_every_s: float = 60.0) -> bool:
+    def run(
+        self,
+        on_progress: Callable[[Progress], None] | None = None,
+        save_every_s: float = 60.0,
+        on_judging: Callable[[int, int], None] | None = None,
+    ) -> bool:
         """Train until the end, or until stopped (Ctrl-C and SIGTERM stop; then the result is False).
 
-        At the end `output` holds the best checkpoint, judged by validation.
+        At the end `output` holds the best checkpoint, judged by validation: `held_out` says how good it is.
+
+        Parameters
+        ----------
+        on_progress : called twice a second, and with the last step
+        on_judging : called with (done, total) notes of a validation as it goes on
 
         Raises
         ------
         TrainingError
             The likelihood became infinite or none, or another worker is gone.
         """
-        position, settings = self.position, self.settings
+        position, settings, clock = self.position, self.settings, self.clock
         alone = self.workers.n == 1
+        if settings.minutes is not None and self.budget is None:
+            self.budget = Budget(settings.minutes, clock=clock)
+            self.budget.spent_s = position.spent_s
+        self._pace = Pace(self.budget, settings, self._validation_events) if self.budget else None
         with stopping(self.stop), self.workers.watched(self._standing):
-            if position.steps is None and settings.epochs is not None:
-                position.steps = max(1, round(settings.epochs * self.pieces.steps(0)))
+            if settings.epochs is not None:
+                position.judged = len(self.validation)
+                if position.steps is None:
+                    position.steps = max(1, round(settings.epochs * self._epoch_steps))
             self._settle_transposition()
             timer = Timer()
-            started, before = time.perf_counter(), position.seconds
+            started, before = clock(), position.seconds
             last_saved = last_shown = started
             # The resume file exists from the first moment on: whatever happens, --resume finds a run.
             self.save_state()
@@ -324,23 +316,24 @@ class Trainer:
                 nats, self.state = self._step(
                     inputs, self.state, tf.constant(position.step), tf.constant(rate), tf.constant(decay)
                 )
-                save_due = time.perf_counter() - last_saved > save_every_s
-                notes, save_due, asked = self._agreed(int((inputs["fields"][..., PITCH] >= 0).sum()), save_due)
                 position.recent[0] += float(nats)
+                now = clock()
+                position.seconds = before + now - started
+                save_due = now - last_saved > save_every_s
+                notes = int((inputs["fields"][..., PITCH] >= 0).sum())
+                notes, save_due, asked = self._agreed(notes, save_due)
                 position.recent[1] += notes
+                timer.add(now, notes)
+                if timer.steps == TRACE_STEPS:
+                    position.traced_s += now - started
                 if not math.isfinite(position.recent[0]):
                     became = f"the likelihood became {position.recent[0]} at step {position.step}"
                     raise TrainingError(f"{became}: try a lower --learning-rate")
                 self._advance()
-                now = time.perf_counter()
-                position.seconds = before + now - started
-                timer.add(now, notes)
-                if position.steps is None:
-                    position.steps = self._steps_for(timer)
-                    self._settle_transposition()
+                judge = self._plan_ahead(timer)
                 finished = position.steps is not None and position.step >= position.steps
-                if finished or self._validation_due():
-                    finished |= self._validate(rate)
+                if finished or judge:
+                    finished |= self._validate(rate, on_judging)
                 if on_progress is not None and self.workers.is_chief and (now - last_shown > 0.5 or finished):
                     on_progress(self._progress(timer))
                     last_shown = now
@@ -367,14 +360,23 @@ class Trainer:
             self.stop(signal.SIGTERM if terminate else signal.SIGINT)
         return notes, bool(save_due), bool(stop)
 
-    def _steps_for(self, timer: Timer) -> int | None:
-        """The steps that `minutes` suffice for, once the first were timed; the chief's clock counts."""
-        position, steps = self.position, 0
-        if timer.ready and self.workers.is_chief:
-            assert self.settings.minutes is not None
-            left = self.settings.minutes * 60 * (1 - VALIDATION_TIME) - position.seconds
-            steps = position.step + max(1, int(left / timer.second_per_step))
-        return int(self.workers.total(np.array([steps], np.int64))[0]) or None
+    def _plan_ahead(self, timer: Timer) -> bool:
+        """After a step: see how many there will be, with `minutes`; returns whether a validation is due."""
+        position = self.position
+        if self._pace is None:
+            assert position.steps is not None
+            return position.step % validation_interval(position.steps, self.settings, self._events_held_out()) == 0
+        plan = 0, 0, False
+        if self.workers.is_chief:  # whose clock counts
+            plan = self._pace.after(position.step, timer, position.seconds, position.traced_s, position.judged)
+        steps, position.judged, due = self.workers.total(np.array(plan, np.int64)).tolist()
+        position.steps = steps or None
+        self._settle_transposition()
+        return bool(due)
+
+    def _events_held_out(self) -> int:
+        """Events of the pieces that the run is judged by."""
+        return int(self._validation_events[: self.position.judged].sum())
 
     def _standing(self) -> str:
         """Where a run that cannot go on stands."""
@@ -383,7 +385,7 @@ class Trainer:
     def _settle_transposition(self) -> None:
         """Once the run's length is known, so is the epoch from which pieces stand as they are."""
         if self.position.steps is not None and self.settings.transpose_until < 1:
-            epochs = self.position.steps / self.pieces.steps(0)
+            epochs = self.position.steps / self._epoch_steps
             self.pieces.transposed_epochs = round(self.settings.transpose_until * epochs)
 
     def _windows(self) -> Iterator[dict[str, np.ndarray]]:
@@ -418,53 +420,65 @@ class Trainer:
         horizon = max(10.0, self.settings.average * (self.position.steps or 300))
         return min(1 - 1 / horizon, (step + 1) / (step + 10))
 
-    def _validation_due(self) -> bool:
-        position = self.position
-        if position.steps is None:
-            return False
-        events = position.steps * self.settings.batch * self.settings.window
-        affordable = int(VALIDATION_SHARE * events / sum(len(piece) for piece in self.validation))
-        every = max(1, position.steps // min(max(affordable, VALIDATIONS[0]), VALIDATIONS[1]))
-        return position.step % every == 0
-
-    def _validate(self, rate: float) -> bool:
+    def _validate(self, rate: float, on_judging: Callable[[int, int], None] | None = None) -> bool:
         """Judge the averaged weights, keep the best; returns whether patience is at its end."""
-        position = self.position
+        position, started = self.position, self.clock()
         variables = self.model.trainable_variables
         current = [v.numpy() for v in variables]
         for variable, average in zip(variables, self.average, strict=True):
-            variable.assign(average)
-        # Each worker judges its share; a piece has an event more than notes.
-        validation_nats = total_nats(self.model, self.validation[self.workers.index :: self.workers.n])
-        notes_held_out = sum(len(piece) - 1 for piece in self.validation)
-        judged = float(self.workers.total(np.array([validation_nats]))[0]) / max(1, notes_held_out)
+            variable.assign(average.numpy().astype(np.float16))  # as they are saved
+        found = self._judge(on_judging)
         nats, notes = position.recent
         row = {
             "step": position.step,
             "minutes": position.seconds / 60,
             "train_nats_per_note": nats / max(1.0, notes),
-            "validation_nats_per_note": judged,
+            "validation_nats_per_note": found.nats_per_note,
             "learning_rate": rate,
         }
         position.recent = [0.0, 0.0]
         position.history.append(row)
         if self._log is not None:
             self._log.add(row)
-        if judged < position.best:
-            position.best, position.since_best = judged, 0
+        if found.nats_per_note < position.best:
+            position.best, position.since_best = found.nats_per_note, 0
+            position.found = dataclasses.asdict(found)
             if self.workers.is_chief:
                 save(self.model, self.output, self._card(), float16=True)
         else:
             position.since_best += 1
         for variable, value in zip(variables, current, strict=True):
             variable.assign(value)
+        if self._pace is not None:
+            self._pace.judging_s.append(self.clock() - started)
         return 0 < self.settings.patience <= position.since_best
 
+    def _judge(self, on_judging: Callable[[int, int], None] | None) -> Evaluation:
+        """The likelihood of the pieces that the run is judged by; each worker judges its share."""
+        pieces = self._validation_order[: self.position.judged]
+        done, total = 0, self._events_held_out()
+
+        def on_piece(_index: int, _piece: object, events: Events, _log_p: object) -> None:
+            nonlocal done
+            done += self.workers.n * len(events)
+            if on_judging is not None and self.workers.is_chief:
+                on_judging(min(done, total), total)
+
+        mine = evaluate(
+            self.model, self.validation, on_piece=on_piece, indices=pieces[self.workers.index :: self.workers.n]
+        )
+        numbers = {name: value for name, value in vars(mine).items() if name != "unmodelled"}
+        sums = self.workers.total(np.array(list(numbers.values()), np.float64)).tolist()
+        summed = {name: type(value)(of_all) for (name, value), of_all in zip(numbers.items(), sums, strict=True)}
+        return dataclasses.replace(mine, **summed)
+
     def _card(self) -> dict[str, Any]:
+        told = "validation" in self.card
         return {
             **self.card,
             "history": self.position.history,
             "settings": dataclasses.asdict(self.settings),
+            **({"validation": {**self.card["validation"], "judged": self.position.judged}} if told else {}),
             "validation_nats_per_note": self.position.best,
             "recorded": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "versions": {
@@ -479,7 +493,9 @@ class Trainer:
     def _progress(self, timer: Timer) -> Progress:
         position = self.position
         left = None
-        if position.steps is not None and timer.ready:
+        if self.budget is not None:
+            left = self.budget.left_s / 60 if timer.ready else None
+        elif position.steps is not None and timer.ready:
             left = (position.steps - position.step) * timer.second_per_step / 60
         nats, notes = position.recent
         return Progress(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from melodygru.errors import MelodyGruError
+
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 @contextlib.contextmanager
@@ -42,7 +45,10 @@ def atomic_write(
         os.replace(aside, path)
     except OSError as reason:
         if error is not None:
-            raise error(f"cannot write {path}: {reason.strerror or reason}; choose another place") from reason
+            remedy = (
+                "free some space there, or choose another place" if reason.errno in _FULL else "choose another place"
+            )
+            raise error(f"cannot write {path}: {reason.strerror or reason}; {remedy}") from reason
         if reason.filename == str(aside):
             reason.filename = str(path)  # the name that the user knows
         raise

@@ -436,11 +436,11 @@ def test_the_percentile_is_the_99th():
     errors = np.zeros(200)
     errors[:2] = 0.5  # the worst 1%
     tally.add(source, on_grid, (0, 0, 0), errors, None, 0, {})
-    report = tally.report("x", (), Grid.beats(1), {})
+    report = tally.report("x", (), Grid.beats(1), {}, np.arange(1))
     assert (report.error_p99_ms, report.error_max_ms, report.error_mean_ms) == (0.0, 500.0, 5.0)
     errors[2] = 0.01
     tally.add(source, on_grid, (0, 0, 0), errors, None, 0, {})
-    assert tally.report("x", (), Grid.beats(1), {}).error_p99_ms == pytest.approx(10.0)
+    assert tally.report("x", (), Grid.beats(1), {}, np.arange(1)).error_p99_ms == pytest.approx(10.0)
 
 
 # --- the cache --------------------------------------------------------------------------------------------------

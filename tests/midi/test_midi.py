@@ -1118,7 +1118,10 @@ def test_write_replaces_the_file_at_once(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(MidiError, match=r"cannot write .*song.mid: No space left on device; choose another place"):
+    with pytest.raises(
+        MidiError,
+        match=r"cannot write .*song.mid: No space left on device; free some space there, or choose another place",
+    ):
         midi.write(piece([]), path)
     assert path.read_bytes() == midi.to_bytes(sequence, ["made in a test"])
     assert os.listdir(tmp_path) == ["song.mid"]

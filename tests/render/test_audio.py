@@ -275,7 +275,10 @@ class TestWav:
             yield
 
         monkeypatch.setattr(audio.files, "blocks", broken)
-        with pytest.raises(AudioError, match=r"cannot write .*a\.wav: No space left on device; choose another place"):
+        with pytest.raises(
+            AudioError,
+            match=r"cannot write .*a\.wav: No space left on device; free some space there, or choose another place",
+        ):
             audio.write_wav(np.zeros((10, 2), np.float32), path)
         assert [p.name for p in tmp_path.iterdir()] == ["a.wav"]
         assert path.read_bytes() == b"old"

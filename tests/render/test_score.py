@@ -585,7 +585,7 @@ def test_generate_writes_scores(call: Callable[..., Result]) -> None:
 
 
 def test_generate_keeps_the_music_where_the_score_has_no_place(call: Callable[..., Result]) -> None:
-    made = call("generate", "--model", SHIPPED, "--bars", 2, "--seed", 1, "--score", "no/new.xml", "--json")
+    made = call("generate", "--model", SHIPPED, "--bars", 2, "--seed", 1, "--score", "no/new.xml", "--json", code=1)
     document = json.loads(made.stdout)
     assert document["outputs"][0]["score"] is None and Path(document["outputs"][0]["midi"]).exists()
     assert len(document["problems"]) == 1 and "choose another place" in document["problems"][0]

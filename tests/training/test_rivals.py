@@ -201,7 +201,7 @@ def test_it_trains_as_the_others_do(tmp_path):
     vocabulary = VOCABULARIES["one"]
     pieces = [toys.piece(vocabulary, seed, 30) for seed in range(2)]
     model = _transformer("one")
-    before = training.nats_per_note(model, [encode(piece, vocabulary) for piece in pieces])
+    before = training.evaluate(model, pieces).nats_per_note
     settings = training.Settings(epochs=6, batch=2, window=16, learning_rate=1e-2, warmup=2)
     trainer = training.Trainer(model, (pieces, [None] * 2), pieces, settings, tmp_path / "toy.keras")
     assert trainer.run()

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -50,7 +51,9 @@ def test_a_run_from_python_is_reported_interrupted_and_resumed(tunes):
     settings = {"output": "a.keras", "preset": "tiny", "epochs": 2, "batch": 2}
     stopped = melodygru.train(tunes, on_progress=interrupt, on_message=messages.append, **settings)
     assert stopped.interrupted_by == signal.SIGINT and stopped.held_out is None
-    assert {update.stage for update in progress if isinstance(update, Count)} == {f"reading {tunes}"}
+    stages = {update.stage for update in progress if isinstance(update, Count)}
+    assert stages >= {f"reading {tunes}", "indexing notes"}
+    assert any(line.startswith("training on the CPU, ") and " thread" in line for line in messages)
     assert messages[-1].endswith("11 pieces to learn, 1 held out (a tenth of the pieces, seed 0)")
 
     result = melodygru.train(tunes, TrainSettings(**settings, resume=True))
@@ -76,6 +79,20 @@ def test_a_run_from_python_is_reported_interrupted_and_resumed(tunes):
 def test_settings_that_do_not_go_together_or_are_out_of_range(tmp_path, values, message):
     with pytest.raises(SettingError, match=message):
         melodygru.train(tmp_path, **values)
+
+
+def test_minutes_count_from_the_commands_start(tunes):
+    """Of a minute that is over already nothing is left to train; what follows is measured before, and said."""
+    messages = []
+    result = melodygru.train(
+        tunes, minutes=1, output="a.keras", preset="tiny", started=time.perf_counter() - 60, on_message=messages.append
+    )
+    assert [row["step"] for row in result.history] == [1]
+    assert result.held_out.nats_per_note == result.history[0]["validation_nats_per_note"]
+    assert result.held_out == evaluate(load_model("a.keras"), read_corpora(tunes).held_out)
+    assert all(path.exists() for path in result.paths.values())
+    assert messages[-2].startswith("of 1:00, 1:") and messages[-2].endswith(" and a last judgement follow training")
+    assert messages[-1].startswith("warning: less than half of the minutes asked for is left to train")
 
 
 def test_settings_are_given_once(tmp_path):

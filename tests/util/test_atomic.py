@@ -49,7 +49,7 @@ def test_a_system_error_becomes_the_callers(tmp_path: Path, monkeypatch: pytest.
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    message = re.escape(f"cannot write {path}: No space left on device; choose another place")
+    message = re.escape(f"cannot write {path}: No space left on device; free some space there, or choose another place")
     with pytest.raises(AudioError, match=f"^{message}$"), atomic_write(path, AudioError) as aside:
         aside.write_bytes(b"new")
     with pytest.raises(OSError, match="No space left on device"), atomic_write(path) as aside:

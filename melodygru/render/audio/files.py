@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import wave
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -62,14 +64,48 @@ def write_flac(samples: np.ndarray, path: Path, *, bits: int = 16) -> None:
         import soundfile
     except (ImportError, OSError) as error:  # OSError: without libsndfile
         raise AudioError(f"FLAC needs soundfile ({error}); pip install soundfile, or write a WAV file") from error
-    with atomic_write(path, AudioError) as aside, aside.open("wb") as stream:
+    with atomic_write(path, AudioError) as aside, aside.open("wb", buffering=0) as file:
+        stream = _Patient(file)
         settings = {"samplerate": SAMPLE_RATE, "channels": samples.shape[1], "subtype": f"PCM_{bits}", "format": "FLAC"}
         try:
-            with soundfile.SoundFile(stream, "w", **settings) as file:
+            with soundfile.SoundFile(stream, "w", **settings) as sound:
                 for block in blocks(samples):
-                    file.write(_whole(block, bits) << 32 - bits)  # the upper bits of an integer are its sample
-        except soundfile.LibsndfileError as error:
-            raise AudioError(f"cannot write {path}: {error}") from error
+                    sound.write(_whole(block, bits) << 32 - bits)  # the upper bits of an integer are its sample
+        except (soundfile.LibsndfileError, AssertionError) as error:  # the second: fewer frames written than given
+            if stream.error is None:
+                raise AudioError(f"cannot write {path}: {error}") from error
+        if stream.error is not None:
+            raise stream.error
+
+
+class _Patient:
+    """A file for libsndfile, which cannot pass an exception on: the first is kept, and nothing is written after it."""
+
+    def __init__(self, file: FileIO) -> None:
+        self.file = file
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Write all of it; 0 where that is not possible."""
+        left = memoryview(data).cast("B")
+        size = len(left)
+        try:
+            while len(left) and self.error is None:
+                left = left[self.file.write(left) or 0 :]
+        except OSError as error:
+            self.error = error
+        return size if self.error is None else 0
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """As of a file."""
+        return self.file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """As of a file."""
+        return self.file.tell()
+
+    def flush(self) -> None:
+        """Nothing is held back."""
 
 
 def _whole(samples: np.ndarray, bits: int) -> np.ndarray:
