@@ -3,9 +3,9 @@
     python benchmarks/false_alarms.py TRAIN [HELD_OUT ...] [--model MODEL]
 
 The limits are those that `melodygru train` would learn from TRAIN, or with `--usual` those of a checkpoint without any.
-Each fold of TRAIN is judged by the limits of the others, and HELD_OUT by those of all. With `--model` pieces are composed,
-unguarded, and judged by the model's own limits, or by TRAIN's where they are of one vocabulary's grid. Last come
-degenerate pieces made by hand.
+Each fold of TRAIN is judged by the limits of the others, and HELD_OUT by those of all. With `--model` pieces are
+composed, unguarded, and judged by TRAIN's limits where the grids agree, else by the model's own; both the usual limits
+and those learned are counted on the same pieces. Last come degenerate pieces made by hand.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ N_FOLDS = 5
 @click.option("--outputs", type=click.IntRange(1), default=100, show_default=True, help="Pieces at each temperature.")
 @click.option("--temperatures", default="0.8,1.0", show_default=True)
 @click.option("--bars", type=click.IntRange(1), help="Length of the pieces.  [default: where the model ends them]")
+@click.option("--style", help="Style of the composed pieces, and of the limits that judge them.")
 @click.option("--usual", is_flag=True, help="Leave out what is learned of the corpus.")
 def main(
     train: Path,
@@ -45,6 +46,7 @@ def main(
     outputs: int,
     temperatures: str,
     bars: int | None,
+    style: str | None,
     usual: bool,
 ) -> None:
     from melodygru.compose import Controls, Length, compose
@@ -55,7 +57,11 @@ def main(
     from melodygru.model.numpy_model import NumpyModel
 
     corpus = intake(train)
-    pieces = [(piece, style) for piece, style in zip(corpus, (about.style for about in corpus.pieces), strict=True) if len(piece)]
+    pieces = [
+        (piece, style)
+        for piece, style in zip(corpus, (about.style for about in corpus.pieces), strict=True)
+        if len(piece)
+    ]
     grid = corpus.grid
 
     def learned(some: Iterable[tuple[NoteSequence, str | None]]) -> Vocabulary:
@@ -64,25 +70,35 @@ def main(
 
     whole = learned(pieces)
     folds = [learned(pair for at, pair in enumerate(pieces) if at % N_FOLDS != n) for n in range(N_FOLDS)]
-    say("TRAIN itself", [(piece, Thresholds.from_vocabulary(whole, style)) for piece, style in pieces])
-    by_fold = [
-        (piece, Thresholds.from_vocabulary(folds[at % N_FOLDS], style)) for at, (piece, style) in enumerate(pieces)
-    ]
+    say("TRAIN itself", [(piece, Thresholds.from_vocabulary(whole, of)) for piece, of in pieces])
+    by_fold = [(piece, Thresholds.from_vocabulary(folds[at % N_FOLDS], of)) for at, (piece, of) in enumerate(pieces)]
     say(f"TRAIN, {N_FOLDS} folds", by_fold)
     for folder in held_out:
         other = intake(folder, grid=grid)
-        judged = [(p, Thresholds.from_vocabulary(whole, s)) for p, s in zip(other, (about.style for about in other.pieces), strict=True) if len(p)]
+        judged = [
+            (p, Thresholds.from_vocabulary(whole, s))
+            for p, s in zip(other, (about.style for about in other.pieces), strict=True)
+            if len(p)
+        ]
         say(f"held out: {folder.name}", judged)
     if model is not None:
         network = NumpyModel(checkpoint.read(checkpoint.find(model)))
         own = network.vocabulary.grid
-        limits = Thresholds.from_vocabulary(whole if own == grid else network.vocabulary)
+        vocabulary = whole if own == grid else network.vocabulary
+        limits, usual_limits = (Thresholds.from_vocabulary(v, style) for v in (vocabulary, without(vocabulary)))
         click.echo(f"limits of {'TRAIN' if own == grid else 'the model'}: {limits}", err=True)
         for temperature in map(float, temperatures.split(",")):
             composed = compose(
-                network, outputs, 0, controls=Controls(temperature, top_p=0.95), length=Length(bars), guard=False
+                network,
+                outputs,
+                0,
+                controls=Controls(temperature, top_p=0.95),
+                length=Length(bars),
+                style=style,
+                guard=False,
             )
-            say(f"composed, temperature {temperature:g}", [(piece, limits) for piece in composed if len(piece)])
+            for name, of in (("usual", usual_limits), ("learned", limits)):
+                say(f"composed, temperature {temperature:g}, {name} limits", [(p, of) for p in composed if len(p)])
     for name, piece in by_hand(grid).items():
         say(name, [(piece, Thresholds.from_vocabulary(whole))])
 
@@ -92,6 +108,8 @@ def without(vocabulary: Vocabulary) -> Vocabulary:
     from melodygru.music.extremes import MARGIN
 
     counted = vocabulary.statistics
+    if not counted.extremes:
+        return vocabulary
     counted = dataclasses.replace(counted, extremes=(), diversity=round(counted.extremes[-1][-1] * MARGIN))
     return dataclasses.replace(vocabulary, statistics=counted)
 
@@ -126,8 +144,11 @@ def by_hand(grid: Grid) -> dict[str, NoteSequence]:
         array, *_ = canonical(array)
         return NoteSequence(array, grid, length=max(length, int((array["onset"] + array["duration"]).max())))
 
-    two_bars = [(at * half, half, program, int(rng.integers(low, low + 30))) for at in range(16) for program, low in
-                ((0, 60), (33, 30), (48, 50))] + [(at * half, half, DRUMS, 36 + 6 * (at % 2)) for at in range(16)]
+    two_bars = [
+        (at * half, half, program, int(rng.integers(low, low + 30)))
+        for at in range(16)
+        for program, low in ((0, 60), (33, 30), (48, 50))
+    ] + [(at * half, half, DRUMS, 36 + 6 * (at % 2)) for at in range(16)]
     tune = [(at * half, half, 0, int(pitch)) for at, pitch in enumerate(rng.integers(48, 84, 64))]
     return {
         "by hand: one pitch for ever": piece([(at * half, half, 0, 60) for at in range(480)]),

@@ -337,7 +337,16 @@ class _Circles(Detector):
 
 
 # In the order of precedence, where several find something at one note.
-DETECTORS: tuple[type[Detector], ...] = (_Silence, _LongNote, _Chord, _Cluster, _FewPitches, _Loops, _LineLoops, _Circles)
+DETECTORS: tuple[type[Detector], ...] = (
+    _Silence,
+    _LongNote,
+    _Chord,
+    _Cluster,
+    _FewPitches,
+    _Loops,
+    _LineLoops,
+    _Circles,
+)
 
 
 class Monitor:

@@ -92,7 +92,7 @@ def limits(pieces: Sequence[Extremes]) -> Extremes:
     farthest = np.quantile(values, 1 - RARE, axis=0, method="higher") * MARGIN
     diverse = values[values[:, -1] < WINDOW, -1]  # of the pieces that fill a window
     fewest = np.floor(np.quantile(diverse, RARE, method="lower") / MARGIN) if len(diverse) else LEAST_DIVERSITY
-    return Extremes(*(round(float(value), 3) for value in farthest[:-1]), float(fewest))
+    return Extremes(*(round(float(value), 3) for value in (*farthest[:-1], fewest)))
 
 
 def _timed(notes: np.ndarray, sounds: np.ndarray) -> np.ndarray:
