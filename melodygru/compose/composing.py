@@ -195,6 +195,7 @@ def compose(
         index=index,
         max_copy=max_copy,
         may_shorten=length == Length(),
+        style=style,
         on_action=on_guard,
     )
     for note in notes(sampler, ends, may_end=length == Length(), most=length.notes, guard=watching):

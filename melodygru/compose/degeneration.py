@@ -7,70 +7,88 @@ long note   one sounds on and on
 cluster     more notes begin together, or sound together, than the corpus ever has
 few pitches one pitch, or two of them, and no other
 loop        the same notes over and over: shift, part, pitch and duration alike, or part and pitch alone
+line's loop likewise of the notes of one line, where the corpus says how far its lines go
 circles     fewer different trigrams than the corpus ever has, though no two rounds need be alike
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from melodygru.events import Vocabulary
 from melodygru.music.diversity import WINDOW, Diversity
+from melodygru.music.extremes import DRUM_PATIENCE, LEAST_DIVERSITY, LONGEST_LOOP, REPEATED, Extremes, allowed
 from melodygru.music.notes import DRUMS, NoteSequence
 from melodygru.util.wording import counted
 
-LONGEST_LOOP = 48  # notes
-PHRASE_NOTES = 16  # a loop of more notes is a whole phrase, which music repeats more often
 ORDER = 6  # notes in a row by which a loop is found
 NEAR = 1.2  # times the least diversity: music that comes so near to it may turn out degenerate
-LEAST_DIVERSITY = 12  # of a corpus that is not known; Nottingham has 21, a trill of a MAESTRO performance 16
 
 
 @dataclass(frozen=True)
 class Thresholds:
     """Beyond what music counts as degenerate.
 
-    Of 3,506 pieces (chorales, folk tunes with and without chords, piano performances) three go beyond one of them: a
-    tune that begins after 32 beats, a recording with a silence of 33 s, and the reel of the fewest trigrams.
-
     Parameters
     ----------
-    repeats : how often a loop is repeated, for short ones see `repeated_by`; in drums four times as often
-    repeated : notes that these repeats are, at least
-    alike : likewise, where part and pitch alone agree; and notes in a row on two pitches, twice as many as on one
+    alike : notes that repeat a loop in program and pitch alone, at least
+    one, two : notes in a row on one pitch, and on two
     silence : steps in which nothing sounds
     onset : notes that begin together
     sounding : notes that sound together
     duration : steps of a note
     diversity : different trigrams among WINDOW notes, at least, see `melodygru.music.diversity`
+    exact, looking_alike : times what a loop may have (`music.extremes.allowed`), with its times and without
+    line : likewise of one line's notes, with their times; None: lines are not looked at
     """
 
-    repeats: int = 4
-    repeated: int = 16
     alike: int = 48
+    one: int = 24
+    two: int = 48
     silence: int = 1 << 62
     onset: int = 16
     sounding: int = 32
     duration: int = 1 << 62
     diversity: int = LEAST_DIVERSITY
+    exact: float = 1.0
+    looking_alike: float = 1.0
+    line: float | None = None
 
     @classmethod
-    def from_vocabulary(cls, vocabulary: Vocabulary) -> Thresholds:
-        """Those of a vocabulary's music: its grid, how many notes sound together, how long its pieces are."""
+    def from_vocabulary(cls, vocabulary: Vocabulary, style: str | None = None) -> Thresholds:
+        """Those of a vocabulary's music, of a style where it is known: never below what its pieces do."""
+        usual, reached = cls._usual(vocabulary), vocabulary.statistics.extremes_of(style)
+        return usual if reached is None else usual._beyond(reached)
+
+    def _beyond(self, reached: Extremes) -> Thresholds:
+        """The thresholds, farther where the corpus goes farther."""
+        return replace(
+            self,
+            one=max(self.one, int(reached.one) + 1),
+            two=max(self.two, int(reached.two) + 1),
+            silence=max(self.silence, int(reached.silence)),
+            onset=max(self.onset, int(reached.onset)),
+            sounding=max(self.sounding, int(reached.sounding)),
+            duration=max(self.duration, int(reached.duration)),
+            diversity=int(reached.trigrams),
+            exact=max(1.0, reached.exact),
+            looking_alike=max(1.0, reached.alike),
+            line=max(1.0, reached.line),
+        )
+
+    @classmethod
+    def _usual(cls, vocabulary: Vocabulary) -> Thresholds:
+        """By the grid, how many notes sound together, how long pieces are."""
         rate, diversity = vocabulary.grid.steps_per_beat, vocabulary.statistics.diversity or LEAST_DIVERSITY
         sounding, onset = max(16, 5 * vocabulary.n_sounding), max(16, 2 * vocabulary.n_sounding)
         if rate is not None:
             longest = max(round(32 * rate), vocabulary.statistics.longest // 3)
-            return cls(4, 16, 48, round(16 * rate), onset, sounding, longest, diversity)
+            return cls(48, 24, 48, round(16 * rate), onset, sounding, longest, diversity)
         rate = vocabulary.grid.steps_per_second
         assert rate is not None
         # A player never repeats to the hundredth of a second, and trills.
-        return cls(4, 16, 128, round(24 * rate), onset, sounding, round(90 * rate), diversity)
-
-    def repeated_by(self, lag: int) -> int:
-        """Notes that may repeat those `lag` notes before; short loops, and whole phrases, may come more often."""
-        return max(self.repeated, min(6 * lag, 24), (self.repeats + (lag > PHRASE_NOTES)) * lag)
+        return cls(128, 64, 128, round(24 * rate), onset, sounding, round(90 * rate), diversity)
 
 
 class Degeneration(NamedTuple):
@@ -147,14 +165,14 @@ class LastNote:
     part: int = 0
 
     @property
-    def sound(self) -> int:
-        """Program and pitch as one number."""
-        return self.program * 128 + self.pitch
-
-    @property
     def stroke(self) -> int:
         """Part and pitch as one number."""
         return self.part * 128 + self.pitch
+
+    @property
+    def line(self) -> int:
+        """The line that it belongs to, as `music.extremes.line_of` has it."""
+        return self.part
 
 
 class Detector:
@@ -237,10 +255,9 @@ class _FewPitches(Detector):
         if note.program != DRUMS:
             self._count(note.stroke)
         self.suspected = self._on_two if self._on_two >= ORDER else 0
-        alike = self.thresholds.alike
-        if self._on_one >= alike // 2:
+        if self._on_one >= self.thresholds.one:
             return Degeneration("one pitch over and over", note.n - self._on_one + 2)
-        if self._on_two >= alike:
+        if self._on_two >= self.thresholds.two:
             return Degeneration("two pitches over and over", note.n - self._on_two + 2)
         return None
 
@@ -264,13 +281,41 @@ class _Loops(Detector):
     def add(self, note: LastNote) -> Degeneration | None:
         self._exact.add((((note.shift << 40) | note.duration) << 22) | note.stroke)
         self._alike.add(note.stroke)
-        loops = ((self._exact, self.thresholds.repeated), (self._alike, self.thresholds.alike))
-        self.suspected = max(loop.run if loop.run >= 2 * loop.lag else 0 for loop, _ in loops)
-        for loop, least in loops:
-            patience = 4 if note.last_pitched < note.n - loop.run - loop.lag else 1
-            if loop.lag and loop.run >= max(least, self.thresholds.repeated_by(loop.lag)) * patience:
+        of = self.thresholds
+        loops = ((self._exact, REPEATED, of.exact), (self._alike, of.alike, of.looking_alike))
+        self.suspected = max(loop.run if loop.run >= 2 * loop.lag else 0 for loop, *_ in loops)
+        for loop, least, extent in loops:
+            patience = DRUM_PATIENCE if note.last_pitched < note.n - loop.run - loop.lag else 1
+            if loop.lag and loop.run >= max(least, allowed(loop.lag)) * patience * extent:
                 return Degeneration(f"a loop of {counted(loop.lag, 'note')}", note.n - loop.run, loop.lag)
         return None
+
+
+class _LineLoops(Detector):
+    """One line's notes over and over, with their times; drums may do it four times as long."""
+
+    def __init__(self, thresholds: Thresholds) -> None:
+        super().__init__(thresholds)
+        self._lines: dict[int, tuple[_Loop, list[int]]] = {}  # its loop, and its notes' numbers in the piece
+        self._onsets: dict[int, int] = {}
+
+    def add(self, note: LastNote) -> Degeneration | None:
+        if self.thresholds.line is None:
+            return None
+        loop, numbers = self._lines.setdefault(note.line, (_Loop(), []))
+        shift = note.onset - self._onsets.get(note.line, 0)
+        self._onsets[note.line] = note.onset
+        numbers.append(note.n - 1)
+        loop.add((((shift << 40) | note.duration) << 22) | note.stroke)
+        patience = DRUM_PATIENCE if note.program == DRUMS else 1
+        most = allowed(loop.lag) * patience * self.thresholds.line
+        if not loop.lag or loop.run < most:
+            self.suspected = 0
+            return None
+        # What is taken back is no more than a round or two: the line's first round is long given out.
+        first = numbers[-min(loop.run, 2 * loop.lag)]
+        self.suspected = note.n - first
+        return Degeneration(f"a line's loop of {counted(loop.lag, 'note')}", first, self.suspected)
 
 
 class _Circles(Detector):
@@ -281,7 +326,7 @@ class _Circles(Detector):
         self._diversity = Diversity()
 
     def add(self, note: LastNote) -> Degeneration | None:
-        self._diversity.add(note.sound)
+        self._diversity.add(note.stroke)
         self.suspected = 0
         if not self._diversity.full:
             return None
@@ -293,7 +338,16 @@ class _Circles(Detector):
 
 
 # In the order of precedence, where several find something at one note.
-DETECTORS: tuple[type[Detector], ...] = (_Silence, _LongNote, _Chord, _Cluster, _FewPitches, _Loops, _Circles)
+DETECTORS: tuple[type[Detector], ...] = (
+    _Silence,
+    _LongNote,
+    _Chord,
+    _Cluster,
+    _FewPitches,
+    _Loops,
+    _LineLoops,
+    _Circles,
+)
 
 
 class Monitor:

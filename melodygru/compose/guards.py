@@ -98,6 +98,7 @@ class Guard:
     watch : whether degeneration is taken back
     index, max_copy : what is looked up, and the notes of the longest match that stays
     may_shorten : whether a piece that keeps degenerating is ended; else it is let be
+    style : of the music, whose extremes are the limits; None: of the whole corpus
     lookahead : the last notes of a stream that are not given out yet, at least
     on_action : called with each action
 
@@ -115,13 +116,14 @@ class Guard:
         index: Index | None = None,
         max_copy: int | None = None,
         may_shorten: bool = False,
+        style: str | None = None,
         lookahead: int = LOOKAHEAD,
         on_action: Callable[[Action], None] | None = None,
     ) -> None:
         self._sampler, self._bars, self._watches, self._max_copy = sampler, bars, watch, max_copy
         self._may_shorten, self._lookahead, self._on_action = may_shorten, lookahead, on_action
         self.actions: list[Action] = []
-        thresholds = Thresholds.from_vocabulary(sampler.vocabulary)
+        thresholds = Thresholds.from_vocabulary(sampler.vocabulary, style)
         self._pieces = [_Piece(thresholds, index if max_copy is not None else None) for _ in sampler.rows]
         for piece, rows in zip(self._pieces, sampler.rows, strict=True):
             piece.start(_played(note) for note in notes_of(rows, sampler.vocabulary))
@@ -234,6 +236,7 @@ def guarded(
     index: Index | None = None,
     max_copy: int | None = None,
     may_shorten: bool = False,
+    style: str | None = None,
     lookahead: int = LOOKAHEAD,
     on_action: Callable[[Action], None] | None = None,
 ) -> Guard | None:
@@ -254,6 +257,7 @@ def guarded(
         index=index,
         max_copy=max_copy,
         may_shorten=may_shorten,
+        style=style,
         lookahead=lookahead,
         on_action=on_action,
     )

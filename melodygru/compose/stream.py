@@ -154,6 +154,7 @@ class Stream(Iterator[LiveNote]):
             index=self._index,
             max_copy=of.max_copy,
             may_shorten=True,
+            style=self._style,
             lookahead=LOOKAHEAD,
             on_action=say,
         )

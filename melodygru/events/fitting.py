@@ -12,7 +12,7 @@ from melodygru.errors import NoteError
 from melodygru.events.features.sounding import active_counts
 from melodygru.events.statistics import CorpusStatistics
 from melodygru.events.vocabulary import MAX_PARTS, VELOCITY_WIDTH, Vocabulary
-from melodygru.music.diversity import least_diversity
+from melodygru.music.extremes import Extremes, extremes, limits
 from melodygru.music.grid import Grid
 from melodygru.music.keys import commonest_share, key_signature
 from melodygru.music.metre import steps_per_bar
@@ -21,7 +21,6 @@ from melodygru.music.notes import N_PITCHES, N_PROGRAMS, NoteSequence
 
 N_SIGNATURES = 12
 ONE_KEY = 0.45  # share of the pieces in one key signature above which a corpus is taken to be in one key
-RARE_DIVERSITY = 0.001  # share of the pieces, the least diverse ones, that are left out
 N_LINE_UPS = 64  # that are kept of a style's pieces
 N_LENGTHS = 32  # quantiles that are kept of the lengths of a style's pieces
 MAX_SOUNDING = 16  # sounding notes that are features, at most; the most recent ones, should there be more
@@ -53,8 +52,8 @@ def fit_vocabulary(pieces: Iterable[tuple[NoteSequence, str | None]], grid: Grid
     sounding = 4.0
     lengths: dict[tuple[str | None, tuple[int, int]], list[int]] = {}
     signatures: list[tuple[str | None, int | None]] = []
-    diversities: list[int] = []
     line_ups: dict[str | None, list[tuple[int, ...]]] = {}
+    farthest: list[tuple[str | None, Extremes]] = []
     repeats = _Repeats(grid)
     for sequence, style in pieces:
         notes = sequence.notes
@@ -77,8 +76,7 @@ def fit_vocabulary(pieces: Iterable[tuple[NoteSequence, str | None]], grid: Grid
         counts = active_counts(notes["onset"] + notes["duration"], notes["onset"])
         sounding = max(sounding, float(np.quantile(counts, 0.98)))
         signatures.append((style, key_signature(sequence)))
-        if (diversity := least_diversity(notes)) is not None:
-            diversities.append(diversity)
+        farthest.append((style, extremes(sequence)))
         repeats.add(notes, sequence.metre)
     if not program_count.any():
         raise NoteError("no note in the corpus: nothing to make a vocabulary of")
@@ -110,7 +108,9 @@ def fit_vocabulary(pieces: Iterable[tuple[NoteSequence, str | None]], grid: Grid
             longest=max(max(of_metre) for of_metre in lengths.values()),
             signatures=tuple(_signature_counts(signatures, style) for style in (*styles, None)),
             line_ups=tuple(_spread(line_ups.get(style, [])) for style in (*styles, None)) if most_parts > 1 else (),
-            diversity=int(np.quantile(diversities, RARE_DIVERSITY, method="lower")) if diversities else 0,
+            extremes=tuple(
+                tuple(limits([reached for of, reached in farthest if style in (of, None)])) for style in (*styles, None)
+            ),
         ),
     )
 

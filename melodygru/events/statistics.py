@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from melodygru.music.extremes import Extremes
 from melodygru.music.notes import N_PROGRAMS
 from melodygru.util.schema import Integer, Number, Row, Rows, entry
 
@@ -43,6 +44,8 @@ class CorpusStatistics:
         The programs of the parts of some of its pieces, ascending; empty where every piece has one and the same.
     diversity : int
         The fewest different trigrams that a piece keeps to, the least diverse pieces left out, see `music.diversity`.
+    extremes : tuple of float, for each style and then for the whole corpus
+        How far its music may go, in the order of `music.extremes.Extremes`.
     """
 
     styles: tuple[str, ...] = ()
@@ -64,6 +67,9 @@ class CorpusStatistics:
         Rows(Rows(Rows(PROGRAM_FORM, 0, 1024), 0, 1024), 0, MAX_STYLES + 1), default=()
     )
     diversity: int = entry(_COUNT, default=0)
+    extremes: tuple[tuple[float, ...], ...] = entry(
+        Rows(Row(*[Number(0, 1e15)] * len(Extremes._fields)), 0, MAX_STYLES + 1), default=()
+    )
 
     def check(self) -> None:
         """ValueError if what is counted for each style or metre is not there for each of them, or for none."""
@@ -76,6 +82,7 @@ class CorpusStatistics:
             "lengths": (len(self.lengths), styles + 1),
             "signatures": (len(self.signatures), styles + 1),
             "line_ups": (len(self.line_ups), styles + 1),
+            "extremes": (len(self.extremes), styles + 1),
         }
         sizes |= {f"style_metres[{at}]": (len(row), metres) for at, row in enumerate(self.style_metres)}
         sizes |= {f"lengths[{at}]": (len(row), metres) for at, row in enumerate(self.lengths)}
@@ -130,6 +137,12 @@ class CorpusStatistics:
             return None
         nearest = max(ahead, key=likeness)
         return tuple(sorted((Counter(nearest) | has).elements()))
+
+    def extremes_of(self, style: str | None) -> Extremes | None:
+        """How far a style's music may go; that of the whole corpus, where the style is unknown; None: unknown."""
+        if not self.extremes:
+            return None
+        return Extremes(*self.extremes[self.styles.index(style) if style in self.styles else -1])
 
     def programs_of(self, style: str | None) -> tuple[int, ...]:
         """The programs of a style's pieces; of the whole corpus, where the style, or its pieces, are unknown."""
