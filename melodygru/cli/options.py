@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +21,8 @@ class _Written(click.Path):
     """A file that a command writes: that its folder is missing is said before anything that takes time."""
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if not str(value):
+            self.fail("expected the name of a file, not an empty one", param, ctx)
         path = Path(str(super().convert(value, param, ctx)))
         if not path.absolute().parent.is_dir():
             raise SettingError(f"cannot write {name(path)}: No such file or directory; choose another place")
@@ -28,6 +30,22 @@ class _Written(click.Path):
 
 
 WRITTEN = _Written(path_type=Path)
+
+
+def check_targets(ctx: click.Context) -> None:
+    """Raise SettingError where a file that the command is to write is one that it is given to read."""
+    paths = [param for param in ctx.command.params if isinstance(ctx.params.get(param.name or ""), Path)]
+    for target in paths:
+        for given in paths:
+            path = ctx.params[target.name or ""]
+            if isinstance(target.type, _Written) and given is not target:
+                with suppress(OSError):  # one of the two isn't there
+                    if path.samefile(ctx.params[given.name or ""]):
+                        what = given.human_readable_name if isinstance(given, click.Argument) else given.opts[0]
+                        raise SettingError(
+                            f"{target.opts[0]} {name(path)}: that file is {what} of this command; choose another name"
+                        )
+
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 

@@ -11,7 +11,8 @@ import click
 
 from melodygru.cli import screen
 from melodygru.cli.show import terminal
-from melodygru.errors import AudioError, SettingError
+from melodygru.errors import AudioError, MidiError, SettingError
+from melodygru.util.atomic import atomic_write
 from melodygru.util.files import holds
 from melodygru.util.wording import clock, counted
 
@@ -50,17 +51,44 @@ def write_midi(pieces: Sequence[Composition], folder: Path, stem: str) -> list[P
     """Write the MIDI files under names that are free, or that hold the very same music already."""
     from melodygru import midi
 
-    contents = [midi.to_bytes(piece, piece.texts) for piece in pieces]
+    def paths(take: str) -> list[Path]:
+        return [folder / f"{stem}{take}-{index + 1}.mid" for index in range(len(pieces))]
+
+    return write_new([midi.to_bytes(piece, piece.texts) for piece in pieces], paths)
+
+
+def write_new(contents: Sequence[bytes], paths: Callable[[str], Sequence[Path]]) -> list[Path]:
+    """Write files that belong together; none that holds anything else is replaced, whatever others write meanwhile.
+
+    `paths` gives their names for "", "-take2", "-take3" ...: the first that are free, or hold the same already.
+    """
     take = 1
     while True:
-        suffix = "" if take == 1 else f"-take{take}"
-        paths = [folder / f"{stem}{suffix}-{index + 1}.mid" for index in range(len(pieces))]
-        if all(not os.path.lexists(path) or holds(path, data) for path, data in zip(paths, contents, strict=True)):
-            break
+        names = list(paths("" if take == 1 else f"-take{take}"))
+        made: list[Path] = []
+        for path, data in zip(names, contents, strict=True):
+            try:
+                if not os.path.lexists(path):
+                    with atomic_write(path, MidiError, replace=False) as aside:
+                        aside.write_bytes(data)
+                    made.append(path)
+                    continue
+            except FileExistsError:  # another process was faster
+                pass
+            except BaseException:
+                _remove(made)
+                raise
+            if not holds(path, data):
+                _remove(made)
+                break
+        else:
+            return names
         take += 1
-    for piece, path in zip(pieces, paths, strict=True):
-        piece.save(path)
-    return paths
+
+
+def _remove(paths: Sequence[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 def score_paths(file: Path | None, n: int) -> list[Path | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import logging
 import os
 import sys
@@ -20,6 +21,7 @@ from melodygru.cli.explain import explain
 from melodygru.cli.generate import generate
 from melodygru.cli.inspect import inspect
 from melodygru.cli.judge import judge
+from melodygru.cli.options import check_targets
 from melodygru.cli.originality import originality
 from melodygru.cli.play import play
 from melodygru.cli.replay import replay
@@ -54,6 +56,19 @@ class Program(click.Group):
         ctx.meta[ARGUMENTS] = list(args)
         ctx.meta[STARTED] = time.perf_counter() - self.loading_s
         return super().parse_args(ctx, args)
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Add a command, which writes over nothing that it reads."""
+        run = cmd.callback
+        assert run is not None
+
+        @functools.wraps(run)
+        def checked(*args: Any, **values: Any) -> Any:
+            check_targets(click.get_current_context())
+            return run(*args, **values)
+
+        cmd.callback = checked
+        super().add_command(cmd, name)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from melodygru.cli import options, screen
-from melodygru.cli.outputs import make_folder
+from melodygru.cli.outputs import make_folder, write_new
 from melodygru.compose.settings import GenerateSettings
-from melodygru.util.files import holds
 from melodygru.util.wording import counted
 
 if TYPE_CHECKING:
@@ -87,15 +85,7 @@ def replay(file: Path, model: Path | None, output_dir: Path, as_json: bool, **in
 def _write(made: Replay, folder: Path, file: Path) -> Path:
     """Write the piece under its own name, or another where that is taken by other bytes."""
     make_folder(folder)
-    take = 1
-    while True:
-        path = folder / (file.name if take == 1 else f"{file.stem}-take{take}{file.suffix}")
-        if not os.path.lexists(path):
-            made.save(path)
-            return path
-        if holds(path, made.data):
-            return path
-        take += 1
+    return write_new([made.data], lambda take: [folder / f"{file.stem}{take}{file.suffix}"])[0]
 
 
 def _as_json(made: Replay, file: Path, path: Path) -> dict[str, Any]:

@@ -104,3 +104,23 @@ def test_keras_alone_loads_no_tensorflow_through_us(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), os.environ["PYTHONPATH"]))}
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert run.stdout.split() == ["False", "melodygru>MelodyGRU"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("play", "song.mid", "--wav", "song.mid"), "--wav song.mid: that file is FILE of this command"),
+        (("play", "song.mid", "--wav", "link.wav"), "--wav link.wav: that file is FILE of this command"),
+        (("evaluate", ".", "--model", "m.keras", "--per-note", "m.keras"), "--per-note m.keras: that file is --model"),
+    ],
+)
+def test_nothing_that_is_read_is_written_over(command: Command, arguments: tuple[str, ...], message: str) -> None:
+    for name in ("song.mid", "m.keras"):
+        Path(name).write_bytes(b"precious")
+    Path("link.wav").symlink_to("song.mid")
+    assert message in command(*arguments, code=1).stderr
+    assert Path("song.mid").read_bytes() == Path("m.keras").read_bytes() == b"precious"
+
+
+def test_an_empty_name_is_a_usage_error(command: Command) -> None:
+    assert "expected the name of a file" in command("play", "song.mid", "--wav", "", code=2).stderr

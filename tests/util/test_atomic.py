@@ -14,7 +14,7 @@ def test_the_file_appears_at_the_end(tmp_path: Path) -> None:
     path = tmp_path / "song.b.mid"
     path.write_bytes(b"old")
     with atomic_write(str(path)) as aside:
-        assert aside.parent == tmp_path and re.fullmatch(r"\.song\.b\.[0-9a-f]{8}\.mid", aside.name)
+        assert aside.parent == tmp_path and re.fullmatch(r"\.melodygru\.[0-9a-f]{16}\.mid", aside.name)
         aside.write_bytes(b"new")
         assert path.read_bytes() == b"old"
     assert path.read_bytes() == b"new"
@@ -74,3 +74,54 @@ def test_a_file_in_the_place_of_the_folder(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=f"^cannot write {re.escape(str(path))}: .*; choose another place$"):
         with atomic_write(path, SettingError, make_folder=True):
             pytest.fail("nothing can be written there")
+
+
+def test_what_must_be_new_replaces_nothing_that_another_has_written_meanwhile(tmp_path: Path) -> None:
+    path = tmp_path / "a.mid"
+    with pytest.raises(FileExistsError), atomic_write(path, SettingError, replace=False) as aside:
+        aside.write_bytes(b"late")
+        path.write_bytes(b"first")
+    assert path.read_bytes() == b"first"
+    assert os.listdir(tmp_path) == ["a.mid"]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_what_must_be_new_appears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(95, "Operation not supported")
+
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
+    with atomic_write(tmp_path / "a.mid", replace=False) as aside:
+        aside.write_bytes(b"new")
+    assert (tmp_path / "a.mid").read_bytes() == b"new"
+    assert os.listdir(tmp_path) == ["a.mid"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a right there")
+def test_a_link_is_written_through(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    link = tmp_path / "link.mid"
+    link.symlink_to(tmp_path / "real" / "a.mid")
+    with atomic_write(link) as aside:
+        aside.write_bytes(b"new")
+    assert link.is_symlink() and (tmp_path / "real" / "a.mid").read_bytes() == b"new"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_stays_a_pipe_and_gets_the_bytes(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.wav"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with atomic_write(pipe) as aside:
+        aside.write_bytes(b"sound")
+    assert os.read(reader, 100) == b"sound"
+    os.close(reader)
+    assert pipe.is_fifo() and os.listdir(tmp_path) == ["pipe.wav"]
+
+
+@pytest.mark.parametrize("name", ["a" * 251 + ".mid", "a." + "b" * 253])
+def test_a_name_of_255_bytes(tmp_path: Path, name: str) -> None:
+    with atomic_write(tmp_path / name) as aside:
+        aside.write_bytes(b"new")
+    assert os.listdir(tmp_path) == [name]
