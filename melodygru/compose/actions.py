@@ -49,17 +49,22 @@ class Action:
 
 
 def action_lines(actions: Iterable[Action], most: int = 12) -> list[str]:
-    """Lines for people: each degeneration, the copies of a piece together; at most `most` and a line more."""
-    lines: list[str] = []
-    copies: dict[int, tuple[int, int]] = {}  # of each stream: times, and notes taken back
+    """Lines for people: one a piece for all degenerations, one for all copies; at most `most` and a line more."""
+    by_piece: dict[tuple[int, bool], list[Action]] = {}
     for action in actions:
-        if action.of_copy and action.outcome == "resampled":
-            times, n_notes = copies.get(action.stream, (0, 0))
-            copies[action.stream] = times + 1, n_notes + action.taken
-        else:
-            lines.append(f"{'max-copy' if action.of_copy else 'guard'}: {action}")
-    for stream, (times, n_notes) in sorted(copies.items()):
-        lines.append(f"max-copy: took back {counted(n_notes, 'note')} of piece {stream + 1}, {counted(times, 'time')}")
+        by_piece.setdefault((action.stream, action.of_copy), []).append(action)
+    lines = [_line(of_piece) for _, of_piece in sorted(by_piece.items())]
     if len(lines) > most:
-        lines[most:] = [f"guard: and {len(lines) - most:,} more"]
+        lines[most:] = [f"guard: and {counted(len(lines) - most, 'line')} more"]
     return lines
+
+
+def _line(actions: list[Action]) -> str:
+    """What was done to one piece, by the guard or against copies; one action, or one that failed, in full."""
+    who, last = "max-copy" if actions[0].of_copy else "guard", actions[-1]
+    failed = [action for action in actions if action.outcome != "resampled"]
+    if failed or len(actions) == 1:
+        return f"{who}: {failed[-1] if failed else last}"
+    taken = counted(sum(action.taken for action in actions), "note")
+    about = "" if last.of_copy else f" ({', '.join(dict.fromkeys(action.why for action in actions))})"
+    return f"{who}: took back {taken} of piece {last.stream + 1}, {counted(len(actions), 'time')}{about}"
