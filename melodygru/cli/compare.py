@@ -90,7 +90,7 @@ def compare(
     options.require_suffix("--png", png, ".png", ".svg")
     with screen.ProgressLines() as lines:
         corpora = read_corpora(
-            midi_dir, validation, parse_grid(grid), seed, on_progress=lines.show, on_message=screen.say
+            midi_dir, validation, parse_grid(grid), seed, on_progress=lines.show, on_message=screen.say_lines
         )
     train, held_out, held_out_from = corpora.train, corpora.held_out, corpora.held_out_from
     styles = [piece.style for piece in train.pieces]

@@ -47,6 +47,12 @@ def say(text: str) -> None:
         click.echo(escaped(text), err=True)
 
 
+def say_lines(text: str) -> None:
+    """Lines of talk on stderr, such as a table's."""
+    for line in text.split("\n"):
+        say(line)
+
+
 def warn(text: str) -> None:
     """A warning on stderr, in one line."""
     say(f"warning: {one_line(text)}")

@@ -42,7 +42,7 @@ def train(ctx: click.Context, midi_dir: Path, as_json: bool, **values: Any) -> N
             midi_dir,
             settings,
             on_progress=lines.show,
-            on_message=screen.say,
+            on_message=screen.say_lines,
             started=ctx.meta["melodygru.started"],
         )
     if result.interrupted_by is not None:

@@ -256,6 +256,7 @@ def test_validation_folder_is_used_whole_and_its_overlap_is_said(
     midi.write(tune(66), folder / "new.mid")
     (folder / "bad.mid").touch()
     result = call("train", tunes / "low", "--validation", folder, *TINY, "--output", "x.keras")
+    assert "files       6: 6 kept, 0 skipped" in result.stderr.splitlines()
     assert "6 pieces to learn, 3 held out (--validation judge)" in result.stderr
     assert "2 of the 3 validation pieces are in the training folder too" in result.stderr
     assert "known.mid = 00.mid, twice.mid = 00.mid" in result.stderr
