@@ -156,7 +156,8 @@ class TestAgainstBruteForce:
             passage = pieces[1].crop(4, 24).notes.copy()
             passage["pitch"][passage["program"] != DRUMS] += 3
             passage["onset"] += made.length + 2
-            made = sequence_of([*made.notes.tolist(), *passage.tolist()])
+            columns = ["onset", "duration", "program", "pitch", "velocity"]
+            made = sequence_of([*made.notes[columns].tolist(), *passage[columns].tolist()])
         index = Index.build(((str(at), piece) for at, piece in enumerate(pieces)), stride=stride)
         expected = naive(pieces, made)
         found = index.examine(made)
