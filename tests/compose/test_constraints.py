@@ -406,7 +406,7 @@ def test_chords_share_a_bar_evenly_and_come_again():
 def test_a_bias_is_as_strong_as_stated():
     """Two pitches, as probable: with ln 3 nats the chord's tone comes three times as often."""
     steering = _steering([Chords.parse("C", math.log(3)), Range(60, 61)])
-    (added,) = steering.weigh("pitch", _event(Context(ONE), 0, programs=[1]))
+    (added,) = steering.weigh("pitch", _event(Context(ONE), 0, parts=[0], programs=[0]))
     assert np.exp(added[60] - added[61]) == pytest.approx(3)
     assert np.flatnonzero(added > -np.inf).tolist() == [60, 61]
 
@@ -655,5 +655,5 @@ def test_pieces_are_steered_by_options_as_by_constraints():
 def test_what_is_wrong_is_said_by_generate():
     with pytest.raises(SettingError, match="^key 'H:maj': expected a tonic"):
         generate(STARTER, key="H:maj")
-    with pytest.raises(SettingError, match="^programs 72: expected some that this model was trained on, of 40, 41"):
-        generate(STARTER, programs="piccolo")
+    with pytest.raises(SettingError, match="^programs 3: expected some that this model was trained on, of 0, 1, 4"):
+        generate(STARTER, programs="honky-tonk piano")

@@ -375,7 +375,7 @@ def test_nothing_to_work_with(tmp_path, store):
     empty = tmp_path / "empty"
     empty.mkdir()
     (empty / "song.txt").write_text("la")
-    with pytest.raises(CorpusError, match=r"empty holds no MIDI files \(.mid, .midi, .kar, .smf\)"):
+    with pytest.raises(CorpusError, match=r"empty holds no MIDI files \(.mid, .midi, .kar, .smf, .rmi\)"):
         intake(empty, cache=store)
     (empty / "x.mid").write_bytes(b"nope")
     with pytest.raises(CorpusError, match=r"holds 1 MIDI file and none can be used \(the first, x.mid: not a MIDI"):

@@ -40,7 +40,9 @@ def test_the_programs_with_most_notes_have_a_slot_of_their_own():
     vocabulary = fit_vocabulary([(sequence_of(rows), None)], GRID)
     assert vocabulary.programs == tuple(range(29, -1, -1))
     assert vocabulary.n_program_slots == MAX_PROGRAM_SLOTS + 1
-    assert vocabulary.program_slots[:30].tolist() == [MAX_PROGRAM_SLOTS] * 6 + list(range(23, -1, -1))
+    assert vocabulary.program_slots[:30].tolist() == [MAX_PROGRAM_SLOTS] * (30 - MAX_PROGRAM_SLOTS) + [
+        *range(MAX_PROGRAM_SLOTS - 1, -1, -1)
+    ]
 
 
 def test_a_vocabulary_survives_json():

@@ -569,7 +569,7 @@ class TestSend:
             import numpy as np
             from melodygru.render import audio
             from melodygru.music.grid import Grid
-            from melodygru.music.notes import NOTE, NoteSequence
+            from melodygru.music.notes import NoteSequence, note_array
 
             class Port:
                 def send(self, message):
@@ -584,6 +584,7 @@ class TestSend:
         lines = []
         while not lines or "note_on" not in lines[-1]:
             lines.append(process.stdout.readline())
+            assert lines[-1], "it ended by itself"
         process.send_signal(number)
         rest = process.communicate(timeout=30)[0].split("\n")
         assert [line.strip() for line in rest if line] == ["note_off", "control_change 123", "control_change 120"]
