@@ -404,9 +404,7 @@ def record(code: Path, folder: Path, data: Path | None, parts: list[str]) -> Non
         recorder = Recorder(code, folder, data, work)
         for model in ("checkpoints/starter", "benchmarks/models/jsb16", "benchmarks/models/jsb_quarter"):
             if not (code / f"{model}.keras").exists():
-                sys.exit(
-                    f"golden.py: {model}.keras is missing in {code}; benchmarks/likelihood.py makes those of benchmarks/models"
-                )
+                sys.exit(f"golden.py: {code / model}.keras is missing; benchmarks/likelihood.py makes it")
             shutil.copy(code / f"{model}.keras", work)
         for name in ("reel", "jig", "chorale"):
             shutil.copyfile(_pieces(STARTER / f"{name}s", 20)[7], work / f"{name}.mid")
