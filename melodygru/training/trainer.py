@@ -255,7 +255,7 @@ class Trainer:
         forms = {f"array_{i}": (np.asarray(v).dtype, np.shape(v)) for i, v in enumerate(self._arrays())}
         states = [f"state_{i}" for i in range(len(self.state))]
         rows = zip(states, self.model.initial_state(1), strict=True)
-        forms |= {name: (np.dtype(part.dtype.as_numpy_dtype), (None, *part.shape[1:])) for name, part in rows}
+        forms |= {n: (np.dtype(p.dtype.as_numpy_dtype), (None, *(k or None for k in p.shape[1:]))) for n, p in rows}
         found = archives.arrays(file, forms, size)
         for name, array in found.items():
             if array.dtype.kind == "f" and not np.isfinite(array).all():

@@ -259,7 +259,7 @@ def _files(tunes, folder, n=4):
     return folder
 
 
-OPTIONS = ("--preset", "tiny", "--minutes", "0.02", "--threads", "1")
+OPTIONS = ("--preset", "tiny", "--minutes", "0.2", "--threads", "1")
 
 
 def test_a_model_is_measured_in_a_process_of_its_own(melodygru, tunes, tmp_path):
