@@ -107,14 +107,8 @@ class Around(Guide):
             return joins, True
         added, come_in = self._added(context), self._come_in(context)
         least = 0 if last is None else last[0] + context.last_is_full()
-        joins = any(part >= least for part in added) or any(self._may_come_in(context, program) for program in come_in)
+        joins = any(part >= least for part in added) or any(context.may_come_in(program) for program in come_in)
         return joins, bool(added or come_in)
-
-    @staticmethod
-    def _may_come_in(context: Context, program: int) -> bool:
-        """Whether a new part of a program may stand at the last onset."""
-        past = context.past
-        return past.last is None or past.newest != past.last[2] or program >= past.programs[-1]
 
     def parts(self, context: Context) -> np.ndarray:
         """Those that are added, or the due note's own."""

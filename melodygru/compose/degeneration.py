@@ -271,6 +271,11 @@ class _FewPitches(Detector):
         self._last, self._other, self._on_one = stroke, self._last, 1
 
 
+def _timed(shift: int, note: LastNote) -> int:
+    """A shift, and a note's duration, part and pitch, as one number."""
+    return (((shift << 40) | note.duration) << 22) | note.stroke
+
+
 class _Loops(Detector):
     """The same notes over and over, with their times or without; drums may do it four times as long."""
 
@@ -279,7 +284,7 @@ class _Loops(Detector):
         self._exact, self._alike = _Loop(), _Loop()
 
     def add(self, note: LastNote) -> Degeneration | None:
-        self._exact.add((((note.shift << 40) | note.duration) << 22) | note.stroke)
+        self._exact.add(_timed(note.shift, note))
         self._alike.add(note.stroke)
         of = self.thresholds
         loops = ((self._exact, REPEATED, of.exact), (self._alike, of.alike, of.looking_alike))
@@ -306,7 +311,7 @@ class _LineLoops(Detector):
         shift = note.onset - self._onsets.get(note.line, 0)
         self._onsets[note.line] = note.onset
         numbers.append(note.n - 1)
-        loop.add((((shift << 40) | note.duration) << 22) | note.stroke)
+        loop.add(_timed(shift, note))
         patience = DRUM_PATIENCE if note.program == DRUMS else 1
         most = allowed(loop.lag) * patience * self.thresholds.line
         if not loop.lag or loop.run < most:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -50,8 +49,7 @@ class Context:
         if metres is None:
             metres = np.array([(0, *(metre or (4, 4)))], METRE)
         self.vocabulary = vocabulary
-        to_come = None if line_up is None else Counter(line_up)
-        self.past = Past(vocabulary, style, metres, metre is not None, to_come)
+        self.past = Past(vocabulary, style, metres, metre is not None, line_up)
         self._bind([feature(self.past, region) for feature, region in layout_of(vocabulary).regions.items()])
 
     def _bind(self, features: list[Feature]) -> None:
@@ -113,8 +111,8 @@ class Context:
         return self._legality.is_full()
 
     def may_come_in(self, program: int) -> bool:
-        """Whether a new part of a program may come in at the onset."""
-        return program >= self._legality.row()[2]
+        """Whether a new part of a program may join the last chord."""
+        return self._legality.may_come_in(program)
 
     def last_pitch(self, part: int) -> int | None:
         """The pitch that a part struck last; None if it has not played."""

@@ -16,8 +16,7 @@ from melodygru.music.extremes import Extremes, extremes, limits
 from melodygru.music.grid import Grid
 from melodygru.music.keys import commonest_share, key_signature
 from melodygru.music.metre import steps_per_bar
-from melodygru.music.notes import MAX_PARTS as MAX_PARTS_READ
-from melodygru.music.notes import N_PITCHES, N_PROGRAMS, NoteSequence
+from melodygru.music.notes import N_PROGRAMS, ONSET_KEYS, NoteSequence, note_keys
 
 N_SIGNATURES = 12
 ONE_KEY = 0.45  # share of the pieces in one key signature above which a corpus is taken to be in one key
@@ -137,10 +136,9 @@ class _Repeats:
         if not len(self._lags) or self._n_pieces % self._every:
             return
         notes = notes[:LOOKBACK_NOTES]
-        step = MAX_PARTS_READ * N_PITCHES
-        key = np.sort((notes["onset"] * MAX_PARTS_READ + notes["part"]) * N_PITCHES + notes["pitch"])
+        key = note_keys(notes)
         lags = np.append(self._lags, self._bars * steps_per_bar(self._grid, metre))
-        wanted = key - lags[:, None] * step
+        wanted = key - lags[:, None] * ONSET_KEYS
         self._repeated.append(key[np.minimum(np.searchsorted(key, wanted), len(key) - 1)] == wanted)
         if sum(repeated.shape[1] for repeated in self._repeated) > 2 * LOOKBACK_NOTES:
             self._repeated = self._repeated[1::2]

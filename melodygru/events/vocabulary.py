@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -147,22 +146,10 @@ class Vocabulary:
             "velocity": N_VELOCITIES,
         }[field]
 
-    def new_classes(self, programs: Sequence[int]) -> np.ndarray:
-        """Which part classes are those of a new part of one of some programs, shape (size of the field,), bool."""
-        mask = np.zeros(self.size("part"), bool)
-        mask[NEW + np.array(programs, np.int64) if self.models_part else NEW] = True
-        return mask
-
     @staticmethod
     def program_class(programs: np.ndarray) -> np.ndarray:
         """Class of each program, whatever part plays it; END is the end."""
         return np.asarray(programs).astype(np.int64) + NEW
-
-    def part_class(self, program: int, part: int, n_parts: int) -> int:
-        """Class of a part, of a program, in a piece in which `n_parts` have played so far: that one, or a new one."""
-        if not self.models_part:
-            return NEW
-        return FIRST_PART + part if part < n_parts else NEW + program
 
     def program_of_new(self, part_class: int) -> int:
         """Program of a part that comes in with that class."""

@@ -40,10 +40,9 @@ from melodygru.util.files import open_regular, read_regular, sha256_of
 from melodygru.util.schema import Integer, record
 
 CLASS_NAME = "MelodyGRU"
-WEIGHTS = "model.weights.h5"  # the archive's member
+WEIGHTS, CONFIG = "model.weights.h5", "config.json"  # the archive's members
 SHIPPED = "starter.keras"
 _SHOWN = 40  # characters of a name in a message
-CONFIG = "config.json"  # likewise
 MAX_FILE_BYTES = 1 << 30
 MAX_CONFIG_BYTES = 1 << 23  # statistics of a thousand styles fit in
 _NUMBER = Integer(1, 1_000_000)  # of a format
@@ -66,6 +65,8 @@ class Checkpoint:
         Hash of the file's bytes as they lie on disk, whatever its format, in hexadecimal.
     path : Path, optional
         The file.
+    seed : int
+        Of the initial weights.
     """
 
     vocabulary: Vocabulary
@@ -74,6 +75,7 @@ class Checkpoint:
     weights: dict[str, np.ndarray]
     sha256: str | None = None
     path: Path | None = None
+    seed: int = 0
 
     @property
     def n_parameters(self) -> int:
@@ -121,7 +123,8 @@ def read(path: Path) -> Checkpoint:
             stored = hdf5.arrays_of(archives.content(archive, WEIGHTS, len(content), stored=True))
         weights = _weights(stored, architecture, vocabulary)
     digest = hashlib.sha256(content).hexdigest()
-    return Checkpoint(vocabulary, architecture, settings.get("card") or {}, weights, digest, Path(path))
+    card, seed = settings.get("card") or {}, settings.get("seed", 0)
+    return Checkpoint(vocabulary, architecture, card, weights, digest, Path(path), seed)
 
 
 def write(path: Path, archive: bytes, *, float16: bool = False) -> None:

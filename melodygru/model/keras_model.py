@@ -228,9 +228,8 @@ class EventModel(keras.Model):
         classes = tf.cast(inputs["part_descriptions"], tf.int32)
         ids = tf.where(classes > 0, classes + tf.tile(tf.constant(layout.description_origins, tf.int32), [parts]), 0)
         padded = tf.pad(described, [(0, 0), (0, 0), (1, 0)])
-        values, rows = tf.reshape(padded, [-1]), tf.range(tf.size(ids) // ids.shape[-1]) * padded.shape[-1]
-        at = tf.reshape(ids, [-1, ids.shape[-1]]) + rows[:, None]
-        sums = tf.reduce_sum(tf.reshape(tf.gather(values, at), [-1, parts, ids.shape[-1] // parts]), -1)
+        values = tf.gather(tf.reshape(padded, [-1]), _places(ids, padded.shape[-1]))
+        sums = tf.reduce_sum(tf.reshape(values, [-1, parts, ids.shape[-1] // parts]), -1)
         old = tf.reshape(sums, tf.concat([tf.shape(outputs)[:-1], [parts]], 0))
         return tf.concat([end, new, old], -1)
 
@@ -343,11 +342,15 @@ def _silence_pointers(head: Any, n_direct: int) -> None:
 def _add_at(logits: tf.Tensor, classes: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
     """Logits (B, T, n) with values (B, T, k) added to those of classes (B, T, k), which are plus 1; 0 is none."""
     padded = tf.pad(logits, [(0, 0), (0, 0), (1, 0)])
-    flat = tf.reshape(padded, [-1])
-    rows = tf.range(tf.size(classes) // classes.shape[-1]) * padded.shape[-1]
-    at = tf.reshape(classes, [-1, classes.shape[-1]]) + rows[:, None]
-    flat = tf.tensor_scatter_nd_add(flat, tf.reshape(at, [-1, 1]), tf.reshape(values, [-1]))
+    at = tf.reshape(_places(classes, padded.shape[-1]), [-1, 1])
+    flat = tf.tensor_scatter_nd_add(tf.reshape(padded, [-1]), at, tf.reshape(values, [-1]))
     return tf.reshape(flat, tf.shape(padded))[..., 1:]
+
+
+def _places(columns: tf.Tensor, width: int) -> tf.Tensor:
+    """Where columns (B, T, k) of rows of `width` values lie when all rows stand end to end: (B T, k)."""
+    rows = tf.range(tf.size(columns) // columns.shape[-1]) * width
+    return tf.reshape(columns, [-1, columns.shape[-1]]) + rows[:, None]
 
 
 def _bits(values: tf.Tensor) -> tf.Tensor:
@@ -389,8 +392,7 @@ def load_model(path: str | Path) -> MelodyGRU:
     """
     # Not by Keras, which would make whatever objects the file names, and read whatever its weights point to.
     held = checkpoint.read(Path(path))
-    seed = checkpoint.read_settings(Path(path)).get("seed", 0)
-    model = MelodyGRU(**as_settings(held.vocabulary, held.architecture, held.card), seed=seed)
+    model = MelodyGRU(**as_settings(held.vocabulary, held.architecture, held.card), seed=held.seed)
     for name, weight in weights_of(held.vocabulary, held.architecture).items():
         owner, _, index = weight.path.partition("/vars/")
         layer = functools.reduce(getattr, owner.split("/"), model)

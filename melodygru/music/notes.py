@@ -28,6 +28,7 @@ DRUMS = 128  # the program of the percussion channel; 0..127 are General MIDI's
 N_PROGRAMS = 129
 N_PITCHES = 128
 MAX_PARTS = 2**15  # part numbers are below this
+ONSET_KEYS = MAX_PARTS * N_PITCHES  # what a step adds to a note's key, see `note_keys`
 DEFAULT_TEMPO = 500_000  # microseconds per quarter note: 120 qpm, what MIDI assumes when a file says nothing
 
 NOTE = np.dtype(
@@ -281,7 +282,7 @@ def validate(notes: np.ndarray, length: int) -> None:
     ends = notes["onset"] + notes["duration"]
     if ends.max() > length:
         raise NoteError(f"note {int(ends.argmax())} ends at step {ends.max()}, after the piece's end at {length}")
-    keys = _sort_key(notes)
+    keys = note_keys(notes)
     if np.any(keys[1:] < keys[:-1]):
         at = int(np.argmax(keys[1:] < keys[:-1])) + 1
         raise NoteError(f"note {at} is out of order: expected (onset, part, pitch) ascending; use notes.canonical")
@@ -362,9 +363,9 @@ def _numbered(notes: np.ndarray) -> np.ndarray:
     return notes
 
 
-def _sort_key(notes: np.ndarray) -> np.ndarray:
-    """A number for each note that sorts as (onset, part, pitch) does."""
-    return (notes["onset"] * MAX_PARTS + notes["part"]) * N_PITCHES + notes["pitch"]
+def note_keys(notes: np.ndarray) -> np.ndarray:
+    """A number for each note that sorts as (onset, part, pitch) does, shape (n,), int64."""
+    return notes["onset"] * ONSET_KEYS + notes["part"].astype(np.int64) * N_PITCHES + notes["pitch"]
 
 
 def _overlaps(notes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -418,7 +419,7 @@ def canonical(notes: np.ndarray) -> tuple[np.ndarray, Changes]:
     if len(notes) == 0:
         return notes.copy(), Changes()
     notes = _numbered(notes)
-    keys = _sort_key(notes)
+    keys = note_keys(notes)
     merged = 0
     if np.all(keys[1:] > keys[:-1]):
         notes = notes.copy()

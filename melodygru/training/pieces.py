@@ -12,7 +12,7 @@ import numpy as np
 
 from melodygru.events import INPUTS, Events, Vocabulary, encode
 from melodygru.music.metre import steps_per_bar
-from melodygru.music.notes import DRUMS, MAX_PARTS, N_PITCHES, NoteSequence, canonical, transpose
+from melodygru.music.notes import DRUMS, N_PITCHES, ONSET_KEYS, NoteSequence, canonical, note_keys, transpose
 from melodygru.training.settings import Settings
 
 UNKNOWN_SHARE = 0.2  # how often a piece condition is hidden in training, so that "unknown" is learned too
@@ -161,9 +161,8 @@ def _repeats_itself(sequence: NoteSequence) -> bool:
     notes = sequence.notes
     if not sequence.grid.is_metrical or not notes["part"].any():
         return False
-    bar, step = steps_per_bar(sequence.grid, sequence.metre), MAX_PARTS * N_PITCHES
-    key = notes["onset"] * step + notes["part"].astype(np.int64) * N_PITCHES + notes["pitch"]
-    stood = np.isin(key[:, None] - step * bar * np.array(REPEATED_BARS), key).any(1)
+    bar, key = steps_per_bar(sequence.grid, sequence.metre), note_keys(notes)
+    stood = np.isin(key[:, None] - ONSET_KEYS * bar * np.array(REPEATED_BARS), key).any(1)
     return bool(stood.mean() >= REPEATED)
 
 

@@ -6,7 +6,6 @@ import errno
 import hashlib
 import os
 import stat
-from pathlib import Path
 from typing import BinaryIO
 
 _KINDS = {
@@ -81,11 +80,3 @@ def _require(path: str | os.PathLike[str], status: os.stat_result, most: int | N
 
 def _too_large(path: str | os.PathLike[str], most: int) -> OSError:
     return OSError(errno.EFBIG, f"more than {most:,} bytes", str(path))
-
-
-def regular(path: Path) -> bool:
-    """Whether a path is a regular file, or a link to one."""
-    try:
-        return stat.S_ISREG(os.stat(path).st_mode)
-    except (OSError, ValueError):
-        return False

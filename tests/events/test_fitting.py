@@ -84,7 +84,7 @@ def test_a_style_has_its_own_programs():
     pieces = [(sequence_of([(0, 1, program, 60, 80)]), style) for program, style in ((0, "a"), (40, "b"), (0, "b"))]
     vocabulary = fit_vocabulary(pieces, GRID)
     found = [
-        np.flatnonzero(vocabulary.new_classes(vocabulary.statistics.programs_of(style))).tolist()
+        sorted(vocabulary.program_class(np.array(vocabulary.statistics.programs_of(style))).tolist())
         for style in ("a", "b", None)
     ]
     assert found == [[NEW], [NEW, NEW + 40], [NEW, NEW + 40]]

@@ -101,6 +101,14 @@ class Feature:
         return other
 
 
+def point(
+    arrays: dict[str, np.ndarray], region: Region, field: str, rank: int, events: np.ndarray, classes: np.ndarray
+) -> None:
+    """Let the pointer number `rank` of a feature point events, given by their indices, to classes of a field."""
+    name = f"{field}_pointers"
+    arrays[name][events, region.columns[name] + rank] = classes + 1
+
+
 _T = TypeVar("_T")
 _CONTAINERS = {list, dict, Counter, deque}
 

@@ -70,6 +70,13 @@ class Legality(Feature):
         last = self.past.last
         return last is None or last[0] < self._most - 1 or not self.is_full()
 
+    def may_come_in(self, program: int) -> bool:
+        """Whether a new part of a program may stand at the last onset."""
+        past = self.past
+        if len(past.programs) == self._most:
+            return False
+        return past.last is None or past.newest != past.last[2] or program >= past.programs[-1]
+
     def row(self) -> tuple[int, int, int]:
         """At the onset: the lowest part, one past the highest, and the lowest program of a new one."""
         past = self.past

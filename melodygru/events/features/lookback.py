@@ -7,12 +7,12 @@ from functools import lru_cache
 
 import numpy as np
 
-from melodygru.events.features.feature import Feature, Region
-from melodygru.events.features.piece import NOTE_KEYS, ORDER_KEYS, Past, Piece, found_at, index_of
+from melodygru.events.features.feature import Feature, Region, point
+from melodygru.events.features.piece import ORDER_KEYS, Past, Piece, found_at, index_of
 from melodygru.events.times import N_INTERVALS, N_SPANS, TIMES, motion_class, span_class, span_of, time_of
 from melodygru.events.vocabulary import DURATION, Vocabulary
 from melodygru.music.metre import steps_per_bar
-from melodygru.music.notes import N_PITCHES
+from melodygru.music.notes import N_PITCHES, ONSET_KEYS
 
 
 class Lookback(Feature):
@@ -62,8 +62,7 @@ class Lookback(Feature):
             column = region.columns["before"] + level
             wait = onset[source] - onset[has - 1] + lag
             before[has, column] = shift + span_class(wait)
-            column = region.columns["shift_pointers"] + level
-            arrays["shift_pointers"][has, column] = TIMES.encode(np.minimum(wait, TIMES.maximum)) + 1
+            point(arrays, region, "shift", level, has, TIMES.encode(np.minimum(wait, TIMES.maximum)))
             has = 1 + np.flatnonzero(at[1:] >= lag)
             source = np.searchsorted(keys, new_key[has] - lag * ORDER_KEYS)
             there = onset[np.minimum(source, len(onset) - 1)] == at[has] - lag
@@ -76,11 +75,13 @@ class Lookback(Feature):
             if width == 4:
                 context[has, column + 3] = first_slot + piece.slot[source]
             counterpart = piece.counterparts(lag)
-            _point(region, arrays, "pitch", level, counterpart, piece.pitch)
-            same = found_at(piece.note_keys, piece.note_keys - lag * NOTE_KEYS)
+            has = np.flatnonzero(counterpart >= 0)
+            point(arrays, region, "pitch", level, has, piece.pitch[counterpart[has]])
+            same = found_at(piece.note_keys, piece.note_keys - lag * ONSET_KEYS)
             for rank, found in ((2 * level, same), (2 * level + 1, np.where(same >= 0, -1, counterpart))):
-                _point(region, arrays, "duration", rank, found, piece.fields[:-1, DURATION])
-                _point(region, arrays, "velocity", rank, found, piece.velocity)
+                has = np.flatnonzero(found >= 0)
+                point(arrays, region, "duration", rank, has, piece.fields[found[has], DURATION])
+                point(arrays, region, "velocity", rank, has, piece.velocity[found[has]])
 
     def __init__(self, past: Past, region: Region) -> None:
         super().__init__(past, region)
@@ -90,7 +91,7 @@ class Lookback(Feature):
             (lag, *_firsts(vocabulary, region, level)) for level, lag in enumerate(lags(vocabulary, past.metre))
         )
         self._orders_back = tuple(lag * ORDER_KEYS for lag, *_ in self._lags)
-        self._notes_back = tuple(lag * NOTE_KEYS for lag, *_ in self._lags)
+        self._notes_back = tuple(lag * ONSET_KEYS for lag, *_ in self._lags)
         self._sources = [0] * len(self._lags)  # the first event that the one being made may have as its counterpart
         self._waits: list[int] = []  # after the last note's counterpart, for each lag, or -1
         self._counterparts: list[int] = []  # of the event's part, for each lag, or -1
@@ -124,7 +125,7 @@ class Lookback(Feature):
 
     def point_note(self, durations: list[int], velocities: list[int], part: int, pitch: int) -> None:
         past = self.past
-        key, keys, values = past.onset * NOTE_KEYS + part * N_PITCHES + pitch, past.note_keys, past.values
+        key, keys, values = past.onset * ONSET_KEYS + part * N_PITCHES + pitch, past.note_keys, past.values
         for back, counterpart in zip(self._notes_back, self._counterparts, strict=True):
             same = index_of(keys, key - back) if 0 < back <= key else -1
             if same >= 0:
@@ -157,20 +158,6 @@ class Lookback(Feature):
                     row += ids[:width]
                     continue
             row += (0, 0, 0, 0)[:width]
-
-
-def _point(
-    region: Region,
-    arrays: dict[str, np.ndarray],
-    field: str,
-    rank: int,
-    found: np.ndarray,
-    classes: np.ndarray,
-) -> None:
-    """Let each note point to the class of the note that was found for it, if there is one."""
-    name = f"{field}_pointers"
-    has = np.flatnonzero(found >= 0)
-    arrays[name][has, region.columns[name] + rank] = classes[found[has]] + 1
 
 
 @lru_cache

@@ -6,7 +6,7 @@ from collections import deque
 
 import numpy as np
 
-from melodygru.events.features.feature import Feature, Region
+from melodygru.events.features.feature import Feature, Region, point
 from melodygru.events.features.piece import Past, Piece
 from melodygru.events.times import N_SPANS, TIMES, span_class, time_of
 from melodygru.events.vocabulary import DURATION, PITCH, SHIFT, Vocabulary
@@ -47,7 +47,7 @@ class NgramLookup(Feature):
             source = found[has]
             column = region.columns["before"] + level
             arrays["before"][has, column] = blocks["ngram_shift"] + level * N_SPANS + span_class(shift[source])
-            _point(arrays, "shift", region, level, has, piece.fields[source, SHIFT])
+            point(arrays, region, "shift", level, has, piece.fields[source, SHIFT])
             agree = shift[source] == shift[has]
             has, source = has[agree], source[agree]
             context, column = arrays["context"], region.columns["context"] + width * level
@@ -59,11 +59,11 @@ class NgramLookup(Feature):
             has, source = has[agree], source[agree]
             agree = piece.part[source] == piece.part[has]
             has, source = has[agree], source[agree]
-            _point(arrays, "pitch", region, level, has, piece.pitch[source])
+            point(arrays, region, "pitch", level, has, piece.pitch[source])
             agree = piece.pitch[source] == piece.pitch[has]
             has, source = has[agree], source[agree]
-            _point(arrays, "duration", region, level, has, piece.fields[source, DURATION])
-            _point(arrays, "velocity", region, level, has, piece.velocity[source])
+            point(arrays, region, "duration", level, has, piece.fields[source, DURATION])
+            point(arrays, region, "velocity", level, has, piece.velocity[source])
 
     def __init__(self, past: Past, region: Region) -> None:
         super().__init__(past, region)
@@ -153,14 +153,6 @@ class NgramLookup(Feature):
 def _width(vocabulary: Vocabulary) -> int:
     """Columns of `context` of one order."""
     return 3 if vocabulary.n_source_slots else 2
-
-
-def _point(
-    arrays: dict[str, np.ndarray], field: str, region: Region, level: int, events: np.ndarray, classes: np.ndarray
-) -> None:
-    """Let events point to classes of a field."""
-    name = f"{field}_pointers"
-    arrays[name][events, region.columns[name] + level] = classes + 1
 
 
 def ngram_followers(piece: Piece) -> list[np.ndarray]:

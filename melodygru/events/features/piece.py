@@ -24,10 +24,9 @@ from melodygru.events.vocabulary import (
     Vocabulary,
 )
 from melodygru.music.metre import METRE, signatures
-from melodygru.music.notes import DRUMS, N_PITCHES, NoteSequence
+from melodygru.music.notes import DRUMS, N_PITCHES, ONSET_KEYS, NoteSequence, note_keys
 
 ORDER_KEYS = (MAX_PARTS + 1) * (N_PITCHES + 1)  # order keys at one onset: a part, and a number of notes
-NOTE_KEYS = (MAX_PARTS + 1) * N_PITCHES  # note keys at one onset: a part and a pitch
 
 
 class Piece:
@@ -42,6 +41,7 @@ class Piece:
     onset, duration, end, part, program, slot, pitch, span, velocity : arrays, shape (n,), of the notes: steps; the
         part, its program and that one's slot; MIDI pitch; the duration's `span_class`; the velocity's class, 0 where it
         is unmodelled
+    note_keys : array, shape (n,): see `music.notes.note_keys`
     at, shift : arrays, shape (n + 1,): the onset of each event, and the steps to it from the one before
     firsts, part_programs : arrays, shape (n_parts,): of each part its first note and its program
     fields : array, shape (n + 1, 5), int32: classes, see `Events`
@@ -65,6 +65,7 @@ class Piece:
         n = len(notes)
         self.onset, self.duration = notes["onset"], notes["duration"]
         self.end = self.onset + self.duration
+        self.note_keys = note_keys(notes)
         self.at = np.append(self.onset, sequence.length)
         self.shift = np.diff(self.at, prepend=0)
         self.part = notes["part"].astype(np.int64)
@@ -92,11 +93,6 @@ class Piece:
         index = np.arange(len(key))
         begins = np.append(True, key[1:] != key[:-1])[: len(key)]
         return key + index - np.maximum.accumulate(np.where(begins, index, 0))
-
-    @cached_property
-    def note_keys(self) -> np.ndarray:
-        """Each note's onset, part and pitch, as one number that sorts alike."""
-        return self.onset.astype(np.int64) * NOTE_KEYS + self.part * N_PITCHES + self.pitch
 
     @cached_property
     def by_part(self) -> np.ndarray:
@@ -174,7 +170,7 @@ class Past:
         style: str | None,
         metres: np.ndarray,
         metre_known: bool,
-        line_up: Counter[int] | None = None,
+        line_up: Sequence[int] | None = None,
     ) -> None:
         self.vocabulary, self.style = vocabulary, style
         self.metres, self.metre = metres_in_force(metres, metre_known, vocabulary)
@@ -241,7 +237,7 @@ class Past:
         self._last_pitches[part] = pitch + 1
         self.motion = motion = MOTIONS[pitch - struck + 1] if struck else 0
         self.order_keys.append(key)
-        self.note_keys.append(at * NOTE_KEYS + part * N_PITCHES + pitch)
+        self.note_keys.append(at * ONSET_KEYS + part * N_PITCHES + pitch)
         self.notes.append((shift, span_of(shift), slot * N_PITCHES + pitch, span_of(duration), motion))
         self.values.append((part, pitch, self.duration_class, self.velocity))
         self.active.append((part, pitch, at, at + duration, slot))

@@ -47,8 +47,7 @@ class PitchClassLevels(Feature):
 
     def __init__(self, past: Past, region: Region) -> None:
         super().__init__(past, region)
-        vocabulary = past.vocabulary
-        self._key = vocabulary.key
+        self._key = past.vocabulary.key
         self._counts, self._total = [0] * 12, 0  # in all notes
         self._recent = [0] * 14  # in the last notes
         self._classes = deque([_NO_NOTE] * N_RECENT)  # of the last notes
