@@ -8,6 +8,7 @@ import numpy as np
 
 from melodygru.events.features import REGISTRY
 from melodygru.events.features.feature import ARRAYS, Feature, Region
+from melodygru.events.features.harmony import REFERENCES, Harmony
 from melodygru.events.features.part_descriptions import description_sizes
 from melodygru.events.features.part_history import PART_HISTORY
 from melodygru.events.features.sounding import SoundingNotes
@@ -23,6 +24,11 @@ POINTED_CLASS = {
     "velocity": np.append(0, np.arange(N_VELOCITIES)),
 }
 
+N_INTERVAL_OUTPUTS = 2 * N_PITCHES - 1  # of the pitch head, after those of the pitches
+LEVEL_PAIRS = (3, 4)  # levels of a pitch class among the last notes, and in the piece
+N_LEVEL_OUTPUTS = LEVEL_PAIRS[0] * LEVEL_PAIRS[1]
+N_HARMONY_OUTPUTS = N_LEVEL_OUTPUTS + 12 * len(REFERENCES)  # after those
+
 
 class Layout:
     """The ids of a vocabulary's features in one embedding table, in which id 0 is "nothing"; use `layout_of`.
@@ -33,6 +39,7 @@ class Layout:
     widths : number of columns of each of the arrays of `Events` that features fill
     regions : the features that the vocabulary has, in the order of the registry, and where the ids of each lie
     sounding_columns : columns of `context` that hold ids of the block "sounding"
+    reference_columns : columns of `context` that hold ids of the blocks of `features.harmony`
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
@@ -60,6 +67,10 @@ class Layout:
         self._pointer_ids: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         sounding = self.regions[SoundingNotes].columns["context"]
         self.sounding_columns = slice(sounding, sounding + 3 * vocabulary.n_sounding, 3)
+        reference = self.regions[Harmony].columns["context"]
+        self.reference_columns = slice(reference, reference + len(REFERENCES))
+        # An id of `context` less this is the reference's pitch plus 1.
+        self.reference_origins = np.array([self.blocks[name] - 1 for name in REFERENCES])
 
     @property
     def n_ids(self) -> int:
@@ -78,20 +89,22 @@ class Layout:
     def n_outputs(self, field: str) -> int:
         """Outputs of a field's head.
 
-        One a class and one a pointer; for the pitch between these also one an interval, -127..127. Where parts are
+        One a class and one a pointer; for the pitch between these also one an interval, -127..127, one for each pair of
+        levels of a pitch class, and twelve for the pitch classes above each reference. Where parts are
         modelled, their head has one for END and for a new part of each program; one for each class of a description;
         and two for new parts: that of programs which the line-up has still to come, and that of others.
         """
         if field == "part" and self.vocabulary.models_part:
             return FIRST_PART + self.n_descriptions + 2
-        intervals = 2 * N_PITCHES - 1 if field == "pitch" else 0
-        return self.vocabulary.size(field) + intervals + self.n_pointers(field)
+        relative = N_INTERVAL_OUTPUTS + N_HARMONY_OUTPUTS if field == "pitch" else 0
+        return self.vocabulary.size(field) + relative + self.n_pointers(field)
 
     def n_direct_outputs(self, field: str) -> int:
         """The first outputs of a field's head, which are no pointer's or description's."""
         if field == "part" and self.vocabulary.models_part:
             return FIRST_PART
-        return self.n_outputs(field) - self.n_pointers(field)
+        harmony = N_HARMONY_OUTPUTS if field == "pitch" else 0
+        return self.n_outputs(field) - self.n_pointers(field) - harmony
 
     def head_blocks(self, field: str) -> dict[str, int]:
         """First id of each block of the table that a field's head has of what was chosen before it.

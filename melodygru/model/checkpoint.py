@@ -195,14 +195,14 @@ def upgrade(settings: dict[str, Any]) -> dict[str, Any]:
         raise CheckpointError(f"format {number} of a newer melodygru, this one reads up to {FORMAT}: upgrade melodygru")
     if number < OLDEST:
         raise CheckpointError(
-            f"format {number} of an older melodygru, whose models know programs but no parts: train the model anew"
+            f"format {number} of an older melodygru, whose events were others: train the model anew"
         )
     for step in _UPGRADES[number - OLDEST :]:
         settings = step(settings)
     return {**settings, "format": FORMAT}
 
 
-OLDEST = 3  # format that can be upgraded: that of the first models whose events have parts
+OLDEST = 4  # format that can be upgraded: the first with references to the harmony
 _UPGRADES: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = ()  # from format OLDEST, from the next one, ...
 FORMAT = OLDEST + len(_UPGRADES)  # of the checkpoints that are written
 

@@ -42,7 +42,7 @@ from melodygru.events import (
     encode,
     layout_of,
 )
-from melodygru.events.layout import POINTED, POINTED_CLASS
+from melodygru.events.layout import LEVEL_PAIRS, N_HARMONY_OUTPUTS, N_LEVEL_OUTPUTS, POINTED, POINTED_CLASS
 from melodygru.model import checkpoint, heads  # names in `heads` only later: it may be what imports Keras, and us
 from melodygru.model.architecture import DEEP, Architecture, weights_of
 from melodygru.model.cells import CELLS
@@ -211,10 +211,29 @@ class EventModel(keras.Model):
             place = tf.range(N_PITCHES) - (last[..., None] - 1) + N_PITCHES - 1
             relative = tf.gather(relative, tf.clip_by_value(place, 0, 2 * N_PITCHES - 2), batch_dims=2)
             logits += tf.where(last[..., None] > 0, relative, 0.0)
+            logits += self._harmony(outputs[..., 3 * n - 1 : 3 * n - 1 + N_HARMONY_OUTPUTS], inputs)
         n_pointers = self.layout.n_pointers(field)
         if not n_pointers:
             return logits
         return _add_at(logits, tf.cast(inputs[f"{field}_pointers"], tf.int32), outputs[..., -n_pointers:])
+
+    def _harmony(self, outputs: tf.Tensor, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+        """What is added to the logits of all pitches for their pitch classes: by its levels, and above each reference."""
+        levels = tf.cast(inputs["pitch_class_levels"], tf.int32)
+        ids = tf.cast(inputs["context"], tf.int32)[:, 1:, self.layout.reference_columns]
+        pitch = tf.where(ids > 0, ids - self.layout.reference_origins - 1, 0)
+        n_references = pitch.shape[-1]
+        # 132, a multiple of 12, is more than any pitch: the remainder of a negative number differs where this is exported.
+        above = (tf.range(12) + 132 - pitch[..., None]) % 12
+        first = N_LEVEL_OUTPUTS + 12 * tf.range(n_references)[:, None]
+        above = tf.reshape(first + above, tf.concat([tf.shape(ids)[:-1], [12 * n_references]], 0))
+        place = tf.concat([levels[..., :12] * LEVEL_PAIRS[1] + levels[..., 12:], above], -1)
+        values = tf.reshape(tf.gather(tf.reshape(outputs, [-1]), _places(place, outputs.shape[-1])), tf.shape(place))
+        total = values[..., :12]
+        for reference in range(n_references):
+            of_reference = values[..., 12 * (1 + reference) : 12 * (2 + reference)]
+            total += tf.where(ids[..., reference : reference + 1] > 0, of_reference, 0.0)
+        return tf.tile(total, [1, 1, -(-N_PITCHES // 12)])[..., :N_PITCHES]
 
     def _part_logits(self, outputs: tf.Tensor, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
         """Logits of END, of a new part of each program, and of each part that has played."""

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from melodygru.events import FIRST_PART, NEW, PART_HISTORY, Vocabulary, layout_of, motion_class
-from melodygru.events.layout import POINTED
+from melodygru.events.features.harmony import REFERENCES
+from melodygru.events.layout import LEVEL_PAIRS, N_HARMONY_OUTPUTS, N_INTERVAL_OUTPUTS, N_LEVEL_OUTPUTS, POINTED
 from melodygru.model.architecture import DEEP
 from melodygru.model.cells import CELLS, PARTS
 from melodygru.model.checkpoint import Checkpoint
@@ -30,6 +31,9 @@ N_LEVELS = 4  # values that each of them may have
 
 # First column of a table of relative ids for each column of `Events.pitch_class_levels`; see `_relative_ids`.
 _FIRST_LEVEL = 1 + 2 * N_PITCHES + N_LEVELS * np.arange(N_LEVEL_COLUMNS)
+
+_PITCH_CLASSES = np.arange(N_PITCHES) % 12
+_REFERENCE_OUTPUTS = N_LEVEL_OUTPUTS + 12 * np.arange(len(REFERENCES))[:, None]
 
 
 class NumpyModel:
@@ -138,7 +142,12 @@ class NumpyModel:
         return outputs
 
     def pointed(
-        self, field: str, outputs: np.ndarray, pointers: np.ndarray | None, last: np.ndarray | None = None
+        self,
+        field: str,
+        outputs: np.ndarray,
+        pointers: np.ndarray | None,
+        last: np.ndarray | None = None,
+        harmony: np.ndarray | None = None,
     ) -> np.ndarray:
         """Logits of a field's classes, (rows, classes), of its head's outputs, (rows, n): sums over what points there.
 
@@ -147,6 +156,7 @@ class NumpyModel:
         field : any but the part
         pointers : array, shape (rows, k): what the pointers to the field point to, see `Events`
         last : array, shape (rows,): for the pitch, the part's last one plus 1; 0 is none
+        harmony : array, shape (rows, 36): for the pitch, see `harmony_places`
         """
         n = self.vocabulary.size(field)
         logits = outputs[:, :n].copy()
@@ -155,6 +165,11 @@ class NumpyModel:
                 if from_pitch:
                     first = N_PITCHES + N_PITCHES - from_pitch
                     logits[row] += outputs[row, first : first + N_PITCHES]
+        if harmony is not None:
+            relative = np.zeros((len(outputs), N_HARMONY_OUTPUTS + 1), outputs.dtype)
+            relative[:, 1:] = outputs[:, n + N_INTERVAL_OUTPUTS : n + N_INTERVAL_OUTPUTS + N_HARMONY_OUTPUTS]
+            values = relative[np.arange(len(outputs))[:, None], harmony]
+            logits += np.add.reduce(values.reshape(len(outputs), -1, 12), 1)[:, _PITCH_CLASSES]
         if pointers is not None:
             rows, weights = len(pointers), outputs[:, outputs.shape[1] - pointers.shape[1] :]
             if rows == 1:
@@ -163,6 +178,18 @@ class NumpyModel:
                 classes = pointers + (n + 1) * np.arange(rows)[:, None]
                 logits += np.bincount(classes.ravel(), weights.ravel(), rows * (n + 1)).reshape(rows, n + 1)[:, 1:]
         return logits
+
+    def harmony_places(self, context: np.ndarray, pitch_class_levels: np.ndarray) -> np.ndarray:
+        """Of each pitch class, three times, what its logit adds of the pitch head's outputs for harmony, plus 1.
+
+        By its levels, and above each reference (see `features.harmony`); 0 is nothing. Shape (rows, 36).
+        """
+        ids = context[:, self.layout.reference_columns]
+        pitch = ids - self.layout.reference_origins - 1
+        above = 1 + _REFERENCE_OUTPUTS + (np.arange(12) - pitch[..., None]) % 12
+        above *= ids[..., None] > 0
+        levels = 1 + pitch_class_levels[:, :12].astype(np.int64) * LEVEL_PAIRS[1] + pitch_class_levels[:, 12:]
+        return np.concatenate([levels, above.reshape(len(ids), -1)], 1)
 
     def part_logits(self, outputs: np.ndarray, descriptions: np.ndarray, line_up: np.ndarray) -> np.ndarray:
         """Logits of the part classes, (rows, classes), of the outputs of their head; the rest as in `Step.arrive`."""
@@ -218,6 +245,7 @@ class Step:
         sounding = model.sounding[context[:, model.layout.sounding_columns]]
         self._relative = np.concatenate([sounding, pitch_class_levels + _FIRST_LEVEL], 1)
         self.context = model.bag(context)
+        self._harmony = model.harmony_places(context, pitch_class_levels)
         self._parts = part_descriptions, line_up
         self._hidden[:, model.architecture.head :] += (self._before + self.context) @ model.from_context
 
@@ -236,7 +264,7 @@ class Step:
         if field == "part":
             return self._model.part_logits(outputs, *self._parts)
         last = None if field != "pitch" or chosen is None else chosen["last_pitch_1"]
-        return self._model.pointed(field, outputs, pointers, last)
+        return self._model.pointed(field, outputs, pointers, last, None if last is None else self._harmony)
 
     def hidden(
         self, field: str, chosen: dict[str, np.ndarray] | None = None, pointers: np.ndarray | None = None

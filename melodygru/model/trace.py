@@ -199,10 +199,12 @@ class _Given:
             if field == "part":
                 logits = model.part_logits(outputs, events.part_descriptions[flat], events.line_up[flat])
             else:
-                pointers, last = self._pointers(field), events.part_history[flat, LAST_PITCH]
-                logits = model.pointed(
-                    field, outputs, None if pointers is None else pointers[flat], last if field == "pitch" else None
-                )
+                pointers, of_pitch = self._pointers(field), ()
+                if field == "pitch":
+                    levels = events.pitch_class_levels[flat]
+                    places = model.harmony_places(events.context[flat], levels)
+                    of_pitch = events.part_history[flat, LAST_PITCH], places
+                logits = model.pointed(field, outputs, None if pointers is None else pointers[flat], *of_pitch)
             logits = logits.reshape(*shape, -1)
             if field in possible:
                 logits = np.where(possible[field][rows], logits, -np.inf)

@@ -7,12 +7,14 @@ arrays' columns, which checkpoints rely on.
 from melodygru.events.features.chord_position import ChordPosition
 from melodygru.events.features.conditions import Conditions
 from melodygru.events.features.feature import Feature
+from melodygru.events.features.harmony import Harmony
 from melodygru.events.features.legality import Legality
 from melodygru.events.features.line_up import LineUp
 from melodygru.events.features.lookback import Lookback
 from melodygru.events.features.lookback_runs import LookbackRuns
 from melodygru.events.features.metric_position import MetricPosition
 from melodygru.events.features.ngram_lookup import NgramLookup
+from melodygru.events.features.open_parts import OpenParts
 from melodygru.events.features.part_descriptions import PartDescriptions
 from melodygru.events.features.part_history import PartHistory
 from melodygru.events.features.pitch_class_levels import PitchClassLevels
@@ -33,4 +35,6 @@ REGISTRY: tuple[type[Feature], ...] = (
     LineUp,
     PitchClassLevels,
     Legality,
+    OpenParts,
+    Harmony,
 )

@@ -6,21 +6,24 @@ from functools import lru_cache
 
 import numpy as np
 
-from melodygru.events.features.feature import Feature, Region
+from melodygru.events.features.feature import Feature, Region, point
 from melodygru.events.features.piece import Past, Piece
+from melodygru.events.times import TIMES, time_of
 from melodygru.events.vocabulary import Vocabulary
 from melodygru.music.grid import Grid
 from melodygru.music.metre import METRE, Bars
 
 N_POSITIONS = 192  # classes of positions in a bar; longer bars share them
 N_BARS = 8  # bars are counted modulo a phrase of eight
+BEAT_PARTS = (1, 2, 4)  # of a beat: places that a shift and a duration may point to, beside the next bar line
 PHRASE, N_PHRASES = 4, 32  # and in phrases of four bars since the beginning; what is later counts as the last
 
 
 class MetricPosition(Feature):
     """Position in the bar, phase in the quarter note, bar in eight, and phrase; all 0 without a beat.
 
-    Where the metre isn't known, the phase alone is.
+    Where the metre isn't known, the phase alone is. The next bar line, beat, half and quarter of a beat are pointers to
+    the shift, from the last onset, and to the duration, from the event's.
     """
 
     @staticmethod
@@ -31,7 +34,8 @@ class MetricPosition(Feature):
 
     @staticmethod
     def columns(vocabulary: Vocabulary) -> dict[str, int]:
-        return {"context": 4}
+        n = len(_units(vocabulary))
+        return {"context": 4, "shift_pointers": n, "duration_pointers": n}
 
     @staticmethod
     def encode(piece: Piece, region: Region, arrays: dict[str, np.ndarray]) -> None:
@@ -50,6 +54,18 @@ class MetricPosition(Feature):
             context[:, column] = blocks["position"] + position
             context[:, column + 2] = blocks["bar"] + bar % N_BARS
             context[:, column + 3] = blocks["phrase"] + np.minimum(bar // PHRASE, N_PHRASES - 1)
+        events = np.arange(len(piece.at))
+        for rank, unit in enumerate(_units(piece.vocabulary)):
+            if unit:
+                left = unit - piece.at % unit
+            elif piece.metre is not None:
+                _, position, size = Bars(grid, piece.metres).at(piece.at)
+                left = size - position
+            else:
+                continue
+            classes = TIMES.encode(np.minimum(left, TIMES.maximum))
+            point(arrays, region, "shift", rank, events[1:], classes[:-1])
+            point(arrays, region, "duration", rank, events[:-1], classes[:-1])
 
     def __init__(self, past: Past, region: Region) -> None:
         super().__init__(past, region)
@@ -58,17 +74,27 @@ class MetricPosition(Feature):
         self._bars = None
         if grid.is_metrical and past.metre is not None:
             self._bars = Bars(grid, past.metres) if len(past.metres) > 1 else _bars(grid, past.metre)
+        self._units = _units(past.vocabulary)
+        self._pointers = [0] * len(self._units)  # from the onset
         self._position, self._phase, self._bar, self._phrase = (
             region.blocks[name] for name in ("position", "phase", "bar", "phrase")
         )
 
+    def point_shift(self, row: list[int]) -> None:
+        row += self._pointers if self.past.notes else [0] * len(self._units)
+
+    def point_note(self, durations: list[int], velocities: list[int], part: int, pitch: int) -> None:
+        durations += self._pointers
+
     def context(self, row: list[int]) -> None:
         at = self.past.onset
+        self._pointers = [1 + time_of(unit - at % unit) if unit else 0 for unit in self._units]
         phase = self._phase + at % self._phases if self._metrical else 0
         if self._bars is None:
             row += (0, phase, 0, 0)
             return
         bar, position, size = self._bars.at_step(at)
+        self._pointers[0] = 1 + time_of(min(size - position, TIMES.maximum))
         if size > N_POSITIONS:
             position = position * N_POSITIONS // size
         phrase = bar // PHRASE
@@ -84,6 +110,15 @@ class MetricPosition(Feature):
 def _bars(grid: Grid, metre: tuple[int, int]) -> Bars:
     """The bars of a piece in one metre."""
     return Bars(grid, np.array([(0, *metre)], METRE))
+
+
+@lru_cache
+def _units(vocabulary: Vocabulary) -> tuple[int, ...]:
+    """Steps of what may be pointed to; 0 is a bar, and a single step is nothing to point to."""
+    beat = vocabulary.grid.steps_per_beat
+    if beat is None:
+        return ()
+    return (0, *(int(beat / parts) for parts in BEAT_PARTS if beat % parts == 0 and beat > parts))
 
 
 def _phases(vocabulary: Vocabulary) -> int:
