@@ -101,6 +101,7 @@ def sampler_for(
         primer=primer,
         steering=steering,
         due=[plan.due for plan in plans],
+        haste=[plan.haste for plan in plans],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,6 +73,8 @@ class Plan:
     limit : step at which the piece is cut; None where notes are counted
     signature : key signature that the piece opens in, 0..11 semitones above C; None: the model's choice
     line_up : programs of the parts, ascending, those of a primer among them; None: unknown
+    haste : how much sooner its parts come in than in a whole piece, in nats: ln of the style's median length over the
+        steps asked for, where these are fewer
     """
 
     metre: tuple[int, int]
@@ -84,6 +87,7 @@ class Plan:
     limit: int | None
     signature: int | None = None
     line_up: tuple[int, ...] | None = None
+    haste: float = 0.0
 
     @classmethod
     def from_settings(
@@ -138,4 +142,6 @@ class Plan:
             playing = () if given is None else given.part_programs.tolist()
             line_up = v.statistics.line_up_of(style, draws[3], playing)
         limit = None if at_most is None else start + at_most
-        return cls(metre, qpm, start, bar, length, steps, due, limit, signature, line_up)
+        whole = v.statistics.length_of(style, metre, 0.5)
+        haste = math.log(max(1.0, whole / max(1, steps))) if steps is not None and whole is not None else 0.0
+        return cls(metre, qpm, start, bar, length, steps, due, limit, signature, line_up, haste)

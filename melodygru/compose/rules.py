@@ -223,6 +223,29 @@ class KnownParts(Rule):
         return last[0] < len(context.programs) - 1 or any(context.may_come_in(int(program)) for program in come_in)
 
 
+class Arrivals(Rule):
+    """The parts that a line-up has still to come are more probable where a piece is shorter than those of its style.
+
+    They would else come in as late as in a whole piece, or not at all.
+
+    Parameters
+    ----------
+    haste : for each stream by how much, in nats
+    """
+
+    def __init__(self, haste: Sequence[float]) -> None:
+        self._haste = np.array(haste)
+
+    def weigh(self, field: str, event: Event) -> np.ndarray | None:
+        if field != "part" or not self._haste.any():
+            return None
+        weights = np.zeros(event.logits.shape)
+        weights[:, NEW:FIRST_PART] = self._haste[:, None]
+        to_come = [context.past.line_up for context in event.contexts]
+        weights[[not line_up or not line_up.total() for line_up in to_come]] = 0.0
+        return weights
+
+
 class LeastShift(Rule):
     """No shift is less than it must be, see `Event.least`."""
 

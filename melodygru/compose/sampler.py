@@ -13,10 +13,20 @@ import numpy as np
 from melodygru.compose.controls import Controls, below_best, to_weights
 from melodygru.compose.drawing import DRAWS, Note, Streams, rows_of, share_of_classes, with_row
 from melodygru.compose.primer import Primer
-from melodygru.compose.rules import Avoided, DueEnd, Event, KnownParts, LeastShift, OpeningKey, Rule, programs_of
+from melodygru.compose.rules import (
+    Arrivals,
+    Avoided,
+    DueEnd,
+    Event,
+    KnownParts,
+    LeastShift,
+    OpeningKey,
+    Rule,
+    programs_of,
+)
 from melodygru.compose.steering import Steering
 from melodygru.errors import SettingError
-from melodygru.events import DURATION, SHIFT, TIMES, Context
+from melodygru.events import DURATION, FIRST_PART, NEW, SHIFT, TIMES, Context
 from melodygru.model.numpy_model import NumpyModel
 
 PAST_BYTES = 1 << 26  # of states that `Sampler.rewind` finds at hand
@@ -42,6 +52,7 @@ class Sampler(Streams):
     steering : constraints on what is chosen, put together for these streams
     due : for each stream the step from which on it ends where the model finds an end plausible (see `rules.DueEnd`), or
         None for the model's choice alone, the default
+    haste : for each stream by how much more probable parts still to come are, in nats (see `rules.Arrivals`); default 0
 
     Attributes
     ----------
@@ -66,6 +77,7 @@ class Sampler(Streams):
         primer: Primer | None = None,
         steering: Steering | None = None,
         due: Sequence[int | None] | None = None,
+        haste: Sequence[float] | None = None,
     ) -> None:
         n, v = len(rngs), network.vocabulary
         given = primer.sequence if primer is not None else None
@@ -85,7 +97,7 @@ class Sampler(Streams):
         self._rules: list[Rule] = [LeastShift(), KnownParts(v, programs_of(v, style))]
         if steering is not None:
             self._rules.append(steering)
-        self._rules += [DueEnd(due or [None] * n), OpeningKey(signatures or []), self._avoided]
+        self._rules += [Arrivals(haste or []), DueEnd(due or [None] * n), OpeningKey(signatures or []), self._avoided]
         self._draws: Iterator[np.ndarray] = iter(())  # the numbers of each event to come, (streams, DRAWS)
         self._streams = np.arange(n)
         self._choices: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # of an event, see `_choose`
@@ -189,6 +201,11 @@ class Sampler(Streams):
         unfiltered = weights
         for change in self._filters[field]:
             weights = change(weights)
+        if field == "part" and weights is not unfiltered and self._temperatures[field] != 0:
+            # A part comes in once in hundreds of notes: by rank alone it never would.
+            known = np.array([context.past.line_up is not None for context in event.contexts])[:, None]
+            new = unfiltered[:, NEW:FIRST_PART]
+            weights[:, NEW:FIRST_PART] = np.where(known, new, weights[:, NEW:FIRST_PART])
         if self._temperatures[field] == 0 and self._temperature_boost.any():
             weights = np.where(self._temperature_boost[:, None] > 0, unfiltered, weights)
         cumulative = np.add.accumulate(weights, 1)

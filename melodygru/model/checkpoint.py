@@ -194,9 +194,7 @@ def upgrade(settings: dict[str, Any]) -> dict[str, Any]:
     if number > FORMAT:
         raise CheckpointError(f"format {number} of a newer melodygru, this one reads up to {FORMAT}: upgrade melodygru")
     if number < OLDEST:
-        raise CheckpointError(
-            f"format {number} of an older melodygru, whose events were others: train the model anew"
-        )
+        raise CheckpointError(f"format {number} of an older melodygru, whose events were others: train the model anew")
     for step in _UPGRADES[number - OLDEST :]:
         settings = step(settings)
     return {**settings, "format": FORMAT}

@@ -218,12 +218,12 @@ class EventModel(keras.Model):
         return _add_at(logits, tf.cast(inputs[f"{field}_pointers"], tf.int32), outputs[..., -n_pointers:])
 
     def _harmony(self, outputs: tf.Tensor, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
-        """What is added to the logits of all pitches for their pitch classes: by its levels, and above each reference."""
+        """What the logits of pitches gain for their pitch classes: by the levels, and above each reference."""
         levels = tf.cast(inputs["pitch_class_levels"], tf.int32)
         ids = tf.cast(inputs["context"], tf.int32)[:, 1:, self.layout.reference_columns]
         pitch = tf.where(ids > 0, ids - self.layout.reference_origins - 1, 0)
         n_references = pitch.shape[-1]
-        # 132, a multiple of 12, is more than any pitch: the remainder of a negative number differs where this is exported.
+        # 132, a multiple of 12, is above all pitches: exported models differ on the remainder of a negative number.
         above = (tf.range(12) + 132 - pitch[..., None]) % 12
         first = N_LEVEL_OUTPUTS + 12 * tf.range(n_references)[:, None]
         above = tf.reshape(first + above, tf.concat([tf.shape(ids)[:-1], [12 * n_references]], 0))

@@ -11,17 +11,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from melodygru.events import INPUTS, Events, Vocabulary, encode
-from melodygru.music.metre import steps_per_bar
-from melodygru.music.notes import DRUMS, N_PITCHES, ONSET_KEYS, NoteSequence, canonical, note_keys, transpose
+from melodygru.music.notes import DRUMS, N_PITCHES, NoteSequence, canonical, transpose
+from melodygru.training.augmentation import EXCERPTS, beginnings, excerpt, with_mistakes
 from melodygru.training.settings import Settings
 
 UNKNOWN_SHARE = 0.2  # how often a piece condition is hidden in training, so that "unknown" is learned too
 # Likewise the line-up, which is asked for or drawn in composing, and unknown where a likelihood is given.
 UNKNOWN_LINE_UP = 0.5
-# How many pieces of several parts that repeat themselves have mistakes in training, the share of their notes that are,
-# at most; and the share of its notes from which on a piece repeats itself, and the bars that it may lie back.
-MISTAKEN, MISTAKES = 0.5, 0.3
-REPEATED, REPEATED_BARS = 0.6, (1, 2, 4, 8)
 LENGTH_JITTER = 0.2  # pieces of lengths within about this factor share a batch
 
 
@@ -44,41 +40,62 @@ class Pieces:
 
     def __init__(self, corpus: Music, styles: Sequence[str | None], vocabulary: Vocabulary, settings: Settings) -> None:
         self.corpus, self.styles, self.vocabulary, self.settings = corpus, styles, vocabulary, settings
+        self._of_epoch: tuple[int, np.ndarray] = (-1, np.zeros(0))
         self.transposed_epochs = math.inf  # from this epoch on, pieces are not transposed
-        self.lengths = np.array([len(corpus[i].notes) + 1 for i in range(len(corpus))], np.int64)
+        # Of each piece the steps from which on it may begin, and its events from there on.
+        self._starts: list[np.ndarray] = []
+        self._lengths: list[np.ndarray] = []
         # The range of each program over the corpus: transposition keeps within it.
         self.low = np.full(DRUMS + 1, N_PITCHES, np.int64)
         self.high = np.full(DRUMS + 1, -1, np.int64)
         for i in range(len(corpus)):
-            notes = corpus[i].notes
+            notes, starts = corpus[i].notes, beginnings(corpus[i])
+            self._starts.append(starts)
+            self._lengths.append(len(notes) + 1 - np.searchsorted(notes["onset"], starts))
             np.minimum.at(self.low, notes["program"], notes["pitch"])
             np.maximum.at(self.high, notes["program"], notes["pitch"])
 
     def plan(self, epoch: int) -> list[np.ndarray]:
         """The batches of an epoch, as indices of pieces of similar lengths."""
         rng = np.random.default_rng([self.settings.seed, epoch])
-        key = np.log(self.lengths) + rng.uniform(-LENGTH_JITTER, LENGTH_JITTER, len(self.lengths))
+        lengths = self.lengths(epoch)
+        key = np.log(lengths) + rng.uniform(-LENGTH_JITTER, LENGTH_JITTER, len(lengths))
         order = np.argsort(key, kind="stable")
         size = self.settings.batch
         batches = [order[i : i + size] for i in range(0, len(order), size)]
         return [batches[i] for i in rng.permutation(len(batches))]
 
-    def windows(self, batch: np.ndarray) -> int:
-        """Windows until the longest piece of a batch is over."""
-        return -(-int(self.lengths[batch].max()) // self.settings.window)
+    def lengths(self, epoch: int) -> np.ndarray:
+        """Events of each piece in an epoch, before it is augmented; shape (n_pieces,)."""
+        return np.array([events[at] for events, at in zip(self._lengths, self._chosen(epoch), strict=True)], np.int64)
+
+    def _chosen(self, epoch: int) -> np.ndarray:
+        """Which of its beginnings each piece has in an epoch, shape (n_pieces,); 0 is its own."""
+        known, chosen = self._of_epoch
+        if known != epoch:
+            rng = np.random.default_rng([self.settings.seed, epoch, 2])
+            n = np.array([len(starts) for starts in self._starts])
+            later = 1 + (rng.random(len(n)) * (n - 1)).astype(np.int64)
+            chosen = np.where((rng.random(len(n)) < EXCERPTS) & (n > 1), later, 0)
+            self._of_epoch = epoch, chosen  # at once: batches are made ahead in a thread
+        return chosen
+
+    def windows(self, batch: np.ndarray, epoch: int) -> int:
+        """Windows until the longest piece of a batch is over in an epoch."""
+        return -(-int(self.lengths(epoch)[batch].max()) // self.settings.window)
 
     def steps(self, epoch: int) -> int:
         """Updates in an epoch."""
-        return sum(self.windows(batch) for batch in self.plan(epoch))
+        return sum(self.windows(batch, epoch) for batch in self.plan(epoch))
 
     def encode(self, index: int, epoch: int) -> Events:
         """A piece with the augmentation that an epoch gives it."""
         rng = np.random.default_rng([self.settings.seed, epoch, index, 1])
-        sequence = self.corpus[index]
+        sequence = excerpt(self.corpus[index], int(self._starts[index][self._chosen(epoch)[index]]))
         known = rng.random(3) >= [UNKNOWN_SHARE, UNKNOWN_SHARE, UNKNOWN_LINE_UP]
         moved = self._augment(sequence, rng, self.settings.transpose if epoch < self.transposed_epochs else 0)
         style = self.styles[index] if known[0] else None
-        moved, odd = _with_mistakes(moved, rng)
+        moved, odd = with_mistakes(moved, rng)
         events = encode(moved, self.vocabulary, style, metre_known=bool(known[1]), line_up_known=bool(known[2]))
         if len(odd) == len(events) - 1:
             events.fields[:-1][odd] = -1
@@ -115,7 +132,7 @@ class Pieces:
         start, stop = rows or (0, len(batch))
         encoded = [self.encode(int(index), epoch) for index in batch[start:stop]]
         # From the lengths in the corpus: an augmented piece may be shorter, but windows are counted by these.
-        longest = int(self.lengths[batch].max())
+        longest = int(self.lengths(epoch)[batch].max())
         padding = stop - start - len(encoded)
         beyond = [encoded[0] if encoded else self.encode(int(batch[0]), epoch)] * padding
         for begin in range(first * self.settings.window, longest, self.settings.window):
@@ -124,46 +141,6 @@ class Pieces:
             windows = [events.window(begin, begin + size) for events in encoded]
             windows += [events.window(longest + 1, longest + 1 + size) for events in beyond]
             yield stack(windows)
-
-
-def _with_mistakes(sequence: NoteSequence, rng: np.random.Generator) -> tuple[NoteSequence, np.ndarray]:
-    """A piece with some notes left out, moved or put at another pitch, and which those are, shape (n_notes,), bool.
-
-    What is composed strays now and then; a model that has seen only whole pieces then takes a piece that repeats itself
-    for one that never does. The notes themselves are not learned, only what follows them.
-    """
-    notes = sequence.notes
-    if rng.random() >= MISTAKEN or not _repeats_itself(sequence):
-        return sequence, np.zeros(len(notes), bool)
-    share = rng.uniform(0, MISTAKES)
-    notes = notes.copy()
-    odd = np.flatnonzero(rng.random(len(notes)) < share)
-    kind = rng.integers(0, 3, len(odd))
-    repitched, moved, gone = (odd[kind == k] for k in range(3))
-    same = np.argsort(notes["part"], kind="stable")
-    place = np.empty(len(notes), np.int64)
-    place[same] = np.arange(len(notes))
-    near = same[np.clip(place[repitched] + rng.integers(-16, 17, len(repitched)), 0, len(notes) - 1)]
-    other = notes["part"][near] == notes["part"][repitched]
-    notes["pitch"][repitched[other]] = notes["pitch"][near[other]]
-    beat = max(1, round(sequence.grid.rate))
-    onset = notes["onset"][moved] + rng.integers(-beat, beat + 1, len(moved))
-    notes["onset"][moved] = np.clip(onset, 0, sequence.length - notes["duration"][moved])
-    notes["velocity"][np.concatenate([repitched, moved])] += 128
-    notes, _ = canonical(np.delete(notes, gone))
-    marked = notes["velocity"] >= 128
-    notes["velocity"][marked] -= 128
-    return dataclasses.replace(sequence, notes=notes, names=()), marked
-
-
-def _repeats_itself(sequence: NoteSequence) -> bool:
-    """Whether most notes of a piece of several parts stood, in the same part, 1, 2, 4 or 8 bars before."""
-    notes = sequence.notes
-    if not sequence.grid.is_metrical or not notes["part"].any():
-        return False
-    bar, key = steps_per_bar(sequence.grid, sequence.metre), note_keys(notes)
-    stood = np.isin(key[:, None] - ONSET_KEYS * bar * np.array(REPEATED_BARS), key).any(1)
-    return bool(stood.mean() >= REPEATED)
 
 
 def stack(windows: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

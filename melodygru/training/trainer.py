@@ -403,7 +403,7 @@ class Trainer:
         position = self.position
         position.step += 1
         position.window += 1
-        if position.window == self.pieces.windows(self._batch()):
+        if position.window == self.pieces.windows(self._batch(), position.epoch):
             position.batch, position.window = position.batch + 1, 0
             if position.batch == len(self._plan):
                 position.epoch, position.batch = position.epoch + 1, 0

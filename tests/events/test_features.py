@@ -36,6 +36,8 @@ from melodygru.music.grid import Grid
 from melodygru.music.notes import DRUMS
 
 GRID = Grid.beats(4)
+HARMONY = 2  # columns of `context` of its references, the last ones
+BEATS = 3  # pointers to a bar line, a beat and half of one, the first ones
 
 VOCABULARIES = {
     **toys.VOCABULARIES,
@@ -194,7 +196,7 @@ def test_n_gram_lookup_finds_what_followed_the_same_events():
     first = layout_of(vocabulary).blocks["ngram_shift"]
     # Notes 5 and 6 (62, 64) repeat 1 and 2, which event 3 followed; note 4's own shift (10) differs from note 0's.
     assert encoded.before[:, 0].tolist() == [0, 0, 0, 0, 0, 0, 0, first + 2, first + 10]
-    ngram_note = encoded.context[7, -2] - layout_of(vocabulary).blocks["ngram_pitch"]
+    ngram_note = encoded.context[7, -2 - HARMONY] - layout_of(vocabulary).blocks["ngram_pitch"]
     assert ngram_note == 65
 
 
@@ -216,7 +218,7 @@ def test_a_lookback_is_what_stood_a_lag_before():
     shift = layout_of(vocabulary).blocks["lookback_shift"]
     # Known before each event: how far what came next stood then. After the chord's first note, its second (0).
     assert encoded.before[:, 0].tolist() == [0, 0, 0, 0, shift + 0, shift + 2, shift + 6, shift + 1]
-    note, motion, duration = encoded.context[:, -3], encoded.context[:, -2], encoded.context[:, -1]
+    note, motion, duration = (encoded.context[:, -column - HARMONY] for column in (3, 2, 1))
     stood = np.array([60, 64, 65])
     assert note.tolist() == [
         0,
@@ -259,7 +261,9 @@ def test_pointers_point_to_what_n_gram_lookup_lookbacks_and_the_part_s_last_note
         [65, 61, 65],
         [0, 0, 0],
     ]
-    assert found.shift_pointers.tolist() == [  # n-gram, the last note's duration, how long the next note was then
+    assert found.shift_pointers[
+        :, BEATS:
+    ].tolist() == [  # n-gram, the last note's duration, how long the next note was then
         [0, 0, 0, 0],
         [0, 2, 0, 0],
         [0, 2, 0, 0],
@@ -270,7 +274,7 @@ def test_pointers_point_to_what_n_gram_lookup_lookbacks_and_the_part_s_last_note
     ]
     # What sounds; n-gram; for each lag the same pitch, or else the part's note there; the part's last note, and its
     # last one of this pitch.
-    assert found.duration_pointers.tolist() == [
+    assert found.duration_pointers[:, BEATS:].tolist() == [
         [0, 0, 0, 0, 0, 0, 0, 0],
         [0, 0, 0, 0, 0, 0, 0, 0],
         [0, 0, 0, 2, 0, 0, 2, 0],
@@ -280,15 +284,21 @@ def test_pointers_point_to_what_n_gram_lookup_lookbacks_and_the_part_s_last_note
         [0, 0, 0, 0, 0, 0, 0, 0],
     ]
     layout = layout_of(vocabulary)
-    assert layout.n_outputs("pitch") == 128 + 255 + 3
-    assert [layout.n_outputs(field) - TIMES.size for field in ("shift", "duration")] == [4, 8]
+    assert layout.n_outputs("pitch") == 128 + 255 + 12 + 24 + 3
+    assert [layout.n_outputs(field) - TIMES.size for field in ("shift", "duration")] == [BEATS + 4, BEATS + 8]
 
 
 def test_a_duration_points_to_the_ends_of_the_notes_that_sound_and_a_velocity_to_the_part_s_last():
     piece = sequence_of([(0, 9, 0, 60, 80), (2, 4, 40, 64, 12), (6, 1, 40, 67, 16), (6, 1, 40, 72, 16)])
     found = encode(piece, Vocabulary(GRID, (0, 40), 2, toys.BINS, ngram_orders=(), n_sounding=3))
     # The latest first; what ends at the onset is none of them.
-    assert found.duration_pointers[:, :3].tolist() == [[0, 0, 0], [8, 0, 0], [0, 4, 0], [2, 0, 4], [0, 0, 0]]
+    assert found.duration_pointers[:, BEATS : BEATS + 3].tolist() == [
+        [0, 0, 0],
+        [8, 0, 0],
+        [0, 4, 0],
+        [2, 0, 4],
+        [0, 0, 0],
+    ]
     assert found.velocity_pointers.tolist() == [[0, 0], [0, 0], [4, 0], [5, 0], [0, 0]]
 
 
@@ -349,9 +359,9 @@ def test_a_lag_in_bars_is_one_of_the_piece_s_own_bars_and_nothing_without_a_metr
         notes = [(at, 1, 0, 60 + at, 80) for at in (0, 24, 32)]
         piece = sequence_of(notes, 33, metres=[(0, *metre)])
         repeat = 1 + (24, 32).index(steps)
-        note = encode(piece, vocabulary).context[:, -3]
+        note = encode(piece, vocabulary).context[:, -3 - HARMONY]
         assert note[repeat] == layout_of(vocabulary).blocks["lookback_pitch"] + 60 and np.count_nonzero(note) == 1
-        assert not encode(piece, vocabulary, metre_known=False).context[:, -3].any()
+        assert not encode(piece, vocabulary, metre_known=False).context[:, -3 - HARMONY].any()
 
 
 def test_a_part_s_range_is_counted_from_its_last_pitch():
@@ -386,3 +396,34 @@ def test_equal_hashes_stand_together_even_where_others_differ_in_their_lowest_bi
     hashes = np.array([9 << 40, (9 << 40) + 1, 9 << 40, 3, (9 << 40) + 1], np.uint64)  # indices take the low three bits
     assert _ranked(hashes).tolist() == [3, 0, 2, 1, 4]
     assert _ranked(hashes[[0, 2, 3]]).tolist() == [2, 0, 1]
+
+
+def test_a_shift_and_a_duration_point_to_the_next_bar_line_beat_and_half_of_one():
+    piece = sequence_of([(0, 1, 0, 60, 80), (3, 1, 0, 60, 80), (12, 1, 0, 60, 80)], metres=[(0, 3, 4)], length=13)
+    vocabulary = Vocabulary(GRID, (0,), 0, (80,), metres=((3, 4), (4, 4)), ngram_orders=())
+    left = [[12, 4, 2], [9, 1, 1], [12, 4, 2]]  # from each onset; a class plus 1 is a step more
+    found = encode(piece, vocabulary)
+    assert found.duration_pointers[:3, :BEATS].tolist() == (np.array(left) + 1).tolist()
+    assert found.shift_pointers[:, :BEATS].tolist() == [[0, 0, 0], *(np.array(left) + 1).tolist()]
+    unknown = encode(piece, vocabulary, metre_known=False)
+    assert not unknown.shift_pointers[:, 0].any() and unknown.shift_pointers[1:, 1:BEATS].all()
+    coarse = Vocabulary(Grid.beats(1), (0,), 0, (80,), ngram_orders=())
+    assert features.MetricPosition.columns(coarse)["shift_pointers"] == 1  # a beat is a step, and has no half
+
+
+def test_references_to_the_harmony_are_the_lowest_that_sounds_and_the_lowest_of_the_bar():
+    rows = [(0, 20, 0, 64, 80), (0, 2, 0, 67, 80), (2, 1, DRUMS, 36, 80), (4, 2, 0, 48, 80), (8, 1, 0, 72, 80)]
+    piece = sequence_of([*rows, (16, 1, 0, 70, 80), (17, 1, 0, 71, 80)], 32)
+    vocabulary = Vocabulary(GRID, (0, DRUMS), 2, (80,), metres=((4, 4), (3, 4)))
+    first = [layout_of(vocabulary).blocks[name] for name in ("lowest_sounding", "lowest_in_bar")]
+    found = encode(piece, vocabulary).context[:, -HARMONY:]
+    pitches = np.where(found > 0, found - first, 0).tolist()
+    assert pitches == [[0, 0], [64, 64], [64, 64], [64, 64], [64, 48], [64, 0], [64, 70], [0, 0]]
+    assert not encode(piece, vocabulary, metre_known=False).context[:, -1].any()
+
+
+def test_open_parts_are_those_after_the_last_note_s_that_do_not_sound():
+    rows = [(0, 8, 0, 60, 80), (0, 4, 40, 48, 80), (0, 2, 41, 40, 80), (4, 1, 0, 72, 80), (6, 1, 40, 50, 80)]
+    vocabulary = Vocabulary(GRID, (0, 40, 41), 3, (80,), ngram_orders=())
+    found = encode(sequence_of(rows), vocabulary).before[:, -1]
+    assert found[0] == 0 and (found[1:] - layout_of(vocabulary).blocks["open_parts"]).tolist() == [0, 0, 0, 2, 1]

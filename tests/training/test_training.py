@@ -743,9 +743,9 @@ def test_windows_are_counted_by_the_corpus_even_where_notes_merge():
     """A vocabulary of one program makes two notes one: the piece is a window shorter, the plan stays."""
     rows = [(i, 1, program, 60, 80) for i in range(8) for program in (0, 1)]
     pieces = Pieces([toys.sequence_of(rows)], [None], VOCABULARIES["one"], Settings(epochs=1, window=8, transpose=0))
-    assert len(pieces.encode(0, 0)) == 9 and pieces.lengths[0] == 17
+    assert len(pieces.encode(0, 0)) == 9 and pieces.lengths(0)[0] == 17
     windows = list(pieces.batch_windows(0, np.array([0]), 0))
-    assert len(windows) == pieces.windows(np.array([0])) == 3
+    assert len(windows) == pieces.windows(np.array([0]), 0) == 3
     assert (windows[2]["fields"] == -1).all()
 
 
