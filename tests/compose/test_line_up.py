@@ -22,7 +22,7 @@ from melodygru.compose import (
     compose,
 )
 from melodygru.compose.composing import sampler_for
-from melodygru.compose.rules import programs_of
+from melodygru.compose.rules import Arrivals, Event, programs_of
 from melodygru.errors import SettingError
 from melodygru.events import FIRST_PART, NEW, Context, CorpusStatistics, Vocabulary
 from melodygru.music.notes import DRUMS
@@ -185,3 +185,30 @@ def test_without_a_line_up_a_part_of_any_program_of_the_style_may_come_in(networ
         found = {row[1] - NEW for rows in one.rows for row in rows if row[1] < FIRST_PART}
         assert found == {40, 41, 42}
         assert max(len(context.programs) for context in one.contexts) == BAND.parts
+
+
+def test_a_part_that_is_rarely_due_comes_in_whatever_is_filtered(network):
+    """A part comes in once in hundreds of notes: a filter by rank would keep it out for ever."""
+    late = toys.network_of(toys.new_model(BAND, seed=2))
+    late.outputs["part"][1][NEW:FIRST_PART] -= 2.0
+    played = {
+        controls: line_ups(
+            compose(late, 6, 3, length=Length(notes=300), controls=controls, constraints=[Programs((0, 33, DRUMS))])
+        )
+        for controls in (Controls(), Controls(top_p=0.5), Controls(top_k=1))
+    }
+    assert all(found.count((0, 33, DRUMS)) >= 3 for found in played.values()), played
+
+
+def test_parts_come_in_sooner_the_shorter_a_piece_is_than_its_style_s():
+    vocabulary = toys.with_statistics(BAND, lengths=((), (), ((256, 512, 600),)))
+    haste = [Plan.from_settings(vocabulary, Length(bars=bars)).haste for bars in (32, 16, 64)]
+    assert haste == [0.0, pytest.approx(np.log(2)), 0.0]
+    assert Plan.from_settings(vocabulary).haste == Plan.from_settings(vocabulary, Length(notes=5)).haste == 0.0
+
+    contexts = [Context(vocabulary, line_up=line_up) for line_up in ((0, 33), None, (0,))]
+    contexts[2].add(NEW, 60, 4)
+    event = Event(contexts, [0] * 3, np.ones(3, bool), [0] * 3, logits=np.zeros((3, vocabulary.size("part"))))
+    weights = Arrivals([1.5, 1.5, 1.5]).weigh("part", event)
+    assert (weights[0, NEW:FIRST_PART] == 1.5).all() and np.count_nonzero(weights) == FIRST_PART - NEW
+    assert Arrivals([0.0]).weigh("part", event) is None and Arrivals([1.0]).weigh("pitch", event) is None

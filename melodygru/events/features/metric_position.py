@@ -75,26 +75,37 @@ class MetricPosition(Feature):
         if grid.is_metrical and past.metre is not None:
             self._bars = Bars(grid, past.metres) if len(past.metres) > 1 else _bars(grid, past.metre)
         self._units = _units(past.vocabulary)
-        self._pointers = [0] * len(self._units)  # from the onset
+        self._pointers: list[int] = []  # from the onset `_pointed_at`
+        self._pointed_at = -1
         self._position, self._phase, self._bar, self._phrase = (
             region.blocks[name] for name in ("position", "phase", "bar", "phrase")
         )
 
     def point_shift(self, row: list[int]) -> None:
-        row += self._pointers if self.past.notes else [0] * len(self._units)
+        row += self._to_next() if self.past.notes else [0] * len(self._units)
 
     def point_note(self, durations: list[int], velocities: list[int], part: int, pitch: int) -> None:
-        durations += self._pointers
+        durations += self._to_next()
+
+    def _to_next(self) -> list[int]:
+        """Classes, plus 1, of the steps from the onset to the next of each unit."""
+        at = self.past.onset
+        if at != self._pointed_at:
+            left = [unit - at % unit if unit else 0 for unit in self._units]
+            if self._bars is not None:
+                _, position, size = self._bars.at_step(at)
+                left[0] = min(size - position, TIMES.maximum)
+            self._pointers = [time_of(steps) + 1 if steps else 0 for steps in left]
+            self._pointed_at = at
+        return self._pointers
 
     def context(self, row: list[int]) -> None:
         at = self.past.onset
-        self._pointers = [1 + time_of(unit - at % unit) if unit else 0 for unit in self._units]
         phase = self._phase + at % self._phases if self._metrical else 0
         if self._bars is None:
             row += (0, phase, 0, 0)
             return
         bar, position, size = self._bars.at_step(at)
-        self._pointers[0] = 1 + time_of(min(size - position, TIMES.maximum))
         if size > N_POSITIONS:
             position = position * N_POSITIONS // size
         phrase = bar // PHRASE
