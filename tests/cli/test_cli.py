@@ -559,7 +559,7 @@ def test_evaluate_prints_a_table(call: Callable[..., Result], trained: Trained, 
         ([".", "--model", "missing.keras"], "missing.keras: no such checkpoint"),
         (
             ["song.mid", "--model", "{model}", "--per-note", "no/x.csv"],
-            "cannot write no/x.csv: No such file or directory",
+            "--per-note: cannot write no/x.csv: No such file or directory",
         ),
     ],
 )
@@ -632,7 +632,7 @@ def test_the_position_moves_on_a_terminal(
     [
         (["missing.mid"], "missing.mid: cannot open the file: No such file or directory"),
         (["text.mid"], "text.mid: not a MIDI file"),
-        (["song.mid", "--wav", "no/x.wav"], "cannot write no/x.wav: No such file or directory; choose another place"),
+        (["song.mid", "--wav", "no/x.wav"], "--wav: cannot write no/x.wav: No such file or directory; choose another"),
         (["song.mid", "--wav", "x.mp3"], "--wav x.mp3: expected a name that ends in .wav"),
         (["song.mid", "--flac", "x.wav"], "--flac x.wav: expected a name that ends in .flac"),
         (["song.mid", "--soundfont", "text.mid", "--wav", "x.wav"], "SoundFont text.mid: not a SoundFont 2 file"),
