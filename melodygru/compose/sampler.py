@@ -42,6 +42,7 @@ class Sampler(Streams):
     steering : constraints on what is chosen, put together for these streams
     due : for each stream the step from which on it ends where the model finds an end plausible (see `rules.DueEnd`), or
         None for the model's choice alone, the default
+    rules : further ones
 
     Attributes
     ----------
@@ -66,6 +67,7 @@ class Sampler(Streams):
         primer: Primer | None = None,
         steering: Steering | None = None,
         due: Sequence[int | None] | None = None,
+        rules: Sequence[Rule] = (),
     ) -> None:
         n, v = len(rngs), network.vocabulary
         given = primer.sequence if primer is not None else None
@@ -85,7 +87,7 @@ class Sampler(Streams):
         self._rules: list[Rule] = [LeastShift(), KnownParts(v, programs_of(v, style))]
         if steering is not None:
             self._rules.append(steering)
-        self._rules += [DueEnd(due or [None] * n), OpeningKey(signatures or []), self._avoided]
+        self._rules += [*rules, DueEnd(due or [None] * n), OpeningKey(signatures or []), self._avoided]
         self._draws: Iterator[np.ndarray] = iter(())  # the numbers of each event to come, (streams, DRAWS)
         self._streams = np.arange(n)
         self._choices: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # of an event, see `_choose`
