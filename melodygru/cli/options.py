@@ -59,10 +59,11 @@ PAGE = Written(".html", ".htm")
 def option_of(ctx: click.Context, error: BaseException) -> str | None:
     """The option that names what was refused to be written, or its folder; None where none does.
 
-    A training's other files lie beside its --output, and have its stem.
+    A training's other files lie beside its --output, and have its stem; without it, they lie where it says by default.
     """
     refused = error if isinstance(error, OSError) else error.__cause__
-    if not isinstance(refused, OSError) or not isinstance(refused.filename, str):
+    says = isinstance(error, OSError) or str(error).startswith("cannot write")
+    if not (says and isinstance(refused, OSError) and isinstance(refused.filename, str)):
         return None
     path = Path(refused.filename).absolute()
     for param in ctx.command.params:
@@ -71,7 +72,8 @@ def option_of(ctx: click.Context, error: BaseException) -> str | None:
             named = given.absolute()
             if named == path or named in path.parents or named.with_suffix("") == path.with_suffix(""):
                 return max(param.opts, key=len)
-    return None
+    by_default = not isinstance(error, OSError) and "output" in ctx.params and ctx.params["output"] is None
+    return "--output" if by_default else None
 
 
 def check_targets(ctx: click.Context) -> None:
