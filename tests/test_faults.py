@@ -1,5 +1,6 @@
 """A full disk and a kill at every write: the old file or the new one is whole, and what is missing is said."""
 
+import json
 import os
 import re
 import shutil
@@ -53,8 +54,8 @@ def library(tmp_path_factory):
 class Bench:
     """A folder in which a command runs anew for each fault."""
 
-    def __init__(self, library, root):
-        self.library, self.root = library, root
+    def __init__(self, library, root, forks):
+        self.library, self.root, self.forks = library, root, forks
 
     def start(self, number, *arguments, at=0, kill=False, fresh=True):
         """Run a command in a folder of its own; the folder, and the finished process."""
@@ -62,8 +63,6 @@ class Bench:
         if fresh:
             shutil.copytree(self.root / "template", folder)
         environment = {
-            **os.environ,
-            "LD_PRELOAD": str(self.library),
             "FAULT_UNDER": str(folder),
             "FAULT_AT": str(at),
             "FAULT_COUNT": str(self.root / "count"),
@@ -72,9 +71,21 @@ class Bench:
         }
         if kill:
             environment["FAULT_KILL"] = "1"
+        if arguments[0] != "train":  # TensorFlow's threads are in no fork
+            return folder, self.fork(arguments, folder, environment)
+        environment = {**os.environ, "LD_PRELOAD": str(self.library), **environment}
         command = [sys.executable, "-m", "melodygru", *arguments]
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, errors="replace")
         return folder, done
+
+    def fork(self, arguments, folder, environment):
+        """Run a command in a fork of a process that is there already."""
+        outputs = [self.root / "stdout", self.root / "stderr"]
+        about = {"arguments": arguments, "folder": folder, "environment": environment, "outputs": outputs}
+        self.forks.stdin.write(json.dumps(about, default=str) + "\n")
+        self.forks.stdin.flush()
+        code = int(self.forks.stdout.readline())
+        return subprocess.CompletedProcess(arguments, code, *(path.read_text(errors="replace") for path in outputs))
 
     def writes(self, *arguments):
         """How many writes a command does, and the folder that it leaves."""
@@ -83,8 +94,18 @@ class Bench:
         return int((self.root / "count").read_text()), folder
 
 
+@pytest.fixture(scope="module")
+def forks(library):
+    """What runs the commands that need no TensorFlow, see `forks.py`."""
+    command = [sys.executable, Path(__file__).with_name("forks.py")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env={**os.environ, "LD_PRELOAD": str(library)}, **pipes) as process:
+        yield process
+        process.stdin.close()
+
+
 @pytest.fixture
-def bench(library, tmp_path):
+def bench(library, forks, tmp_path):
     template = tmp_path / "template"
     (template / "songs").mkdir(parents=True)
     (template / "tmp").mkdir()
@@ -92,7 +113,7 @@ def bench(library, tmp_path):
     for at in range(6):
         midi.write(tune(50 + at), template / "songs" / f"{at}.mid")
     save(model("many", 1, -1.0), template / "toy.keras")
-    return Bench(library, tmp_path.resolve())
+    return Bench(library, tmp_path.resolve(), forks)
 
 
 def outputs(folder):

@@ -60,7 +60,9 @@ COLUMNS = ("model", "layers", "parameters", "nats/note", "notes/s", "us/note", "
 )
 @options.declared(TrainSettings, "seed", "grid")
 @click.option("--threads", type=click.IntRange(1, 1024), show_default="all cores", help="CPU threads.")
-@click.option("--png", type=options.WRITTEN, metavar="FILE", help="Draw the results into this file, .png or .svg.")
+@click.option(
+    "--png", type=options.Written(".png", ".svg"), metavar="FILE", help="Draw the results into this file, .png or .svg."
+)
 @options.as_json
 @click.pass_context
 def compare(
@@ -87,7 +89,6 @@ def compare(
     from melodygru.corpus.grid import parse_grid
     from melodygru.training import fit, read_corpora, rivals
 
-    options.require_suffix("--png", png, ".png", ".svg")
     with screen.ProgressLines() as lines:
         corpora = read_corpora(
             midi_dir, validation, parse_grid(grid), seed, on_progress=lines.show, on_message=screen.say_lines

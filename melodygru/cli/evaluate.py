@@ -34,7 +34,7 @@ COLUMNS = (
 @options.model
 @click.option(
     "--per-note",
-    type=options.WRITTEN,
+    type=options.Written(".csv", ""),
     metavar="FILE.csv",
     help="Write the nats of every field of every note, shorter pieces first.",
 )

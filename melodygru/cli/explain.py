@@ -33,7 +33,7 @@ MAX_NOTES = 20_000  # later pieces are left out
 @click.option(
     "-o",
     "--output-dir",
-    type=click.Path(path_type=Path),
+    type=options.Target(),
     default=Path("explained"),
     show_default=True,
     metavar="DIR",

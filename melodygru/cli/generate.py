@@ -35,7 +35,7 @@ MISSING = 1  # exit code where a file that was asked for could not be written
 @click.option(
     "-o",
     "--output-dir",
-    type=click.Path(path_type=Path),
+    type=options.Target(),
     default=Path("generated"),
     show_default=True,
     metavar="DIR",

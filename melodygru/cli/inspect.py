@@ -26,13 +26,13 @@ Asked = tuple[Grid | None, tuple[int, int] | None]  # grid and metre; None: as f
 @click.option(
     "--score",
     "score_file",
-    type=options.WRITTEN,
+    type=options.Written(*options.SCORES),
     metavar="OUT.svg",
     help="Write a MIDI file's sheet music: .svg (needs the extra melodygru[score]) or .musicxml.",
 )
 @click.option(
     "--html",
-    type=options.WRITTEN,
+    type=options.PAGE,
     metavar="FILE.html",
     help="Write a page about a folder with pictures and all that was skipped; it needs no network.",
 )
@@ -54,7 +54,6 @@ def inspect(
     if score_file is not None and (path.is_dir() or is_checkpoint):
         kind = "folder" if path.is_dir() else "checkpoint"
         raise SettingError(f"--score {screen.name(score_file)}: {screen.name(path)} is a {kind}; expected a MIDI file")
-    options.require_suffix("--html", html, ".html", ".htm")
     if html is not None and is_checkpoint:
         raise SettingError(
             f"--html {screen.name(html)}: {screen.name(path)} is a checkpoint; expected a folder of MIDI files"

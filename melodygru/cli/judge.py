@@ -49,7 +49,7 @@ SHOWN = 5  # real files that are skipped, or pieces that two folders have in com
 )
 @click.option(
     "--html",
-    type=options.WRITTEN,
+    type=options.PAGE,
     metavar="FILE.html",
     help="Write a page with the table and a picture of every feature; it needs no network.",
 )
@@ -67,7 +67,6 @@ def judge(
     from melodygru.analysis.style.report import Report
     from melodygru.corpus import require_pieces
 
-    options.require_suffix("--html", html, ".html", ".htm")
     real = read(against, deduplicate=True, warnings=SHOWN)  # duplicates are no news
     require_pieces(real, 2)
     generated = read(generated_dir, real.grid)

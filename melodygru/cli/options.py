@@ -17,19 +17,63 @@ from melodygru.util.wording import name
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class _Written(click.Path):
-    """A file that a command writes: that its folder is missing is said before anything that takes time."""
+class Target(click.Path):
+    """A file or folder that a command writes, under this name or beside it."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+
+class Written(Target):
+    """A file that a command writes: a wrong suffix or a missing folder is said before anything that takes time.
+
+    Parameters
+    ----------
+    suffixes : those that the name of such a file ends in; "" for none, as pipes have (`/dev/stdout`)
+    in_new_folder : whether its folder may be one that the command will make
+    """
+
+    def __init__(self, *suffixes: str, in_new_folder: bool = False) -> None:
+        super().__init__()
+        self.suffixes, self._in_new_folder = suffixes, in_new_folder
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         if not str(value):
             self.fail("expected the name of a file, not an empty one", param, ctx)
         path = Path(str(super().convert(value, param, ctx)))
-        if not path.absolute().parent.is_dir():
-            raise SettingError(f"cannot write {name(path)}: No such file or directory; choose another place")
+        option = param.opts[0]
+        if path.suffix.lower() not in self.suffixes:
+            *others, last = (suffix for suffix in self.suffixes if suffix not in ALIASES)
+            expected = f"{', '.join(others)} or {last}" if others else last
+            raise SettingError(f"{option} {name(path)}: expected a name that ends in {expected}")
+        if not (self._in_new_folder or path.absolute().parent.is_dir()):
+            raise SettingError(f"{option}: cannot write {name(path)}: No such file or directory; choose another place")
         return path
 
 
-WRITTEN = _Written(path_type=Path)
+ALIASES = ("", ".htm", ".xml")  # suffixes that are understood, but not named to a user
+SCORES = (".svg", ".musicxml", ".xml")
+PAGE = Written(".html", ".htm")
+
+
+def option_of(ctx: click.Context, error: BaseException) -> str | None:
+    """The option that names what was refused to be written, or its folder; None where none does.
+
+    A training's other files lie beside its --output, and have its stem; without it, they lie where it says by default.
+    """
+    refused = error if isinstance(error, OSError) else error.__cause__
+    says = isinstance(error, OSError) or str(error).startswith("cannot write")
+    if not (says and isinstance(refused, OSError) and isinstance(refused.filename, str)):
+        return None
+    path = Path(refused.filename).absolute()
+    for param in ctx.command.params:
+        given = ctx.params.get(param.name or "")
+        if isinstance(given, Path) and isinstance(param.type, Target):
+            named = given.absolute()
+            if named == path or named in path.parents or named.with_suffix("") == path.with_suffix(""):
+                return max(param.opts, key=len)
+    by_default = not isinstance(error, OSError) and "output" in ctx.params and ctx.params["output"] is None
+    return "--output" if by_default else None
 
 
 def check_targets(ctx: click.Context) -> None:
@@ -38,7 +82,7 @@ def check_targets(ctx: click.Context) -> None:
     for target in paths:
         for given in paths:
             path = ctx.params[target.name or ""]
-            if isinstance(target.type, _Written) and given is not target:
+            if isinstance(target.type, Written) and given is not target:
                 with suppress(OSError):  # one of the two isn't there
                     if path.samefile(ctx.params[given.name or ""]):
                         what = given.human_readable_name if isinstance(given, click.Argument) else given.opts[0]
@@ -65,7 +109,7 @@ scheduler = click.option(
 score = click.option(
     "--score",
     "score_file",
-    type=click.Path(path_type=Path),
+    type=Written(*SCORES, in_new_folder=True),
     metavar="FILE.svg",
     help="Also write sheet music: .svg (needs the extra melodygru[score]) or .musicxml; FILE-1.svg ... of many pieces.",
 )
@@ -80,13 +124,6 @@ def naming(path: Path) -> Iterator[None]:
         yield
     except MidiError as error:
         raise MidiError(f"{path}: {error}") from error
-
-
-def require_suffix(option: str, path: Path | None, *suffixes: str) -> None:
-    """Raise SettingError where a file would get the suffix of another kind."""
-    if path is not None and path.suffix.lower() not in suffixes:
-        expected = " or ".join(suffix for suffix in suffixes if suffix not in ("", ".htm"))
-        raise SettingError(f"{option} {name(path)}: expected a name that ends in {expected}")
 
 
 class Parsed(click.ParamType):
@@ -158,5 +195,5 @@ def _option(declared: Setting) -> Callable[[Command], Command]:
         within = click.IntRange if declared.type is int else click.FloatRange
         given["type"] = within(low, high, min_open=about.above is not None, max_open=about.below is not None)
     elif issubclass(declared.type, Path):
-        given["type"] = click.Path(path_type=Path)
+        given["type"] = Target() if "written" in about.marks else click.Path(path_type=Path)
     return click.option(*flags, declared.name, **given)

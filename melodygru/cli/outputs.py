@@ -139,10 +139,12 @@ def write_others(
 
     problems: list[str] = []
 
-    def note(error: AudioError | SettingError) -> None:
-        if problems[-1:] != [screen.one_line(error)]:  # what keeps one kind of sound from being made keeps the other
-            problems.append(screen.one_line(error))
-            screen.say(f"melodygru: {problems[-1]}")
+    def note(option: str, file: Path, error: AudioError | SettingError) -> None:
+        refused = getattr(error.__cause__, "filename", None) == str(file)
+        problem = screen.one_line(f"{option}: {error}" if refused else error)
+        if problems[-1:] != [problem]:  # what keeps one kind of sound from being made keeps the other
+            problems.append(problem)
+            screen.say(f"melodygru: {problem}")
 
     with screen.ProgressLine() as line:
         progress = line.count("writing sound and pictures")
@@ -155,7 +157,7 @@ def write_others(
                     output.save(file)
                     about[kind] = str(file)
                 except (AudioError, SettingError) as error:
-                    note(error)
+                    note(f"--{kind}", file, error)
             if sheet is not None:
                 from melodygru.render import score
 
@@ -163,7 +165,7 @@ def write_others(
                     score.write(piece, sheet, title=path.stem)
                     about["score"] = str(sheet)
                 except SettingError as error:  # a pitch that no score has, or a path that can't be written to
-                    note(error)
+                    note("--score", sheet, error)
             if not as_json:
                 _print(about)
                 if show_it:

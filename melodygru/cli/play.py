@@ -26,8 +26,18 @@ if TYPE_CHECKING:
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--port", metavar="NAME", help="Send to this MIDI port, in time, instead of the speakers.")
 @click.option("--list-ports", is_flag=True, help="List the MIDI ports and exit.")
-@click.option("--wav", type=options.WRITTEN, metavar="OUT.wav", help="Write the sound to a file instead of playing it.")
-@click.option("--flac", type=options.WRITTEN, metavar="OUT.flac", help="Likewise, compressed without loss, 16 bit.")
+@click.option(
+    "--wav",
+    type=options.Written(".wav", ""),
+    metavar="OUT.wav",
+    help="Write the sound to a file instead of playing it.",
+)
+@click.option(
+    "--flac",
+    type=options.Written(".flac", ""),
+    metavar="OUT.flac",
+    help="Likewise, compressed without loss, 16 bit.",
+)
 @click.option(
     "--soundfont",
     type=click.Path(path_type=Path),
@@ -83,8 +93,6 @@ def play(
     refuse_with(False, model=model, seconds=seconds, **settings)
     if file is None:
         raise click.UsageError("Missing argument 'FILE': a MIDI file (or --list-ports, or --endless).")
-    options.require_suffix("--wav", wav, ".wav", "")  # without a suffix: a pipe, such as /dev/stdout
-    options.require_suffix("--flac", flac, ".flac", "")
     with options.naming(file):
         data = midi.load(file)
         reading = midi.read(data, file.suffix)

@@ -21,7 +21,7 @@ from melodygru.cli.explain import explain
 from melodygru.cli.generate import generate
 from melodygru.cli.inspect import inspect
 from melodygru.cli.judge import judge
-from melodygru.cli.options import check_targets
+from melodygru.cli.options import check_targets, option_of
 from melodygru.cli.originality import originality
 from melodygru.cli.play import play
 from melodygru.cli.replay import replay
@@ -29,6 +29,7 @@ from melodygru.cli.show import show
 from melodygru.cli.train import train
 from melodygru.errors import MelodyGruError
 from melodygru.util import stderr
+from melodygru.util.atomic import is_refused_write, remedy
 from melodygru.version import __version__
 
 ARGUMENTS = "melodygru.arguments"  # in the context: what was typed, for commands that name themselves
@@ -58,14 +59,22 @@ class Program(click.Group):
         return super().parse_args(ctx, args)
 
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
-        """Add a command, which writes over nothing that it reads."""
+        """Add a command, which writes over nothing that it reads, and says which option names what can't be written."""
         run = cmd.callback
         assert run is not None
 
         @functools.wraps(run)
         def checked(*args: Any, **values: Any) -> Any:
-            check_targets(click.get_current_context())
-            return run(*args, **values)
+            ctx = click.get_current_context()
+            check_targets(ctx)
+            try:
+                return run(*args, **values)
+            except (MelodyGruError, OSError) as error:
+                option = option_of(ctx, error)
+                if option is None:
+                    raise
+                what = _os_error(error) if isinstance(error, OSError) else error
+                raise Failure(f"{option}: {what}", getattr(error, "exit_code", 1)) from error
 
         cmd.callback = checked
         super().add_command(cmd, name)
@@ -108,8 +117,11 @@ class Program(click.Group):
 
 
 def _os_error(error: OSError) -> str:
-    """What the system refused, and of which file."""
+    """What the system refused, of which file, and what to do."""
     what = error.strerror or str(error)
+    if is_refused_write(error):
+        where = "a file" if error.filename is None else screen.name(error.filename)
+        return f"cannot write {where}: {what}; {remedy(error)}"
     return f"{screen.name(error.filename)}: {what}" if error.filename is not None else what
 
 

@@ -38,7 +38,7 @@ DIFFERS = 1  # exit code where the file doesn't come out byte for byte
 @click.option(
     "-o",
     "--output-dir",
-    type=click.Path(path_type=Path),
+    type=options.Target(),
     default=Path("replayed"),
     show_default=True,
     metavar="DIR",

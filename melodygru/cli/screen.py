@@ -76,7 +76,7 @@ def picture(line: str, colour: bool) -> str:
 
 def result_picture(line: str, colour: bool) -> None:
     """A line of a picture on stdout."""
-    click.echo(picture(line, colour), color=colour)
+    _echo(picture(line, colour), color=colour)
 
 
 def rewritten(text: str) -> None:
@@ -88,7 +88,16 @@ def rewritten(text: str) -> None:
 def _print(text: str) -> None:
     if _open is not None:
         _open.clear()
-    click.echo(text)
+    _echo(text)
+
+
+def _echo(text: str, color: bool | None = None) -> None:
+    """A line on stdout; one that is refused, by a full disk for instance, is said to be of there."""
+    try:
+        click.echo(text, color=color)
+    except OSError as error:
+        error.filename = "standard output"
+        raise
 
 
 def trimmed(sequence: NoteSequence) -> NoteSequence:

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     "gets none. A surprise is -ln p of a note by the model, all before it known; 0 nats is certain, 0.7 a half."
 )
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--png", type=options.WRITTEN, metavar="OUT.png", help="Draw a picture instead of characters.")
-@click.option("--svg", type=options.WRITTEN, metavar="OUT.svg", help="Likewise, one that can be enlarged.")
+@click.option("--png", type=options.Written(".png"), metavar="OUT.png", help="Draw a picture instead of characters.")
+@click.option("--svg", type=options.Written(".svg"), metavar="OUT.svg", help="Likewise, one that can be enlarged.")
 @click.option("--surprise", is_flag=True, help="Show how many nats each note cost a model.")
 @options.model
 def show(file: Path, png: Path | None, svg: Path | None, surprise: bool, model: Path | None) -> None:
@@ -43,9 +43,7 @@ def show(file: Path, png: Path | None, svg: Path | None, surprise: bool, model: 
     from melodygru.music.quantize import quantize
     from melodygru.render import pictures
 
-    wanted = [(path, kind) for path, kind in ((png, "png"), (svg, "svg")) if path is not None]
-    for path, kind in wanted:
-        options.require_suffix(f"--{kind}", path, f".{kind}")
+    wanted = [path for path in (png, svg) if path is not None]
     if model is not None and not surprise:
         raise click.UsageError("--model is for --surprise.")
     with options.naming(file):
@@ -59,7 +57,7 @@ def show(file: Path, png: Path | None, svg: Path | None, surprise: bool, model: 
         piece = trace.sequence
         if len(piece):
             title = f"{trace.nats.sum() / len(piece):.2f} nats per note: {title}"  # what is too long is cut at its end
-    for path, _ in wanted:
+    for path in wanted:
         if trace is None:
             figure = pictures.piano_roll_figure(piece, title=title)
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -15,10 +15,11 @@ from melodygru.compose.drawing import Note
 from melodygru.compose.guards import Guard, guarded
 from melodygru.compose.lengths import Length, Plan
 from melodygru.compose.primer import Primer
-from melodygru.compose.rules import NEVER, programs_of
+from melodygru.compose.rules import NEVER, FirstNote, Rule, programs_of
 from melodygru.compose.sampler import Sampler
 from melodygru.compose.settings import check_setting
 from melodygru.compose.steering import Steering
+from melodygru.errors import SettingError
 from melodygru.events import Vocabulary, decode
 from melodygru.model.numpy_model import NumpyModel
 from melodygru.music.notes import NoteSequence, canonical, renamed
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from melodygru.analysis.originality import Index
 
 MAX_NOTES = 20_000  # composed for a piece whose end is left to the model
+ATTEMPTS = 20  # at a piece in which no note is composed
 
 
 def notes(
@@ -78,8 +80,9 @@ def sampler_for(
     style: str | None = None,
     primer: Primer | None = None,
     constraints: Sequence[Constraint] = (),
+    rules: Sequence[Rule] = (),
 ) -> Sampler:
-    """A sampler of pieces with these plans, one generator each, which keep to the constraints.
+    """A sampler of pieces with these plans, one generator each, which keep to the constraints and to further rules.
 
     A piece without constraints on its pitch classes opens in its plan's key signature: in training the model was given
     most pieces transposed, so that it does not prefer a key by itself.
@@ -102,6 +105,7 @@ def sampler_for(
         steering=steering,
         due=[plan.due for plan in plans],
         haste=[plan.haste for plan in plans],
+        rules=rules,
     )
 
 
@@ -136,6 +140,9 @@ def compose(
 ) -> list[NoteSequence]:
     """Compose `n` pieces as one batch; the i-th piece's randomness is the i-th child of `seed`.
 
+    A piece in which no note is composed is composed again by the same plan, and one that begins within it is asked for;
+    the k-th time with the randomness of `SeedSequence(seed, spawn_key=(i, k))`, in a batch of all that are empty.
+
     A piece without a primer, and without constraints on its pitch classes, opens in a key signature that is drawn, as
     frequent as among the training pieces of the style (see `sampler_for`).
 
@@ -166,7 +173,7 @@ def compose(
     ------
     SettingError
         A style that the model was not trained on; bars without a metrical grid; another metre than the primer's;
-        constraints that leave nothing; a value out of range.
+        constraints that leave nothing; a value out of range; a piece in which ATTEMPTS times no note is composed.
     """
     v = network.vocabulary
     check_setting("num_outputs", n)
@@ -184,10 +191,58 @@ def compose(
         )
         for rng in rngs
     ]
+    pieces: dict[int, NoteSequence] = {}
+    for attempt in range(ATTEMPTS):
+        left = [at for at in range(n) if at not in pieces]
+        going, rules = [plans[at] for at in left], []
+        if attempt:
+            rngs = [np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(at, attempt))) for at in left]
+            rules = [FirstNote([plan.limit for plan in going])]
+        sampler = sampler_for(
+            network, going, rngs, controls, style=style, primer=primer, constraints=constraints, rules=rules
+        )
+        if on_start is not None and not attempt:
+            on_start(plans)
+        _compose(
+            sampler,
+            going,
+            guard=guard,
+            index=index,
+            max_copy=max_copy,
+            style=style,
+            on_note=on_note and _numbered(on_note, left),
+            on_guard=on_guard and _numbered(on_guard, left),
+        )
+        for at, rows, end in zip(left, sampler.rows, sampler.ends, strict=True):
+            piece = _piece(rows, end, plans[at], v, primer, qpm)
+            if len(piece) > sampler.n_primer:
+                pieces[at] = _continuation(piece, primer, plans[at].start) if primer and no_primer else piece
+        if len(pieces) == n:
+            return [pieces[at] for at in range(n)]
+    raise SettingError(_nothing(plans[0].length, primer))
+
+
+Numbered = TypeVar("Numbered", Note, Action)
+
+
+def _numbered(call: Callable[[Numbered], None], numbers: Sequence[int]) -> Callable[[Numbered], None]:
+    """The callback, with the number in the whole batch of each stream of a part of it."""
+    return lambda about: call(replace(about, stream=numbers[about.stream]))
+
+
+def _compose(
+    sampler: Sampler,
+    plans: Sequence[Plan],
+    *,
+    guard: bool,
+    index: Index | None,
+    max_copy: int | None,
+    style: str | None,
+    on_note: Callable[[Note], None] | None,
+    on_guard: Callable[[Action], None] | None,
+) -> None:
+    """Compose all streams of a sampler to their ends."""
     length = plans[0].length
-    sampler = sampler_for(network, plans, rngs, controls, style=style, primer=primer, constraints=constraints)
-    if on_start is not None:
-        on_start(plans)
     ends = [NEVER if length.notes is not None else plan.limit for plan in plans]
     watching = guarded(
         sampler,
@@ -203,25 +258,41 @@ def compose(
         if on_note is not None:
             on_note(note)
 
-    pieces = []
-    given = None if primer is None else primer.sequence
-    for plan, rows, end in zip(plans, sampler.rows, sampler.ends, strict=True):
-        limit = plan.limit
-        piece = decode(rows, v, length=end, qpm=plan.qpm, metre=plan.metre)
-        if given is not None:
-            piece.notes[: len(given)] = given.notes  # with the velocities that it came with
-            piece = replace(piece, names=given.names)
-        if limit is not None and end is None:
-            piece = piece.crop(0, limit) if piece.length >= limit else replace(piece, length=limit)
-        elif end is None and plan.bar is not None:
-            piece = replace(piece, length=plan.start - (plan.start - piece.length) // plan.bar * plan.bar)
-        if given is not None and v.grid.is_metrical:
-            tempos = given.tempos if qpm is None else piece.tempos
-            piece = replace(piece, metres=given.metres, tempos=tempos)
-        if primer is not None and no_primer:
-            piece = _continuation(piece, len(primer.sequence), primer.splice, plan.start)
-        pieces.append(piece)
-    return pieces
+
+def _piece(
+    rows: Sequence[tuple[int, int, int, int, int]],
+    end: int | None,
+    plan: Plan,
+    vocabulary: Vocabulary,
+    primer: Primer | None,
+    qpm: float | None,
+) -> NoteSequence:
+    """The piece of a stream's rows, the primer's among them, that its plan cuts or fills."""
+    given, limit = None if primer is None else primer.sequence, plan.limit
+    piece = decode(rows, vocabulary, length=end, qpm=plan.qpm, metre=plan.metre)
+    if given is not None:
+        piece.notes[: len(given)] = given.notes  # with the velocities that it came with
+        piece = replace(piece, names=given.names)
+    if limit is not None and end is None:
+        piece = piece.crop(0, limit) if piece.length >= limit else replace(piece, length=limit)
+    elif end is None and plan.bar is not None:
+        piece = replace(piece, length=plan.start - (plan.start - piece.length) // plan.bar * plan.bar)
+    if given is not None and vocabulary.grid.is_metrical:
+        tempos = given.tempos if qpm is None else piece.tempos
+        piece = replace(piece, metres=given.metres, tempos=tempos)
+    return piece
+
+
+def _nothing(length: Length, primer: Primer | None) -> str:
+    """That no note was composed, why, and what to do."""
+    where = "in a piece" if primer is None else "after the primer"
+    if length == Length():
+        why, what = "it ends at once", "ask for a length (bars, seconds or notes)"
+        if primer is not None:
+            what += ", or begin with less of the primer (primer-bars)"
+    else:
+        why, what = "nothing can begin within its length", "ask for more"
+    return f"no note was composed {where} in {ATTEMPTS} attempts: {why}; {what}, or leave a constraint out"
 
 
 def first_step(piece: NoteSequence, splice: int, start: int, onset: int | None) -> int:
@@ -247,11 +318,10 @@ def first_step(piece: NoteSequence, splice: int, start: int, onset: int | None) 
     return int(bars[np.searchsorted(bars, splice, side="right") - 1])
 
 
-def _continuation(piece: NoteSequence, n_primer: int, splice: int, start: int) -> NoteSequence:
-    """A piece without the `n_primer` notes of its primer, from `first_step` on."""
-    composed = piece.notes[n_primer:]
-    begin = first_step(piece, splice, start, int(composed["onset"][0]) if len(composed) else None)
-    length = max(0, piece.length - begin)
+def _continuation(piece: NoteSequence, primer: Primer, start: int) -> NoteSequence:
+    """A piece without the notes of its primer, from `first_step` on."""
+    composed = piece.notes[len(primer.sequence) :]
+    begin = first_step(piece, primer.splice, start, int(composed["onset"][0]))
     names = renamed(piece.part_names, composed)
-    alone = replace(piece, notes=canonical(composed)[0], names=names).crop(begin, begin + max(1, length))
-    return replace(alone, length=length)
+    alone = replace(piece, notes=canonical(composed)[0], names=names)
+    return alone.crop(begin, piece.length)

@@ -71,8 +71,12 @@ def to_weights(logits: np.ndarray, temperature: float | np.ndarray | None = None
 
 
 def below_best(logits: np.ndarray) -> np.ndarray:
-    """Logits minus the greatest of each row, float64."""
-    return np.subtract(logits, np.maximum.reduce(logits, 1, keepdims=True), dtype=np.float64)
+    """Logits minus the greatest of each row, float64; 0 in a row where nothing can follow, whose stream is over."""
+    best = np.maximum.reduce(logits, 1, keepdims=True)
+    if np.min(best) == -np.inf:
+        logits = np.where(best == -np.inf, 0.0, logits)
+        best = np.maximum.reduce(logits, 1, keepdims=True)
+    return np.subtract(logits, best, dtype=np.float64)
 
 
 def keep_top_k(weights: np.ndarray, k: int) -> np.ndarray:

@@ -255,6 +255,29 @@ class LeastShift(Rule):
         return TIMES.low + TIMES.width > np.array(event.least)[:, None]
 
 
+class FirstNote(Rule):
+    """A note is composed, and begins before a step.
+
+    Parameters
+    ----------
+    before : for each stream that step, or None for any
+    """
+
+    yields = True
+
+    def __init__(self, before: Sequence[int | None]) -> None:
+        self._before = [NEVER if step is None else step for step in before]
+
+    def weigh(self, field: str, event: Event) -> np.ndarray | None:
+        first = np.array(event.counts)[:, None] == 0
+        if not first.any() or field not in ("shift", "part"):
+            return None
+        if field == "part":
+            return ~first | (np.arange(event.logits.shape[1]) != END)
+        room = [step - context.onset for step, context in zip(self._before, event.contexts, strict=True)]
+        return ~first | (TIMES.low < np.array(room)[:, None])
+
+
 class OpeningKey(Rule):
     """The first OPENING notes of a piece keep to its key signature, drums aside.
 

@@ -61,7 +61,10 @@ class GenerateSettings:
         1, "Number of pieces.", low=1, flags=("-n", "--num-outputs"), typed_high=1000, marks=(OF_BATCH, *_PIECES)
     )
     temperature: float = _choice(
-        1.0, "Below 1 safer, above 1 wilder; 0 always takes the most probable.", low=0, high=10
+        1.0,
+        "Below 1 safer, above 1 wilder; 0 always takes the most probable; key, length and parts follow from the seed.",
+        low=0,
+        high=10,
     )
     rhythm_temperature: float | None = _choice(
         None, "Likewise, for onsets and durations.", low=0, high=10, default_words="--temperature"

@@ -9,7 +9,7 @@ import numpy as np
 
 from melodygru.analysis.originality import Index
 from melodygru.compose.actions import Action
-from melodygru.compose.composing import line_up_asked, notes, sampler_for
+from melodygru.compose.composing import ATTEMPTS, line_up_asked, notes, sampler_for
 from melodygru.compose.constraints import Constraint
 from melodygru.compose.controls import Controls
 from melodygru.compose.guards import Guard, check_copy, guarded
@@ -93,8 +93,12 @@ class Stream(Iterator[LiveNote]):
 
     def _pieces(self) -> Iterator[LiveNote]:
         start_s = 0.0
+        empty = 0  # pieces without a note, one after another
         for number in range(1 << 62):
-            start_s = yield from self._piece(number, start_s)
+            before_s, start_s = start_s, (yield from self._piece(number, start_s))
+            empty = empty + 1 if start_s == before_s else 0
+            if empty == ATTEMPTS:
+                raise SettingError(f"{ATTEMPTS} pieces without a note: choose another style or temperature")
 
     def _plan(self, style: str | None) -> Plan:
         of, vocabulary = self._settings, self._model.vocabulary
@@ -109,7 +113,7 @@ class Stream(Iterator[LiveNote]):
         )
 
     def _piece(self, number: int, start_s: float) -> Generator[LiveNote, None, float]:
-        """A piece that begins at `start_s`; returns when the next one begins."""
+        """A piece that begins at `start_s`; returns when the next one begins: there, if it has no note."""
         style, controls, vocabulary = self.style, self._controls, self._model.vocabulary
         plan, grid = self._plan(style), vocabulary.grid
         if grid.steps_per_beat is not None:
@@ -121,7 +125,7 @@ class Stream(Iterator[LiveNote]):
         clock = _Clock(start_s, second_per_step, self.speed)
         sampler = sampler_for(self._model, [plan], [self._rng], controls, style=style, constraints=self._constraints)
         end: int | None = None  # the bar line where another style takes over
-        last = 0
+        last = -1
         for note in notes(sampler, [limit], guard=self._guard(sampler, plan, number)):
             if end is None and self.style != style:
                 end = -(-max(last, 1) // bar) * bar
@@ -130,10 +134,12 @@ class Stream(Iterator[LiveNote]):
             if self._controls is not controls:
                 controls = self._controls
                 sampler.set_controls(controls)
-            clock.change(last, self.speed)
+            clock.change(max(last, 0), self.speed)
             last = note.onset
             onset_s, duration_s = clock.second(note.onset), clock.length_s(note.duration)
             yield LiveNote(onset_s, duration_s, note.program, note.pitch, note.velocity, note.part)
+        if last < 0:
+            return start_s
         if end is None:
             over = sampler.ends[0] if sampler.ends[0] is not None else limit
             end = (-(-max(over, 1) // bar) + REST_BARS) * bar

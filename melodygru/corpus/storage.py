@@ -7,6 +7,7 @@ elements or lines in each of these files and their checksum, and begins with a c
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -91,7 +92,8 @@ class CorpusWriter:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for writer in self._writers.values():
-            writer.file.close()
+            with contextlib.suppress(OSError):  # of a full disk, which was met before: it all goes
+                writer.file.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 

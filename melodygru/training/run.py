@@ -25,6 +25,8 @@ from melodygru.training.cluster import read_cluster
 from melodygru.training.progress import Budget, Count, OnProgress
 from melodygru.training.settings import Settings, TrainSettings, default_epochs, default_transpose_until
 from melodygru.training.startup import join_workers, start_tensorflow
+from melodygru.util.atomic import remedy
+from melodygru.util.locks import Held, held
 from melodygru.util.settings import takes_settings
 from melodygru.util.wording import clock, counted, name, one_line
 
@@ -142,6 +144,20 @@ def train(
     >>> result.held_out.nats_per_note  # doctest: +SKIP
     """
     require_tensorflow()
+    with contextlib.ExitStack() as stack:
+        return _train(Path(folder), settings, values, stack, on_progress, on_message or _ignore, started)
+
+
+def _train(
+    folder: Path,
+    settings: TrainSettings | None,
+    values: dict[str, Any],
+    stack: contextlib.ExitStack,
+    on_progress: OnProgress | None,
+    say: OnMessage,
+    started: float | None,
+) -> TrainResult:
+    """As `train`; what is held until its end goes on the stack."""
     if settings is None:
         settings = TrainSettings(**values)
     elif values:
@@ -149,12 +165,10 @@ def train(
     if settings.log_dir is not None and importlib.util.find_spec("tensorboard") is None:
         raise SettingError("--log-dir needs TensorBoard: pip install 'melodygru[tensorboard]'")
     budget = Budget(settings.minutes, started) if settings.minutes is not None else None
-    say = on_message or _ignore
-    folder = Path(folder)
     output = settings.output or Path("checkpoints") / f"{folder.resolve().name}.keras"
     cluster = read_cluster()
     if cluster is None:
-        check_output(output, settings.resume, settings.force)
+        stack.enter_context(claimed(output, settings))
         corpora = _corpora(folder, settings, on_progress, say)
         device = start_tensorflow(settings.threads, settings.mixed_precision, say)
         workers = join_workers(None)
@@ -163,7 +177,7 @@ def train(
         device = start_tensorflow(settings.threads, settings.mixed_precision, say)
         workers = join_workers(cluster, say)
         if cluster.is_chief:  # who alone writes
-            check_output(output, settings.resume, settings.force)
+            stack.enter_context(claimed(output, settings))
         corpora = _corpora(folder, settings, on_progress, say)
     say(device)
     with workers.strategy.scope():
@@ -196,20 +210,66 @@ def _ignore(_: object) -> None:
     """For callbacks that nobody gave."""
 
 
-def check_output(output: Path, resume: bool, force: bool) -> None:
-    """Raise SettingError for an output where something of value lies."""
+@contextlib.contextmanager
+def claimed(output: Path, settings: TrainSettings) -> Iterator[None]:
+    """Within, this run alone writes its output; nothing is touched there yet.
+
+    Raises
+    ------
+    SettingError
+        Another run is writing it, it can't be written, something of value lies there, or nothing to go on with.
+    """
+    _check_name(output)
+    made = [folder for folder in (output.parent, settings.log_dir) if folder is not None and not folder.is_dir()]
+    lock = output.with_name(f".{output.stem}.lock")
+    with contextlib.ExitStack() as stack:
+        stack.callback(_remove_empty, made)
+        try:
+            for folder in made:
+                folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(held(lock))
+        except Held as error:
+            raise SettingError(
+                f"--output {output}: process {error.process} is training it; wait for it, stop it, or choose another "
+                "--output"
+            ) from error
+        except OSError as error:
+            path = settings.log_dir if error.filename == str(settings.log_dir) else output
+            error.filename = str(path)
+            raise SettingError(f"cannot write {path}: {error.strerror or error}; {remedy(error)}") from error
+        _check_free(output, settings.resume, settings.force)
+        yield
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    """Remove those that nothing was written into."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+def _check_name(output: Path) -> None:
+    """Raise SettingError for an output that names no checkpoint."""
     if output.suffix != ".keras":
         raise SettingError(f"--output {output}: expected a name that ends in .keras")
     if output.is_dir():
         raise SettingError(f"--output {output}: is a folder, expected a file name")
+
+
+def _check_free(output: Path, resume: bool, force: bool) -> None:
+    """Raise SettingError for an output where something of value lies, or, to resume, nothing."""
+    further = f"to train its model further, give --from {output} and another --output"
+    saved = output.with_suffix(".resume")
+    if resume and not saved.exists() and output.exists():
+        raise SettingError(f"{saved}: nothing to resume, the run is finished; {further}")
     if not resume and not force:
-        if output.with_suffix(".resume").exists():
+        if saved.exists():
             raise SettingError(
-                f"{output.with_suffix('.resume')}: an interrupted run lies there; go on with --resume, begin anew with "
-                "--force, or choose another --output"
+                f"{saved}: an interrupted run lies there; go on with --resume, choose another --output, or begin anew "
+                "with --force"
             )
         if output.exists():
-            raise SettingError(f"{output} exists: choose another --output, or replace it with --force")
+            raise SettingError(f"{output} exists: {further}; or choose another --output, or replace it with --force")
 
 
 def _corpora(folder: Path, settings: TrainSettings, on_progress: OnProgress | None, say: OnMessage) -> Corpora:

@@ -91,6 +91,7 @@ class TrainSettings:
         "Where the model goes; its .csv and .png lie beside it.",
         metavar="FILE.keras",
         default_words="checkpoints/<folder>.keras",
+        marks=("written",),
     )
     validation: Path | None = setting(
         None,
@@ -138,7 +139,7 @@ class TrainSettings:
         flags=("--from",),
     )
     force: bool = setting(False, "Replace an existing model or interrupted run.")
-    log_dir: Path | None = setting(None, "Write TensorBoard logs here.", metavar="DIR")
+    log_dir: Path | None = setting(None, "Write TensorBoard logs here.", metavar="DIR", marks=("written",))
     mixed_precision: bool | None = setting(
         None, "Compute in float16 on a GPU.", default_words="where the GPUs gain from it"
     )

@@ -36,7 +36,7 @@ def atomic_write(
         Where the file goes.
     error : subclass of MelodyGruError, optional
         What an OSError within the context is raised as, with the path, the reason and what to do. Without it the
-        OSError itself goes on.
+        OSError itself goes on; either way its `filename` is the path.
     make_folder : bool
         Make the folder of `path` where it is missing.
     replace : bool
@@ -66,17 +66,25 @@ def atomic_write(
     except OSError as reason:
         if not replace and isinstance(reason, FileExistsError):
             raise
+        why = reason.strerror or str(reason)
+        if reason.filename in (None, str(aside)):
+            reason.filename = str(path)  # the name that the user knows; what is said of a descriptor has none
         if error is not None:
-            remedy = (
-                "free some space there, or choose another place" if reason.errno in _FULL else "choose another place"
-            )
-            raise error(f"cannot write {path}: {reason.strerror or reason}; {remedy}") from reason
-        if reason.filename == str(aside):
-            reason.filename = str(path)  # the name that the user knows
+            raise error(f"cannot write {path}: {why}; {remedy(reason)}") from reason
         raise
     finally:
         with contextlib.suppress(OSError):
             aside.unlink()
+
+
+def remedy(reason: OSError) -> str:
+    """What to do where a file can't be written."""
+    return "free some space there, or choose another place" if reason.errno in _FULL else "choose another place"
+
+
+def is_refused_write(reason: OSError) -> bool:
+    """Whether nothing but writing is refused so: no space, a quota at its end, a disk that is read only."""
+    return reason.errno in (*_FULL, errno.EROFS)
 
 
 def _is_stream(path: Path) -> bool:
@@ -95,4 +103,8 @@ def _create(aside: Path, path: Path) -> None:
     except OSError:  # a file system without hard links: the name is taken first, empty
         with path.open("xb"):
             pass
-        os.replace(aside, path)
+        try:
+            os.replace(aside, path)
+        except OSError:
+            path.unlink()
+            raise

@@ -33,6 +33,7 @@ from melodygru.music.quantize import quantize
 from melodygru.render import audio
 from melodygru.training import startup
 from melodygru.training.progress import Progress
+from melodygru.util.locks import held
 
 ROOT = Path(__file__).parents[2]
 TINY = ("--preset", "tiny", "--epochs", "2", "--threads", "1")
@@ -195,11 +196,23 @@ def test_progress_is_rewritten_on_a_terminal(
         (["broken"], "broken holds 1 MIDI file and none can be used (the first, x.mid: the file is empty)"),
         (["one"], "one holds 1 usable piece, expected at least 2: add more MIDI files"),
         (["one", "--output", "x.h5"], "--output x.h5: expected a name that ends in .keras"),
-        (["one", "--output", "there.keras"], "there.keras exists: choose another --output, or replace it with --force"),
+        (
+            ["one", "--output", "there.keras"],
+            "there.keras exists: to train its model further, give --from there.keras and another --output; or choose "
+            "another --output, or replace it with --force",
+        ),
+        (
+            ["one", "--output", "there.keras", "--resume", "--epochs", "8"],
+            "there.resume: nothing to resume, the run is finished; to train its model further, give --from "
+            "there.keras and another --output",
+        ),
         (
             ["one", "--output", "cut.keras"],
-            "cut.resume: an interrupted run lies there; go on with --resume, begin anew",
+            "cut.resume: an interrupted run lies there; go on with --resume, choose another --output, or begin anew "
+            "with --force",
         ),
+        (["one", "--output", "no.mid/a.keras"], "--output: cannot write no.mid/a.keras: File exists; choose"),
+        (["missing", "--log-dir", "no.mid"], "--log-dir: cannot write no.mid: File exists; choose another place"),
         (["one", "--output", "folder.keras"], "--output folder.keras: is a folder, expected a file name"),
         (["one", "--grid", "odd"], "grid 'odd': expected a number of steps per beat such as 4"),
         (["one", "--from", "missing.keras"], "missing.keras: no such checkpoint"),
@@ -211,8 +224,36 @@ def test_what_train_refuses(call: Callable[..., Result], tmp_path: Path, options
     (tmp_path / "broken" / "x.mid").touch()
     (tmp_path / "there.keras").touch()
     (tmp_path / "cut.resume").touch()
+    (tmp_path / "no.mid").touch()
     midi.write(tune(60), tmp_path / "one" / "a.mid")
     assert complaint(call("train", *options, code=1)).startswith(line)
+
+
+@pytest.mark.parametrize("options", [[], ["--output", "checkpoints/missing.keras"]])
+def test_train_finds_a_full_disk_before_it_reads(
+    call: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("melodygru.util.locks.os.getpid", full)
+    assert complaint(call("train", "missing", *options, code=1)) == (
+        "--output: cannot write checkpoints/missing.keras: No space left on device; free some space there, or choose "
+        "another place"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_trainings_with_one_output(call: Callable[..., Result], tmp_path: Path) -> None:
+    (tmp_path / "a.resume").touch()
+    with held(tmp_path / ".a.lock"):
+        for options in ([], ["--resume"], ["--force"]):
+            assert complaint(call("train", "missing", "--output", "a.keras", *options, code=1)) == (
+                f"--output a.keras: process {os.getpid()} is training it; wait for it, stop it, or choose another "
+                "--output"
+            )
+        assert complaint(call("train", "missing", "--output", "b.keras", code=1)).startswith("missing: no such file")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.resume"]
 
 
 def test_a_piece_and_its_duplicate_are_one_piece(call: Callable[..., Result], tmp_path: Path) -> None:
@@ -559,7 +600,7 @@ def test_evaluate_prints_a_table(call: Callable[..., Result], trained: Trained, 
         ([".", "--model", "missing.keras"], "missing.keras: no such checkpoint"),
         (
             ["song.mid", "--model", "{model}", "--per-note", "no/x.csv"],
-            "cannot write no/x.csv: No such file or directory",
+            "--per-note: cannot write no/x.csv: No such file or directory",
         ),
     ],
 )
@@ -632,7 +673,7 @@ def test_the_position_moves_on_a_terminal(
     [
         (["missing.mid"], "missing.mid: cannot open the file: No such file or directory"),
         (["text.mid"], "text.mid: not a MIDI file"),
-        (["song.mid", "--wav", "no/x.wav"], "cannot write no/x.wav: No such file or directory; choose another place"),
+        (["song.mid", "--wav", "no/x.wav"], "--wav: cannot write no/x.wav: No such file or directory; choose another"),
         (["song.mid", "--wav", "x.mp3"], "--wav x.mp3: expected a name that ends in .wav"),
         (["song.mid", "--flac", "x.wav"], "--flac x.wav: expected a name that ends in .flac"),
         (["song.mid", "--soundfont", "text.mid", "--wav", "x.wav"], "SoundFont text.mid: not a SoundFont 2 file"),

@@ -338,7 +338,7 @@ class TestRefusals:
             (("in", "--html", "page.pdf"), "--html page.pdf: expected a name that ends in .html"),
             (
                 ("in", "--html", "missing/page.html"),
-                "cannot write missing/page.html: No such file or directory; choose",
+                "--html: cannot write missing/page.html: No such file or directory; choose",
             ),
             (("empty", "--html", "page.html"), "empty holds no MIDI files"),
             (("bad", "--html", "page.html"), "bad holds 1 MIDI file and none can be used (the first, a.mid: "),

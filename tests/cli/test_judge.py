@@ -192,7 +192,8 @@ class TestErrors:
     def test_a_page_that_cant_be_written(self, call, made, tunes):
         result = call("generated", "--against", tunes, "--html", Path("missing") / "page.html", code=1)
         assert result.stderr.splitlines()[-1] == (
-            f"melodygru: cannot write {Path('missing') / 'page.html'}: No such file or directory; choose another place"
+            f"melodygru: --html: cannot write {Path('missing') / 'page.html'}: No such file or directory; "
+            "choose another place"
         )
 
     def test_the_help_shows_an_example(self, call):

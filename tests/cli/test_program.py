@@ -11,6 +11,12 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import Result
+from conftest import tune
+
+from melodygru import midi
+from melodygru.cli import main
+from melodygru.cli.options import Written
+from melodygru.errors import SettingError
 
 Command = Callable[..., Result]
 
@@ -18,8 +24,6 @@ Command = Callable[..., Result]
 def test_a_command_leaves_the_environment_and_the_log_as_they_were(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from melodygru.cli import main
-
     seen: list[str] = []
 
     @click.command()
@@ -124,3 +128,70 @@ def test_nothing_that_is_read_is_written_over(command: Command, arguments: tuple
 
 def test_an_empty_name_is_a_usage_error(command: Command) -> None:
     assert "expected the name of a file" in command("play", "song.mid", "--wav", "", code=2).stderr
+
+
+FULL = "No space left on device; free some space there, or choose another place"
+
+
+def _full(*_: object, **__: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option", "file"),
+    [
+        (("show", "a.mid", "--png", "b.png"), "--png", "b.png"),
+        (("inspect", "a.mid", "--score", "b.musicxml", "--json"), "--score", "b.musicxml"),
+        (("play", "a.mid", "--wav", "b.wav"), "--wav", "b.wav"),
+    ],
+)
+def test_a_full_disk_names_option_file_and_remedy(
+    command: Command, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], option: str, file: str
+) -> None:
+    midi.write(tune(60), "a.mid")
+    monkeypatch.setattr("melodygru.util.atomic.os.replace", _full)
+    result = command(*arguments, code=1)
+    line = f"{option}: cannot write {file}: {FULL}"
+    assert result.stderr.splitlines()[-1] == f"melodygru: {line}"
+    if "--json" in arguments:
+        assert json.loads(result.stdout)["error"]["message"] == line
+
+
+def test_a_full_disk_names_the_option_of_a_folder_and_of_each_kind(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    piece = ("generate", "--notes", 4, "--seed", 1, "-o", "out", "--json")
+    with monkeypatch.context() as patch:
+        patch.setattr("melodygru.util.atomic.os.link", _full)
+        patch.setattr("melodygru.util.atomic.os.replace", _full)
+        message = json.loads(command(*piece, code=1).stdout)["error"]["message"]
+        assert not list(Path("out").iterdir())
+        assert message == f"--output-dir: cannot write out/starter-1-1.mid: {FULL}"
+    command(*piece)
+    monkeypatch.setattr("melodygru.util.atomic.os.replace", _full)
+    problems = json.loads(command(*piece, "--svg", "--score", "s.musicxml", code=1).stdout)["problems"]
+    assert problems == [
+        f"--svg: cannot write out/starter-1-1.svg: {FULL}",
+        f"--score: cannot write s.musicxml: {FULL}",
+    ]
+
+
+def test_a_full_disk_under_the_output_itself(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    midi.write(tune(60), "a.mid")
+    echo = click.echo
+    monkeypatch.setattr(click, "echo", lambda text, err=False, **_: echo(text, err=True) if err else _full())
+    result = command("inspect", "a.mid", code=1)
+    assert result.stderr == f"melodygru: cannot write standard output: {FULL}\n"
+
+
+def test_the_suffix_says_what_a_file_is() -> None:
+    options = [
+        (command, param)
+        for command in main.commands.values()
+        for param in command.params
+        if isinstance(param.type, Written)
+    ]
+    assert len(options) == 10
+    for command, param in options:
+        with click.Context(command) as ctx, pytest.raises(SettingError, match=r"x\.mp3: expected a name that ends in"):
+            param.type.convert("x.mp3", param, ctx)

@@ -356,14 +356,23 @@ def test_the_step_at_which_a_continuation_begins():
     assert first_step(sequence_of([(0, 4, 0, 60, 80)], grid=PERFORMANCE), 7, 7, 9) == 7
 
 
-def test_a_piece_that_ends_with_its_primer_has_no_continuation():
+@pytest.mark.parametrize("alone", [False, True])
+def test_what_would_end_with_its_primer_has_a_note_more(alone):
     network = toys.network("many", 1, 50.0)  # ends at once
     primer = fitted(sequence_of([(0, 4, 0, 60, 80)], 20))
-    for seed in range(3):
-        pieces = [compose(network, 1, seed, primer=primer, no_primer=alone)[0] for alone in (False, True)]
-        assert len(pieces[0]) >= 1
-        assert len(pieces[1]) == len(pieces[0]) - 1
-        assert midi.read(midi.to_bytes(pieces[1])).sequence.beats * 4 == pieces[1].length
+    for made in compose(network, 3, primer=primer, no_primer=alone):
+        assert len(made) >= 2 - alone
+        assert midi.read(midi.to_bytes(made)).sequence.beats * 4 == made.length
+
+
+def test_a_continuation_in_which_nothing_can_be_composed_is_refused(monkeypatch):
+    monkeypatch.setattr("melodygru.compose.rules.FirstNote.weigh", lambda *_: None)
+    message = (
+        r"^no note was composed after the primer in 20 attempts: it ends at once; ask for a length \(bars, "
+        r"seconds or notes\), or begin with less of the primer \(primer-bars\), or leave a constraint out$"
+    )
+    with pytest.raises(SettingError, match=message):
+        compose(toys.network("many", 1, 50.0), primer=fitted(sequence_of([(0, 4, 0, 60, 80)], 20)))
 
 
 def test_seconds_are_those_of_the_tempo_at_the_splice():

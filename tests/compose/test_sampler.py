@@ -26,6 +26,8 @@ from melodygru.compose import (
     notes,
     to_weights,
 )
+from melodygru.compose.settings import GenerateSettings
+from melodygru.compose.stream import Stream
 from melodygru.errors import SettingError
 from melodygru.events import END, FIRST_PART, NEW, TIMES, Vocabulary, decode, encode, layout_of
 from melodygru.music.metre import steps_per_bar
@@ -239,6 +241,52 @@ def test_the_loop_writes_what_the_network_wants():
     assert piece.qpm == pytest.approx(90, rel=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("length", "often_empty"),
+    [(Length(bars=1), {"shift": {4: 0.3, 40: 0.7}}), (Length(), {"part": {NEW: 0.3, END: 0.7}})],
+)
+def test_a_piece_without_a_note_is_composed_again(length, often_empty):
+    fake = Fake(ONE, **BEATS | often_empty)
+    heard = Counter()
+    pieces = compose(fake, 30, seed=1, length=length, on_note=lambda note: heard.update([note.stream]))
+    assert [heard[stream] for stream in range(30)] == [len(piece) for piece in pieces] and min(heard.values()) > 0
+    again = compose(fake, 30, seed=1, length=length)
+    assert [piece.notes.tolist() for piece in again] == [piece.notes.tolist() for piece in pieces]
+    # Each goes on with numbers of its own, and what was not empty is as it would be alone.
+    alone = compose(fake, 2, seed=1, length=length)
+    assert [piece.notes.tolist() for piece in alone] == [piece.notes.tolist() for piece in pieces[:2]]
+
+
+def test_settings_that_allow_no_note_are_refused(monkeypatch):
+    monkeypatch.setattr("melodygru.compose.rules.FirstNote.weigh", lambda *_: None)
+    none = (
+        "^no note was composed in a piece in 20 attempts: nothing can begin within its length; ask for more, or leave"
+    )
+    with pytest.raises(SettingError, match=none):
+        compose(Fake(ONE, **BEATS | {"shift": {40: 1.0}}), 3, length=Length(bars=1))
+
+
+@pytest.mark.parametrize("controls", [Controls(), Controls(0.0)])
+def test_what_the_model_finds_least_probable_is_a_note_too(controls):
+    for length, wishes in ((Length(bars=1), {"shift": {40: 1.0}}), (Length(), {"part": {END: 1.0}})):
+        assert all(len(piece) for piece in compose(Fake(ONE, **BEATS | wishes), 3, controls=controls, length=length))
+
+
+def test_an_endless_stream_of_empty_pieces_ends():
+    def stream(**wishes):
+        return Stream(Fake(ONE, **BEATS | wishes), GenerateSettings(seed=1, guard=False), Controls())
+
+    with pytest.raises(SettingError, match="^20 pieces without a note: choose another style or temperature$"):
+        next(stream(part={END: 1.0}))
+    assert next(stream(part={NEW: 0.1, END: 0.9})).onset_s == 0.5  # the empty ones take no time
+
+
+def test_a_stream_that_is_over_warns_of_nothing():
+    with np.errstate(all="raise"):
+        weights = to_weights(np.array([[0.0, -np.inf], [-np.inf, -np.inf]]))
+    assert weights.tolist() == [[1.0, 0.0], [1.0, 1.0]]
+
+
 def test_choices_come_as_often_as_they_are_probable():
     fake = Fake(ONE, **{**BEATS, "pitch": {60: 0.7, 62: 0.2, 64: 0.1}})
     pieces = compose(fake, 8, seed=1, length=Length(notes=250))
@@ -279,7 +327,7 @@ def test_a_wish_for_what_cannot_follow_is_not_granted():
 def test_the_end_is_the_models_unless_a_length_is_given():
     fake = Fake(ONE, **{**BEATS, "part": {END: 1.0}})
     (piece,) = compose(fake)
-    assert (len(piece), piece.length) == (0, 4)
+    assert (len(piece), piece.length) == (1, 8)
     (piece,) = compose(fake, length=Length(bars=1))
     assert (len(piece), piece.length) == (3, 16)
     (piece,) = compose(fake, length=Length(notes=2))
@@ -312,7 +360,7 @@ def test_a_piece_that_the_model_does_not_end_is_no_longer_than_the_longest_of_it
     assert piece.length == 48  # the bar line after 40 steps
     early = {**BEATS, "shift": {8: 1.0}, "part": {END: 1.0}}
     (piece,) = compose(Fake(toys.with_statistics(ONE, longest=40), **early))
-    assert (len(piece), piece.length) == (0, 8)
+    assert (len(piece), piece.length) == (1, 16)
 
 
 def test_a_given_length_is_filled_however_many_notes_it_takes(monkeypatch):

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from conftest import tune
 
 from melodygru import midi
 from melodygru.corpus import cache as cache_module
-from melodygru.corpus import intake
+from melodygru.corpus import intake, storage
 from melodygru.corpus import pieces as pieces_module
 from melodygru.corpus.cache import Cache, CacheDamaged, CacheUnusable, Parsed, sealed, unsealed
 from melodygru.errors import CorpusError
@@ -120,3 +122,13 @@ def test_a_seal_holds_for_every_bit():
         broken[at // 8] ^= 1 << at % 8
         with pytest.raises(ValueError, match="checksum"):
             unsealed(bytes(broken))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /dev/full")
+@pytest.mark.parametrize("name", storage.ARRAYS)
+def test_a_disk_that_is_full_when_a_corpus_is_finished_has_a_remedy(filled, tmp_path, monkeypatch, name):
+    """What waits in a buffer meets the full disk once when it is finished, and again when it is let go."""
+    place = storage._file
+    monkeypatch.setattr(storage, "_file", lambda folder, of: Path("/dev/full") if of == name else place(folder, of))
+    with pytest.raises(CorpusError, match=r"No space left on device; set TMPDIR to a folder with space$"):
+        intake(filled[0], cache=tmp_path)
