@@ -26,14 +26,15 @@ module for each feature; most of them are integer ids into one embedding table, 
 are known:
 
     previous[t]            the fields of event t-1, or the start of the piece
-    before[t]              before event t: the shift that followed the last time that the preceding 3, 6 or 12 events
+    before[t]              before event t: how many parts may still join the chord; the shift that followed the last time that the preceding 3, 6 or 12 events
                            stood in the piece (n-gram lookup), and the shift that followed a few fixed lags earlier
                            (lookback); and how well the last notes agreed with those a lag before them
     context[t]             once its onset is: the conditions; where it lies in its bar, beat, phrase and chord; the
                            notes that sound or have just ended (who, since when, until when); the event that the n-gram
                            lookup found, its program, pitch and duration, where its shift agrees; the note that stood
-                           each lag earlier, with its pitch, its interval from its part's last, its duration; and how
-                           many parts of the line-up have still to come in
+                           each lag earlier, with its pitch, its interval from its part's last, its duration; how many
+                           parts of the line-up have still to come in; and the lowest note that sounds, and that was
+                           struck since the bar line
     part_descriptions[t]   at the onset: for each part that has played its program, how long ago it did, what it did
                            here already, its register, and what it did where the n-gram lookup and the lookbacks look
     line_up[t]             the programs of the parts that have still to come in, where the line-up is known
@@ -42,13 +43,14 @@ are known:
     pitch_class_levels[t]  before event t: how often each pitch class stood among the last 24 notes, and in the piece
 
 The pitch head is also given what sounds and the pitch class levels relative to the part's last pitch, and it gives
-logits to intervals beside pitches, so that a transposed phrase looks alike. The duration head is given the same
+logits to intervals beside pitches, so that a transposed phrase looks alike, and to pitch classes: by their levels, and
+above each of the two lowest notes, so that a chord looks alike on any root. The duration head is given the same
 relative to the chosen pitch: dissonance is short.
 
 Every field has **pointers**: a class that may come again has a logit of its own, added to that class's, as in See et
 al. (2017), but before the softmax. They point to what n-gram lookup and lookbacks found; a shift also to the last
-note's duration; a duration also to the ends of the notes that sound; a duration and a velocity also to those of the
-part's last note, and of its last note of this pitch.
+note's duration; both of them to the next bar line and beat; a duration also to the ends of the notes that sound; a
+duration and a velocity also to those of the part's last note, and of its last note of this pitch.
 
 Two forms give the same ids, held together by a property test: `encode`, vectorised over a piece (training), and
 `Context`, advanced note by note (composing).

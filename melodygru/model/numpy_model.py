@@ -180,7 +180,7 @@ class NumpyModel:
         return logits
 
     def harmony_places(self, context: np.ndarray, pitch_class_levels: np.ndarray) -> np.ndarray:
-        """Of each pitch class, three times, what its logit adds of the pitch head's outputs for harmony, plus 1.
+        """Of each pitch class, three times, which of the pitch head's outputs for harmony its logit adds, plus 1.
 
         By its levels, and above each reference (see `features.harmony`); 0 is nothing. Shape (rows, 36).
         """
