@@ -8,7 +8,7 @@ import toys
 
 from melodygru.compose.degeneration import Thresholds, find_degeneration
 from melodygru.events.fitting import fit_vocabulary
-from melodygru.music.extremes import MARGIN, Extremes, extremes, limits
+from melodygru.music.extremes import ENOUGH, MARGIN, WIDEST, Extremes, extremes, limits
 from melodygru.music.notes import DRUMS
 
 
@@ -47,11 +47,13 @@ def test_no_piece_of_a_corpus_is_flagged_by_its_own_limits():
     assert find_degeneration(loop, Thresholds()) is not None
     vocabulary = fit_vocabulary([(loop, None)], loop.grid)
     assert find_degeneration(loop, Thresholds.from_vocabulary(vocabulary)) is None
-    longer = toys.sequence_of([(2 * at, 2, 0, [60, 64, 67, 64][at % 4], 80) for at in range(300)])
+    longer = toys.sequence_of([(2 * at, 2, 0, [60, 64, 67, 64][at % 4], 80) for at in range(600)])
     assert find_degeneration(longer, Thresholds.from_vocabulary(vocabulary)) is not None
 
 
-def test_limits_are_those_of_a_style_and_a_margin_beyond():
+def test_limits_are_what_the_pieces_do_and_a_margin_beyond_that_is_wider_for_few():
     calm, busy = Extremes(exact=0.5), Extremes(exact=4.0, trigrams=20)
-    assert limits([calm]).exact == 0.5 * MARGIN
-    assert limits([calm, busy]) == limits([busy])._replace(trigrams=16.0)
+    assert limits([calm] * ENOUGH).exact == 0.5 * MARGIN
+    assert limits([busy] * ENOUGH) == limits([calm, *[busy] * (ENOUGH - 1)]) == busy._replace(exact=5.0, trigrams=16.0)
+    assert limits([calm] * 100).exact == pytest.approx(0.5 * MARGIN * 4**0.3, abs=1e-3)
+    assert limits([calm]).exact == 0.5 * MARGIN * WIDEST
