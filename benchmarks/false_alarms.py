@@ -92,7 +92,7 @@ def main(
                 network,
                 outputs,
                 0,
-                controls=Controls(temperature, top_p=0.95),
+                controls=Controls(temperature, top_p=0.9),
                 length=Length(bars),
                 style=style,
                 guard=False,

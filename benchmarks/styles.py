@@ -152,7 +152,7 @@ def divided(corpus: Any, card: dict[str, Any]) -> tuple[Any, Any]:
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of the composed pieces.")
 @click.option("--temperature", default=1.0, show_default=True, type=float, help="Of the composed pieces.")
-@click.option("--top-p", default=0.95, show_default=True, type=float, help="Likewise.")
+@click.option("--top-p", default=0.9, show_default=True, type=float, help="Likewise.")
 @click.option("--without", multiple=True, metavar="FEATURE", help="Keep a feature from the classifier; repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 def main(

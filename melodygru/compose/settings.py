@@ -76,7 +76,7 @@ class GenerateSettings:
         0, "Choose among the k most probable values; 0: among all.", low=0, in_words="0 (all classes) or more"
     )
     top_p: float = _choice(
-        0.95, "Choose among the most probable values that reach p together; 1: among all.", above=0, high=1
+        0.9, "Choose among the most probable values that reach p together; 1: among all.", above=0, high=1
     )
     min_p: float = _choice(
         0.0,
