@@ -7,6 +7,7 @@ field of `GenerateSettings` and the code that uses it.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -207,6 +208,8 @@ class GenerateSettings:
         if len(lengths) > 1:
             raise SettingError(f"{' and '.join(lengths)} given: expected at most one of bars, seconds and notes")
         check(self, as_options=True)
+        if isinstance(self.style, str):  # as `intake` names it
+            object.__setattr__(self, "style", unicodedata.normalize("NFC", self.style))
         source = self.given_piece
         if source is not None:
             self.check_for(source)
