@@ -184,6 +184,29 @@ def test_a_full_disk_under_the_output_itself(command: Command, monkeypatch: pyte
     assert result.stderr == f"melodygru: cannot write standard output: {FULL}\n"
 
 
+def test_a_missing_right_has_a_remedy(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", "a.mid")
+
+    monkeypatch.setattr("melodygru.midi.reading.load", refuse)
+    midi.write(tune(60), "a.mid")
+    message = "a.mid: Permission denied; allow it, or choose another"
+    assert json.loads(command("inspect", "a.mid", "--json", code=1).stdout)["error"]["message"] == message
+
+
+def test_without_room_for_temporary_files(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object, **__: object) -> None:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    midi.write(tune(60), "a.mid")
+    Path("full").touch()
+    monkeypatch.setenv("MELODYGRU_CACHE", "full")
+    monkeypatch.setattr("tempfile.TemporaryDirectory", none)
+    line = command("judge", "a.mid", "--against", ".", code=1).stderr.splitlines()[-1]
+    assert line.startswith("melodygru: no room for temporary files: a temporary folder: No usable temporary directory")
+    assert line.endswith("; set TMPDIR to a folder with space")
+
+
 def test_the_suffix_says_what_a_file_is() -> None:
     options = [
         (command, param)
