@@ -27,6 +27,7 @@ from melodygru.training.settings import Settings, TrainSettings, default_epochs,
 from melodygru.training.startup import join_workers, start_tensorflow
 from melodygru.util.atomic import remedy
 from melodygru.util.locks import Held, held
+from melodygru.util.notebook import moving_line
 from melodygru.util.settings import takes_settings
 from melodygru.util.wording import clock, counted, name, one_line
 
@@ -132,7 +133,7 @@ def train(
         In place of the keyword arguments below.
     SETTINGS
     on_progress : called with a `Progress` every half second of training, and with a `Count` before and after; both
-        are readable as text
+        are readable as text. Default: in a notebook a line that moves, else nothing
     on_message : called with what a person wants to know: the intake's report, warnings, what was chosen
     started : when the minutes asked for began, as `time.perf_counter` has it; default: now
 
@@ -147,8 +148,12 @@ def train(
     >>> result.held_out.nats_per_note  # doctest: +SKIP
     """
     require_tensorflow()
+    line = moving_line() if on_progress is None else None
     with contextlib.ExitStack() as stack:
-        return _train(Path(folder), settings, values, stack, on_progress, on_message or _ignore, started)
+        result = _train(Path(folder), settings, values, stack, on_progress or line, on_message or _ignore, started)
+    if line is not None and result.held_out is not None:
+        line(f"trained {name(result.checkpoint)}: held out {result.held_out.nats_per_note:.3f} nats per note")
+    return result
 
 
 def _train(
