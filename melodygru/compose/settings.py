@@ -56,7 +56,8 @@ class GenerateSettings:
     Raises SettingError for a value that is out of range, or goes only with another one.
     """
 
-    SECTIONS: ClassVar = ("choice", "piece", "style", "constraint", "length", "guard")  # a file keeps the fields' order
+    # what the help lists, in this order; a file keeps the fields'
+    SECTIONS: ClassVar[tuple[str, ...]] = ("choice", "piece", "style", "constraint", "length", "guard")
 
     num_outputs: int = _length(
         1, "Number of pieces.", low=1, flags=("-n", "--num-outputs"), typed_high=1000, marks=(OF_BATCH, *_PIECES)
