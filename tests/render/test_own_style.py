@@ -130,3 +130,26 @@ def test_a_failure_is_one_clear_error_and_leaves_nothing_behind(monkeypatch):
     with pytest.raises(SettingError, match="^no picture could be drawn: no font$"):
         pictures.picture(figure, ".svg")
     assert dict(matplotlib.rcParams) == before and warnings.filters == filters
+
+
+def test_a_failed_picture_costs_a_training_and_a_comparison_nothing_else(monkeypatch, tmp_path, capsys):
+    from melodygru.analysis import originality
+    from melodygru.cli import compare
+    from melodygru.training import run as training_run
+
+    def fail(*_, **__):
+        raise SettingError("no picture could be drawn: no font")
+
+    monkeypatch.setattr(pictures, "training_figure", fail)
+    monkeypatch.setattr(pictures, "rivals_figure", fail)
+    attached, said = [], []
+    monkeypatch.setattr(originality, "attach", lambda *given: attached.append(given))
+    training_run._finish(tmp_path / "a.keras", [], "index", said.append)
+    assert attached == [(tmp_path / "a.keras", "index")]
+    problem = f"{tmp_path / 'a.png'} could not be drawn (no picture could be drawn: no font); all else is there"
+    assert said == [f"warning: {problem}"]
+    result = training_run.TrainResult(tmp_path / "a.keras", None, None, None, {}, [])
+    assert set(result.paths) == {"checkpoint", "history"}
+
+    assert compare._draw([], tmp_path / "b.png") is False
+    assert "no picture could be drawn: no font" in capsys.readouterr().err
