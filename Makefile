@@ -3,7 +3,7 @@
 #   make test    everything but the slow tests
 # PYTHON=/path/to/python3 chooses the interpreter for .venv.
 
-.PHONY: help demo test slow check format bench docs constraints notices audit picture clean
+.PHONY: help demo test slow check format bench docs constraints notices audit picture release clean
 .DELETE_ON_ERROR:
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make constraints resolves the releases that CI installs anew; make notices: the bill of materials and the licences"
 	@echo "make audit   looks for known weaknesses of these releases"
 	@echo "make picture draws docs/piece.png, the piece at the head of the README, anew"
+	@echo "make release makes the wheel, the sdist and the release's text, in dist/"
 	@echo "make clean   delete everything that these made, .venv and .venv-peers too"
 
 CANDIDATES := $(or $(PYTHON),python3.11 python3.12 python3.13 python3.10 python3)
@@ -108,6 +109,10 @@ picture: .venv/.installed
 	.venv/bin/melodygru generate --model checkpoints/starter.keras --style chorales --bars 16 --seed 1 -o build/picture
 	mv build/picture/starter-1-1.mid build/picture/chorale.mid
 	.venv/bin/melodygru show build/picture/chorale.mid --png docs/piece.png
+
+# The version is melodygru/version.py's, the text its section of the changelog: see CONTRIBUTING.md.
+release: .venv/.installed-dev
+	.venv/bin/python .ci/release.py
 
 clean:
 	rm -rf .venv .venv-peers build dist generated checkpoints/demo.* melodygru.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache

@@ -2,13 +2,16 @@
 
 import csv
 import json
+import os
 import signal
 import subprocess
+import time
 import wave
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from conftest import TRAIN, Trained, tune
 
 from melodygru import midi
@@ -144,6 +147,24 @@ def interrupt_at_first_step(process: subprocess.Popen, number: signal.Signals) -
             process.send_signal(number)
             break
     return said
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_two_trainings_never_write_one_output(melodygru: Start, tunes: Path, tmp_path: Path) -> None:
+    command = ("train", tunes, "--output", "one.keras", *TRAIN)
+    first = melodygru(*command, cwd=tmp_path)
+    while not (tmp_path / ".one.lock").exists() or not (tmp_path / ".one.lock").read_text():
+        assert first.poll() is None, first.communicate()
+        time.sleep(0.02)
+    first.send_signal(signal.SIGSTOP)
+    (tmp_path / "one.resume").touch()  # as the first will leave it after its first step
+    for options in ((), ("--resume",), ("--force",)):
+        _, stderr = run(melodygru(*command, *options, cwd=tmp_path), code=1)
+        assert stderr.startswith(f"melodygru: --output one.keras: process {first.pid} is training it; wait for it")
+    first.kill()
+    run(first, code=-signal.SIGKILL)
+    _, stderr = run(melodygru(*command, cwd=tmp_path), code=1)
+    assert "one.resume: an interrupted run lies there; go on with --resume" in stderr
 
 
 def test_a_killed_run_resumes_to_the_same_weights(

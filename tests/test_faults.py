@@ -38,7 +38,9 @@ TRAIN = (
     "--output",
     "out/a.keras",
 )
-GENERATE = ("generate", "--model", "toy.keras", "--notes", "12", "--seed", "1", "--range", "C3:C6", "-o", "out")
+# One short bar: longer sound only has more writes of the same kind.
+PIECE = ("--bars", "1", "--qpm", "400", "--seed", "1", "--range", "C3:C6")
+GENERATE = ("generate", "--model", "toy.keras", *PIECE, "-o", "out")
 FILES = ("--wav", "--flac", "--png", "--svg", "--score", "out/sheet.musicxml")
 
 

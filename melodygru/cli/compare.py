@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from melodygru.cli import options, screen
-from melodygru.errors import TrainingError
+from melodygru.errors import SettingError, TrainingError
 from melodygru.model.architecture import PRESETS
 from melodygru.training.progress import Progress
 from melodygru.training.rivals.sizes import NAMES
@@ -111,11 +111,7 @@ def compare(
         screen.warn(f"{NAMES[failure.name]}: {failure.error}")
     if not done:
         raise TrainingError(f"no model could be measured; {failed[0].name}: {failed[0].error}")
-    if png is not None:
-        from melodygru.render import pictures
-
-        figure = pictures.rivals_figure([{**result.as_dict(), "label": NAMES[result.name]} for result in done])
-        pictures.save(figure, png)
+    picture = png if png is not None and _draw(done, png) else None
     if as_json:
         screen.result_json(
             {
@@ -126,17 +122,30 @@ def compare(
                 "pieces": len(train),
                 "held_out": {"from": held_out_from, "pieces": len(held_out), "notes": notes},
                 "models": [result.as_dict() for result in results],
-                "picture": str(png) if png else None,
+                "picture": str(picture) if picture else None,
             }
         )
     else:
         for text in _table(done):
             screen.result(text)
         screen.result(f"held out: {counted(len(held_out), 'piece')}, {counted(notes, 'note')} ({held_out_from})")
-        if png is not None:
-            screen.result(f"picture: {screen.name(png)}")
-    if failed:
+        if picture is not None:
+            screen.result(f"picture: {screen.name(picture)}")
+    if failed or picture != png:
         ctx.exit(1)
+
+
+def _draw(done: list[Result], png: Path) -> bool:
+    """Draw what was measured; where that fails it is said, and the rest of the results goes on."""
+    from melodygru.render import pictures
+
+    try:
+        figure = pictures.rivals_figure([{**result.as_dict(), "label": NAMES[result.name]} for result in done])
+        pictures.save(figure, png)
+    except SettingError as error:
+        screen.warn(str(error))
+        return False
+    return True
 
 
 def _measure(job: Any, train: Corpus, held_out: Corpus, threads: int | None) -> list[Result | Failed]:

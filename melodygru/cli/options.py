@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from melodygru.errors import MidiError, SettingError
+from melodygru.util.atomic import refused
 from melodygru.util.settings import Setting, declared_by, in_help_order
 from melodygru.util.wording import name
 
@@ -25,7 +26,7 @@ class Target(click.Path):
 
 
 class Written(Target):
-    """A file that a command writes: a wrong suffix or a missing folder is said before anything that takes time.
+    """A file that a command writes: a wrong suffix or folder is said before anything that takes time.
 
     Parameters
     ----------
@@ -46,8 +47,9 @@ class Written(Target):
             *others, last = (suffix for suffix in self.suffixes if suffix not in ALIASES)
             expected = f"{', '.join(others)} or {last}" if others else last
             raise SettingError(f"{option} {name(path)}: expected a name that ends in {expected}")
-        if not (self._in_new_folder or path.absolute().parent.is_dir()):
-            raise SettingError(f"{option}: cannot write {name(path)}: No such file or directory; choose another place")
+        why = None if self._in_new_folder else refused(path)
+        if why is not None:
+            raise SettingError(f"{option}: cannot write {name(path)}: {why}; choose another place")
         return path
 
 
@@ -61,11 +63,11 @@ def option_of(ctx: click.Context, error: BaseException) -> str | None:
 
     A training's other files lie beside its --output, and have its stem; without it, they lie where it says by default.
     """
-    refused = error if isinstance(error, OSError) else error.__cause__
+    cause = error if isinstance(error, OSError) else error.__cause__
     says = isinstance(error, OSError) or str(error).startswith("cannot write")
-    if not (says and isinstance(refused, OSError) and isinstance(refused.filename, str)):
+    if not (says and isinstance(cause, OSError) and isinstance(cause.filename, str)):
         return None
-    path = Path(refused.filename).absolute()
+    path = Path(cause.filename).absolute()
     for param in ctx.command.params:
         given = ctx.params.get(param.name or "")
         if isinstance(given, Path) and isinstance(param.type, Target):

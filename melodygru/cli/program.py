@@ -122,6 +122,8 @@ def _os_error(error: OSError) -> str:
     if is_refused_write(error):
         where = "a file" if error.filename is None else screen.name(error.filename)
         return f"cannot write {where}: {what}; {remedy(error)}"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        what += "; allow it, or choose another"
     return f"{screen.name(error.filename)}: {what}" if error.filename is not None else what
 
 

@@ -8,8 +8,10 @@ from typing import Any
 
 from melodygru import midi
 from melodygru.compose.provenance import Provenance
+from melodygru.music.names import part_labels
 from melodygru.music.notes import NoteSequence
 from melodygru.render import formats
+from melodygru.util.wording import counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +44,14 @@ class Composition(NoteSequence):
     def to_pretty_midi(self) -> Any:
         """As a `pretty_midi.PrettyMIDI`."""
         return midi.to_pretty_midi(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a piano roll, a player and the piece's figures, complete without a network."""
+        from melodygru.render.pages import piece
+
+        bars = [counted(len(self.bar_starts()) - 1, "bar")] if self.grid.is_metrical else []
+        parts = part_labels(self) if len(self.part_programs) > 1 else []  # one is among the facts
+        return piece.shown(self, [*bars, *parts, f"seed {self.seed}"])
 
     def save(self, path: str | Path) -> None:
         """Write a file; the suffix of its name decides what it is, see `melodygru.render.formats.WRITERS`.

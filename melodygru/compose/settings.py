@@ -7,6 +7,7 @@ field of `GenerateSettings` and the code that uses it.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -55,7 +56,8 @@ class GenerateSettings:
     Raises SettingError for a value that is out of range, or goes only with another one.
     """
 
-    SECTIONS: ClassVar = ("choice", "piece", "style", "constraint", "length", "guard")  # a file keeps the fields' order
+    # what the help lists, in this order; a file keeps the fields'
+    SECTIONS: ClassVar[tuple[str, ...]] = ("choice", "piece", "style", "constraint", "length", "guard")
 
     num_outputs: int = _length(
         1, "Number of pieces.", low=1, flags=("-n", "--num-outputs"), typed_high=1000, marks=(OF_BATCH, *_PIECES)
@@ -207,6 +209,8 @@ class GenerateSettings:
         if len(lengths) > 1:
             raise SettingError(f"{' and '.join(lengths)} given: expected at most one of bars, seconds and notes")
         check(self, as_options=True)
+        if isinstance(self.style, str):  # as `intake` names it
+            object.__setattr__(self, "style", unicodedata.normalize("NFC", self.style))
         source = self.given_piece
         if source is not None:
             self.check_for(source)

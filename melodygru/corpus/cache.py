@@ -127,7 +127,8 @@ class Cache:
     def __init__(self, folder: Path | None) -> None:
         self.keep: tempfile.TemporaryDirectory[str] | None = None
         if folder is None:
-            self.keep = tempfile.TemporaryDirectory(prefix="melodygru-", ignore_cleanup_errors=True)
+            with guarded("a temporary folder"):
+                self.keep = tempfile.TemporaryDirectory(prefix="melodygru-", ignore_cleanup_errors=True)
             folder = Path(self.keep.name)
         self.root = folder / version()
         self._database: sqlite3.Connection | None = None

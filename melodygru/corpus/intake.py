@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import unicodedata
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
@@ -109,14 +110,14 @@ def intake(
     if metre is not None and grid is not None and not grid.is_metrical:
         raise SettingError(f"metre {metre[0]}/{metre[1]} on {grid.describe()}: expected a grid of steps per beat")
     folder = Path(folder)
-    files = _find(folder)
+    files, unlisted = _find(folder)
     cache_folder: Path | None = default_folder() if cache is None else Path(cache)
     request = _Request(grid, metre, workers, executor, progress, deduplicate)
     rebuilt = False
     while True:
         try:
             with Cache(cache_folder) as store:
-                return _intake(store, folder, files, request)
+                return _intake(store, folder, files, unlisted, request)
         except CacheDamaged as error:
             if rebuilt:
                 raise CorpusError(f"the cache fails again after it was rebuilt: {error}; check the disk") from error
@@ -134,24 +135,28 @@ def intake(
             cache_folder = None
 
 
-def _find(folder: Path) -> dict[str, str]:
-    """Relative path -> file, in the order of the paths."""
+def _find(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Relative path -> file, in the order of the paths; and folder -> why it can't be listed."""
     if folder.is_file():
-        return {folder.name: str(folder)}
+        return {folder.name: str(folder)}, {}
     if not folder.is_dir():
         what = "neither a file nor a folder" if folder.exists() else "no such file or folder"
         raise CorpusError(f"{folder}: {what}; give a folder of MIDI files")
-    files = midi.find_files(folder)
+    unlisted: dict[str, str] = {}
+    files = midi.find_files(folder, unlisted)
     if not files:
+        for path, why in unlisted.items():
+            raise CorpusError(f"{folder / path}: {why}; allow it to be read, or give another folder")
         raise CorpusError(
             f"{folder} holds no MIDI files ({', '.join(midi.READERS)}), nor do its sub-folders; give a folder that does"
         )
-    return files
+    return files, unlisted
 
 
-def _intake(cache: Cache, folder: Path, files: dict[str, str], request: _Request) -> Corpus:
+def _intake(cache: Cache, folder: Path, files: dict[str, str], unlisted: dict[str, str], request: _Request) -> Corpus:
     """The corpus of a request: from the cache, or read and written into it."""
     digests, failures = _digests(cache, folder, files)
+    failures |= unlisted
     key = digest_of(
         "auto" if request.grid is None else str(request.grid),
         "auto" if request.metre is None else "{}/{}".format(*request.metre),
@@ -303,9 +308,9 @@ def _sift(
 
 
 def _style(path: str) -> str | None:
-    """The first sub-folder, if the file lies in one."""
+    """The first sub-folder, if the file lies in one; in NFC, for macOS hands out names in NFD."""
     first, slash, _ = path.partition("/")
-    return first if slash else None
+    return unicodedata.normalize("NFC", first) if slash else None
 
 
 def read_files(batch: Sequence[tuple[str, str]]) -> list[tuple[Parsed, bytes]]:

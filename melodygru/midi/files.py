@@ -8,13 +8,15 @@ from pathlib import Path
 from melodygru.midi.formats import READERS
 
 
-def find_files(folder: Path | str) -> dict[str, str]:
+def find_files(folder: Path | str, unlisted: dict[str, str] | None = None) -> dict[str, str]:
     """Every file below a folder that can be read as music: its path relative to the folder, with /, and its path.
 
     Parameters
     ----------
     folder : Path
         Links to folders outside it are followed, each real folder once. Folders that can't be listed are passed over.
+    unlisted : dict, optional
+        Those are put into it: relative path, with / at its end -> why.
 
     Returns
     -------
@@ -25,7 +27,13 @@ def find_files(folder: Path | str) -> dict[str, str]:
     folder = os.fspath(folder)
     visited: set[str] = set()
     found: dict[str, str] = {}
-    for root, folders, files in os.walk(folder, followlinks=True):
+
+    def note(error: OSError) -> None:
+        if unlisted is not None:
+            path = os.path.relpath(error.filename, folder).replace(os.sep, "/") + "/"
+            unlisted[path] = f"cannot list the folder: {error.strerror or error}"
+
+    for root, folders, files in os.walk(folder, followlinks=True, onerror=note):
         real = os.path.realpath(root)
         if real in visited:
             folders.clear()

@@ -41,6 +41,9 @@ from melodygru.util.schema import Integer, record
 
 CLASS_NAME = "MelodyGRU"
 WEIGHTS, CONFIG = "model.weights.h5", "config.json"  # the archive's members
+# A further one: the index of `analysis.originality`. Keras loads and saves what lies in this folder with the model; in
+# checkpoints made before, which it passed over, the index lies beside it.
+ASSETS, INDEX = "assets/", "originality.npz"
 SHIPPED = "starter.keras"
 _SHOWN = 40  # characters of a name in a message
 MAX_FILE_BYTES = 1 << 30
@@ -145,22 +148,23 @@ def write(path: Path, archive: bytes, *, float16: bool = False) -> None:
             file.writestr(name, content)
 
 
-def read_member(path: Path, name: str) -> bytes | None:
-    """A further member of a checkpoint's archive, which Keras passes over; None where there is none.
+def read_index(path: Path) -> bytes | None:
+    """The index of originality in a checkpoint's archive, as it stands there; None where there is none.
 
     Raises
     ------
     CheckpointError
-        The file is missing or damaged, or the member unpacks to far more than it takes up.
+        The file is missing or damaged, or the index unpacks to far more than it takes up.
     """
     with _opening(path), open_regular(path, MAX_FILE_BYTES) as file, archives.opened(file) as archive:
-        if name not in archive.namelist():
-            return None
-        return archives.content(archive, name, 2 * archive.getinfo(name).compress_size + MAX_CONFIG_BYTES)
+        for name in (ASSETS + INDEX, INDEX):
+            if name in archive.namelist():
+                return archives.content(archive, name, 2 * archive.getinfo(name).compress_size + MAX_CONFIG_BYTES)
+    return None
 
 
-def add_member(path: Path, name: str, content: bytes) -> None:
-    """Put a further member into a checkpoint's archive, for the one of that name. The file changes whole or not at all.
+def add_index(path: Path, content: bytes) -> None:
+    """Put an index of originality into a checkpoint's archive, for the one there. The file changes whole or not at all.
 
     Raises
     ------
@@ -171,13 +175,14 @@ def add_member(path: Path, name: str, content: bytes) -> None:
         kept = [
             (info, archives.content(archive, info.filename, MAX_FILE_BYTES))
             for info in archive.infolist()
-            if info.filename != name
+            if info.filename not in (ASSETS + INDEX, INDEX)
         ]
     with atomic_write(path, CheckpointError) as aside:
         with zipfile.ZipFile(aside, "w") as archive:
             for info, data in kept:
                 archive.writestr(info, data)
-            archive.writestr(name, content, zipfile.ZIP_DEFLATED, 1)  # higher levels take time and save nothing
+            # higher levels take time and save nothing
+            archive.writestr(ASSETS + INDEX, content, zipfile.ZIP_DEFLATED, 1)
         shutil.copymode(path, aside)
 
 

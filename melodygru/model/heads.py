@@ -21,6 +21,7 @@ class EmbeddingBag(keras.layers.Layer):
 
     def __init__(self, rows: int, width: int, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.supports_jit = False  # the ids decide how many rows are summed, which XLA can't; Keras goes on without
         self.rows, self.width = rows, width
         self.initializer = keras.initializers.RandomNormal(stddev=0.1, seed=seed)
 

@@ -25,7 +25,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from melodygru.errors import CheckpointError
+from melodygru.errors import CheckpointError, SettingError
 from melodygru.events import (
     DURATION,
     END,
@@ -46,10 +46,12 @@ from melodygru.events.layout import LEVEL_PAIRS, N_HARMONY_OUTPUTS, N_LEVEL_OUTP
 from melodygru.model import checkpoint, heads  # names in `heads` only later: it may be what imports Keras, and us
 from melodygru.model.architecture import DEEP, Architecture, weights_of
 from melodygru.model.cells import CELLS
-from melodygru.model.checkpoint import FORMAT, as_settings, upgrade
+from melodygru.model.checkpoint import FORMAT, INDEX, as_settings, upgrade
 from melodygru.music.notes import N_PITCHES, NOTE, NoteSequence
 
 ONE_MASK = (None, 1, None)  # dropout's noise shape: variational, the same units for all steps
+EXPORTED = ("tf_saved_model", "onnx")  # of Keras's formats of export those that can give our numbers
+OLDEST_OPSET = 16  # of ONNX: the first whose ScatterND adds
 IMPOSSIBLE = -1e9  # a logit; finite, so that nothing becomes NaN should every class be impossible
 
 
@@ -140,7 +142,7 @@ class EventModel(keras.Model):
                 continue
             target = fields[..., column]
             chosen = tf.maximum(target, 0)
-            log_p = -tf.nn.sparse_softmax_cross_entropy_with_logits(chosen, logits[field])
+            log_p = tf.gather(tf.nn.log_softmax(logits[field]), chosen, batch_dims=2)
             if column in (SHIFT, DURATION):
                 log_p -= tf.gather(tf.constant(TIMES.log_width, tf.float32), chosen)
             columns.append(tf.where(target >= 0, log_p, 0.0))
@@ -194,7 +196,7 @@ class EventModel(keras.Model):
         interval = _interval_class(state // 2 % N_PITCHES - (origin - 1))
         intervals = tf.where((sounding > 0) & (origin > 0), blocks["interval"] + interval * 2 + state % 2, 0)
         pitch_class_levels = tf.cast(inputs["pitch_class_levels"], tf.int32)
-        degree = (tf.range(12) - (origin - 1)) % 12
+        degree = (tf.range(12) + 11 * 12 - (origin - 1)) % 12  # of nothing negative, which converters divide otherwise
         degrees = tf.concat([blocks["scale"] + degree * 2, blocks["key"] + degree * 3], -1)
         return [intervals, tf.where((pitch_class_levels > 0) & (origin > 0), degrees + pitch_class_levels - 1, 0)]
 
@@ -301,7 +303,27 @@ class EventModel(keras.Model):
         return None  # everything is built in __init__
 
     def export(self, filepath: str, format: str = "tf_saved_model", **options: Any) -> None:
-        """Keras's own, but for the default of `input_signature`: a dict of INPUTS, for any batch and length."""
+        """Keras's own, for a batch and a length of any size: what it writes gives this model's numbers, to 1e-4.
+
+        Parameters
+        ----------
+        filepath : str
+        format : "tf_saved_model" or "onnx"; the second needs the package tf2onnx
+        **options
+            As Keras's. `opset_version` of "onnx" is 18 by default, and 16 at least.
+
+        Raises
+        ------
+        SettingError
+            Another format, or an older `opset_version`, whose runtimes would give other numbers or none.
+        """
+        if format not in EXPORTED:
+            raise SettingError(
+                f"export as {format}: expected {' or '.join(EXPORTED)}; the model takes any number of notes and sums "
+                "embeddings of any number of ids, which the runtimes of other formats cannot"
+            )
+        if format == "onnx" and options.setdefault("opset_version", 18) < OLDEST_OPSET:
+            raise SettingError(f"opset_version {options['opset_version']}: expected {OLDEST_OPSET} or more")
         options.setdefault("input_signature", [self.input_specs()])
         super().export(filepath, format=format, **options)
 
@@ -316,7 +338,15 @@ class EventModel(keras.Model):
 
 @keras.saving.register_keras_serializable("melodygru")
 class MelodyGRU(EventModel):
-    """The recurrent model of a vocabulary's events; despite its name its cells are those of `Architecture.cell`."""
+    """The recurrent model of a vocabulary's events; despite its name its cells are those of `Architecture.cell`.
+
+    Attributes
+    ----------
+    index : bytes or None
+        The index of originality that its file holds, as it stands there: whoever saves the model saves it, too.
+    """
+
+    index: bytes | None = None
 
     def _build_body(self, seeds: Iterator[int]) -> int:
         a = self.architecture
@@ -351,6 +381,16 @@ class MelodyGRU(EventModel):
         a = self.architecture
         return [tf.zeros([batch, a.units], self.compute_dtype)] * (a.layers * CELLS[a.cell].states)
 
+    def save_assets(self, folder: str) -> None:
+        """Called by Keras when the model is saved."""
+        if self.index is not None:
+            (Path(folder) / INDEX).write_bytes(self.index)
+
+    def load_assets(self, folder: str) -> None:
+        """Called by Keras when it opens a file that has such a folder."""
+        places = (Path(folder) / INDEX, Path(folder).parent / INDEX)  # the second in checkpoints made before
+        self.index = next((path.read_bytes() for path in places if path.is_file()), None)
+
 
 def _silence_pointers(head: Any, n_direct: int) -> None:
     """Let all outputs of an untrained head but the first begin at 0: what they point to is no better than others."""
@@ -374,7 +414,8 @@ def _places(columns: tf.Tensor, width: int) -> tf.Tensor:
 
 def _bits(values: tf.Tensor) -> tf.Tensor:
     """The bits of bytes (B, T, k), the lowest first: (B, T, 8 k), int32."""
-    bits = tf.bitwise.right_shift(tf.cast(values, tf.int32)[..., None], tf.range(8)) & 1
+    table = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little")
+    bits = tf.gather(tf.constant(table, tf.int32), tf.cast(values, tf.int32))  # ONNX has few operations on bits
     return tf.reshape(bits, tf.concat([tf.shape(values)[:-1], [8 * values.shape[-1]]], 0))
 
 
@@ -416,4 +457,5 @@ def load_model(path: str | Path) -> MelodyGRU:
         owner, _, index = weight.path.partition("/vars/")
         layer = functools.reduce(getattr, owner.split("/"), model)
         layer.trainable_variables[int(index)].assign(held.weights[name])
+    model.index = checkpoint.read_index(Path(path))
     return model

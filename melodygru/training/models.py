@@ -86,4 +86,5 @@ def fine_tune_from(path: Path, grid: Grid) -> MelodyGRU:
             f"{path} was trained on a grid of {model.vocabulary.grid.describe()}, this music is on "
             f"{grid.describe()}: give --grid {model.vocabulary.grid}"
         )
+    model.index = None  # of other music
     return model

@@ -27,6 +27,7 @@ from melodygru.training.settings import Settings, TrainSettings, default_epochs,
 from melodygru.training.startup import join_workers, start_tensorflow
 from melodygru.util.atomic import remedy
 from melodygru.util.locks import Held, held
+from melodygru.util.notebook import moving_line
 from melodygru.util.settings import takes_settings
 from melodygru.util.wording import clock, counted, name, one_line
 
@@ -67,7 +68,8 @@ class TrainResult:
 
     Attributes
     ----------
-    checkpoint : the best model, a `.keras` file; its history (.csv) and their picture (.png) lie beside it
+    checkpoint : the best model, a `.keras` file; its history (.csv) and, where it could be drawn, their picture (.png)
+        lie beside it
     report : of the folder's intake
     settings : what the run was made with
     architecture : sizes of the model
@@ -90,9 +92,11 @@ class TrainResult:
 
     @property
     def paths(self) -> dict[str, Path]:
-        """The files: checkpoint, history and picture."""
+        """The files: checkpoint, history, and picture if there is one."""
         suffixes = {"history": ".csv", "picture": ".png"}
         beside = {kind: self.checkpoint.with_suffix(suffix) for kind, suffix in suffixes.items()}
+        if not beside["picture"].exists():
+            del beside["picture"]
         return {"checkpoint": self.checkpoint, **beside}
 
     def as_dict(self) -> dict[str, Any]:
@@ -104,7 +108,7 @@ class TrainResult:
             "card": self.card,
             "history": self.history,
             "held_out": self.held_out.as_dict() if self.held_out else None,
-            "paths": {kind: str(path) for kind, path in self.paths.items()},
+            "paths": {"picture": None, **{kind: str(path) for kind, path in self.paths.items()}},
         }
 
 
@@ -129,7 +133,7 @@ def train(
         In place of the keyword arguments below.
     SETTINGS
     on_progress : called with a `Progress` every half second of training, and with a `Count` before and after; both
-        are readable as text
+        are readable as text. Default: in a notebook a line that moves, else nothing
     on_message : called with what a person wants to know: the intake's report, warnings, what was chosen
     started : when the minutes asked for began, as `time.perf_counter` has it; default: now
 
@@ -144,8 +148,12 @@ def train(
     >>> result.held_out.nats_per_note  # doctest: +SKIP
     """
     require_tensorflow()
+    line = moving_line() if on_progress is None else None
     with contextlib.ExitStack() as stack:
-        return _train(Path(folder), settings, values, stack, on_progress, on_message or _ignore, started)
+        result = _train(Path(folder), settings, values, stack, on_progress or line, on_message or _ignore, started)
+    if line is not None and result.held_out is not None:
+        line(f"trained {name(result.checkpoint)}: held out {result.held_out.nats_per_note:.3f} nats per note")
+    return result
 
 
 def _train(
@@ -202,7 +210,7 @@ def _train(
         return dataclasses.replace(result, interrupted_by=trainer.stopped_by or 2)
     if index is None:
         return result
-    _finish(output, result.history, index)
+    _finish(output, result.history, index, say)
     return dataclasses.replace(result, held_out=trainer.held_out)
 
 
@@ -441,13 +449,16 @@ def _index(corpora: Corpora, on_progress: OnProgress | None) -> Index:
     return index.measured_by(held_out[i] for i in range(min(len(held_out), BASELINE)))
 
 
-def _finish(path: Path, history: list[dict[str, float]], index: Index) -> None:
-    """Give a checkpoint the index of its music, and draw the history beside it."""
+def _finish(path: Path, history: list[dict[str, float]], index: Index, say: OnMessage) -> None:
+    """Give a checkpoint the index of its music, and draw the history beside it, if that is possible."""
     from melodygru.analysis import originality
     from melodygru.render import pictures
 
     originality.attach(path, index)
-    pictures.save(pictures.training_figure(history), path.with_suffix(".png"))
+    try:
+        pictures.save(pictures.training_figure(history), path.with_suffix(".png"))
+    except SettingError as error:
+        say(one_line(f"warning: {name(path.with_suffix('.png'))} could not be drawn ({error}); all else is there"))
 
 
 def _keep_back(budget: Budget, model: MelodyGRU, index: Index, say: OnMessage) -> None:
@@ -457,7 +468,7 @@ def _keep_back(budget: Budget, model: MelodyGRU, index: Index, say: OnMessage) -
     before_s = budget.used_s
     with tempfile.TemporaryDirectory() as folder:
         save(model, path := Path(folder) / "model.keras", float16=True)
-        _finish(path, [], index)
+        _finish(path, [], index, _ignore)
     budget.reserve_s = REHEARSED * (budget.used_s - before_s)
     of, used, kept = (clock(math.ceil(s)) for s in (budget.minutes * 60, budget.used_s, budget.reserve_s))
     say(f"of {of}, {used} went into reading and preparing; {kept} and a last judgement follow training")

@@ -77,6 +77,14 @@ def atomic_write(
             aside.unlink()
 
 
+def refused(path: Path) -> str | None:
+    """Why nothing can be written at a path, as far as its folder shows; None if nothing is known against it."""
+    folder = Path(os.path.realpath(path)).parent
+    if not folder.is_dir():
+        return os.strerror(errno.ENOENT)
+    return None if _is_stream(path) or os.access(folder, os.W_OK) else os.strerror(errno.EACCES)
+
+
 def remedy(reason: OSError) -> str:
     """What to do where a file can't be written."""
     return "free some space there, or choose another place" if reason.errno in _FULL else "choose another place"

@@ -184,6 +184,29 @@ def test_a_full_disk_under_the_output_itself(command: Command, monkeypatch: pyte
     assert result.stderr == f"melodygru: cannot write standard output: {FULL}\n"
 
 
+def test_a_missing_right_has_a_remedy(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", "a.mid")
+
+    monkeypatch.setattr("melodygru.midi.reading.load", refuse)
+    midi.write(tune(60), "a.mid")
+    message = "a.mid: Permission denied; allow it, or choose another"
+    assert json.loads(command("inspect", "a.mid", "--json", code=1).stdout)["error"]["message"] == message
+
+
+def test_without_room_for_temporary_files(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object, **__: object) -> None:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    midi.write(tune(60), "a.mid")
+    Path("full").touch()
+    monkeypatch.setenv("MELODYGRU_CACHE", "full")
+    monkeypatch.setattr("tempfile.TemporaryDirectory", none)
+    line = command("judge", "a.mid", "--against", ".", code=1).stderr.splitlines()[-1]
+    assert line.startswith("melodygru: no room for temporary files: a temporary folder: No usable temporary directory")
+    assert line.endswith("; set TMPDIR to a folder with space")
+
+
 def test_the_suffix_says_what_a_file_is() -> None:
     options = [
         (command, param)
@@ -195,3 +218,31 @@ def test_the_suffix_says_what_a_file_is() -> None:
     for command, param in options:
         with click.Context(command) as ctx, pytest.raises(SettingError, match=r"x\.mp3: expected a name that ends in"):
             param.type.convert("x.mp3", param, ctx)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"PYTHONIOENCODING": "cp437"},
+        {"PYTHONIOENCODING": "cp1252"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        {"TERM": "dumb", "COLUMNS": "1"},
+        {"TERM": "", "COLUMNS": "0"},
+    ],
+)
+def test_any_code_page_and_any_terminal_will_do(settings: dict[str, str]) -> None:
+    midi.write(tune(60), "\xfc \u266d.mid")
+    for arguments in (["show", "\xfc \u266d.mid"], ["inspect", "\xfc \u266d.mid"], ["show", "\xfc \u266e.mid"]):
+        command = [sys.executable, "-m", "melodygru", *arguments]
+        done = subprocess.run(command, env={**os.environ, **settings}, capture_output=True, check=False)
+        assert b"Traceback" not in done.stderr and b"Error" not in done.stderr
+        assert done.returncode == (1 if "\u266e" in arguments[1] else 0), done.stderr
+        assert (done.stderr.count(b"\n"), bool(done.stdout)) == ((1, False) if done.returncode else (0, True))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell of POSIX")
+def test_closed_streams_are_no_error() -> None:
+    midi.write(tune(60), "a.mid")
+    for command, code in (("show a.mid >&-", 0), ("inspect a.mid >&- 2>&- <&-", 0), ("inspect no.mid >&- 2>&-", 1)):
+        done = subprocess.run(f"'{sys.executable}' -m melodygru {command}", shell=True, stderr=subprocess.PIPE)
+        assert (done.returncode, done.stderr) == (code, b""), command

@@ -5,20 +5,24 @@ import itertools
 import json
 import logging
 import os
+import re
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+import unicodedata
 from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import tune
 
 import melodygru
 from melodygru import midi
+from melodygru.compose.settings import GenerateSettings
 from melodygru.corpus import cache as cache_module
 from melodygru.corpus import choose_grid, intake, overlap, packing, require_pieces, split
 from melodygru.corpus.grid import PERFORMANCE_GRID, SAMPLE, sample
@@ -280,6 +284,42 @@ def test_no_subfolders_no_style_and_a_single_file(folder, store):
     single = intake(folder / "airs" / "a.mid", cache=store)
     assert [p.path for p in single.pieces] == ["a.mid"]
     assert single[0] == flat[0]
+
+
+def test_a_style_is_one_in_whatever_form_its_name_is_written(tmp_path, store):
+    for at, form in enumerate(("NFC", "NFD")):
+        style = tmp_path / "music" / unicodedata.normalize(form, "Bjärnö")
+        style.mkdir(parents=True, exist_ok=True)
+        midi.write(tune(60 + at), style / f"{at}.mid")
+    corpus = intake(tmp_path / "music", cache=store)
+    assert corpus.styles == [unicodedata.normalize("NFC", "Bjärnö")] and corpus.report.styles == {corpus.styles[0]: 2}
+    assert GenerateSettings(style=unicodedata.normalize("NFD", "Bjärnö")).style == corpus.styles[0]
+
+
+def test_a_folder_that_cannot_be_listed_is_reported(tmp_path, store, monkeypatch):
+    music = tmp_path / "music"
+    (music / "locked").mkdir(parents=True)
+    midi.write(tune(60), music / "a.mid")
+    midi.write(tune(61), music / "locked" / "b.mid")
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path) in refused:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    refused = [str(music / "locked")]
+    report = intake(music, cache=store).report
+    why = "cannot list the folder: Permission denied"
+    assert [(record.path, record.reason) for record in report.skipped] == [("locked/", why)]
+    assert "locked/" in report.table() and why in report.table()
+    refused = [str(music)]
+    expected = re.escape(f"{music}: {why}; allow it to be read, or give another folder")
+    with pytest.raises(CorpusError, match=f"^{expected}$"):
+        intake(music, cache=store)
+    refused = []
+    assert intake(music, cache=store).report.kept == 2
 
 
 def test_every_file_counts_without_deduplication(folder, store):

@@ -1212,7 +1212,9 @@ def test_find_files_passes_over_what_it_may_not_list(tmp_path, monkeypatch):
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    assert midi.find_files(tmp_path) == {"b.mid": str(tmp_path / "b.mid")}
+    unlisted = {}
+    assert midi.find_files(tmp_path, unlisted) == midi.find_files(tmp_path) == {"b.mid": str(tmp_path / "b.mid")}
+    assert unlisted == {"a/": "cannot list the folder: Permission denied"}
 
 
 def test_find_files_in_nothing(tmp_path):

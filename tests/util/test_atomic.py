@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from melodygru.errors import AudioError, SettingError
-from melodygru.util.atomic import atomic_write
+from melodygru.util.atomic import atomic_write, refused
 
 
 def test_the_file_appears_at_the_end(tmp_path: Path) -> None:
@@ -125,3 +125,15 @@ def test_a_name_of_255_bytes(tmp_path: Path, name: str) -> None:
     with atomic_write(tmp_path / name) as aside:
         aside.write_bytes(b"new")
     assert os.listdir(tmp_path) == [name]
+
+
+def test_a_folder_is_looked_at_before_there_is_anything_to_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert refused(tmp_path / "no" / "a.csv") == "No such file or directory"
+    assert refused(tmp_path / "a.csv") is None
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
+    assert refused(tmp_path / "a.csv") == "Permission denied"
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        assert refused(tmp_path / "pipe") is None

@@ -1,4 +1,4 @@
-"""The index inside a checkpoint: one more member of the `.keras` file, which Keras passes over."""
+"""The index inside a checkpoint: one more member of the `.keras` file, which Keras loads and saves with the model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from melodygru.errors import CheckpointError
 from melodygru.model import checkpoint
 from melodygru.util import archives
 
-MEMBER = "originality.npz"
+MEMBER = checkpoint.ASSETS + checkpoint.INDEX
 
 
 def read(path: Path | str) -> Index | None:
@@ -23,7 +23,7 @@ def read(path: Path | str) -> Index | None:
     CheckpointError
         The file is missing or damaged.
     """
-    content = checkpoint.read_member(Path(path), MEMBER)
+    content = checkpoint.read_index(Path(path))
     if content is None:
         return None
     try:
@@ -47,4 +47,4 @@ def attach(path: Path | str, index: Index) -> None:
     """
     packed = io.BytesIO()
     np.savez(packed, **index.arrays())  # type: ignore[arg-type]
-    checkpoint.add_member(Path(path), MEMBER, packed.getvalue())
+    checkpoint.add_index(Path(path), packed.getvalue())

@@ -9,7 +9,7 @@ piece.
 """
 
 from melodygru.errors import AudioError
-from melodygru.render.audio.files import SAMPLE_RATE, write_flac, write_wav
+from melodygru.render.audio.files import SAMPLE_RATE, as_mp3, write_flac, write_wav
 from melodygru.render.audio.live import SPEEDS, Live
 from melodygru.render.audio.live_port import LivePort
 from melodygru.render.audio.live_speakers import LiveSpeakers
@@ -43,6 +43,7 @@ __all__ = [
     "LiveSpeakers",
     "NoteQueue",
     "Stopped",
+    "as_mp3",
     "default_soundfont",
     "list_ports",
     "play",

@@ -2,8 +2,9 @@
 
 Conventions
 -----------
-Figures are built with matplotlib's objects alone (no pyplot, no state shared with the caller's own plots), drawn
-by Agg or as SVG by the file's suffix. The same input gives the same bytes. Sizes are in inches:
+Figures are built with matplotlib's objects alone (no pyplot, no state shared with the caller's own plots) and in its
+own defaults, whatever the user has set, and drawn by Agg or as SVG by the file's suffix. The same input gives the same
+bytes, in any thread. Where matplotlib fails, SettingError is raised. Sizes are in inches:
 
     save(piano_roll_figure(piece), Path("a.png"))
 """

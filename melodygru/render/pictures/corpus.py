@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from melodygru.render.pictures.style import COLOURS, INK, MUTED
+from melodygru.render.pictures.style import COLOURS, INK, MUTED, drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +25,7 @@ _NAMES = 128  # wide, of the names at the left of rows
 _CHARACTER = 6.3  # wide, about, at 11 units
 
 
+@drawing()
 def columns_figure(
     labels: Sequence[str],
     series: Sequence[tuple[str, Sequence[float]]],
@@ -91,6 +92,7 @@ def columns_figure(
     return figure
 
 
+@drawing()
 def rows_figure(bars: Sequence[tuple[str, float]], x_axis: str) -> Figure:
     """Bars from left to right, each with its name and its value; `bars` are (name, value)."""
     figure, axes = _axes(18 + _ROW * len(bars) + 4, _NAMES, 60, 18, 4)
@@ -102,6 +104,7 @@ def rows_figure(bars: Sequence[tuple[str, float]], x_axis: str) -> Figure:
     return figure
 
 
+@drawing()
 def spans_figure(
     ranges: Sequence[tuple[str, Sequence[float], str]],
     ends: tuple[float, float],

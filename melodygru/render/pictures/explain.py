@@ -27,7 +27,7 @@ from melodygru.render.pictures.roll import (
     say_if_empty,
     voice_colours,
 )
-from melodygru.render.pictures.style import COLOURS, INK, MUTED, plain, plain_log, shorten
+from melodygru.render.pictures.style import COLOURS, INK, MUTED, drawing, plain, plain_log, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -114,6 +114,7 @@ def _strip_name(axes: Axes, name: str) -> None:
     axes.set_title(name, loc="left", fontsize=7.5, color=MUTED, pad=3)
 
 
+@drawing()
 def surprise_figure(sequence: NoteSequence, nats: np.ndarray, fields: Sequence[str], title: str = "") -> Figure:
     """A piece with the surprise of each note: notes coloured by it, and beneath them bars of it, field by field.
 
@@ -181,6 +182,7 @@ def surprise_figure(sequence: NoteSequence, nats: np.ndarray, fields: Sequence[s
     return figure
 
 
+@drawing()
 def gates_figure(
     sequence: NoteSequence, gates: Sequence[tuple[str, np.ndarray]], rows: Sequence[tuple[str, str]], title: str
 ) -> Figure:
@@ -246,6 +248,7 @@ def _columns(onset: np.ndarray, end: float) -> np.ndarray:
     return np.append(onset + rank * share, end)
 
 
+@drawing()
 def memory_figure(
     half_life: np.ndarray, unit: str, marks: Sequence[tuple[float, str]], forgetting: np.ndarray
 ) -> Figure:
@@ -313,6 +316,7 @@ def memory_figure(
     return figure
 
 
+@drawing()
 def following_figure(half_life: np.ndarray, unit: str, following: dict[str, tuple[np.ndarray, float]]) -> Figure:
     """Which units follow what: the score of each against its half-life, and the score needed to count as following.
 
@@ -365,6 +369,7 @@ def following_figure(half_life: np.ndarray, unit: str, following: dict[str, tupl
     return figure
 
 
+@drawing()
 def profiles_figure(profiles: Sequence[tuple[str, str, np.ndarray, np.ndarray, np.ndarray]]) -> Figure:
     """What units do at each position of what they follow: means, and the standard deviation as a lighter band.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from melodygru.analysis.style import Comparison, Densities
 from melodygru.music.grid import Grid
-from melodygru.render.pictures.style import INK, MUTED, legend_above, plain
+from melodygru.render.pictures.style import INK, MUTED, drawing, legend_above, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,6 +24,7 @@ _SPREAD = (
 )
 
 
+@drawing()
 def style_figure(comparison: Comparison, grid: Grid) -> Figure:
     """A feature of two sets of pieces: on the left how far pieces are apart, on the right what the sets are like.
 

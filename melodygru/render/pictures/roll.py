@@ -12,7 +12,7 @@ import numpy as np
 from melodygru.music.names import DRUM_NAMES, facts, pitch_name
 from melodygru.music.notes import DRUMS, NoteSequence
 from melodygru.music.voices import voices
-from melodygru.render.pictures.style import COLOURS, INK, MUTED, shorten
+from melodygru.render.pictures.style import COLOURS, INK, MUTED, drawing, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,6 +33,7 @@ _LEAST_GAP = 0.06  # between lines: closer ones would be a grey area
 FAR = 1 << 40  # steps: a distance where there is no neighbour
 
 
+@drawing()
 def piano_roll_figure(sequence: NoteSequence, *, title: str | None = None) -> Figure:
     """A piece, pitch against time: one Axes a system, x in steps, y in pitches.
 

@@ -1,15 +1,16 @@
-"""How all pictures look: colours, plain axes, legends; and a matplotlib Figure as the bytes of a file."""
+"""How all pictures look, whatever the user's matplotlib is set to; and a matplotlib Figure as the bytes of a file."""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from melodygru.errors import SettingError
+from melodygru.errors import MelodyGruError, SettingError
 from melodygru.util.atomic import atomic_write
 
 if TYPE_CHECKING:
@@ -23,6 +24,32 @@ COLOURS = (
 ).split()
 INK, MUTED = "#22252b", "#6d7380"  # text
 _DPI = 150
+_TURN = threading.RLock()  # matplotlib's settings are those of the process
+
+
+@contextlib.contextmanager
+def drawing() -> Iterator[None]:
+    """Within, figures are made and drawn by matplotlib's own defaults, one thread at a time; as a decorator, too.
+
+    What the user has set, in a file, a style or the process, holds again afterwards.
+
+    Raises
+    ------
+    SettingError
+        Whatever matplotlib raises: it is the user's, with his settings, fonts and backends.
+    """
+    with _TURN:
+        try:
+            from matplotlib import style
+
+            with style.context("default"), warnings.catch_warnings():
+                # of a title in a script that the font lacks
+                warnings.filterwarnings("ignore", message="Glyph .* missing")
+                yield
+        except MelodyGruError:
+            raise
+        except Exception as error:
+            raise SettingError(f"no picture could be drawn: {error or type(error).__name__}") from error
 
 
 def shorten(text: Text, width: float) -> None:
@@ -34,18 +61,9 @@ def shorten(text: Text, width: float) -> None:
     renderer = FigureCanvasAgg(figure).get_renderer()
     whole = text.get_text()
     kept = len(whole)
-    with _missing_glyphs_allowed():
-        while kept and (wide := text.get_window_extent(renderer).width) > width:
-            kept = min(kept - 1, int(kept * width / wide))
-            text.set_text(whole[:kept].rstrip() + "…")
-
-
-@contextlib.contextmanager
-def _missing_glyphs_allowed() -> Iterator[None]:
-    """No warning about a title in a script that the font lacks."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")
-        yield
+    while kept and (wide := text.get_window_extent(renderer).width) > width:
+        kept = min(kept - 1, int(kept * width / wide))
+        text.set_text(whole[:kept].rstrip() + "…")
 
 
 def plain(axes: Axes) -> None:
@@ -76,6 +94,7 @@ def plain_log(axes: Axes) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
+@drawing()
 def picture(figure: Figure, suffix: str, *, keep_text: bool = False) -> bytes:
     """A figure as the bytes of a `.png` or `.svg` file: the same bytes for the same figure.
 
@@ -89,7 +108,7 @@ def picture(figure: Figure, suffix: str, *, keep_text: bool = False) -> bytes:
     settings = {"svg.hashsalt": "melodygru", "svg.fonttype": "none" if keep_text else "path"}
     FigureCanvasAgg(figure)
     stream = io.BytesIO()
-    with matplotlib.rc_context(settings), _missing_glyphs_allowed():
+    with matplotlib.rc_context(settings):
         figure.savefig(stream, format=suffix[1:], dpi=_DPI, metadata=metadata)
     return stream.getvalue()
 

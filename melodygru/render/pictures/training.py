@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from melodygru.render.pictures.style import COLOURS, INK, MUTED, plain
+from melodygru.render.pictures.style import COLOURS, INK, MUTED, drawing, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
+@drawing()
 def training_figure(history: Sequence[dict[str, Any]]) -> Figure:
     """Nats per note against minutes of training, with the best held-out value marked.
 
@@ -83,6 +84,7 @@ def _nats_range(*found: np.ndarray) -> tuple[float, float]:
     return low - margin, high + 2 * margin
 
 
+@drawing()
 def rivals_figure(models: Sequence[dict[str, Any]]) -> Figure:
     """Models trained on the same music: nats per note against minutes, and bars of what was measured.
 
