@@ -26,9 +26,10 @@ module for each feature; most of them are integer ids into one embedding table, 
 are known:
 
     previous[t]            the fields of event t-1, or the start of the piece
-    before[t]              before event t: how many parts may still join the chord; the shift that followed the last time that the preceding 3, 6 or 12 events
-                           stood in the piece (n-gram lookup), and the shift that followed a few fixed lags earlier
-                           (lookback); and how well the last notes agreed with those a lag before them
+    before[t]              before event t: how many parts may still join the chord; the shift that followed the last
+                           time that the preceding 3, 6 or 12 events stood in the piece (n-gram lookup), and the shift
+                           that followed a few fixed lags earlier (lookback); and how well the last notes agreed with
+                           those a lag before them
     context[t]             once its onset is: the conditions; where it lies in its bar, beat, phrase and chord; the
                            notes that sound or have just ended (who, since when, until when); the event that the n-gram
                            lookup found, its program, pitch and duration, where its shift agrees; the note that stood

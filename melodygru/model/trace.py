@@ -199,7 +199,8 @@ class _Given:
             if field == "part":
                 logits = model.part_logits(outputs, events.part_descriptions[flat], events.line_up[flat])
             else:
-                pointers, of_pitch = self._pointers(field), ()
+                pointers = self._pointers(field)
+                of_pitch: tuple[np.ndarray, ...] = ()
                 if field == "pitch":
                     levels = events.pitch_class_levels[flat]
                     places = model.harmony_places(events.context[flat], levels)
