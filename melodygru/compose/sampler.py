@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from melodygru.compose.controls import Controls, below_best, to_weights
+from melodygru.compose.controls import RHYTHM, Controls, below_best, to_weights
 from melodygru.compose.drawing import DRAWS, Note, Streams, rows_of, share_of_classes, with_row
 from melodygru.compose.primer import Primer
 from melodygru.compose.rules import (
@@ -204,17 +204,30 @@ class Sampler(Streams):
         unfiltered = weights
         for change in self._filters[field]:
             weights = change(weights)
-        if field == "part" and weights is not unfiltered and self._temperatures[field] != 0:
-            # A part comes in once in hundreds of notes: by rank alone it never would.
-            known = np.array([context.past.line_up is not None for context in event.contexts])[:, None]
-            new = unfiltered[:, NEW:FIRST_PART]
-            weights[:, NEW:FIRST_PART] = np.where(known, new, weights[:, NEW:FIRST_PART])
+        if weights is not unfiltered and self._temperatures[field] != 0:
+            self._spare(field, event, weights, unfiltered)
         if self._temperatures[field] == 0 and self._temperature_boost.any():
             weights = np.where(self._temperature_boost[:, None] > 0, unfiltered, weights)
         cumulative = np.add.accumulate(weights, 1)
         chosen = (cumulative > (u * cumulative[:, -1])[:, None]).argmax(1)
         self._choices.append((below[self._streams, chosen], total, event.live))
         return chosen
+
+    @staticmethod
+    def _spare(field: str, event: Event, weights: np.ndarray, unfiltered: np.ndarray) -> None:
+        """Give classes that are rare, and right, the weight back that a filter by rank has taken from them.
+
+        A part of the line-up comes in once in hundreds of notes; long notes and rests are rare beside short ones, and
+        those that end where something points to, such as a bar line, are no mistakes. Without them music gets denser.
+        """
+        if field == "part":
+            known = np.array([context.past.line_up is not None for context in event.contexts])[:, None]
+            spared = weights[:, NEW:FIRST_PART]
+            np.copyto(spared, unfiltered[:, NEW:FIRST_PART], where=known)
+        elif field in RHYTHM and field in event.pointers:
+            rows, columns = np.nonzero(event.pointers[field])
+            classes = event.pointers[field][rows, columns] - 1
+            weights[rows, classes] = unfiltered[rows, classes]
 
     def _temperature(self, field: str) -> float | np.ndarray | None:
         """That of a field, for all streams or, shape (streams, 1), for each; None: the model's own distribution."""

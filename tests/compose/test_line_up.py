@@ -212,3 +212,13 @@ def test_parts_come_in_sooner_the_shorter_a_piece_is_than_its_style_s():
     weights = Arrivals([1.5, 1.5, 1.5]).weigh("part", event)
     assert (weights[0, NEW:FIRST_PART] == 1.5).all() and np.count_nonzero(weights) == FIRST_PART - NEW
     assert Arrivals([0.0]).weigh("part", event) is None and Arrivals([1.0]).weigh("pitch", event) is None
+
+
+def test_a_filter_spares_the_times_that_something_points_to(network):
+    pointers = np.array([[3, 0], [1, 7]])
+    event = Event([Context(BAND)] * 2, [0] * 2, np.ones(2, bool), [0] * 2, pointers={"shift": pointers})
+    unfiltered = np.full((2, 10), 0.1)
+    for field, expected in (("shift", [[2], [0, 6]]), ("pitch", [[], []])):
+        weights = np.zeros((2, 10))
+        Sampler._spare(field, event, weights, unfiltered)
+        assert [np.flatnonzero(row).tolist() for row in weights] == expected
