@@ -111,7 +111,7 @@ GENERATE = {
     "jsb_quarter": "--model jsb_quarter.keras --bars 8 --primer chorale.mid --primer-bars 1:2",
     "wrong-key": "--key H:maj",
     "wrong-style": "--style nobody",
-    "wrong-together": "--vary reel.mid --key C:maj",
+    "wrong-together": "--bars 2 --notes 4",
     "wrong-range": "--range C9:C1",
     "wrong-scale": '--scale "C X"',
 }
@@ -269,26 +269,32 @@ def generate(record: Recorder) -> None:
 
 
 def piece(record: Recorder) -> None:
-    """Variations and accompaniments; and replays of these and of other pieces, byte for byte."""
+    """Pieces redone; and replays of these and of other pieces, byte for byte."""
     melody = mido.MidiFile(record.work / "chorale.mid")
     melody.tracks = melody.tracks[:2]
     melody.save(record.work / "melody.mid")
     particles = "--particles 8 --seed 11"
     cases = {
-        "vary": f"--vary reel.mid {particles}",
-        "vary-much": f"--vary jig.mid --keep 0.2 {particles} -n 2",
-        "vary-jsb16": f"--vary chorale.mid --keep 0.5 {particles} --temperature 0.8 --model jsb16.keras",
-        "vary-wholly": "--vary reel.mid --keep 0 --particles 3 --seed 12 --style reels",
-        "accompany": f"--accompany melody.mid --style chorales {particles}",
-        "accompany-jsb16": f"--accompany melody.mid --model jsb16.keras {particles} --temperature 0.7 -n 2",
-        "accompany-filtered": f"--accompany melody.mid --style chorales {particles} --top-k 4 --rhythm-temperature 0.6",
-        "plain": "--style jigs --bars 6 --seed 12 -n 3",
-        "primer": "--primer reel.mid --primer-bars 1:4 --bars 6 --seed 12",
-        "steered": '--chords "C | F | G | C" --key C:maj --density 2 --max-copy 9 --bars 6 --seed 12 --temperature 0.8',
+        "keep": f"redo reel.mid --keep 0.7 {particles}",
+        "keep-little": f"redo jig.mid --keep 0.2 {particles} -n 2",
+        "keep-jsb16": f"redo chorale.mid --keep 0.5 {particles} --temperature 0.8 --model jsb16.keras",
+        "keep-nothing": "redo reel.mid --keep 0 --particles 3 --seed 12 --style reels",
+        "bars": f"redo chorale.mid --bars 3:4 --parts 2 {particles} -n 2",
+        "add": f"redo melody.mid --add 41,42,43 --style chorales {particles}",
+        "add-filtered": f"redo melody.mid --add 41,42 --style chorales {particles} --top-k 4 --rhythm-temperature 0.6",
+        "plain": "generate --style jigs --bars 6 --seed 12 -n 3",
+        "primer": "generate --primer reel.mid --primer-bars 1:4 --bars 6 --seed 12",
+        "steered": 'generate --chords "C | F | G | C" --key C:maj --density 2 --max-copy 9 --bars 6 --seed 12'
+        " --temperature 0.8",
     }
     for case, options in cases.items():
-        record.run(f"piece/{case}", f"generate {options}")
-        inputs = " ".join(re.findall(r"--(?:vary|accompany|primer|model) \S+", options))
+        record.run(f"piece/{case}", options)
+        inputs = " ".join(re.findall(r"--(?:primer|model) \S+", options) + re.findall(r"^redo (\S+)", options))
+        inputs = (
+            inputs.replace(options.split()[1], f"--piece {options.split()[1]}")
+            if options.startswith("redo")
+            else inputs
+        )
         for last in sorted((record.folder / "piece" / case).glob("*.mid"))[-1:]:
             shutil.copyfile(last, record.work / last.name)
             record.run(f"piece/{case}-replayed", f"replay {last.name} {inputs}", screen=case == "plain")

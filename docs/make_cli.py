@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from melodygru.cli import main, options
+from melodygru.compose.redo_settings import RedoSettings
 from melodygru.compose.settings import GenerateSettings
 from melodygru.util.settings import in_help_order
 
@@ -61,14 +62,24 @@ def _command(name: str, command: click.Command) -> Iterator[str]:
 
 
 def _settings() -> Iterator[str]:
-    """The table of `GenerateSettings`."""
+    """The tables of `GenerateSettings` and `RedoSettings`."""
     yield "## Settings of generate"
     yield ""
     yield "In Python they are arguments of `melodygru.generate`, and fields of `melodygru.GenerateSettings`."
+    yield from _table(GenerateSettings)
+    yield ""
+    yield "## Settings of redo"
+    yield ""
+    yield "In Python they are fields of `melodygru.RedoSettings`, which `melodygru.Composer.redo` takes."
+    yield from _table(RedoSettings)
+
+
+def _table(owner: type) -> Iterator[str]:
+    """The table of a class of settings."""
     yield ""
     yield "| in Python | option | range | default | |"
     yield "|---|---|---|---|---|"
-    for one in in_help_order(GenerateSettings):
+    for one in in_help_order(owner):
         option = "" if not options.has_option(one) else f"`--{one.name.replace('_', '-')}`"
         default = _cell(one.default_words)
         yield f"| `{one.name}` | {option} | {_cell(one.about.expected)} | {default} | {_cell(one.about.help)} |"

@@ -74,8 +74,6 @@ def generate(
     melodygru generate --bars 16 --wav --play
     melodygru generate --model checkpoints/mine.keras --style jigs -n 5 --temperature 0.9
     melodygru generate --primer opening.mid --seconds 60 --seed 1
-    melodygru generate --vary tune.mid --keep 0.5
-    melodygru generate --accompany melody.mid --temperature 0.7
     """  # fmt: skip
     from melodygru.compose.actions import action_lines
     from melodygru.compose.composer import Composer

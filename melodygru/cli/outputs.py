@@ -49,12 +49,11 @@ def make_folder(folder: Path) -> None:
 
 def write_midi(pieces: Sequence[Composition], folder: Path, stem: str) -> list[Path]:
     """Write the MIDI files under names that are free, or that hold the very same music already."""
-    from melodygru import midi
 
     def paths(take: str) -> list[Path]:
         return [folder / f"{stem}{take}-{index + 1}.mid" for index in range(len(pieces))]
 
-    return write_new([midi.to_bytes(piece, piece.texts) for piece in pieces], paths)
+    return write_new([piece.midi() for piece in pieces], paths)
 
 
 def write_new(contents: Sequence[bytes], paths: Callable[[str], Sequence[Path]]) -> list[Path]:

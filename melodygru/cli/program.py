@@ -24,6 +24,7 @@ from melodygru.cli.judge import judge
 from melodygru.cli.options import check_targets, option_of
 from melodygru.cli.originality import originality
 from melodygru.cli.play import play
+from melodygru.cli.redo import redo
 from melodygru.cli.replay import replay
 from melodygru.cli.show import show
 from melodygru.cli.train import train
@@ -178,5 +179,5 @@ def main() -> None:
     """
 
 
-for _command in (train, generate, replay, evaluate, judge, originality, play, show, inspect, explain, compare):
+for _command in (train, generate, redo, replay, evaluate, judge, originality, play, show, inspect, explain, compare):
     main.add_command(_command)

@@ -1,4 +1,4 @@
-"""`melodygru replay`: a file that generate wrote, composed anew from its provenance."""
+"""`melodygru replay`: a file that generate or redo wrote, composed anew from its provenance."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 
 from melodygru.cli import options, screen
 from melodygru.cli.outputs import make_folder, write_new
+from melodygru.compose.redo_settings import RedoSettings
 from melodygru.compose.settings import GenerateSettings
 from melodygru.util.wording import counted
 
@@ -27,8 +28,10 @@ DIFFERS = 1  # exit code where the file doesn't come out byte for byte
 )
 @click.argument("file", type=click.Path(path_type=Path))
 @options.alike(GenerateSettings, "primer", "The primer that it was made with, under whatever name.")
-@options.alike(GenerateSettings, "vary", "Likewise, the piece that was varied.")
-@options.alike(GenerateSettings, "accompany", "Likewise, the piece that was accompanied.")
+@click.option(
+    "--piece", type=click.Path(path_type=Path), metavar="FILE.mid", help="Likewise, the piece that was redone."
+)
+@options.alike(RedoSettings, "form_of", "Likewise, the piece whose form was taken.")
 @click.option(
     "--model",
     type=click.Path(path_type=Path),
@@ -46,11 +49,12 @@ DIFFERS = 1  # exit code where the file doesn't come out byte for byte
 )
 @options.as_json
 def replay(file: Path, model: Path | None, output_dir: Path, as_json: bool, **inputs: Path | None) -> None:
-    """Compose FILE, which generate wrote, anew from its provenance, and say what differs.
+    """Compose FILE, which generate or redo wrote, anew from its provenance, and say what differs.
 
     \b
     melodygru replay generated/starter-5-7.mid
     melodygru replay generated/mine-1-1.mid --primer opening.mid -o out
+    melodygru replay redone/song-7-1.mid --piece song.mid
     """  # fmt: skip
     from melodygru.compose.replay import replay as make
 

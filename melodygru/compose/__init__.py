@@ -6,7 +6,6 @@ from melodygru.util.lazy import offered
 __getattr__, __dir__ = offered(
     __name__,
     {
-        "accompanying": ("accompany",),
         "composing": ("MAX_NOTES", "compose", "first_step", "notes"),
         "constraints": (
             "CHORD_BIAS",
@@ -27,9 +26,9 @@ __getattr__, __dir__ = offered(
         "drawing": ("Note",),
         "particles": ("Particles",),
         "primer": ("Primer",),
+        "redo_settings": ("RedoSettings",),
         "rules": ("END_DECAY", "NEVER", "PLAUSIBLE", "Event", "Rule"),
         "sampler": ("Sampler",),
         "steering": ("Steering",),
-        "varying": ("vary",),
     },
 )

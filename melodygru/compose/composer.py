@@ -13,25 +13,24 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol
 
 from melodygru.analysis import originality
 from melodygru.analysis.originality import Index
-from melodygru.compose.accompanying import accompany
 from melodygru.compose.actions import Action
+from melodygru.compose.candidates import Candidate, candidates
 from melodygru.compose.composing import compose
 from melodygru.compose.composition import Composition
-from melodygru.compose.constraints import Programs, of_settings
+from melodygru.compose.constraints import of_settings
 from melodygru.compose.controls import Controls
 from melodygru.compose.drawing import Note
 from melodygru.compose.lengths import Length, Plan
 from melodygru.compose.primer import Source, check_bars
 from melodygru.compose.provenance import provenances
+from melodygru.compose.redo_settings import RedoSettings
 from melodygru.compose.settings import GenerateSettings
-from melodygru.compose.varying import vary
 from melodygru.events import Vocabulary
 from melodygru.model import checkpoint
 from melodygru.model.checkpoint import Checkpoint
 from melodygru.model.numpy_model import NumpyModel
 from melodygru.music.notes import NoteSequence
 from melodygru.util.settings import takes_settings
-from melodygru.util.wording import counted
 
 if TYPE_CHECKING:
     from melodygru.compose.stream import Stream
@@ -123,12 +122,42 @@ class Composer:
         """
         settings = settings or GenerateSettings()
         seed = secrets.randbits(32) if settings.seed is None else settings.seed
-        if settings.given_piece is not None:
-            settings, pieces = self._from_piece(settings, seed, on_start=on_start, on_note=on_note)
-        else:
-            settings, pieces = self._new(settings, seed, on_start=on_start, on_note=on_note, on_guard=on_guard)
+        settings, pieces = self._new(settings, seed, on_start=on_start, on_note=on_note, on_guard=on_guard)
         made = provenances(settings, self.checkpoint.sha256, seed, pieces)
         return [Composition.from_notes(piece, seed, how) for piece, how in zip(pieces, made, strict=True)]
+
+    def redo(
+        self,
+        piece: str | Path | NoteSequence | Source,
+        settings: RedoSettings | None = None,
+        *,
+        on_progress: Callable[[float], None] | None = None,
+    ) -> list[Candidate]:
+        """Compose a part of a piece again; all else of it stays as it is.
+
+        Parameters
+        ----------
+        piece : a MIDI file, or a note sequence
+        settings : RedoSettings
+        on_progress : called now and then with the share that is done, 0..1
+
+        Returns
+        -------
+        candidates : the one that the model finds most probable first, each with its figures
+
+        Raises
+        ------
+        SettingError, MidiError
+            What is wrong, and what to do.
+        """
+        settings = settings or RedoSettings()
+        seed = secrets.randbits(32) if settings.seed is None else settings.seed
+        source = Source.from_given(piece, "the piece that is given", "compose again")
+        if settings.form_of is not None:
+            settings = replace(settings, form_of=Source.from_given(settings.form_of, "form-of", "take the form of"))
+        made = candidates(self.model, source, settings, seed, _controls(settings), self.index, on_progress)
+        how = provenances(settings, self.checkpoint.sha256, seed, made, source)
+        return [replace(one, provenance=provenance) for one, provenance in zip(made, how, strict=True)]
 
     def stream(
         self, settings: GenerateSettings | None = None, *, on_guard: Callable[[Action], None] | None = None
@@ -149,7 +178,7 @@ class Composer:
         from melodygru.compose.stream import Stream  # with all that plays
 
         settings = settings or GenerateSettings()
-        settings.check_for("stream")
+        settings.check_for_stream()
         if settings.seed is None:
             settings = replace(settings, seed=secrets.randbits(32))
         index = None if settings.max_copy is None else self.index
@@ -193,38 +222,6 @@ class Composer:
         )
         return settings, pieces
 
-    def _from_piece(
-        self, settings: GenerateSettings, seed: int, **callbacks: Any
-    ) -> tuple[GenerateSettings, list[NoteSequence]]:
-        """A given piece varied or accompanied, and the settings with it as it was read."""
-        how = settings.given_piece
-        assert how is not None
-        source = Source.from_given(getattr(settings, how), "the piece that is given", how)
-        settings = replace(settings, **{how: source})  # type: ignore[arg-type]
-        given = source.primer(self.vocabulary)
-        _warn(source.name, given.mismatches)
-        beside: dict[str, Any] = {
-            "particles": settings.value("particles"),
-            "controls": _controls(settings),
-            "style": settings.style,
-            "qpm": settings.qpm,
-            **callbacks,
-        }
-        if how == "vary":
-            keep = settings.value("keep")
-            return settings, vary(self.model, given.sequence, keep, settings.num_outputs, seed, **beside)
-        line_ups = [one for one in of_settings(settings) if isinstance(one, Programs)]
-        beside["programs"] = line_ups[0] if line_ups else None
-        pieces = accompany(self.model, given.sequence, settings.num_outputs, seed, **beside)
-        alone = sum(len(piece) == len(given.sequence) for piece in pieces)
-        if alone:
-            logger.warning(
-                "%s: nothing was added in %s; name parts to add with programs, or a style with more parts",
-                source.name,
-                counted(alone, "piece"),
-            )
-        return settings, pieces
-
 
 def _warn(name: str, mismatches: tuple[str, ...]) -> None:
     """Log what of a piece the model is not given as it is."""
@@ -232,7 +229,7 @@ def _warn(name: str, mismatches: tuple[str, ...]) -> None:
         logger.warning("%s: %s", name, "; ".join(mismatches))
 
 
-def _controls(settings: GenerateSettings) -> Controls:
+def _controls(settings: GenerateSettings | RedoSettings) -> Controls:
     """How probabilities become choices."""
     return Controls(
         settings.temperature,

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from melodygru import midi
-from melodygru.compose.provenance import Provenance
+from melodygru.compose.provenance import MARK, Provenance
+from melodygru.errors import MidiError
+from melodygru.midi.editing import Editor
 from melodygru.music.names import part_labels
 from melodygru.music.notes import NoteSequence
 from melodygru.render import formats
+from melodygru.util.atomic import atomic_write
 from melodygru.util.wording import counted
 
 
@@ -24,17 +27,25 @@ class Composition(NoteSequence):
         The seed of the batch that this piece is one of.
     provenance : Provenance, optional
         How it was made, which its MIDI file says too: `melodygru.replay` composes it anew.
+    data : bytes, optional
+        Its MIDI file but for the provenance, where that holds more than the notes; default: it is made from them.
     """
 
     seed: int = 0
     provenance: Provenance | None = None
+    data: bytes | None = None
 
     @classmethod
     def from_notes(cls, sequence: NoteSequence, seed: int, provenance: Provenance | None = None) -> Composition:
         """The same notes as a composition."""
-        return cls(
-            **{f.name: getattr(sequence, f.name) for f in fields(NoteSequence)}, seed=seed, provenance=provenance
-        )
+        return cls(**fields_of(sequence), seed=seed, provenance=provenance)
+
+    def midi(self, text: str | None = None) -> bytes:
+        """The bytes of its MIDI file, with its provenance or another one's text."""
+        text = text if text is not None or self.provenance is None else self.provenance.text
+        if self.data is None:
+            return midi.to_bytes(self, [] if text is None else [text])
+        return self.data if text is None else Editor(self.data).with_text(text, MARK + "{")
 
     @property
     def texts(self) -> list[str]:
@@ -66,7 +77,16 @@ class Composition(NoteSequence):
         MidiError, AudioError
             The file can't be written, or there is no renderer.
         """
+        if self.data is not None and Path(path).suffix.lower() in (".mid", ".midi"):
+            with atomic_write(path, MidiError) as aside:
+                aside.write_bytes(self.midi())
+            return
         formats.Output(self, texts=self.texts).save(path)
 
 
-__all__ = ["Composition"]
+def fields_of(sequence: NoteSequence) -> dict[str, Any]:
+    """The fields of a note sequence by name."""
+    return {f.name: getattr(sequence, f.name) for f in fields(NoteSequence)}
+
+
+__all__ = ["Composition", "fields_of"]

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from melodygru.compose.lengths import Plan
+from melodygru.compose.redo_settings import RedoSettings
 from melodygru.compose.rules import NEVER
 from melodygru.compose.settings import CHORD_BIAS, GenerateSettings
 from melodygru.errors import SettingError
@@ -377,7 +378,7 @@ class Density(Constraint):
 _MIDDLE = TIMES.low + (TIMES.width.astype(np.float64) - 1) / 2  # of each class of time
 
 
-def of_settings(settings: GenerateSettings) -> list[Constraint]:
+def of_settings(settings: GenerateSettings | RedoSettings) -> list[Constraint]:
     """The constraints that settings ask for, by name and as objects.
 
     Raises
@@ -392,7 +393,7 @@ def of_settings(settings: GenerateSettings) -> list[Constraint]:
         found.append(PitchClasses.scale(settings.scale))
     if settings.range is not None:
         found.append(Range.parse(settings.range))
-    if settings.programs is not None:
+    if isinstance(settings, GenerateSettings) and settings.programs is not None:
         found.append(Programs.parse(settings.programs, PROGRAM_NAMES))
     if settings.max_polyphony is not None:
         found.append(MaxPolyphony(settings.max_polyphony))

@@ -27,7 +27,7 @@ from melodygru.util.wording import counted
 
 @dataclass(frozen=True)
 class Primer:
-    """A piece fitted to a vocabulary, so that a model can go on from it, vary it or accompany it.
+    """A piece fitted to a vocabulary, so that a model can go on from it.
 
     Parameters
     ----------
@@ -72,6 +72,8 @@ class Source:
         Hash of the file, in hexadecimal.
     has_metre : bool
         Whether it has a time signature of its own.
+    data : bytes, optional
+        The file, if it is a MIDI file.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Source:
     lost: int = 0
     sha256: str | None = None
     has_metre: bool = True
+    data: bytes | None = None
 
     @classmethod
     def from_given(
@@ -105,7 +108,8 @@ class Source:
             except MidiError as error:
                 raise MidiError(f"{name}: {error}") from error
             digest = hashlib.sha256(content).hexdigest()
-            source = cls(name, reading.sequence, reading.lost, digest, reading.has_metre)
+            data = content if midi.header_start(content) >= 0 else None
+            source = cls(name, reading.sequence, reading.lost, digest, reading.has_metre, data)
         if len(source.sequence) == 0:
             raise SettingError(f"{source.name} holds no note: expected a piece to {purpose}")
         return source

@@ -8,9 +8,10 @@ person.
     versions   of melodygru, numpy, python, and of mido, which writes the bytes
     processor  its kind, the extensions that NumPy uses of it, and NumPy's BLAS
     model      hash of the checkpoint's file; null: it was given as an object of no file
-    settings   the fields of `GenerateSettings` by name; one that is None, and so by default, is left out; numbers are
-               exact, a tuple is a list
-    inputs     of each setting that is a piece: {"file": hash of the file}, or {"notes": `notes_hash`} of a sequence
+    settings   the fields of `GenerateSettings` or `RedoSettings` by name; one that is None, and so by default, is left
+               out; numbers are exact, a tuple is a list
+    inputs     of each setting that is a piece: {"file": hash of the file}, or {"notes": `notes_hash`} of a sequence;
+               "piece" is the one that was redone, and stands there for `redo` alone
     own        names of the settings whose values JSON can't hold: the piece can't be replayed from the file alone
     seed, piece, of   which of how many, from 1, composed together with this seed
     notes      `notes_hash` of the piece as it was composed: a file that was changed since is known by it
@@ -32,14 +33,17 @@ import numpy as np
 
 from melodygru import midi
 from melodygru.compose.primer import Source
-from melodygru.compose.settings import LONGEST_TEXT, OF_BATCH, SETTINGS, GenerateSettings
+from melodygru.compose.redo_settings import RedoSettings
+from melodygru.compose.settings import LONGEST_TEXT, OF_BATCH, GenerateSettings
 from melodygru.errors import MidiError, ProvenanceError
 from melodygru.music.notes import NoteSequence
 from melodygru.util.files import sha256_of
+from melodygru.util.settings import declared_by
 from melodygru.version import __version__
 
 FORM = 1
 MARK = "melodygru "
+REDONE = "piece"  # of the inputs
 MOST = 200  # entries of a list or an object in a provenance
 
 
@@ -64,27 +68,38 @@ class Provenance:
         return MARK + json.dumps({"stamp": FORM, **asdict(self)}, separators=(", ", ": "))
 
     @property
+    def of_redo(self) -> bool:
+        """Whether a piece was redone; else it was generated."""
+        return REDONE in self.inputs
+
+    @property
     def arguments(self) -> dict[str, Any]:
         """The settings as `GenerateSettings` takes them: a list is a tuple."""
         return {name: _revived(value) for name, value in self.settings.items()}
 
 
 def provenances(
-    given: GenerateSettings, model: str | None, seed: int, pieces: Sequence[NoteSequence]
+    given: GenerateSettings | RedoSettings,
+    model: str | None,
+    seed: int,
+    pieces: Sequence[NoteSequence],
+    redone: Source | None = None,
 ) -> list[Provenance]:
     """The provenance of each piece of a batch.
 
     Parameters
     ----------
     given : the settings that it was composed with
+    redone : the piece that was redone
     model : hash of the checkpoint's file, if it came from one
     seed : the batch's
     pieces : what was composed
     """
     settings: dict[str, Any] = {}
-    inputs: dict[str, dict[str, str]] = {}
+    inputs: dict[str, dict[str, str]] = {} if redone is None else {REDONE: _input(redone)}
     own: list[str] = []
-    for name, known in SETTINGS.items():
+    owner: type = type(given)
+    for name, known in declared_by(owner).items():
         value = getattr(given, name)
         if OF_BATCH in known.about.marks or (value is None and known.default is None):
             continue

@@ -8,7 +8,7 @@ True
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,9 @@ from melodygru.compose.composition import Composition
 from melodygru.compose.drawing import Note
 from melodygru.compose.lengths import Plan
 from melodygru.compose.primer import Source
-from melodygru.compose.provenance import Provenance, mismatches, notes_hash, read
-from melodygru.compose.settings import SETTINGS, GenerateSettings, check_written
+from melodygru.compose.provenance import REDONE, Provenance, mismatches, notes_hash, read
+from melodygru.compose.redo_settings import RedoSettings
+from melodygru.compose.settings import GenerateSettings, check_written
 from melodygru.errors import CheckpointError, MidiError, ProvenanceError, SettingError
 from melodygru.events import Vocabulary
 from melodygru.model import checkpoint
@@ -30,6 +31,7 @@ from melodygru.model.checkpoint import Checkpoint
 from melodygru.music.notes import DRUMS, NoteSequence
 from melodygru.music.quantize import quantize
 from melodygru.util.atomic import atomic_write
+from melodygru.util.settings import declared_by
 from melodygru.util.wording import counted
 from melodygru.version import __version__
 
@@ -131,7 +133,7 @@ def replay(
     path : a MIDI file that `melodygru generate` or `Composition.save` wrote
     model : the checkpoint; default: the one in ./checkpoints with the hash in the file, or the one that comes with
         melodygru if it has it
-    primer : the same primer, if it was made with one
+    primer : the same primer, if it was made with one; of a redone piece `piece` is the one that was redone
     on_start, on_note : as in `Composer.generate`
     **inputs : other pieces that it was made with, under the names of the settings
 
@@ -160,17 +162,19 @@ def replay(
     _check(name, provenance)
     composer = _composer(name, provenance, model)
     given = _inputs(name, provenance, {"primer": primer, **inputs}, composer.vocabulary)
+    values = {"num_outputs": provenance.of, "seed": provenance.seed, **provenance.arguments, **given}
+    pieces: Sequence[Composition]
     try:
-        settings = GenerateSettings(
-            num_outputs=provenance.of, seed=provenance.seed, **{**provenance.arguments, **given}
-        )
-        pieces = composer.generate(settings, on_start=on_start, on_note=on_note)
+        if provenance.of_redo:
+            pieces = composer.redo(values.pop(REDONE), RedoSettings(**values))
+        else:
+            pieces = composer.generate(GenerateSettings(**values), on_start=on_start, on_note=on_note)
     except SettingError as error:
         raise ProvenanceError(f"{name}: its settings can't be followed here: {error}") from error
     except TypeError as error:  # the text was changed: ranges are checked, types are not
         raise ProvenanceError(f"{name}: the provenance is damaged, a setting is of a wrong type ({error})") from error
     model_path = None if isinstance(model, Checkpoint) else composer.checkpoint.path
-    return _compare(pieces[provenance.piece - 1], provenance, line, content, model_path, composer.vocabulary)
+    return _compare(pieces[provenance.piece - 1], provenance, line, content, model_path)
 
 
 def _check(name: str, provenance: Provenance) -> None:
@@ -181,19 +185,20 @@ def _check(name: str, provenance: Provenance) -> None:
             f"{name}: made in Python with objects for {', '.join(own)}, which provenance can't hold; call "
             f"melodygru.generate with the same objects and seed {provenance.seed}"
         )
-    unknown = sorted({*provenance.settings, *provenance.inputs} - set(SETTINGS))
+    known = declared_by(RedoSettings if provenance.of_redo else GenerateSettings)
+    unknown = sorted({*provenance.settings, *provenance.inputs} - {*known, *([REDONE] if provenance.of_redo else [])})
     if unknown:
         raise ProvenanceError(
             f"{name}: made with {', '.join(unknown)}, which melodygru {__version__} doesn't have; the file says "
             f"melodygru {provenance.versions.get('melodygru', 'unknown')}"
         )
-    pieces = [argument for argument in provenance.inputs if not issubclass(SETTINGS[argument].type, Path)]
+    pieces = [name for name in provenance.inputs if name != REDONE and not issubclass(known[name].type, Path)]
     if pieces:
         raise ProvenanceError(f"{name}: the provenance is damaged ({pieces[0]} is no piece)")
     try:
         for argument, value in provenance.arguments.items():
-            check_written(argument, value)
-        most = SETTINGS["num_outputs"].about.typed_high
+            check_written(known[argument], value)
+        most = known["num_outputs"].about.typed_high
         if most is not None and provenance.of > most:
             raise SettingError(f"{provenance.of:,} pieces: expected at most {most:,}")
     except SettingError as error:
@@ -256,17 +261,15 @@ def _inputs(name: str, provenance: Provenance, given: dict[str, Any], vocabulary
     return inputs
 
 
-def _compare(
-    piece: Composition, provenance: Provenance, line: str, content: bytes, model: Path | None, vocabulary: Vocabulary
-) -> Replay:
+def _compare(piece: Composition, provenance: Provenance, line: str, content: bytes, model: Path | None) -> Replay:
     """What was made, beside the file."""
-    made = midi.to_bytes(piece, piece.texts)
+    made = piece.midi()
     as_composed = notes_hash(piece) == provenance.notes
     if as_composed:
         # The file's own provenance, so that the same music is the same bytes, whatever version replays it.
-        made = midi.to_bytes(piece, [line])
+        made = piece.midi(line)
     # Through the same bytes, for MIDI keeps no tempo of music without a beat.
-    found, ours = (quantize(midi.read(data).sequence, vocabulary.grid)[0] for data in (content, made))
+    found, ours = (quantize(midi.read(data).sequence, piece.grid)[0] for data in (content, made))
     return Replay(
         piece,
         provenance,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from melodygru.errors import SettingError
 from melodygru.music.metre import parse_metre
-from melodygru.util.settings import check, check_value, declared_by, described, setting
+from melodygru.util.settings import Setting, check, check_value, declared_by, described, setting
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -31,17 +31,14 @@ if TYPE_CHECKING:
 else:  # what the command line makes of them; to import the others would take time
     Piece, Metre, Constraints = Path, tuple, Sequence
 
-KEEP = 0.7  # share of the notes of a piece that is varied
-PARTICLES = 64  # versions of a piece that go on side by side
 CHORD_BIAS = 3.0  # nats by which a chord's tones are favoured
 
-# Marks of a setting. Ways of composing, other than a new piece, in which it has an effect:
-_PIECES = ("vary", "accompany")
-_ALL = (*_PIECES, "stream")
+# Marks of a setting.
+STREAM = "stream"  # it has an effect on music without an end, too
 OF_BATCH = "batch"  # it says which pieces are composed together; provenance has it beside the settings
 
-_choice = partial(setting, section="choice", marks=_ALL)
-_constraint = partial(setting, section="constraint", marks=("stream",))
+_choice = partial(setting, section="choice", marks=(STREAM,))
+_constraint = partial(setting, section="constraint", marks=(STREAM,))
 _length = partial(setting, section="length")
 _piece = partial(setting, section="piece")
 
@@ -60,7 +57,7 @@ class GenerateSettings:
     SECTIONS: ClassVar[tuple[str, ...]] = ("choice", "piece", "style", "constraint", "length", "guard")
 
     num_outputs: int = _length(
-        1, "Number of pieces.", low=1, flags=("-n", "--num-outputs"), typed_high=1000, marks=(OF_BATCH, *_PIECES)
+        1, "Number of pieces.", low=1, flags=("-n", "--num-outputs"), typed_high=1000, marks=(OF_BATCH,)
     )
     temperature: float = _choice(
         1.0,
@@ -99,7 +96,7 @@ class GenerateSettings:
         "A sub-folder of the training folder; inspect lists those that a model knows.",
         section="style",
         metavar="NAME",
-        marks=_ALL,
+        marks=(STREAM,),
     )
     metre: Metre | None = setting(
         None,
@@ -109,7 +106,7 @@ class GenerateSettings:
         flags=("--metre", "--meter"),
         parse=parse_metre,
         metavar="N/D",
-        marks=("stream",),
+        marks=(STREAM,),
     )
     primer: Piece | None = _piece(None, "Go on from this piece; it stands at the beginning.", metavar=_MIDI_FILE)
     primer_bars: str | None = _piece(
@@ -119,22 +116,6 @@ class GenerateSettings:
         metavar="A:B",
     )
     no_primer: bool = _piece(False, "Write what follows the primer without it.")
-    vary: Piece | None = _piece(
-        None, "Give some notes of this piece new pitches; all keep their onsets.", metavar=_MIDI_FILE
-    )
-    keep: float | None = _piece(
-        None, "Share of its notes that stay as they are.", low=0, high=1, fallback=KEEP, marks=("vary",)
-    )
-    accompany: Piece | None = _piece(None, "Add parts to the notes of this file, which all stay.", metavar=_MIDI_FILE)
-    particles: int | None = _piece(
-        None,
-        "Versions of each piece that --vary and --accompany try.",
-        low=1,
-        high=4096,
-        in_words="1..4096",
-        fallback=PARTICLES,
-        marks=_PIECES,
-    )
     qpm: float | None = _length(
         None,
         "Tempo in quarter notes per minute.",
@@ -142,20 +123,20 @@ class GenerateSettings:
         high=1000,
         in_words="5..1000 quarter notes per minute",
         default_words="the primer's, else the corpus's",
-        marks=_ALL,
+        marks=(STREAM,),
     )
     seed: int | None = _length(
         None,
         "The same model, options and seed give the same bytes.",
         low=0,
         default_words="a new one, which is printed",
-        marks=(OF_BATCH, *_ALL),
+        marks=(OF_BATCH, STREAM),
     )
     guard: bool = setting(
         True,
         "Take a piece that degenerates (a loop, one pitch, silence, a cluster) back to before it and go on anew.",
         section="guard",
-        marks=_ALL,
+        marks=(STREAM,),
     )
     max_copy: int | None = setting(
         None,
@@ -164,7 +145,7 @@ class GenerateSettings:
         low=7,
         in_words="7 notes or more; shorter runs are no match",
         metavar="N",
-        marks=("stream",),
+        marks=(STREAM,),
     )
     key: str | None = _constraint(
         None,
@@ -183,7 +164,7 @@ class GenerateSettings:
         "strings, voice, brass, winds, lead, pads); with commas.",
         default_words="those of a piece of the corpus",
         metavar="LIST",
-        marks=("stream", "accompany"),
+        marks=(STREAM,),
     )
     max_polyphony: int | None = _constraint(None, "At most so many notes sound together.", low=1)
     density: float | None = _constraint(
@@ -211,42 +192,30 @@ class GenerateSettings:
         check(self, as_options=True)
         if isinstance(self.style, str):  # as `intake` names it
             object.__setattr__(self, "style", unicodedata.normalize("NFC", self.style))
-        source = self.given_piece
-        if source is not None:
-            self.check_for(source)
-        else:
-            for name, needs in (("keep", "vary"), ("particles", "vary or accompany")):
-                if getattr(self, name) is not None:
-                    raise SettingError(f"{name} {getattr(self, name)}: expected {needs} with it")
         if self.chords is None and (self.chord_bias is not None or self.chords_only):
             name = "chord-bias" if self.chord_bias is not None else "chords-only"
             raise SettingError(f"{name}: expected chords with it")
         if self.chord_bias is not None and self.chords_only:
             raise SettingError("chord-bias and chords-only given: expected at most one of them")
-        if source is None and self.primer is None and (self.primer_bars is not None or self.no_primer):
+        if self.primer is None and (self.primer_bars is not None or self.no_primer):
             name = "primer-bars" if self.primer_bars is not None else "no-primer"
             raise SettingError(f"{name}: expected a primer with it")
-
-    @property
-    def given_piece(self) -> str | None:
-        """Which setting names a piece that is worked on, and not gone on from: "vary", "accompany" or None."""
-        return "vary" if self.vary is not None else "accompany" if self.accompany is not None else None
 
     def value(self, name: str) -> Any:
         """A setting's value, or what it falls back to."""
         value = getattr(self, name)
         return SETTINGS[name].about.fallback if value is None else value
 
-    def check_for(self, way: str) -> None:
-        """Raise the SettingError of settings that have no effect where a piece is varied, accompanied or streamed."""
+    def check_for_stream(self) -> None:
+        """Raise the SettingError of settings that have no effect on music without an end."""
         beside = []
         for name, known in SETTINGS.items():
             value = getattr(self, name)
             as_default = value is None if known.default is None else value == known.default
-            if name != way and way not in known.about.marks and not as_default:
+            if STREAM not in known.about.marks and not as_default:
                 beside.append(name.replace("_", "-"))
         if beside:
-            raise SettingError(f"{way} goes without {', '.join(beside)}: leave one out")
+            raise SettingError(f"stream goes without {', '.join(beside)}: leave one out")
 
 
 SETTINGS = declared_by(GenerateSettings)
@@ -260,9 +229,7 @@ def check_setting(name: str, value: Any) -> None:
 
 __all__ = [
     "CHORD_BIAS",
-    "KEEP",
     "OF_BATCH",
-    "PARTICLES",
     "SETTINGS",
     "GenerateSettings",
     "check_setting",
@@ -270,13 +237,13 @@ __all__ = [
 ]
 
 
-def check_written(name: str, value: Any) -> None:
+def check_written(known: Setting, value: Any) -> None:
     """Raise the SettingError of a setting that a file claims, but that nobody can have typed.
 
     What Python takes beyond the command line is not followed for a file from elsewhere: lengths without end, the path
     of a file as a setting, a value of another type.
     """
-    known = SETTINGS[name]
+    name = known.name
     high, shown = known.about.typed_high, repr(value)[:40]
     if value is None or value == ():  # no constraints
         return

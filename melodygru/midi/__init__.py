@@ -70,7 +70,7 @@ nothing about time.
 `Oddities` counts what is set in bold, and `oddity_words` are the words that people read for each.
 """
 
-from melodygru.midi.chunks import MAX_BEATS, MAX_TICKS, tick_limit
+from melodygru.midi.chunks import MAX_BEATS, MAX_TICKS, header_start, tick_limit
 from melodygru.midi.files import find_files
 from melodygru.midi.formats import READERS, read
 from melodygru.midi.playing import left_out, own_messages
@@ -97,6 +97,7 @@ __all__ = [
     "damage",
     "find_files",
     "from_pretty_midi",
+    "header_start",
     "in_words",
     "left_out",
     "load",

@@ -179,7 +179,7 @@ Label = tuple[int, int | None, int, bytes]  # track, channel if one is meant, me
 
 
 @dataclass(slots=True)
-class _Sounding:
+class Sounding:
     """A note while the reference reads: all but its end known."""
 
     track: int
@@ -192,6 +192,8 @@ class _Sounding:
     released: tuple[int, int, int] | None = None  # of the note-off that ended it, which a pedal can outlast: tick,
     #                                               track, place in the track
     part: int = -1
+    place: int = -1  # of its note-on in its track
+    struck: bool = False  # whether the next note of its key ended it
 
     @property
     def line(self) -> Line:
@@ -206,8 +208,27 @@ def read_reference(source: Path | str | bytes) -> Reading:
     """
     data = load(source)
     header = parse_chunks(data)
-    limit = header.limit
     counts = {item.name: 0 for item in fields(Oddities)} | header.oddities
+    notes, lines, tracks, ends = sounding_notes(data, header, counts)
+    rows = [(note.onset, note.end - note.onset, note.part, note.program, note.pitch, note.velocity) for note in notes]
+    marks = [
+        (event.tick, event.data[0], event.data[1:])
+        for events in tracks
+        for event in events
+        if event.status == 0xFF and event.data[0] in (TEMPO_META, METRE_META)
+    ]
+    names = line_names(lines, [label for track, events in enumerate(tracks) for label in _labels(track, events)])
+    return assemble(np.array(rows, NOTE), header, max(ends), marks, names, counts)
+
+
+def sounding_notes(
+    data: bytes, header: Header, counts: dict[str, int]
+) -> tuple[list[Sounding], list[Line], list[list[Event]], list[int]]:
+    """The notes of a file that the rule hears, before any are merged or cut; its lines, tracks and their last ticks.
+
+    What is odd is added to `counts`.
+    """
+    limit = header.limit
     tracks: list[list[Event]] = []
     ends: list[int] = []
     offset = 0
@@ -226,7 +247,7 @@ def read_reference(source: Path | str | bytes) -> Reading:
             offset = end
 
     programs, drums = _program_changes(tracks), switches(_messages(tracks))
-    notes: list[_Sounding] = []
+    notes: list[Sounding] = []
     for track, events in enumerate(tracks):
         notes += _pair_track(track, events, ends[track], limit, programs, drums, counts)
     metas = [event.data for events in tracks for event in events if event.status == 0xFF]
@@ -240,16 +261,7 @@ def read_reference(source: Path | str | bytes) -> Reading:
         note.part = numbers[note.line]
     _prolong(notes, tracks, counts)
     _silence(notes, tracks, counts)
-
-    rows = [(note.onset, note.end - note.onset, note.part, note.program, note.pitch, note.velocity) for note in notes]
-    marks = [
-        (event.tick, event.data[0], event.data[1:])
-        for events in tracks
-        for event in events
-        if event.status == 0xFF and event.data[0] in (TEMPO_META, METRE_META)
-    ]
-    names = line_names(lines, [label for track, events in enumerate(tracks) for label in _labels(track, events)])
-    return assemble(np.array(rows, NOTE), header, max(ends), marks, names, counts)
+    return notes, lines, tracks, ends
 
 
 def _labels(track: int, events: list[Event]) -> Iterator[Label]:
@@ -326,7 +338,7 @@ def _pair_track(
     changes: dict[int, tuple[list[int], list[int]]],
     drums: dict[int, tuple[np.ndarray, np.ndarray]],
     counts: dict[str, int],
-) -> list[_Sounding]:
+) -> list[Sounding]:
     """The notes of one track, those of no length dropped."""
     keys: dict[tuple[int, int], list[int]] = {}  # of each channel and pitch, the places of its note-ons and note-offs
     program_at: dict[int, int | None] = {}  # of each note-on, the program that its own track has set before it
@@ -342,7 +354,7 @@ def _pair_track(
             keys.setdefault((event.channel, event.data[0]), []).append(index)
         elif _is_note_off(event):
             keys.setdefault((event.channel, event.data[0]), []).append(index)
-    notes: list[_Sounding] = []
+    notes: list[Sounding] = []
     for (channel, pitch), places in keys.items():
         off_of, order = _pair_key(events, places, counts)
         struck = [index for index in order if index in program_at]
@@ -357,10 +369,10 @@ def _pair_track(
                 ticks, values = changes.get(channel, ([], []))
                 at = bisect_right(ticks, onset)
                 program = values[at - 1] if at else 0
-            note = _Sounding(track, channel, program, pitch, velocity, onset, end)
+            note = Sounding(track, channel, program, pitch, velocity, onset, end, place=index)
             off = off_of.get(index)
             if after is not None and (off is None or events[after].tick < events[off].tick):
-                note.end = events[after].tick
+                note.end, note.struck = events[after].tick, True
                 counts["restruck"] += note.end > onset
             elif off is None:
                 counts["hanging"] += 1
@@ -413,7 +425,7 @@ def _is_note_off(event: Event) -> bool:
     return event.status >> 4 == 0x8 or event.status >> 4 == 0x9 and event.data[1] == 0
 
 
-def _prolong(notes: list[_Sounding], tracks: list[list[Event]], counts: dict[str, int]) -> None:
+def _prolong(notes: list[Sounding], tracks: list[list[Event]], counts: dict[str, int]) -> None:
     """Let the pedal hold the notes that were released while it was down."""
     pedals: dict[int, list[tuple[tuple[int, int, int], bool]]] = {}  # of each channel when it goes down or up
     for track, events in enumerate(tracks):
@@ -443,7 +455,7 @@ def _prolong(notes: list[_Sounding], tracks: list[list[Event]], counts: dict[str
                 counts["pedalled"] += 1
 
 
-def _silence(notes: list[_Sounding], tracks: list[list[Event]], counts: dict[str, int]) -> None:
+def _silence(notes: list[Sounding], tracks: list[list[Event]], counts: dict[str, int]) -> None:
     """End the notes that an all-sound-off or all-notes-off of their channel meets."""
     silences: dict[int, list[int]] = {}
     for event in _controls(tracks, (ALL_SOUND_OFF, ALL_NOTES_OFF)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
@@ -37,6 +38,26 @@ def _elapsed(tempos: np.ndarray, steps: np.ndarray) -> np.ndarray:
     return at_start[segment] + (steps - starts[segment]) * tempo[segment]
 
 
+def converter(sequence: NoteSequence, grid: Grid) -> tuple[Callable[[np.ndarray], np.ndarray], Fraction]:
+    """What turns steps of a piece, an array of any shape, into another grid's; and how many of these a step has.
+
+    The second value means nothing where the piece's time is in beats and the grid's in seconds: tempos decide.
+    """
+    beat = sequence.grid.steps_per_beat
+    if grid.steps_per_second is not None:
+        ratio = grid.steps_per_second / (sequence.grid.steps_per_second or 1_000_000 * (beat or 1))
+        if beat is not None:
+            return lambda steps: _rescale(_elapsed(sequence.tempos, steps), ratio), ratio
+    else:
+        assert grid.steps_per_beat is not None
+        ratio = grid.steps_per_beat / (beat or 1)
+        if beat is None:
+            assert sequence.grid.steps_per_second is not None
+            second_per_beat = Fraction(int(sequence.tempos["tempo"][0]), 1_000_000)
+            ratio = grid.steps_per_beat / second_per_beat / sequence.grid.steps_per_second
+    return lambda steps: _rescale(np.asarray(steps, np.int64), ratio), ratio
+
+
 def quantize(sequence: NoteSequence, grid: Grid) -> tuple[NoteSequence, Changes, np.ndarray]:
     """Put a piece on another grid.
 
@@ -60,26 +81,10 @@ def quantize(sequence: NoteSequence, grid: Grid) -> tuple[NoteSequence, Changes,
     old = sequence.notes
     ends = old["onset"] + old["duration"]
 
+    convert, ratio = converter(sequence, grid)
     if grid.steps_per_second is not None:
-        beat = sequence.grid.steps_per_beat
-        ratio = grid.steps_per_second / (sequence.grid.steps_per_second or 1_000_000 * (beat or 1))
-
-        def convert(steps: np.ndarray) -> np.ndarray:
-            return _rescale(np.asarray(steps) if beat is None else _elapsed(sequence.tempos, steps), ratio)
-
         tempos, metres = default_tempos(), default_metres()
     else:
-        assert grid.steps_per_beat is not None
-        if sequence.grid.steps_per_beat is not None:
-            ratio = grid.steps_per_beat / sequence.grid.steps_per_beat
-        else:
-            assert sequence.grid.steps_per_second is not None
-            second_per_beat = Fraction(int(sequence.tempos["tempo"][0]), 1_000_000)
-            ratio = grid.steps_per_beat / second_per_beat / sequence.grid.steps_per_second
-
-        def convert(steps: np.ndarray) -> np.ndarray:
-            return _rescale(np.asarray(steps, np.int64), ratio)
-
         tempos, metres = _move_marks(sequence.tempos, convert), _move_marks(sequence.metres, convert)
 
     notes = old.copy()

@@ -145,6 +145,11 @@ def optional(owner: type, name: str) -> Any:
     return dataclasses.field(default=None, metadata={_KEY: about})
 
 
+def same(declared: Setting) -> Any:
+    """A field for a setting that another class has declared, with its default."""
+    return dataclasses.field(default=declared.default, metadata={_KEY: declared.about})
+
+
 @functools.cache
 def declared_by(owner: type) -> dict[str, Setting]:
     """The settings of a dataclass by name, in the order of its fields; fields that are no settings are left out."""

@@ -59,7 +59,7 @@ GOOD = "songs/good.mid"
         (("generate", "--model", "sparse.keras"), "more than 1,073,741,824 bytes"),
         (("generate", "--model", "good.keras", "--primer", "songs/pipe.mid"), PIPE),
         (("generate", "--model", "good.keras", "--primer", "songs/sparse.mid"), SPARSE),
-        (("generate", "--model", "good.keras", "--vary", "songs/zero.mid"), "a device, expected a regular file"),
+        (("generate", "--model", "good.keras", "--primer", "songs/zero.mid"), "a device, expected a regular file"),
         (("replay", "songs/pipe.mid"), PIPE),
         (("replay", "songs/sparse.mid"), SPARSE),
         (("originality", "songs/pipe.mid", "--model", "good.keras"), "melodygru: "),

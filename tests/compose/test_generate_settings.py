@@ -6,6 +6,7 @@ import pytest
 
 import melodygru
 from melodygru.cli import main, options
+from melodygru.compose.redo_settings import REDO_SETTINGS
 from melodygru.compose.settings import SETTINGS, GenerateSettings
 from melodygru.errors import SettingError
 
@@ -27,12 +28,6 @@ from melodygru.errors import SettingError
         ({"seed": -1}, "seed -1: expected 0 or more"),
         ({"qpm": 2}, "qpm 2: expected 5..1000 quarter notes per minute"),
         ({"max_copy": 6}, "max-copy 6: expected 7 notes or more; shorter runs are no match"),
-        ({"keep": 0.5}, "keep 0.5: expected vary with it"),
-        ({"particles": 8}, "particles 8: expected vary or accompany with it"),
-        ({"vary": "a.mid", "keep": 2}, "keep 2: expected 0..1"),
-        ({"vary": "a.mid", "particles": 5000}, "particles 5000: expected 1..4096"),
-        ({"vary": "a.mid", "bars": 4, "key": "C:maj"}, "vary goes without bars, key: leave one out"),
-        ({"accompany": "a.mid", "keep": 0.5}, "accompany goes without keep: leave one out"),
         ({"primer_bars": "1:2"}, "primer-bars: expected a primer with it"),
         ({"no_primer": True}, "no-primer: expected a primer with it"),
         ({"density": 0}, "density 0: expected more than 0 notes a beat"),
@@ -46,8 +41,8 @@ def test_what_is_refused(values, message):
 
 def test_edges_are_allowed():
     GenerateSettings(temperature=0, top_p=1, min_p=0, bars=1, qpm=1000, seed=2**80)
-    assert GenerateSettings(vary="a.mid").value("keep") == 0.7
-    assert GenerateSettings(vary="a.mid", keep=0).value("keep") == 0
+    assert GenerateSettings(chords="C").value("chord_bias") == 3
+    assert GenerateSettings(chords="C", chord_bias=0).value("chord_bias") == 0
 
 
 def test_an_unknown_setting_is_a_type_error():
@@ -77,5 +72,6 @@ def test_replay_takes_every_piece_that_generate_takes():
     from pathlib import Path
 
     pieces = {name for name, one in SETTINGS.items() if issubclass(one.type, Path)}
-    assert pieces == {"primer", "vary", "accompany"}
-    assert pieces <= {option.name for option in main.commands["replay"].params}
+    pieces |= {name for name, one in REDO_SETTINGS.items() if issubclass(one.type, Path)}
+    assert pieces == {"primer", "form_of"}
+    assert {"piece", *pieces} <= {option.name for option in main.commands["replay"].params}

@@ -1,0 +1,182 @@
+"""Candidates: what `redo` makes of a piece, each a file of its own with its figures, the most probable one first."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from melodygru.analysis.originality import Index, Originality
+from melodygru.compose.composition import Composition, fields_of
+from melodygru.compose.constraints import of_settings
+from melodygru.compose.controls import Controls
+from melodygru.compose.lengths import Plan
+from melodygru.compose.masks import Mask, added_programs
+from melodygru.compose.original import Original
+from melodygru.compose.primer import Source
+from melodygru.compose.redo_settings import RedoSettings
+from melodygru.compose.redoing import Made, redo
+from melodygru.errors import SettingError
+from melodygru.events import Vocabulary
+from melodygru.midi import read
+from melodygru.model.numpy_model import NumpyModel
+from melodygru.model.trace import Tracer
+from melodygru.music.notes import NOTE, NoteSequence, canonical, note_keys, part_order
+from melodygru.util.wording import counted
+
+logger = logging.getLogger("melodygru")
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate(Composition):
+    """A piece of which a part was composed again; its notes are in ticks, those of its file.
+
+    Parameters
+    ----------
+    rank : from 1, by `nats`
+    nats : float
+        What a note costs the model, on average, from the first one composed to two bars after the last; the notes there
+        that were kept are among them.
+    before : float
+        The same of the piece as it was; nan where it has no note there.
+    likeness : float
+        0..1, how much of what was composed again came out as it was: twice the notes that agree in onset, part and
+        pitch (and whatever else was composed) over the notes there before and now.
+    composed : int
+        Notes.
+    originality : Originality, optional
+        What of the piece stands in the music that the model was trained on.
+    """
+
+    rank: int = 1
+    nats: float = 0.0
+    before: float = 0.0
+    likeness: float = 0.0
+    composed: int = 0
+    originality: Originality | None = None
+
+    @property
+    def reason(self) -> str:
+        """Its place among the candidates, in words."""
+        return (
+            f"{self.nats:.2f} nats a note there and in the bars after, {self.before:.2f} as it was; "
+            f"{self.likeness:.0%} as it was"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Its figures, as plain JSON values."""
+        return {
+            "rank": self.rank,
+            "nats_a_note": round(self.nats, 4),
+            "nats_a_note_before": None if np.isnan(self.before) else round(self.before, 4),
+            "likeness": round(self.likeness, 4),
+            "composed": self.composed,
+        }
+
+
+def candidates(
+    network: NumpyModel,
+    source: Source,
+    settings: RedoSettings,
+    seed: int,
+    controls: Controls,
+    index: Index | None = None,
+    on_progress: Callable[[float], None] | None = None,
+) -> list[Candidate]:
+    """The candidates of settings for a piece, the most probable first; what is raised says `Composer.redo`."""
+    v = network.vocabulary
+    Plan.from_settings(v, style=settings.style)  # refuses a style that is not known
+    original = Original.of(source, v, settings.style)
+    if settings.add is not None and settings.style is None:
+        style = _style_of_band([*original.programs, *added_programs(settings.add, original, v, None)], v)
+        if style is not None:  # the style of a tune alone would have it alone
+            settings, original = replace(settings, style=style), Original.of(source, v, style)
+    other = None
+    if settings.form_of is not None:
+        other = Original.of(Source.from_given(settings.form_of), v, settings.style)
+    nats = _nats(network, original) if settings.surprising is not None else None
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1 << 31,)))
+    mask = Mask.of(settings, original, v, other=other, nats=nats, rng=rng)
+    made, before = redo(
+        network,
+        original,
+        mask,
+        settings.num_outputs,
+        seed,
+        particles=settings.value("particles"),
+        controls=controls,
+        style=settings.style,
+        constraints=of_settings(settings),
+        loop=settings.loop,
+        on_progress=on_progress,
+    )
+    if settings.add is not None and any(_added(one, original, mask) < len(mask.added) for one in made):
+        few = sum(_added(one, original, mask) < len(mask.added) for one in made)
+        logger.warning(
+            "%s: a part that was asked for plays nothing in %s; another --seed or --style may do",
+            source.name,
+            counted(few, "candidate"),
+        )
+    order = sorted(range(len(made)), key=lambda at: made[at].nats / max(1, made[at].events))
+    found = []
+    for rank, at in enumerate(order):
+        one = made[at]
+        data = original.editor.exchange(~mask.free, one.notes)
+        sequence = read(data).sequence
+        found.append(
+            Candidate(
+                **fields_of(sequence),
+                seed=seed,
+                data=data,
+                rank=rank + 1,
+                nats=one.nats / max(1, one.events),
+                before=before.nats / before.events if before.events else float("nan"),
+                likeness=one.likeness,
+                composed=len(one.notes),
+                originality=None if index is None else index.examine(sequence),
+            )
+        )
+    return found
+
+
+def _style_of_band(programs: list[int], vocabulary: Vocabulary) -> str | None:
+    """The style that has the piece whose line-up is nearest to these programs; None without styles."""
+    counts, line_ups = Counter(programs), vocabulary.statistics.line_ups
+
+    def nearest(style: int) -> float:
+        of_style = (Counter(line_up) for line_up in line_ups[style])
+        return max((2 * (one & counts).total() / (one.total() + len(programs)) for one in of_style), default=0.0)
+
+    styles = range(len(vocabulary.styles) if line_ups else 0)
+    return vocabulary.styles[max(styles, key=nearest)] if styles else None
+
+
+def _added(made: Made, original: Original, mask: Mask) -> int:
+    """How many of the parts that were asked for play."""
+    n_parts = len(original.editor.reading.sequence.part_programs)
+    return len(set(made.notes["part"][made.notes["part"] >= n_parts].tolist()))
+
+
+def _nats(network: NumpyModel, original: Original) -> np.ndarray:
+    """What each note costs the model, shape (n,); 0 for one that is another one's double on the model's grid."""
+    old = original.editor.reading.sequence.notes
+    rows = np.zeros(len(old), NOTE)
+    rows["onset"], rows["duration"] = original.onset, original.end - original.onset
+    rows["part"], rows["program"] = original.line, np.array(original.programs, np.int16)[original.line]
+    rows["pitch"], rows["velocity"] = old["pitch"], old["velocity"]
+    notes, _ = canonical(rows)
+    length = max(original.length, int((notes["onset"] + notes["duration"]).max()))
+    trace = Tracer(network).trace(NoteSequence(notes, original.grid, length, metres=original.metres))
+    if len(trace.sequence) != len(notes):
+        raise SettingError(f"{original.name}: the model can't hold this piece as it is; leave surprising out")
+    rows["part"] = np.argsort(part_order(rows))[rows["part"]]
+    at = np.searchsorted(note_keys(notes), note_keys(rows))
+    nats: np.ndarray = trace.nats.sum(1)[at]
+    return nats
+
+
+__all__ = ["Candidate", "candidates"]
