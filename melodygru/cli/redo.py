@@ -25,7 +25,7 @@ from melodygru.compose.redo_settings import RedoSettings
 @click.option(
     "-o",
     "--output-dir",
-    type=click.Path(path_type=Path),
+    type=options.Target(),
     default=Path("redone"),
     show_default=True,
     metavar="DIR",

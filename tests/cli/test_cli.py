@@ -108,7 +108,11 @@ for line in {[
 @pytest.mark.parametrize(
     ("error", "line", "code"),
     [
-        (OSError(28, "No space left on device", "x.mid"), "cannot write x.mid: No space left on device; free some space there, or choose another place", 1),
+        (
+            OSError(28, "No space left on device", "x.mid"),
+            "cannot write x.mid: No space left on device; free some space there, or choose another place",
+            1,
+        ),
         (OSError("odd"), "odd", 1),
         (KeyboardInterrupt(), "interrupted", 130),
         (
