@@ -48,7 +48,7 @@ class Controls:
         return self.temperature if temperature is None else temperature
 
     def filters(self, field: str) -> list[Filter]:
-        """What is done to the weights of a field after the temperature, in order."""
+        """What is left of the model's own weights of a field, in order; the temperature sharpens or flattens that."""
         if self.temperature_of(field) == 0:
             return [lambda weights: keep_top_k(weights, 1)]
         chain: list[Filter] = []

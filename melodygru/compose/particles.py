@@ -115,8 +115,10 @@ class Particles(Streams):
         weights = np.exp(scaled - best)
         if share is not None:
             weights *= share
+        kept = weights if temperature in (0, 1) else np.where(weights > 0, np.exp(log_p), 0.0)
         for change in self._filters[field]:
-            weights = change(weights)
+            kept = change(kept)
+        weights = np.where(kept > 0, weights, 0.0)
         cumulative = np.cumsum(weights, 1)
         mass = cumulative[:, -1]
         chosen = (cumulative > (u * mass)[:, None]).argmax(1)

@@ -182,7 +182,7 @@ class Sampler(Streams):
         """Choose a class for each stream; its log-probability is counted among all that can follow."""
         logits, mask, added = event.logits, event.mask, event.log_weights
         temperature = self._temperature(field)
-        below = below_best(logits)
+        below, left = below_best(logits), logits
         weights = np.exp(below)
         total = np.add.reduce(weights, 1)
         if event.spans is not None:
@@ -196,18 +196,21 @@ class Sampler(Streams):
                 rules = " with ".join(filter(None, map(str, self._rules)))
                 raise SettingError(f"{rules}: no {field} is left; a constraint must leave one where nothing sounds")
             left[nothing] = 0.0  # of streams that are over
-            weights = to_weights(left, temperature)
         elif mask is not None:
-            weights = to_weights(np.where(mask, logits, -np.inf), temperature)
-        elif temperature is not None:
-            weights = to_weights(logits, temperature)
+            left = np.where(mask, logits, -np.inf)
+        if left is not logits:
+            weights = to_weights(left)
         unfiltered = weights
         for change in self._filters[field]:
             weights = change(weights)
         if weights is not unfiltered and self._temperatures[field] != 0:
             self._spare(field, event, weights, unfiltered)
-        if self._temperatures[field] == 0 and self._temperature_boost.any():
-            weights = np.where(self._temperature_boost[:, None] > 0, unfiltered, weights)
+        if temperature is not None:
+            tempered = to_weights(left, temperature)
+            kept = weights > 0
+            if self._temperatures[field] == 0:
+                kept |= self._temperature_boost[:, None] > 0
+            weights = np.where(kept, tempered, 0.0)
         cumulative = np.add.accumulate(weights, 1)
         chosen = (cumulative > (u * cumulative[:, -1])[:, None]).argmax(1)
         self._choices.append((below[self._streams, chosen], total, event.live))

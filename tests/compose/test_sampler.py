@@ -108,9 +108,10 @@ def test_weights_hold_far_out():
 
 def _filtered(controls, field="velocity", logits=LOGITS):
     """Probabilities under the controls."""
-    weights = to_weights(logits, controls.temperature_of(field) or None)
+    kept = to_weights(logits)
     for change in controls.filters(field):
-        weights = change(weights)
+        kept = change(kept)
+    weights = np.where(kept > 0, to_weights(logits, controls.temperature_of(field) or None), 0)
     return weights / weights.sum(1, keepdims=True)
 
 
@@ -135,9 +136,17 @@ def test_rhythm_and_pitch_have_temperatures_of_their_own():
         np.testing.assert_allclose(_filtered(controls, field), right, atol=1e-6)
 
 
-def test_filters_act_after_the_temperature():
-    # Squared, 0.4 has 16/30 of the whole: more than half, so top-p 0.5 keeps it alone.
-    np.testing.assert_array_equal(_filtered(Controls(0.5, top_p=0.5)), [[0, 1, 0, 0]])
+@pytest.mark.parametrize("temperature", [0.3, 0.5, 1.0, 3.0])
+def test_filters_act_on_the_model_s_own_probabilities_whatever_the_temperature(temperature):
+    # Squared, 0.4 has 16/30 of the whole: after a temperature of 0.5, top-p 0.5 would keep it alone.
+    fake = Fake(
+        ONE, shift={4: 1.0}, part={NEW: 1.0}, pitch=dict(zip((60, 61, 62, 63), P[0], strict=True)), duration={4: 1.0}
+    )
+    (piece,) = compose(fake, controls=Controls(temperature, top_p=0.5), length=Length(notes=300))
+    kept = [60 + int(at) for at in np.flatnonzero(_filtered(Controls(top_p=0.5))[0])]
+    assert kept == [61, 63] and set(piece.notes["pitch"].tolist()) == set(kept)
+    share = float(_filtered(Controls(temperature, top_p=0.5))[0, 1])
+    assert abs(np.mean(piece.notes["pitch"] == 61) - share) < 0.1
     assert (_filtered(Controls(1.0, top_p=0.5)) > 0).tolist() == [[False, True, False, True]]
     np.testing.assert_allclose(_filtered(Controls(top_k=2)), [[0, 4 / 7, 0, 3 / 7]], atol=1e-6)
 
