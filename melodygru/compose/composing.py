@@ -105,6 +105,7 @@ def sampler_for(
         steering=steering,
         due=[plan.due for plan in plans],
         haste=[plan.haste for plan in plans],
+        limits=[plan.limit for plan in plans],
         rules=rules,
     )
 

@@ -26,6 +26,7 @@ from melodygru.music.notes import DRUMS, N_PITCHES, N_PROGRAMS
 
 NEVER = 1 << 62  # steps
 OPENING = 16  # notes of a piece that keep to its key signature: then the model goes on in it by itself
+PRESSING = 1.0  # nats, for each part of the line-up that should have come in
 PLAUSIBLE = 0.1  # probability at which an end that is due comes
 END_DECAY = 20  # how often PLAUSIBLE is halved by the time a piece is twice as long as it was due to be
 Spans = list[tuple[int, int]]  # steps: the first, and the first that is no more among them
@@ -224,26 +225,41 @@ class KnownParts(Rule):
 
 
 class Arrivals(Rule):
-    """The parts that a line-up has still to come are more probable where a piece is shorter than those of its style.
+    """The parts that a line-up has still to come are more probable in a short piece, and the more so the later it is.
 
-    They would else come in as late as in a whole piece, or not at all.
+    They would else come in as late as in a whole piece, or not at all. By half of its length all should have come in;
+    each part that is behind makes all that are to come PRESSING nats more probable.
 
     Parameters
     ----------
-    haste : for each stream by how much, in nats
+    haste : for each stream how much more probable they are in any case, in nats
+    limits : for each stream the step at which it is cut; None: nothing is known of its length
     """
 
-    def __init__(self, haste: Sequence[float]) -> None:
-        self._haste = np.array(haste)
+    def __init__(self, haste: Sequence[float], limits: Sequence[int | None]) -> None:
+        self._haste, self._limits = haste, limits
 
     def weigh(self, field: str, event: Event) -> np.ndarray | None:
-        if field != "part" or not self._haste.any():
+        if field != "part":
             return None
-        weights = np.zeros(event.logits.shape)
-        weights[:, NEW:FIRST_PART] = self._haste[:, None]
-        to_come = [context.past.line_up for context in event.contexts]
-        weights[[not line_up or not line_up.total() for line_up in to_come]] = 0.0
-        return weights
+        weights = [
+            self._weight(*of_stream) for of_stream in zip(event.contexts, self._haste, self._limits, strict=True)
+        ]
+        if not any(weights):
+            return None
+        found = np.zeros(event.logits.shape)
+        found[:, NEW:FIRST_PART] = np.array(weights)[:, None]
+        return found
+
+    @staticmethod
+    def _weight(context: Context, haste: float, limit: int | None) -> float:
+        """What a part to come gains in a stream, in nats."""
+        line_up = context.past.line_up
+        to_come = 0 if line_up is None else line_up.total()
+        if not to_come or limit is None:
+            return 0.0
+        due = (to_come + len(context.programs)) * max(0.0, 1 - 2 * context.onset / max(1, limit))
+        return haste + PRESSING * max(0.0, to_come - due)
 
 
 class LeastShift(Rule):

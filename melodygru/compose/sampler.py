@@ -52,7 +52,8 @@ class Sampler(Streams):
     steering : constraints on what is chosen, put together for these streams
     due : for each stream the step from which on it ends where the model finds an end plausible (see `rules.DueEnd`), or
         None for the model's choice alone, the default
-    haste : for each stream by how much more probable parts still to come are, in nats (see `rules.Arrivals`); default 0
+    haste, limits : for each stream by how much more probable parts still to come are, in nats, and the step at which it
+        is cut (see `rules.Arrivals`); default: no part is hurried
     rules : further ones
 
     Attributes
@@ -79,6 +80,7 @@ class Sampler(Streams):
         steering: Steering | None = None,
         due: Sequence[int | None] | None = None,
         haste: Sequence[float] | None = None,
+        limits: Sequence[int | None] | None = None,
         rules: Sequence[Rule] = (),
     ) -> None:
         n, v = len(rngs), network.vocabulary
@@ -99,8 +101,9 @@ class Sampler(Streams):
         self._rules: list[Rule] = [LeastShift(), KnownParts(v, programs_of(v, style))]
         if steering is not None:
             self._rules.append(steering)
-        self._rules += [*rules, Arrivals(haste or []), DueEnd(due or [None] * n), OpeningKey(signatures or [])]
-        self._rules.append(self._avoided)
+        if limits is not None:
+            self._rules.append(Arrivals(haste or [0.0] * n, limits))
+        self._rules += [*rules, DueEnd(due or [None] * n), OpeningKey(signatures or []), self._avoided]
         self._draws: Iterator[np.ndarray] = iter(())  # the numbers of each event to come, (streams, DRAWS)
         self._streams = np.arange(n)
         self._choices: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # of an event, see `_choose`

@@ -206,12 +206,16 @@ def test_parts_come_in_sooner_the_shorter_a_piece_is_than_its_style_s():
     assert haste == [0.0, pytest.approx(np.log(2)), 0.0]
     assert Plan.from_settings(vocabulary).haste == Plan.from_settings(vocabulary, Length(notes=5)).haste == 0.0
 
-    contexts = [Context(vocabulary, line_up=line_up) for line_up in ((0, 33), None, (0,))]
+    contexts = [Context(vocabulary, line_up=line_up) for line_up in ((0, 33), None, (0,), (0, 33))]
     contexts[2].add(NEW, 60, 4)
-    event = Event(contexts, [0] * 3, np.ones(3, bool), [0] * 3, logits=np.zeros((3, vocabulary.size("part"))))
-    weights = Arrivals([1.5, 1.5, 1.5]).weigh("part", event)
-    assert (weights[0, NEW:FIRST_PART] == 1.5).all() and np.count_nonzero(weights) == FIRST_PART - NEW
-    assert Arrivals([0.0]).weigh("part", event) is None and Arrivals([1.0]).weigh("pitch", event) is None
+    contexts[3].add(NEW, 60, 4)
+    contexts[3].move(30)  # three eighths of the way: half a part might be missing, and one is
+    event = Event(contexts, [0] * 4, np.ones(4, bool), [0] * 4, logits=np.zeros((4, vocabulary.size("part"))))
+    weights = Arrivals([1.5] * 4, [80] * 4).weigh("part", event)
+    assert weights[:, NEW].tolist() == weights[:, FIRST_PART - 1].tolist() == [1.5, 0.0, 0.0, 2.0]
+    assert not weights[:, :NEW].any() and not weights[:, FIRST_PART:].any()
+    assert Arrivals([0.0] * 4, [None] * 4).weigh("part", event) is None
+    assert Arrivals([1.0] * 4, [80] * 4).weigh("pitch", event) is None
 
 
 def test_a_filter_spares_the_times_that_something_points_to(network):
