@@ -27,6 +27,7 @@ AFTER_S = 4.0  # likewise in seconds, where there are no bars
 MOST_BEFORE = 2048  # notes that the model is given from before the first gap
 PHRASE_BARS = 8  # they begin a multiple of so many bars after the beginning
 AT_ONCE = 128  # particles in one batch, of several candidates
+MOST_NOTES = 1 << 19  # of all particles of a batch: each is remembered in about 2 KB
 OFF_KEY = 5.0  # nats that a note outside the key costs more, in an opening
 TRIES = 3  # how often particles begin anew, so that a candidate is unlike those before it
 
@@ -122,7 +123,7 @@ def redo(
     old = Made(np.zeros(0, NOTE), -float(whole.log_p[0]), len(whole.rows[0]), 1.0)
     until = sum(item.onset < window.until or item.line < 0 for item in items)
     seen, found = {frozenset(there)}, {}
-    at_once = max(1, AT_ONCE // particles)
+    at_once = max(1, min(AT_ONCE, MOST_NOTES // max(1, until)) // particles)
     for first in range(0, n, at_once):
         numbers = list(range(first, min(n, first + at_once)))
         for attempt in range(TRIES):
