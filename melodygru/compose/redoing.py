@@ -122,6 +122,7 @@ def redo(
     there = _found(original, mask)
     old = Made(np.zeros(0, NOTE), -float(whole.log_p[0]), len(whole.rows[0]), 1.0)
     until = sum(item.onset < window.until or item.line < 0 for item in items)
+    added = set(range(len(original.programs), len(programs)))
     seen, found = {frozenset(there)}, {}
     at_once = max(1, min(AT_ONCE, MOST_NOTES // max(1, until)) // particles)
     for first in range(0, n, at_once):
@@ -135,12 +136,14 @@ def redo(
                     on_progress((first + len(numbers) * (placed - begun) / max(1, until - begun)) / n)
             again = []
             for piece, number in enumerate(numbers):
-                # In proportion to their weights, those first that are unlike what there is.
+                # In proportion to their weights, those first that are unlike what there is and have all parts.
                 own = np.arange(piece * particles, (piece + 1) * particles)
                 order = own[np.argsort(-(cloud.log_weights[own] + rngs[number].gumbel(size=particles)), kind="stable")]
                 contents = {at: frozenset(_new(base, cloud, at, guide, mask, window)) for at in order.tolist()}
-                best = next((at for at in order.tolist() if contents[at] not in seen), int(order[0]))
-                if contents[best] in seen and attempt < TRIES - 1:
+                new = [at for at in order.tolist() if contents[at] not in seen]
+                full = [at for at in new if added <= {content[1] for content in contents[at]}]
+                best = next(iter([*full, *new, *order.tolist()]))
+                if not full and attempt < TRIES - 1:
                     again.append(number)
                     continue
                 seen.add(contents[best])
