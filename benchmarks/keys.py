@@ -7,7 +7,8 @@ Pieces are those of the corpus that comes with music21 (`pip install music21`), 
 throughout. Only their pitches and times are given to the estimate; of transposing instruments the sounding ones.
 What is compared is the number of sharps or flats, six of the one being six of the other.
 
-today       pieces in major and minor keys as they are written today
+scores      works in MusicXML, in major and minor keys as they are written today
+tunes       fiddle tunes and songs in ABC; their books write many a Dorian tune as minor
 modal       chorales by Bach whose signature is that of a church mode, as was the habit then: the last bass note is
             neither that signature's major nor its minor tonic. D minor in Dorian notation has no flat; today it has one
 white keys  what was done before: the signature whose seven pitch classes hold most of the time
@@ -190,6 +191,7 @@ def main() -> None:
     )
     degree = (found[:, 2].argmax(axis=1) - tonics) % 12
     modal = (names == "bach") & ~np.isin(degree, (0, 9))
+    tunes = np.array([".abc#" in piece[1] for piece in every])
     now = np.array([7 * keys.estimate_key(each).fifths % 12 for each in notes])
     if args.fit:
         kept = ~(modal & (degree == 2))
@@ -202,7 +204,7 @@ def main() -> None:
             now[fold == at] = np.argmax(scores, axis=0)
     table = {}
     groups = {name: (names == name) & ~modal for name in sorted(set(names.tolist()))}
-    for name, of in {**groups, "today": ~modal, "modal": modal, "all": modal | True}.items():
+    for name, of in {**groups, "scores": ~modal & ~tunes, "tunes": tunes, "modal": modal, "all": modal | True}.items():
         right, old = int((now == tonics)[of].sum()), int((before == tonics)[of].sum())
         table[name] = {"pieces": int(of.sum()), "right": right, "white_keys": old}
         print(f"{name:22s} {of.sum():5d} pieces   {right / of.sum():6.1%} right   white keys {old / of.sum():6.1%}")
