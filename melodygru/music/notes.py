@@ -217,7 +217,9 @@ class NoteSequence:
             notes=canonical(inside)[0],
             names=names,
             length=end - start,
-            **{name: _crop_marks(getattr(self, name), start, end) for name in _MARKS},
+            tempos=_crop_marks(self.tempos, start, end),
+            metres=_crop_marks(self.metres, start, end),
+            keys=_crop_marks(self.keys, start, end),
         )
 
     @property
@@ -235,9 +237,9 @@ class NoteSequence:
             end = int(self.bars.starts(end)[-1])
         if end >= self.length:
             return self
-        marks = {name: getattr(self, name) for name in _MARKS}
-        kept = {name: of[(of["step"] < end) | (of["step"] == 0)] for name, of in marks.items()}
-        return replace(self, length=end, **kept)
+        marks = (self.tempos, self.metres, self.keys)
+        tempos, metres, keys = (of[(of["step"] < end) | (of["step"] == 0)] for of in marks)
+        return replace(self, length=end, tempos=tempos, metres=metres, keys=keys)
 
     def join(self, other: NoteSequence) -> NoteSequence:
         """This piece and then the other, which begins at this one's `length`. Both need the same grid.
