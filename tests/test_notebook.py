@@ -1,7 +1,10 @@
 """The notebook of the docs runs, its pieces play, its training is one line; and all of it needs no network."""
 
+import json
 import re
 import shutil
+import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +69,29 @@ def test_outside_a_notebook_no_line_moves():
     assert moving_line() is None
 
 
+def test_one_line_is_written_anew_and_not_too_often(monkeypatch):
+    shown, now = [], [0.0]
+
+    class Handle:
+        def update(self, content, raw):
+            shown.append(("update", content["text/plain"]))
+
+    def display(content, raw, display_id):
+        shown.append(("display", content["text/plain"]))
+        return Handle()
+
+    shell = types.SimpleNamespace(kernel=object())
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
+    monkeypatch.setitem(sys.modules, "IPython.display", types.SimpleNamespace(display=display))
+    line = moving_line(lambda: now[0])
+    for at, text in ((0.0, 1), (0.4, 2), (0.5, 3), (0.6, "a text is always shown"), (0.7, 4)):
+        now[0] = at
+        line(text)
+    assert shown == [("display", "1"), ("update", "3"), ("update", "a text is always shown")]
+    shell.kernel = None  # IPython in a terminal
+    assert moving_line() is None
+
+
 def executed(source, folder):
     """The notebook's cells with their outputs, run by a kernel in a folder."""
     import nbformat
@@ -95,8 +121,6 @@ def test_the_notebook_runs(tunes, tmp_path):
 
 
 def test_the_notebook_is_committed_without_outputs():
-    import json
-
     notebook = json.loads(NOTEBOOK.read_text("utf-8"))
     for cell in notebook["cells"]:
         assert not cell.get("outputs") and cell.get("execution_count") is None

@@ -20,6 +20,8 @@ from melodygru.util.wording import clock, counted
 
 Asked = tuple[Grid | None, tuple[int, int] | None]  # grid and metre; None: as found
 
+MOST_BARS_NAMED = 20  # of those in which a score had to round
+
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
@@ -107,6 +109,7 @@ def _midi(path: Path, asked: Asked, score_file: Path | None) -> dict[str, Any]:
     from melodygru.midi.reading import load
     from melodygru.music.names import part_labels
     from melodygru.music.quantize import quantize
+    from melodygru.music.tuplets import for_score
     from melodygru.render import score
 
     with options.naming(path):
@@ -119,8 +122,13 @@ def _midi(path: Path, asked: Asked, score_file: Path | None) -> dict[str, Any]:
     grid, evidence = choose_grid([aligned])
     if given is not None:
         grid, evidence = given, {"decided_by": "given"}
+    rounded: list[int] = []
     if score_file is not None:
-        score.write(quantize(aligned if grid.is_metrical else piece, grid)[0], score_file, title=path.stem)
+        if grid.is_metrical and aligned.grid.is_metrical:
+            written, rounded = for_score(aligned, grid)
+        else:
+            written = quantize(piece, grid)[0]
+        score.write(written, score_file, title=path.stem)
     if grid.is_metrical and aligned != piece:
         evidence["beats"] = {
             "offset_beats": beats.pulse.offset if beats.moved else 0.0,
@@ -156,6 +164,7 @@ def _midi(path: Path, asked: Asked, score_file: Path | None) -> dict[str, Any]:
         "grid": str(grid) if len(piece) else None,
         "grid_evidence": evidence,
         "score": None if score_file is None else str(score_file),
+        "rounded_bars": rounded,
     }
 
 
@@ -191,7 +200,10 @@ def _midi_rows(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if about["lost"]:
         yield "notes lost", f"{about['lost']:,} dropped, merged or cut in reading"
     if about["score"]:
-        yield "score", screen.name(about["score"])
+        bars = about["rounded_bars"]
+        named = ", ".join(map(str, bars[:MOST_BARS_NAMED])) + (" ..." if len(bars) > MOST_BARS_NAMED else "")
+        note = f"; onsets had to be rounded in {counted(len(bars), 'bar')}: {named}" if bars else ""
+        yield "score", screen.name(about["score"]) + note
 
 
 def _beat_rows(found: dict[str, Any] | None) -> Iterator[tuple[str, str]]:

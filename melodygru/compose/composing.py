@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from melodygru.compose.actions import Action
-from melodygru.compose.constraints import Constraint, Programs
+from melodygru.compose.constraints import Constraint, PitchClasses, Programs
 from melodygru.compose.controls import Controls
 from melodygru.compose.drawing import Note
 from melodygru.compose.guards import Guard, guarded
@@ -22,7 +22,7 @@ from melodygru.compose.steering import Steering
 from melodygru.errors import SettingError
 from melodygru.events import Vocabulary, decode
 from melodygru.model.numpy_model import NumpyModel
-from melodygru.music.notes import NoteSequence, canonical, renamed
+from melodygru.music.notes import KEY, NoteSequence, canonical, renamed, tidy_marks
 
 if TYPE_CHECKING:
     from melodygru.analysis.originality import Index
@@ -216,6 +216,7 @@ def compose(
         )
         for at, rows, end in zip(left, sampler.rows, sampler.ends, strict=True):
             piece = _piece(rows, end, plans[at], v, primer, qpm)
+            piece = _in_key(piece, constraints, 0 if primer is None else plans[at].start)
             if len(piece) > sampler.n_primer:
                 pieces[at] = _continuation(piece, primer, plans[at].start) if primer and no_primer else piece
         if len(pieces) == n:
@@ -273,7 +274,7 @@ def _piece(
     piece = decode(rows, vocabulary, length=end, qpm=plan.qpm, metre=plan.metre)
     if given is not None:
         piece.notes[: len(given)] = given.notes  # with the velocities that it came with
-        piece = replace(piece, names=given.names)
+        piece = replace(piece, names=given.names, keys=given.keys)
     if limit is not None and end is None:
         piece = piece.crop(0, limit) if piece.length >= limit else replace(piece, length=limit)
     elif end is None and plan.bar is not None:
@@ -294,6 +295,15 @@ def _nothing(length: Length, primer: Primer | None) -> str:
     else:
         why, what = "nothing can begin within its length", "ask for more"
     return f"no note was composed {where} in {ATTEMPTS} attempts: {why}; {what}, or leave a constraint out"
+
+
+def _in_key(piece: NoteSequence, constraints: Sequence[Constraint], step: int) -> NoteSequence:
+    """The piece with the key signature of the key that was asked for, from a step on."""
+    found = [one.signature for one in constraints if isinstance(one, PitchClasses) and one.signature is not None]
+    if not found or 0 < piece.length <= step:
+        return piece
+    keys = np.array([*piece.keys[piece.keys["step"] < max(step, 1)].tolist(), (step, *found[0])], KEY)
+    return replace(piece, keys=tidy_marks(keys))
 
 
 def first_step(piece: NoteSequence, splice: int, start: int, onset: int | None) -> int:

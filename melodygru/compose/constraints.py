@@ -26,6 +26,7 @@ from melodygru.music.harmony import (
     parse_key,
     parse_pitch_classes,
     parse_range,
+    parse_signature,
 )
 from melodygru.music.names import FAMILIES, PROGRAM_NAMES, pitch_name
 from melodygru.music.notes import DRUMS, N_PITCHES
@@ -107,10 +108,12 @@ class PitchClasses(Constraint):
     ----------
     classes : pitch classes, 0..11 from C on
     name : as messages say it
+    signature : the key signature that they have, sharps (or flats below zero) and 1 for a minor key; None: no one's
     """
 
     classes: frozenset[int]
     name: str
+    signature: tuple[int, int] | None = None
     steady = True
     tonal = True
     _bias: np.ndarray = field(init=False, repr=False, compare=False)
@@ -121,7 +124,7 @@ class PitchClasses(Constraint):
     @classmethod
     def key(cls, text: str) -> PitchClasses:
         """Those of a key, see `harmony.parse_key`."""
-        return cls(parse_key(text), f"key {text}")
+        return cls(parse_key(text), f"key {text}", parse_signature(text))
 
     @classmethod
     def scale(cls, text: str) -> PitchClasses:

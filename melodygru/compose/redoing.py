@@ -27,6 +27,7 @@ AFTER_S = 4.0  # likewise in seconds, where there are no bars
 MOST_BEFORE = 2048  # notes that the model is given from before the first gap
 PHRASE_BARS = 8  # they begin a multiple of so many bars after the beginning
 AT_ONCE = 128  # particles in one batch, of several candidates
+MOST_NOTES = 1 << 19  # of all particles of a batch: each is remembered in about 2 KB
 OFF_KEY = 5.0  # nats that a note outside the key costs more, in an opening
 TRIES = 3  # how often particles begin anew, so that a candidate is unlike those before it
 
@@ -121,8 +122,9 @@ def redo(
     there = _found(original, mask)
     old = Made(np.zeros(0, NOTE), -float(whole.log_p[0]), len(whole.rows[0]), 1.0)
     until = sum(item.onset < window.until or item.line < 0 for item in items)
+    added = set(range(len(original.programs), len(programs)))
     seen, found = {frozenset(there)}, {}
-    at_once = max(1, AT_ONCE // particles)
+    at_once = max(1, min(AT_ONCE, MOST_NOTES // max(1, until)) // particles)
     for first in range(0, n, at_once):
         numbers = list(range(first, min(n, first + at_once)))
         for attempt in range(TRIES):
@@ -134,12 +136,14 @@ def redo(
                     on_progress((first + len(numbers) * (placed - begun) / max(1, until - begun)) / n)
             again = []
             for piece, number in enumerate(numbers):
-                # In proportion to their weights, those first that are unlike what there is.
+                # In proportion to their weights, those first that are unlike what there is and have all parts.
                 own = np.arange(piece * particles, (piece + 1) * particles)
                 order = own[np.argsort(-(cloud.log_weights[own] + rngs[number].gumbel(size=particles)), kind="stable")]
                 contents = {at: frozenset(_new(base, cloud, at, guide, mask, window)) for at in order.tolist()}
-                best = next((at for at in order.tolist() if contents[at] not in seen), int(order[0]))
-                if contents[best] in seen and attempt < TRIES - 1:
+                new = [at for at in order.tolist() if contents[at] not in seen]
+                full = [at for at in new if added <= {content[1] for content in contents[at]}]
+                best = next(iter([*full, *new, *order.tolist()]))
+                if not full and attempt < TRIES - 1:
                     again.append(number)
                     continue
                 seen.add(contents[best])

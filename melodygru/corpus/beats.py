@@ -25,7 +25,7 @@ import numpy as np
 
 from melodygru.corpus.accents import METRES, accents, bar_ticks, bars_from, scores
 from melodygru.music.metre import DEFAULT_METRE, METRE
-from melodygru.music.notes import NoteSequence, unchecked
+from melodygru.music.notes import NoteSequence, tidy_marks, unchecked
 
 STEADY = 0.5  # of the mean resultant length; performances without a beat reach 0.11, songs with ornaments fall to 0.6
 NEARLY = 0.06  # a coarser grid is preferred to a finer one that is no clearer than this
@@ -275,5 +275,10 @@ def _shifted(sequence: NoteSequence, origin: int, metres: np.ndarray | None) -> 
     tempos["step"][0] = 0
     tempos = tempos[np.append(tempos["step"][1:] > tempos["step"][:-1], True)]
     length = max(sequence.length - origin, int((notes["onset"] + notes["duration"]).max()))
+    keys = sequence.keys
+    if metres is not None:  # else the file's bars stay, and its keys with them
+        keys = keys.copy()
+        keys["step"] = np.maximum(0, keys["step"] - origin)
+        keys = tidy_marks(keys)
     metres = sequence.metres if metres is None else metres
-    return unchecked(notes, sequence.grid, length, tempos, metres, sequence.names)
+    return unchecked(notes, sequence.grid, length, tempos, metres, sequence.names, keys)

@@ -2,6 +2,8 @@
 
 The rule
 --------
+Of a piece that is on none of the grids below, notes in beats divided exactly in 5, 7, 9 or 10 don't count.
+
 Candidates are `STEPS_PER_BEAT` steps in a quarter note, and `PERFORMANCE_GRID` for music without a beat.
 
 1. A time is *on* a grid of N steps per beat when it lies within a tolerance of one of its steps. So wide a net
@@ -33,6 +35,7 @@ import numpy as np
 
 from melodygru.music.grid import Grid
 from melodygru.music.notes import NoteSequence
+from melodygru.music.tuplets import in_tuplets
 
 STEPS_PER_BEAT = (1, 2, 3, 4, 6, 8, 12, 16, 24)
 PERFORMANCE_GRID = Grid.seconds(100)  # 10 ms: about the shortest time that a listener notices
@@ -79,12 +82,15 @@ def choose_grid(sequences: Iterable[NoteSequence]) -> tuple[Grid, dict[str, Any]
     for sequence in sequences:
         if len(sequence) == 0:
             continue
-        onsets, ticks_per_beat = _phases(sequence, sequence.notes["onset"])
-        ends, _ = _phases(sequence, sequence.notes["onset"] + sequence.notes["duration"])
-        hits, chance = _hits(ticks_per_beat)
-        onset_counts.append(hits @ np.bincount(onsets, minlength=ticks_per_beat))
-        end_counts.append(hits @ np.bincount(ends, minlength=ticks_per_beat))
-        sizes.append(len(sequence))
+        counts, chance = _counts(sequence, sequence.notes)
+        size = len(sequence)
+        if np.nanmax(_corrected(counts[0], np.array(size), chance)) < METRICAL_SHARE:
+            others = sequence.notes[~in_tuplets(sequence)]
+            if 0 < len(others) < size:
+                counts, size = _counts(sequence, others)[0], len(others)
+        onset_counts.append(counts[0])
+        end_counts.append(counts[1])
+        sizes.append(size)
         chances.append(chance)
     if not sizes:
         return Grid.beats(4), {"pieces": 0, "metrical_pieces": 0, "decided_by": "no notes"}
@@ -123,6 +129,14 @@ def choose_grid(sequences: Iterable[NoteSequence]) -> tuple[Grid, dict[str, Any]
         "decided_by": "no beat",
     }
     return PERFORMANCE_GRID, evidence
+
+
+def _counts(sequence: NoteSequence, notes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How many onsets and ends are on each grid, (2, n_tolerances, n_grids), and each grid's chance."""
+    onsets, ticks_per_beat = _phases(sequence, notes["onset"])
+    ends, _ = _phases(sequence, notes["onset"] + notes["duration"])
+    hits, chance = _hits(ticks_per_beat)
+    return np.stack([hits @ np.bincount(phases, minlength=ticks_per_beat) for phases in (onsets, ends)]), chance
 
 
 def _phases(sequence: NoteSequence, steps: np.ndarray) -> tuple[np.ndarray, int]:

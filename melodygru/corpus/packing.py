@@ -15,7 +15,7 @@ from melodygru.midi.formats import reader_of
 from melodygru.midi.reading import MAX_FILE_BYTES
 from melodygru.music.grid import Grid
 from melodygru.music.metre import METRE
-from melodygru.music.notes import NOTE, TEMPO, NoteSequence, unchecked
+from melodygru.music.notes import KEY, NOTE, TEMPO, NoteSequence, unchecked
 from melodygru.util.files import open_regular
 
 
@@ -68,12 +68,12 @@ def pack(sequence: NoteSequence) -> bytes:
         "beats": None if sequence.grid.steps_per_beat is None else str(sequence.grid.steps_per_beat),
         "seconds": None if sequence.grid.steps_per_second is None else str(sequence.grid.steps_per_second),
         "length": sequence.length,
-        "sizes": [len(sequence.notes), len(sequence.tempos), len(sequence.metres)],
+        "sizes": [len(sequence.notes), *(len(marks) for marks in (sequence.tempos, sequence.metres, sequence.keys))],
         "types": types,
         "names": sequence.names,
     }
     parts = [column.astype(kind).tobytes() for column, kind in zip(columns.values(), types, strict=True)]
-    parts += [sequence.tempos.tobytes(), sequence.metres.tobytes()]
+    parts += [sequence.tempos.tobytes(), sequence.metres.tobytes(), sequence.keys.tobytes()]
     body = b"".join([json.dumps(head).encode(), b"\n", *parts])
     return zlib.crc32(body).to_bytes(4, "little") + body
 
@@ -97,8 +97,8 @@ def unpack(data: bytes) -> NoteSequence:
         notes[name] = np.cumsum(column, dtype=np.int64) if name == "onset" else column
         at += column.nbytes
     marks = []
-    for dtype, size in zip((TEMPO, METRE), n_marks, strict=True):
+    for dtype, size in zip((TEMPO, METRE, KEY), n_marks, strict=True):
         marks.append(np.frombuffer(data, dtype, size, at).copy())
         at += marks[-1].nbytes
     rates = [None if about[name] is None else Fraction(about[name]) for name in ("beats", "seconds")]
-    return unchecked(notes, Grid(*rates), about["length"], marks[0], marks[1], tuple(about["names"]))
+    return unchecked(notes, Grid(*rates), about["length"], marks[0], marks[1], tuple(about["names"]), marks[2])

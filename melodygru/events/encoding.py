@@ -187,7 +187,8 @@ def representable(sequence: NoteSequence, vocabulary: Vocabulary) -> tuple[NoteS
         end = int((notes["onset"] + notes["duration"]).max()) if len(notes) else 0
         length = max(int(onsets[-1]), end)
         metres = sequence.metres[sequence.metres["step"] <= length]
-        return NoteSequence(notes, sequence.grid, length, sequence.tempos[:1], metres, sequence.names), changes
+        keys = sequence.keys[sequence.keys["step"] <= length]
+        return NoteSequence(notes, sequence.grid, length, sequence.tempos[:1], metres, sequence.names, keys), changes
     if notes is sequence.notes:
         return sequence, changes
     return dataclasses.replace(sequence, notes=notes), changes

@@ -62,10 +62,11 @@ Time
 ----
 Steps are ticks: `Grid.beats(ticks per quarter note)`, or `Grid.seconds(frames per second x ticks per frame)` for
 SMPTE division (29 means 30000/1001). The length is the latest end of a track. Tempo and metre come from any track,
-ordered by (tick, track, file order), the last of a tick holding. A tempo of 0, a numerator of 0, a denominator
-above 128, a mark of the wrong size or at the tick limit is ignored (**bad_marks**). Before the first mark MIDI's
-defaults hold, 120 quarter notes a minute and 4/4. On a grid of seconds the first tempo alone is kept: it says
-nothing about time.
+ordered by (tick, track, file order), the last of a tick holding. So do key signatures, but of a tick the first holds:
+files repeat them in every track, and a track of drums or of a transposing instrument has another. A tempo of 0, a
+numerator of 0, a denominator above 128, more than seven sharps or flats, a mark of the wrong size or at the tick
+limit is ignored (**bad_marks**). Before the first mark MIDI's defaults hold, 120 quarter notes a minute and 4/4; a
+key has none. On a grid of seconds the first tempo alone is kept: it says nothing about time.
 
 `Oddities` counts what is set in bold, and `oddity_words` are the words that people read for each.
 """
@@ -73,15 +74,12 @@ nothing about time.
 from melodygru.midi.chunks import MAX_BEATS, MAX_TICKS, header_start, tick_limit
 from melodygru.midi.files import find_files
 from melodygru.midi.formats import READERS, read
+from melodygru.midi.oddities import Oddities, damage, in_words, oddity_words
 from melodygru.midi.playing import left_out, own_messages
 from melodygru.midi.reading import (
     MAX_FILE_BYTES,
-    Oddities,
     Reading,
-    damage,
-    in_words,
     load,
-    oddity_words,
     read_reference,
     read_texts,
     why_not_opened,

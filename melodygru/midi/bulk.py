@@ -14,6 +14,7 @@ from melodygru.midi.chunks import (
     DRUM_CHANNEL,
     END_OF_TRACK,
     INSTRUMENT_NAME,
+    KEY_META,
     MAX_TICKS,
     METRE_META,
     PORT,
@@ -26,7 +27,8 @@ from melodygru.midi.chunks import (
     parse_chunks,
     variable_length,
 )
-from melodygru.midi.reading import Label, Line, Oddities, Reading, assemble, line_names, read_reference
+from melodygru.midi.oddities import Oddities
+from melodygru.midi.reading import Label, Line, Reading, assemble, line_names, read_reference
 from melodygru.midi.rhythm import MAKERS, RHYTHM_BANKS, TWICE, plays_drums, switches, written_twice
 from melodygru.midi.scanning import PADDING, event_starts, quantities, quantity_bytes_of
 from melodygru.music.notes import DRUMS, N_PITCHES, N_PROGRAMS, NOTE
@@ -41,6 +43,7 @@ METAS = (
     END_OF_TRACK,
     TEMPO_META,
     METRE_META,
+    KEY_META,
 )  # that are read
 
 
@@ -210,9 +213,8 @@ def _metas(
 ) -> tuple[list[tuple[int, int, bytes]], list[Label], list[tuple[int, int]], list[tuple[int, int, bytes]], bool]:
     """What meta events and system exclusive messages say, in file order.
 
-    Marks of tempo and metre as (tick, meta type, payload); names; ports as (event, port); messages of `rhythm.MAKERS`
-    as (event, the port's first channel, data); whether the file is marked as written twice.
-
+    Marks of tempo, metre and key as (tick, meta type, payload); names; ports as (event, port); messages of
+    `rhythm.MAKERS` as (event, the port's first channel, data); whether the file is marked as written twice.
 
     `events` are the indices of all events that are of no channel, and their status bytes stand `at`.
     """

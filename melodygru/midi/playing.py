@@ -6,7 +6,8 @@ import io
 from collections import Counter
 
 from melodygru.midi.chunks import LYRIC, header_start, parse_chunks, track_events
-from melodygru.midi.reading import Reading, damage
+from melodygru.midi.oddities import damage
+from melodygru.midi.reading import Reading
 
 _READ_OTHERWISE = ("doubled", "unknown_type", "system")  # what players make something else of than `read` does
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from itertools import groupby, zip_longest
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from melodygru.midi.chunks import (
     DRUM_CHANNEL,
     END_OF_TRACK,
     INSTRUMENT_NAME,
+    KEY_META,
     MAX_DENOMINATOR_POWER,
     MAX_TICKS,
     METRE_META,
@@ -35,13 +36,16 @@ from melodygru.midi.chunks import (
     parse_chunks,
     track_events,
 )
+from melodygru.midi.oddities import Oddities
 from melodygru.midi.rhythm import TWICE, plays_drums, switches, written_twice
 from melodygru.music.metre import DEFAULT_METRE, METRE
 from melodygru.music.names import clean_name, own_names
 from melodygru.music.notes import (
     DEFAULT_TEMPO,
     DRUMS,
+    KEY,
     MAX_PARTS,
+    MOST_FIFTHS,
     NOTE,
     TEMPO,
     NoteSequence,
@@ -55,64 +59,6 @@ from melodygru.util.files import read_regular
 
 MAX_FILE_BYTES = 2**22  # 4 MiB is half a million notes; what is larger is no piece of music
 _TOO_LARGE = f"more than {MAX_FILE_BYTES:,} bytes: expected a MIDI file of one piece"
-
-
-def _oddity(words: str) -> int:
-    """A count of `Oddities`, and what people call it."""
-    return field(default=0, metadata={"words": words})
-
-
-@dataclass(frozen=True)
-class Oddities:
-    """How often each odd case of the rule (see the package's docstring) came up in one file."""
-
-    zero_length: int = _oddity("notes without length dropped")
-    strokes: int = _oddity("drum strokes without length kept")
-    beyond_limit: int = _oddity("notes beyond the longest time dropped")
-    merged: int = _oddity("notes dropped that their part strikes twice at once")
-    cut: int = _oddity("notes cut where their part strikes the pitch again")
-    restruck: int = _oddity("notes ended by the next of their pitch")
-    hanging: int = _oddity("notes without an end")
-    stray_note_offs: int = _oddity("ends without a note")
-    pedalled: int = _oddity("notes held by the pedal")
-    silenced: int = _oddity("notes ended by all-notes-off")
-    doubled: int = _oddity("notes left out that repeat the music for a simpler synthesiser")
-    clipped: int = _oddity("messages with a value above 127")
-    system: int = _oddity("system messages passed over")
-    bad_marks: int = _oddity("tempos and metres that mean nothing")
-    broken_tracks: int = _oddity("tracks that break off")
-    misstated_lengths: int = _oddity("tracks of another length than they claim")
-    miscounted_tracks: int = _oddity("tracks more or fewer than the header says")
-    unknown_type: int = _oddity("files of an unknown type, read as type 1")
-
-    @property
-    def lost(self) -> int:
-        """Notes that are not in the sequence as the file has them: dropped, merged or cut."""
-        return self.zero_length + self.beyond_limit + self.merged + self.cut
-
-    def as_dict(self) -> dict[str, int]:
-        """The counts above zero by name, for reports."""
-        counts = {item.name: getattr(self, item.name) for item in fields(self)}
-        return {name: count for name, count in counts.items() if count}
-
-
-DAMAGE = ("broken_tracks", "misstated_lengths", "miscounted_tracks", "clipped")
-
-
-def oddity_words(name: str) -> str:
-    """What people call a count of `Oddities`."""
-    return next((item.metadata["words"] for item in fields(Oddities) if item.name == name), name.replace("_", " "))
-
-
-def in_words(oddities: Mapping[str, int]) -> str:
-    """Counts of `Oddities` by name as people read them, the greatest first: `notes without an end (3), ...`."""
-    order = sorted(oddities.items(), key=lambda item: -item[1])
-    return ", ".join(f"{oddity_words(name)} ({count:,})" for name, count in order)
-
-
-def damage(oddities: Mapping[str, int]) -> dict[str, int]:
-    """Those counts that only a damaged file has."""
-    return {name: oddities[name] for name in DAMAGE if name in oddities}
 
 
 @dataclass(frozen=True)
@@ -215,7 +161,7 @@ def read_reference(source: Path | str | bytes) -> Reading:
         (event.tick, event.data[0], event.data[1:])
         for events in tracks
         for event in events
-        if event.status == 0xFF and event.data[0] in (TEMPO_META, METRE_META)
+        if event.status == 0xFF and event.data[0] in (TEMPO_META, METRE_META, KEY_META)
     ]
     names = line_names(lines, [label for track, events in enumerate(tracks) for label in _labels(track, events)])
     return assemble(np.array(rows, NOTE), header, max(ends), marks, names, counts)
@@ -489,6 +435,7 @@ def assemble(
 ) -> Reading:
     """The reading from notes in any order, (tick, meta type, payload) marks in (track, file) order, names of parts."""
     tempos, metres = [(0, DEFAULT_TEMPO)], [(0, *DEFAULT_METRE)]
+    keys: list[tuple[int, int, int]] = []
     limit = header.limit
     for tick, kind, payload in sorted(marks, key=lambda mark: mark[0]):
         if kind == TEMPO_META and len(payload) == 3 and any(payload) and tick < limit:
@@ -501,6 +448,9 @@ def assemble(
             and payload[1] <= MAX_DENOMINATOR_POWER
         ):
             metres.append((tick, payload[0], 2 ** payload[1]))
+        elif kind == KEY_META and tick < limit and _is_key(payload):
+            if not keys or keys[-1][0] < tick:
+                keys.append((tick, (payload[0] + 128) % 256 - 128, payload[1]))
         else:
             counts["bad_marks"] += 1
     if not header.grid.is_metrical:
@@ -512,6 +462,17 @@ def assemble(
     counts["cut"] += changes.cut
     length = max(length, int((notes["onset"] + notes["duration"]).max(initial=0)))
     sequence = unchecked(
-        notes, header.grid, length, tidy_marks(np.array(tempos, TEMPO)), tidy_marks(np.array(metres, METRE)), called
+        notes,
+        header.grid,
+        length,
+        tidy_marks(np.array(tempos, TEMPO)),
+        tidy_marks(np.array(metres, METRE)),
+        called,
+        tidy_marks(np.array(keys, KEY)),
     )
     return Reading(sequence, Oddities(**counts), len(metres) > 1)
+
+
+def _is_key(payload: bytes) -> bool:
+    """Whether a key signature's bytes are one: -7..7 sharps in two's complement, and 0 or 1 for minor."""
+    return len(payload) == 2 and (payload[0] + MOST_FIFTHS) % 256 <= 2 * MOST_FIFTHS and payload[1] <= 1

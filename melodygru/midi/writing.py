@@ -18,6 +18,7 @@ from melodygru.music.names import clean_name, own_names, part_labels
 from melodygru.music.notes import (
     DEFAULT_TEMPO,
     DRUMS,
+    KEY,
     TEMPO,
     NoteSequence,
     canonical,
@@ -70,10 +71,11 @@ def _division(grid: Grid) -> tuple[int, int, int | None]:
 def to_bytes(sequence: NoteSequence, text: Sequence[str] = ()) -> bytes:
     """A piece as the bytes of a type-1 MIDI file.
 
-    A conductor track holds every tempo and metre and `text`; then comes a track for each part, with its name (see
-    `names.part_labels`), a channel of its own and its program change; drums are on channel 10. The parts after the
-    first 15 that aren't drums play on other ports, 15 on each (meta event 33); since a player may know of one port,
-    parts on one channel of two ports set their program anew before each note. Every track ends at the piece's length.
+    A conductor track holds every tempo, metre and key signature and `text`; then comes a track for each part, with
+    its name (see `names.part_labels`), a channel of its own and its program change; drums are on channel 10. The
+    parts after the first 15 that aren't drums play on other ports, 15 on each (meta event 33); since a player may
+    know of one port, parts on one channel of two ports set their program anew before each note. Every track ends at
+    the piece's length.
 
     Parameters
     ----------
@@ -116,6 +118,9 @@ def to_bytes(sequence: NoteSequence, text: Sequence[str] = ()) -> bytes:
             )
         message = mido.MetaMessage("time_signature", numerator=numerator, denominator=denominator)
         conductor.append((int(mark["step"]) * ticks_per_step, message))
+    for mark in sequence.keys:
+        message = mido.MetaMessage("key_signature", key=_key_name(int(mark["fifths"]), minor=bool(mark["minor"])))
+        conductor.append((int(mark["step"]) * ticks_per_step, message))
     conductor.sort(key=lambda item: item[0])
 
     file = mido.MidiFile(type=1, ticks_per_beat=ticks_per_beat, charset="utf-8")
@@ -137,6 +142,12 @@ def to_bytes(sequence: NoteSequence, text: Sequence[str] = ()) -> bytes:
     buffer = io.BytesIO()
     file.save(file=buffer)
     return buffer.getvalue()
+
+
+def _key_name(fifths: int, *, minor: bool) -> str:
+    """What mido calls a key signature: `Bb`, `F#m`."""
+    on_line = fifths + 3 * minor
+    return "FCGDAEB"[(on_line + 1) % 7] + ("b", "", "#")[(on_line + 1) // 7 + 1] + "m" * minor
 
 
 def _part_track(heading: list, notes: np.ndarray, shared: bool, ticks_per_step: int, end: int):
@@ -188,6 +199,12 @@ def to_pretty_midi(sequence: NoteSequence) -> pretty_midi.PrettyMIDI:
     return pretty_midi.PrettyMIDI(io.BytesIO(to_bytes(sequence)))
 
 
+def _signature(key_number: int) -> tuple[int, int]:
+    """Sharps, or flats below zero, of pretty_midi's number of a key; and 1 where it is minor."""
+    minor = key_number >= 12
+    return (7 * (key_number % 12 + 3 * minor) + 5) % 12 - 5, int(minor)
+
+
 def from_pretty_midi(pm: pretty_midi.PrettyMIDI, grid: Grid | None = None) -> NoteSequence:
     """A piece from a `pretty_midi.PrettyMIDI`.
 
@@ -217,7 +234,10 @@ def from_pretty_midi(pm: pretty_midi.PrettyMIDI, grid: Grid | None = None) -> No
     tempos = [(pm.time_to_tick(time), round(60e6 / qpm)) for time, qpm in zip(times, qpms, strict=True)]
     metres = [(0, 4, 4)]
     metres += [(pm.time_to_tick(m.time), m.numerator, m.denominator) for m in pm.time_signature_changes]
-    length = max([0, *(notes["onset"] + notes["duration"]).tolist(), tempos[-1][0], metres[-1][0]])
+    keys = [(pm.time_to_tick(k.time), *_signature(k.key_number)) for k in pm.key_signature_changes]
+    length = max(
+        [0, *(notes["onset"] + notes["duration"]).tolist(), *(of[-1][0] for of in (tempos, metres, keys) if of)]
+    )
     sequence = NoteSequence(
         notes,
         Grid.beats(pm.resolution),
@@ -225,5 +245,6 @@ def from_pretty_midi(pm: pretty_midi.PrettyMIDI, grid: Grid | None = None) -> No
         tidy_marks(np.array(tempos, TEMPO)),
         tidy_marks(np.array(metres, METRE)),
         own_names(part_programs(notes).tolist(), names),
+        tidy_marks(np.array(keys, KEY)),
     )
     return sequence if grid is None else quantize(sequence, grid)[0]

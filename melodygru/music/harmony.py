@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 from melodygru.errors import SettingError
-from melodygru.music.notes import N_PITCHES
+from melodygru.music.notes import MOST_FIFTHS, N_PITCHES
 
 SCALES = {
     "major": (0, 2, 4, 5, 7, 9, 11),
@@ -54,6 +54,22 @@ CHORDS = {
 }  # fmt: skip
 NO_CHORD, REPEAT = ("N.C.", "NC"), "%"
 
+# Fifths from a scale's tonic up to that of the major key whose signature it is written in; others have none.
+_SIGNATURES = {
+    "major": 0,
+    "minor": -3,
+    "harmonic-minor": -3,
+    "melodic-minor": -3,
+    "dorian": -2,
+    "phrygian": -4,
+    "lydian": 1,
+    "mixolydian": -1,
+    "locrian": -5,
+    "pentatonic": 0,
+    "minor-pentatonic": -3,
+    "blues": -3,
+}
+
 _LETTERS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _NOTE = r"[A-G][#b♯♭]*"
 
@@ -83,14 +99,40 @@ def parse_key(text: str) -> frozenset[int]:
     SettingError
         It is no key.
     """
+    tonic, scale = _split_key(text)
+    return frozenset((_pitch_class(tonic) + step) % 12 for step in SCALES[scale])
+
+
+def parse_signature(text: str) -> tuple[int, int] | None:
+    """Sharps (or flats below zero), and 1 where the third is minor, of the key signature in which a key is written.
+
+    `Gb` has six flats, `F#` six sharps; a key of more than seven is written in the other way. None for a scale that
+    belongs to no key, such as `octatonic`.
+
+    Raises
+    ------
+    SettingError
+        It is no key.
+    """
+    tonic, scale = _split_key(text)
+    if scale not in _SIGNATURES:
+        return None
+    fifths = "FCGDAEB".index(tonic[0]) - 1 + 7 * (_pitch_class(tonic) - _LETTERS[tonic[0]]) + _SIGNATURES[scale]
+    while abs(fifths) > MOST_FIFTHS:
+        fifths -= 12 if fifths > 0 else -12
+    return fifths, int(3 in SCALES[scale])
+
+
+def _split_key(text: str) -> tuple[str, str]:
+    """The tonic's name and the scale's, one of SCALES; SettingError for what is no key."""
     found = re.fullmatch(rf"({_NOTE})(m?)(?::(.+))?", text[:1].upper() + text[1:])
     if found is None or (found[2] and found[3]):
         raise SettingError(f"key {text!r}: expected a tonic A..G, with # or b, and a scale, such as C:maj or F#:dorian")
     name = (found[3] or ("minor" if found[2] else "major")).strip().lower().replace(" ", "-").replace("_", "-")
-    scale = SCALES.get(_SHORT.get(name, name))
-    if scale is None:
+    scale = _SHORT.get(name, name)
+    if scale not in SCALES:
         raise SettingError(f"key {text!r}: expected one of the scales {', '.join(SCALES)}")
-    return frozenset((_pitch_class(found[1]) + step) % 12 for step in scale)
+    return found[1], scale
 
 
 def parse_pitch_classes(text: str) -> frozenset[int]:

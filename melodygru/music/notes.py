@@ -42,6 +42,14 @@ NOTE = np.dtype(
     ]
 )
 TEMPO = np.dtype([("step", np.int64), ("tempo", np.int64)])  # microseconds per quarter note, from step on
+MOST_FIFTHS = 7
+KEY = np.dtype(  # a key signature, in force from step on
+    [
+        ("step", np.int64),
+        ("fifths", np.int16),  # sharps, or flats below zero: -7..7
+        ("minor", np.int16),  # 1 for a minor key, else 0
+    ]
+)
 
 
 def default_tempos() -> np.ndarray:
@@ -52,6 +60,11 @@ def default_tempos() -> np.ndarray:
 def default_metres() -> np.ndarray:
     """MIDI's metre from step 0 on, where a file says nothing."""
     return np.array([(0, *DEFAULT_METRE)], METRE)
+
+
+def no_keys() -> np.ndarray:
+    """No key signature at all, where a file says nothing."""
+    return np.zeros(0, KEY)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +85,8 @@ class NoteSequence:
         Time signature from each step on; the first at step 0.
     names : tuple of str
         Of each part, as its file has it; "" is none, as are those that are left out at the end.
+    keys : array, shape (n,), dtype KEY
+        Key signature from each step on, as its file has it or who composed it chose; before the first, none is known.
 
     Raises
     ------
@@ -85,12 +100,17 @@ class NoteSequence:
     tempos: np.ndarray = field(default_factory=default_tempos)
     metres: np.ndarray = field(default_factory=default_metres)
     names: tuple[str, ...] = ()
+    keys: np.ndarray = field(default_factory=no_keys)
 
     def __post_init__(self) -> None:
         validate(self.notes, self.length)
         for name, marks in (("tempos", self.tempos), ("metres", self.metres)):
             if len(marks) == 0 or marks["step"][0] != 0 or np.any(np.diff(marks["step"]) <= 0):
                 raise NoteError(f"{name} at steps {marks['step'].tolist()}: expected 0 first, then increasing")
+        if np.any(np.diff(self.keys["step"], prepend=-1) <= 0):
+            raise NoteError(f"keys at steps {self.keys['step'].tolist()}: expected 0 or more, increasing")
+        if np.any(np.abs(self.keys["fifths"]) > MOST_FIFTHS):
+            raise NoteError(f"keys of {self.keys['fifths'].tolist()} sharps: expected -7 (seven flats) to 7")
 
     def __len__(self) -> int:
         return len(self.notes)
@@ -102,7 +122,7 @@ class NoteSequence:
             self.grid == other.grid
             and self.length == other.length
             and self.part_names == other.part_names
-            and all(np.array_equal(getattr(self, name), getattr(other, name)) for name in ("notes", "tempos", "metres"))
+            and all(np.array_equal(getattr(self, name), getattr(other, name)) for name in ("notes", *_MARKS))
         )
 
     __hash__ = None  # type: ignore[assignment]
@@ -172,14 +192,17 @@ class NoteSequence:
         return self.bars.starts(self.length)
 
     def transpose(self, semitones: int) -> NoteSequence:
-        """The same piece `semitones` higher (drums stay).
+        """The same piece `semitones` higher (drums stay), in key signatures of at most six sharps or five flats.
 
         Raises
         ------
         NoteError
             A pitch would leave 0..127.
         """
-        return replace(self, notes=transpose(self.notes, semitones))
+        keys = self.keys.copy()
+        if semitones % 12:
+            keys["fifths"] = (keys["fifths"] + 7 * semitones + 5) % 12 - 5
+        return replace(self, notes=transpose(self.notes, semitones), keys=keys)
 
     def crop(self, start: int, end: int) -> NoteSequence:
         """The notes that begin in steps [start, end), moved to begin at 0 and cut at `end`; marks go with them."""
@@ -196,6 +219,7 @@ class NoteSequence:
             length=end - start,
             tempos=_crop_marks(self.tempos, start, end),
             metres=_crop_marks(self.metres, start, end),
+            keys=_crop_marks(self.keys, start, end),
         )
 
     @property
@@ -213,8 +237,9 @@ class NoteSequence:
             end = int(self.bars.starts(end)[-1])
         if end >= self.length:
             return self
-        tempos, metres = (marks[(marks["step"] < end) | (marks["step"] == 0)] for marks in (self.tempos, self.metres))
-        return replace(self, length=end, tempos=tempos, metres=metres)
+        marks = (self.tempos, self.metres, self.keys)
+        tempos, metres, keys = (of[(of["step"] < end) | (of["step"] == 0)] for of in marks)
+        return replace(self, length=end, tempos=tempos, metres=metres, keys=keys)
 
     def join(self, other: NoteSequence) -> NoteSequence:
         """This piece and then the other, which begins at this one's `length`. Both need the same grid.
@@ -245,15 +270,26 @@ class NoteSequence:
             length=self.length + other.length,
             tempos=_join_marks(self.tempos, other.tempos, self.length) if self.grid.is_metrical else self.tempos,
             metres=_join_marks(self.metres, other.metres, self.length),
+            keys=_join_marks(self.keys, other.keys, self.length),
         )
 
 
+_MARKS = ("tempos", "metres", "keys")  # those of a sequence
+
+
 def unchecked(
-    notes: np.ndarray, grid: Grid, length: int, tempos: np.ndarray, metres: np.ndarray, names: tuple[str, ...] = ()
+    notes: np.ndarray,
+    grid: Grid,
+    length: int,
+    tempos: np.ndarray,
+    metres: np.ndarray,
+    names: tuple[str, ...] = (),
+    keys: np.ndarray | None = None,
 ) -> NoteSequence:
     """A `NoteSequence` without its checks: of notes from `canonical`, or that were checked before they were stored."""
     sequence = object.__new__(NoteSequence)
     values = {"notes": notes, "grid": grid, "length": length, "tempos": tempos, "metres": metres, "names": names}
+    values["keys"] = no_keys() if keys is None else keys
     for name, value in values.items():
         object.__setattr__(sequence, name, value)
     return sequence
@@ -449,6 +485,8 @@ def transpose(notes: np.ndarray, semitones: int) -> np.ndarray:
 
 def tidy_marks(marks: np.ndarray) -> np.ndarray:
     """Of several marks on one step keep the last, and drop marks that repeat the value before them."""
+    if not len(marks):
+        return marks
     last = np.append(marks["step"][1:] != marks["step"][:-1], True)
     marks = marks[last]
     values = marks[[name for name in marks.dtype.names or () if name != "step"]]
@@ -457,8 +495,8 @@ def tidy_marks(marks: np.ndarray) -> np.ndarray:
 
 
 def _crop_marks(marks: np.ndarray, start: int, end: int) -> np.ndarray:
-    """The marks in force in [start, end), the first moved to 0."""
-    first = int(np.searchsorted(marks["step"], start, side="right")) - 1
+    """The marks in force in [start, end), the first moved to 0 if it is in force there."""
+    first = max(0, int(np.searchsorted(marks["step"], start, side="right")) - 1)
     inside = marks[first : int(np.searchsorted(marks["step"], end))].copy()
     inside["step"] = np.maximum(0, inside["step"] - start)
     return inside

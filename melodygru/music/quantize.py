@@ -87,6 +87,7 @@ def quantize(sequence: NoteSequence, grid: Grid) -> tuple[NoteSequence, Changes,
     else:
         tempos, metres = _move_marks(sequence.tempos, convert), _move_marks(sequence.metres, convert)
 
+    keys = _move_marks(sequence.keys, convert)
     notes = old.copy()
     notes["onset"] = convert(old["onset"])
     notes["duration"] = np.maximum(1, convert(ends) - notes["onset"])
@@ -94,7 +95,7 @@ def quantize(sequence: NoteSequence, grid: Grid) -> tuple[NoteSequence, Changes,
     notes, changes = canonical(notes)
     end = int((notes["onset"] + notes["duration"]).max()) if len(notes) else 0
     length = max(end, int(convert(np.asarray(sequence.length))))
-    result = unchecked(notes, grid, length, tempos, metres, names)
+    result = unchecked(notes, grid, length, tempos, metres, names, keys)
     if grid.is_metrical:
         # On the old grid, since marks of tempo move as well: they are no error of the notes.
         error_s = np.abs(sequence.step2second(moved / float(ratio)) - sequence.step2second(old["onset"]))

@@ -118,7 +118,7 @@ class TestSurvey:
             length=14,
         )
         found = survey([first, second])
-        assert found.signatures.tolist() == [0, 0]  # C and E stand in C major first; G alone too
+        assert found.signatures.tolist() == [0, 7]  # C and E are of C major; G alone is the last bass note
         assert found.in_key.tolist() == [1.0, 1.0]
         assert found.seconds.tolist() == [2.0, 0.5 + 6.0]
         assert found.bars.tolist() == [1, 2]

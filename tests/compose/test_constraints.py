@@ -1,6 +1,7 @@
 """Constraints: names read, wishes kept whatever the model wants, what can't be met refused, and own ones."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toys import BEAT, PERFORMANCE, VOCABULARIES
 
+from melodygru import midi
 from melodygru.cli.generate import generate as command
 from melodygru.compose import (
     Chords,
@@ -44,9 +46,10 @@ from melodygru.music.harmony import (
     parse_pitch,
     parse_pitch_classes,
     parse_range,
+    parse_signature,
 )
 from melodygru.music.names import pitch_name
-from melodygru.music.notes import DRUMS
+from melodygru.music.notes import DRUMS, KEY
 
 ONE, MANY = VOCABULARIES["one"], VOCABULARIES["many"]
 WHITE = {0, 2, 4, 5, 7, 9, 11}
@@ -76,6 +79,17 @@ def test_a_pitch_by_name_or_number(text, pitch):
 )  # fmt: skip
 def test_a_key_by_hand(text, classes):
     assert parse_key(text) == classes
+
+
+@pytest.mark.parametrize(
+    ("text", "signature"),
+    [("C", (0, 0)), ("Gb", (-6, 0)), ("F#", (6, 0)), ("Cb", (-7, 0)), ("C#:maj", (7, 0)), ("G#:maj", (-4, 0)),
+     ("Fb", (4, 0)), ("Am", (0, 1)), ("G:harmonic-minor", (-2, 1)), ("Eb:minor", (-6, 1)), ("D#m", (6, 1)),
+     ("D:dorian", (0, 1)), ("E:phrygian", (0, 1)), ("F:lydian", (0, 0)), ("G:mixolydian", (0, 0)),
+     ("B:locrian", (0, 1)), ("E:blues", (1, 1)), ("C:octatonic", None), ("C:whole-tone", None)],
+)  # fmt: skip
+def test_a_key_is_written_in_its_signature(text, signature):
+    assert parse_signature(text) == signature
 
 
 @pytest.mark.parametrize(
@@ -639,6 +653,22 @@ def test_the_options_have_one_name_everywhere():
         assert options[name].opts == ["--" + name.replace("_", "-")]
     assert options["metre"].opts == ["--metre", "--meter"]
     assert f"[default: {CHORD_BIAS:g}]" in options["chord_bias"].help
+
+
+def test_the_key_that_is_asked_for_is_written_where_it_begins():
+    v = toys.VOCABULARIES["many"]
+    given = replace(toys.sequence_of([(0, 4, 0, 60, 80)]), keys=np.array([(0, 0, 0)], KEY))
+    for asked, keys in (("Gb", [-6]), ("F#", [6]), ("C:chromatic", [])):
+        (alone,) = compose(toys.network("many"), length=Length(bars=1), constraints=[PitchClasses.key(asked)])
+        assert alone.keys["fifths"].tolist() == keys
+        assert midi.read(midi.to_bytes(alone)).sequence.keys["fifths"].tolist() == keys
+    primer = Primer.fit(given, v)
+    for asked, keys in (("Gb", [0, -6]), ("C", [0])):
+        (piece,) = compose(
+            toys.network("many"), length=Length(bars=1), primer=primer, constraints=[PitchClasses.key(asked)]
+        )
+        assert piece.keys["fifths"].tolist() == keys
+        assert piece.keys["step"][-1] == (16 if len(keys) > 1 else 0)
 
 
 def test_pieces_are_steered_by_options_as_by_constraints():

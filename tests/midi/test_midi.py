@@ -5,6 +5,7 @@ import io
 import os
 import stat
 import struct
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from melodygru.midi import bulk, chunks, reading, writing
 from melodygru.music.grid import Grid
 from melodygru.music.metre import METRE
 from melodygru.music.names import clean_name, own_names
-from melodygru.music.notes import DRUMS, TEMPO, NoteSequence, canonical, note_array, part_programs
+from melodygru.music.notes import DRUMS, KEY, TEMPO, NoteSequence, canonical, note_array, part_programs, tidy_marks
 from melodygru.music.quantize import quantize
 
 END = "00 FF 2F 00"  # end_of_track at once
@@ -481,14 +482,26 @@ def test_last_mark_of_a_tick_holds():
 
 
 @pytest.mark.parametrize(
-    "mark", ["FF 51 03 00 00 00", "FF 51 02 07 A1", "FF 58 04 00 02 18 08", "FF 58 04 04 08 18 08", "FF 58 01 04"]
+    "mark",
+    ["FF 51 03 00 00 00", "FF 51 02 07 A1", "FF 58 04 00 02 18 08", "FF 58 04 04 08 18 08", "FF 58 01 04"]
+    + ["FF 59 02 08 00", "FF 59 02 F8 00", "FF 59 02 00 02", "FF 59 01 00"],
 )
 def test_mark_that_means_nothing_is_ignored(mark):
     result = read(smf(f"00 {mark}  10 FF 2F 00"))
     assert result.oddities == midi.Oddities(bad_marks=1)
     assert result.lost == 0
+    assert not len(result.sequence.keys)
     assert result.sequence.tempos.tolist() == [(0, 500_000)]
     assert result.sequence.metres.tolist() == [(0, 4, 4)]
+
+
+def test_keys_are_read_and_of_a_tick_the_first_tracks():
+    data = smf(
+        "00 FF 59 02 FE 01  10 FF 59 02 07 00  10 FF 59 02 07 00  10 FF 59 02 F9 01" + END,  # G minor, C sharp, A flat
+        "00 FF 59 02 00 00  08 FF 59 02 00 00  40 FF 2F 00",
+    )
+    assert read(data).sequence.keys.tolist() == [(0, -2, 1), (8, 0, 0), (16, 7, 0), (48, -7, 1)]
+    assert not len(read(smf("10 FF 2F 00")).sequence.keys)
 
 
 def test_smpte_keeps_one_tempo():
@@ -851,6 +864,8 @@ OTHER_EVENTS = st.sampled_from(
             "FF 51 03 00 00 00",
             "FF 58 04 03 02 18 08",
             "FF 58 04 06 03 18 08",
+            "FF 59 02 FE 01",
+            "FF 59 02 07 00",
             "FF 01 03 90 3C FF",
             "F0 04 10 3C 40 F7",
             "F0 0A 41 10 42 12 40 11 15 02 18 F7",
@@ -1070,7 +1085,9 @@ def pieces(draw) -> NoteSequence:
             metres.append((draw(st.integers(1, 50)), metres[0][1] % 255 + 1, 4))
         tempos = tempos[:1] if tempos[-1][1] == tempos[0][1] else tempos
     length = max([50, *(onset + duration for onset, duration, *_ in rows)]) + draw(st.integers(0, 9))
-    return piece(rows, grid, length, tempos, metres, parts, names)
+    keys = sorted(draw(st.dictionaries(st.integers(0, 50), st.integers(-7, 7), max_size=3)).items())
+    keys = tidy_marks(np.array([(step, fifths, fifths % 2) for step, fifths in keys], KEY))
+    return replace(piece(rows, grid, length, tempos, metres, parts, names), keys=keys)
 
 
 @settings(max_examples=100)
@@ -1251,6 +1268,14 @@ def test_pretty_midi_and_back():
     assert pm.get_end_time() == pytest.approx(1.0 + 0.5)  # 8 steps at 120 qpm, 8 at 240
     assert midi.from_pretty_midi(pm, Grid.beats(4)) == sequence
     assert midi.from_pretty_midi(pm).grid == Grid.beats(480)
+
+
+@pytest.mark.parametrize("minor", [0, 1])
+def test_pretty_midi_knows_keys_but_not_how_they_are_spelled(minor):
+    for fifths in range(-7, 8):
+        sequence = replace(piece([(0, 4, 5, 60, 80)]), keys=np.array([(0, fifths, minor)], KEY))
+        found = midi.from_pretty_midi(midi.to_pretty_midi(sequence)).keys.tolist()
+        assert found == [(0, (fifths + 5) % 12 - 5, minor)]
 
 
 def test_instruments_of_pretty_midi_are_parts():

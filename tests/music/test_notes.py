@@ -1,5 +1,6 @@
 """melodygru.music: canonical order, grids, quantising, time, bars, and cutting and joining pieces."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -13,6 +14,7 @@ from melodygru.music.grid import Grid
 from melodygru.music.metre import METRE
 from melodygru.music.notes import (
     DRUMS,
+    KEY,
     NOTE,
     TEMPO,
     Changes,
@@ -303,6 +305,34 @@ def test_transpose_spares_drums():
     for semitones in (-61, 68):
         with pytest.raises(NoteError, match=rf"transposing by {semitones} takes pitch 60 \(note 0\) outside 0..127"):
             transpose(sequence.notes, semitones)
+
+
+def test_keys_go_with_the_music():
+    keys = np.array([(2, 0, 0), (6, -3, 1)], KEY)
+    sequence = replace(piece((0, 8, 0, 60, 1), (8, 4, 0, 60, 1)), keys=keys)
+    assert sequence != replace(sequence, keys=keys[:1])
+    assert sequence.crop(1, 4).keys.tolist() == [(1, 0, 0)]
+    assert sequence.crop(4, 12).keys.tolist() == [(0, 0, 0), (2, -3, 1)]
+    assert sequence.crop(0, 1).keys.tolist() == []
+    assert sequence.join(sequence).keys["step"].tolist() == [2, 6, 14, 18]
+    assert sequence.transpose(12).keys.tolist() == keys.tolist()
+    assert sequence.transpose(-1).keys.tolist() == [(2, 5, 0), (6, 2, 1)]
+    assert sequence.transpose(1).keys.tolist() == [(2, -5, 0), (6, 4, 1)]
+    assert quantize(sequence, Grid.beats(2))[0].keys["step"].tolist() == [1, 3]
+    assert quantize(sequence, Grid.parse("10ms"))[0].keys["fifths"].tolist() == [0, -3]
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ([(4, 0, 0), (4, 1, 0)], r"^keys at steps \[4, 4\]: expected 0 or more, increasing$"),
+        ([(-1, 0, 0)], r"^keys at steps \[-1\]"),
+        ([(0, 8, 0)], r"^keys of \[8\] sharps: expected -7 \(seven flats\) to 7$"),
+    ],
+)
+def test_no_keys(keys, message):
+    with pytest.raises(NoteError, match=message):
+        NoteSequence(note_array([]), Grid.beats(4), 9, keys=np.array(keys, KEY))
 
 
 def test_crop():

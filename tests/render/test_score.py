@@ -5,6 +5,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,8 +20,10 @@ from melodygru.cli import main
 from melodygru.compose.composition import Composition
 from melodygru.errors import SettingError
 from melodygru.music.grid import Grid
+from melodygru.music.keys import KeySignature
 from melodygru.music.metre import METRE
-from melodygru.music.notes import DRUMS, NOTE, TEMPO, NoteSequence, canonical, note_array
+from melodygru.music.notes import DRUMS, KEY, NOTE, TEMPO, NoteSequence, canonical, note_array
+from melodygru.music.tuplets import for_score
 from melodygru.render import score
 from melodygru.render.score.write import _stack
 
@@ -419,7 +422,7 @@ def test_drums_are_unpitched() -> None:
     ],
 )  # fmt: skip
 def test_spelling(pitch: int, fifths: int, name: tuple[str, int, int]) -> None:
-    assert score.spell(pitch, fifths) == name
+    assert score.spell(pitch, KeySignature(fifths)) == name
 
 
 @pytest.mark.parametrize("fifths", range(-6, 7))
@@ -429,6 +432,77 @@ def test_the_notes_of_a_key_need_no_accidental(fifths: int) -> None:
     reading = written(piece(*[(2 * i, 2, pitch) for i, pitch in enumerate(scale)]))
     assert reading.root.findtext(".//fifths") == str(6 if abs(fifths) == 6 else fifths)
     assert not list(reading.root.iter("accidental"))
+
+
+def test_a_minor_key_has_sharps_for_what_leads_on() -> None:
+    # A minor: B flat leads down to A, D sharp up to E.
+    assert [score.spell(pitch, KeySignature(0, minor=True))[:2] for pitch in (68, 70, 63, 61)] == [
+        ("G", 1), ("B", -1), ("D", 1), ("C", 1),
+    ]  # fmt: skip
+    assert score.spell(62, KeySignature(-7, minor=True)) == ("D", 0, 4)
+    assert score.spell(67, KeySignature(7, minor=True)) == ("F", 2, 4)
+
+
+@pytest.mark.parametrize("fifths", [-7, -6, 6, 7])
+def test_the_key_that_a_piece_names_is_drawn(fifths: int) -> None:
+    keys = np.array([(0, fifths, 0)], KEY)
+    reading = written(replace(piece((0, 4, 60), (4, 4, 64)), keys=keys))
+    assert reading.root.findtext(".//fifths") == str(fifths)
+
+
+def test_every_change_of_key_is_drawn_at_the_nearest_bar_line() -> None:
+    keys = np.array([(0, 0, 0), (17, 4, 0), (31, -3, 1), (40, -3, 0)], KEY)
+    music = replace(piece(*[(at, 4, 64) for at in range(0, 64, 4)], (0, 4, 36, DRUMS)), keys=keys)
+    parts = written(music).root.findall("part")
+    shown = [[(m.get("number"), m.findtext(".//fifths")) for m in p if m.find(".//fifths") is not None] for p in parts]
+    assert shown == [[("1", "0"), ("2", "4"), ("3", "-3")], [("1", "0")]]
+
+
+def test_before_the_first_key_that_is_named_its_notes_say_it() -> None:
+    d_major = [(2 * i, 2, p) for i, p in enumerate([62, 64, 66, 67, 69, 71, 73, 74])]
+    later = [(16 + 2 * i, 2, p) for i, p in enumerate([63, 65, 67, 68, 70, 72, 74, 75])]
+    reading = written(replace(piece(*d_major, *later), keys=np.array([(16, -3, 0)], KEY)))
+    assert [element.text for element in reading.root.iter("fifths")] == ["2", "-3"]
+
+
+def test_harmonic_minor_is_written_in_its_own_signature() -> None:
+    g_minor = [67, 69, 70, 72, 74, 75, 78, 79, 78, 75, 74, 72, 70, 69, 67]
+    reading = written(piece(*[(2 * i, 2, pitch) for i, pitch in enumerate(g_minor)]))
+    assert reading.root.findtext(".//fifths") == "-2"
+    alters = {
+        (n.findtext("step"), n.findtext("alter")) for n in reading.root.iter("pitch") if n.find("alter") is not None
+    }
+    assert alters == {("B", "-1"), ("E", "-1"), ("F", "1")}
+
+
+@pytest.mark.parametrize("n", [5, 7, 9, 10])
+def test_tuplets_of_a_file_are_printed(n: int) -> None:
+    onsets = [
+        480 * beat + 480 * at // parts for beat, parts in enumerate((1, 2, n, 1, 2, n, 1, 1)) for at in range(parts)
+    ]
+    rows = [
+        (onset, end - onset, 60 + at) for at, (onset, end) in enumerate(zip(onsets, [*onsets[1:], 3840], strict=True))
+    ]
+    music, rounded = for_score(piece(*rows, grid=480), Grid.beats(2))
+    reading = written(music)
+    shown = [(note.findtext(".//actual-notes"), note.findtext(".//normal-notes")) for note in reading.root.iter("note")]
+    inside = ("5", "4") if n == 10 else (str(n), str(8 if n == 9 else 4))
+    assert shown == [(None, None)] * 3 + [inside] * n + [(None, None)] * 3 + [inside] * n + [(None, None)] * 2
+    assert rounded == []
+
+
+@pytest.mark.parametrize(("n", "beats"), [(5, 2), (5, 4), (7, 2), (7, 4)])
+def test_tuplets_over_several_beats(n: int, beats: int) -> None:
+    rows = [(beats * 480 * at // n, beats * 480 // n, 60 + at) for at in range(n)]
+    music, _ = for_score(piece(*rows, grid=480), Grid.beats(2))
+    notes = [note for note in written(music).root.iter("note") if note.find("pitch") is not None]
+    assert [note.findtext(".//actual-notes") for note in notes] == [str(n)] * n
+
+
+def test_a_bar_that_is_cut_short_has_rests_of_its_own_length() -> None:
+    quiet = piece((0, 8, 60), (8, 12, 62), (8, 12, 65, 40), metres=[(0, 4, 4), (8, 3, 4)])
+    rests = [note for note in written(quiet).root[-1].iter("note") if note.find("rest") is not None]
+    assert [(rest.findtext("type"), rest.find("rest[@measure]")) for rest in rests] == [("half", None)]
 
 
 def test_accidentals_hold_for_the_bar_and_not_over_a_tie() -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from melodygru.music.keys import KeySignature, estimate_key
 from melodygru.music.notes import DRUMS, NoteSequence
 from melodygru.render.score.rhythm import (
     FLAGS,
@@ -260,8 +261,10 @@ def _staff_bars(notes: Sequence[Note], bars: list[Bar], quarter: int) -> list[li
         if voices:
             found = [_voice_bar([n for n in sounding if n.voice == voice], bar, metre, voice) for voice in voices]
             events.append([event for voice in found for event in voice])
-        else:
+        elif bar.is_whole(quarter):
             events.append([Event(0, bar.length, [], ("whole", 0), 0, whole_bar=True)])
+        else:  # some readers take a rest of the whole bar for as long as the metre says
+            events.append(_voice_bar([], bar, metre, 0))
     return events
 
 
@@ -322,6 +325,29 @@ def _beam_run(run: Sequence[Event], metre: Metre) -> None:
                 weak = metre.level(event.start) > metre.level(event.start + event.length)
                 backward = at == len(run) - 1 or (at > 0 and weak)
                 event.beams.append("backward hook" if backward else "forward hook")
+
+
+def bar_keys(sequence: NoteSequence, bars: list[Bar], step: int) -> list[KeySignature]:
+    """The key signature of each bar: a change stands at the nearest bar line.
+
+    Where the piece names none, it is that of the notes up to the first that it names.
+    """
+    starts = np.array([bar.start for bar in bars])
+    edges = (starts[1:] + starts[:-1]) / 2  # nearer to which bar line a step lies
+    at = np.searchsorted(edges, sequence.keys["step"] * step, side="right")
+    inside = sequence.keys["step"] * step < bars[-1].end
+    named = {
+        bar: KeySignature(fifths, bool(minor))
+        for bar, (_, fifths, minor) in zip(at[inside].tolist(), sequence.keys[inside].tolist(), strict=True)
+    }
+    first = min(named, default=len(bars))
+    if first:
+        before = sequence.notes["onset"] * step < (bars[first].start if first < len(bars) else bars[-1].end)
+        named[0] = estimate_key(sequence.notes[before])
+    keys: list[KeySignature] = []
+    for number in range(len(bars)):
+        keys.append(named.get(number) or keys[-1])
+    return keys
 
 
 def tempo_marks(sequence: NoteSequence, bars: list[Bar], step: int) -> dict[int, float]:

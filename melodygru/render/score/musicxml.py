@@ -11,11 +11,12 @@ from typing import Any
 
 from melodygru.errors import SettingError
 from melodygru.music.grid import Grid
-from melodygru.music.keys import key_signature
+from melodygru.music.keys import KeySignature
 from melodygru.music.metre import beat_quarters, is_compound
 from melodygru.music.names import DRUM_NAMES, part_labels, program_name
 from melodygru.music.notes import DRUMS, NoteSequence
-from melodygru.render.score.layout import N_VOICES, Event, Note, Part, dynamic_marks, lay_out, tempo_marks
+from melodygru.music.tuplets import FINE
+from melodygru.render.score.layout import N_VOICES, Event, Note, Part, bar_keys, dynamic_marks, lay_out, tempo_marks
 from melodygru.render.score.rhythm import TYPES, Bar, bars_of, units_of
 from melodygru.render.score.spelling import accidentals_of, spell
 
@@ -36,7 +37,7 @@ def to_musicxml(sequence: NoteSequence, *, title: str | None = None, tempo_in_wo
     Parameters
     ----------
     sequence : NoteSequence
-        On a metrical grid of at most 48 steps per beat.
+        On a metrical grid of at most 48 steps per beat, or from `music.tuplets.for_score`.
     title : str, optional
     tempo_in_words : bool
         Tempo as text instead of a metronome mark, whose symbols need a font that few viewers of SVG load.
@@ -58,8 +59,7 @@ def to_musicxml(sequence: NoteSequence, *, title: str | None = None, tempo_in_wo
         raise SettingError(f"pitch {low}: a score begins at pitch {LOWEST} (C0); transpose the piece")
     quarter, step = units_of(sequence.grid)
     bars = bars_of(sequence, quarter, step)
-    signature = key_signature(sequence)
-    fifths = 0 if signature is None else (7 * signature + 5) % 12 - 5
+    keys = bar_keys(sequence, bars, step)
     labels = part_labels(sequence) or [program_name(0)]
     parts = [lay_out(sequence, number, bars, quarter, step) for number in range(len(labels))]
     lengths = [event.length for part in parts for staff in part.staves for voices in staff.bars for event in voices]
@@ -76,7 +76,7 @@ def to_musicxml(sequence: NoteSequence, *, title: str | None = None, tempo_in_wo
     marks: dict[str, Any] = {"tempo": tempo_marks(sequence, bars, step), "in_words": tempo_in_words}
     for part in parts:
         marks["dynamics"] = dynamic_marks(sequence, part.number, bars, step)
-        _write_part(ET.SubElement(root, "part", id=f"P{part.number + 1}"), part, bars, quarter, common, fifths, marks)
+        _write_part(ET.SubElement(root, "part", id=f"P{part.number + 1}"), part, bars, quarter, common, keys, marks)
         marks["tempo"] = {}  # above the first part alone
     ET.indent(root, " ")
     doctype = (
@@ -92,7 +92,7 @@ def check_grid(grid: Grid) -> None:
         raise SettingError(
             f"a score needs beats and bars, and this music has none: it is in seconds ({grid.describe()})"
         )
-    if grid.steps_per_beat.numerator > FINEST:
+    if grid.steps_per_beat.numerator > FINEST and grid != FINE:
         raise SettingError(
             f"{grid.describe()}: a score has at most {FINEST}; put the piece on a coarser grid (music.quantize)"
         )
@@ -125,24 +125,32 @@ def _write_instrument(part_list: ET.Element, part: Part, label: str) -> None:
 
 
 def _write_part(
-    root: ET.Element, part: Part, bars: list[Bar], quarter: int, common: int, fifths: int, marks: dict[str, Any]
+    root: ET.Element,
+    part: Part,
+    bars: list[Bar],
+    quarter: int,
+    common: int,
+    keys: list[KeySignature],
+    marks: dict[str, Any],
 ) -> None:
     """The measures of a part."""
-    for at, bar in enumerate(bars):
+    written: int | None = None  # the sharps of the key signature
+    for at, (bar, key) in enumerate(zip(bars, keys, strict=True)):
+        fifths = 0 if part.program == DRUMS else key.fifths
         measure = ET.SubElement(root, "measure", number=str(at + 1))
-        whole = quarter * 4 * bar.metre[0] // bar.metre[1]
-        if bar.length != whole:
+        if not bar.is_whole(quarter):
             measure.set("implicit", "yes")
-        if at == 0 or bar.changes:
+        if bar.changes or fifths != written:
             attributes = ET.SubElement(measure, "attributes")
             if at == 0:
                 ET.SubElement(attributes, "divisions").text = str(quarter // common)
-                ET.SubElement(ET.SubElement(attributes, "key"), "fifths").text = str(
-                    0 if part.program == DRUMS else fifths
-                )
-            time = ET.SubElement(attributes, "time")
-            ET.SubElement(time, "beats").text = str(bar.metre[0])
-            ET.SubElement(time, "beat-type").text = str(bar.metre[1])
+            if fifths != written:
+                ET.SubElement(ET.SubElement(attributes, "key"), "fifths").text = str(fifths)
+                written = fifths
+            if bar.changes:
+                time = ET.SubElement(attributes, "time")
+                ET.SubElement(time, "beats").text = str(bar.metre[0])
+                ET.SubElement(time, "beat-type").text = str(bar.metre[1])
             if at == 0:
                 _write_clefs(attributes, part)
         if at in marks["tempo"]:
@@ -151,7 +159,7 @@ def _write_part(
         first = True
         for number, staff in enumerate(part.staves):
             events = staff.bars[at]
-            accidentals = {} if part.program == DRUMS else accidentals_of(events, bar, fifths)
+            accidentals = {} if part.program == DRUMS else accidentals_of(events, bar, key)
             voices = sorted({event.voice for event in events})
             for voice in voices:
                 if not first:
@@ -166,9 +174,7 @@ def _write_part(
                         dynamic = None
                     of = number if len(part.staves) > 1 else None
                     setting = _Setting(root.attrib["id"], of, number * N_VOICES, stem, unprinted)
-                    _write_event(
-                        measure, event, bar, part.program, setting, quarter, common, fifths, accidentals, shown
-                    )
+                    _write_event(measure, event, bar, part.program, setting, quarter, common, key, accidentals, shown)
     ET.SubElement(ET.SubElement(measure, "barline", location="right"), "bar-style").text = "light-heavy"
 
 
@@ -251,7 +257,7 @@ def _write_event(
     setting: _Setting,
     quarter: int,
     common: int,
-    fifths: int,
+    key: KeySignature,
     accidentals: dict[tuple[int, int], str],
     voice_events: Sequence[Event],
 ) -> None:
@@ -268,7 +274,7 @@ def _write_event(
             ET.SubElement(element, "rest", {"measure": "yes"} if event.whole_bar else {})
         else:
             ties = [kind for kind, tied in (("stop", note.onset < start), ("start", note.end > end)) if tied]
-            _write_pitch(element, note.pitch, program, fifths)
+            _write_pitch(element, note.pitch, program, key)
         ET.SubElement(element, "duration").text = str(event.length // common)
         for kind in ties:
             ET.SubElement(element, "tie", type=kind)
@@ -289,7 +295,7 @@ def _write_event(
         _write_notations(element, event, ties if note is not None else [], rank, voice_events)
 
 
-def _write_pitch(element: ET.Element, pitch: int, program: int, fifths: int) -> None:
+def _write_pitch(element: ET.Element, pitch: int, program: int, key: KeySignature) -> None:
     """A pitch, or where a drum stands on the staff."""
     if program == DRUMS:
         line = _DRUM_LINES.get(pitch, _OTHER_DRUM)
@@ -297,7 +303,7 @@ def _write_pitch(element: ET.Element, pitch: int, program: int, fifths: int) -> 
         ET.SubElement(unpitched, "display-step").text = line[0]
         ET.SubElement(unpitched, "display-octave").text = line[1]
         return
-    step, alter, octave = spell(pitch, fifths)
+    step, alter, octave = spell(pitch, key)
     written = ET.SubElement(element, "pitch")
     ET.SubElement(written, "step").text = step
     if alter:

@@ -55,6 +55,10 @@ class Bar:
     def end(self) -> int:
         return self.start + self.length
 
+    def is_whole(self, quarter: int) -> bool:
+        """Whether it is as long as its metre says."""
+        return self.length * self.metre[1] == quarter * 4 * self.metre[0]
+
 
 def bars_of(sequence: NoteSequence, quarter: int, step: int) -> list[Bar]:
     """Bars up to the end of the last note, one at least."""
@@ -217,7 +221,7 @@ def tuplets_of(metre: Metre, positions: set[int]) -> list[Tuplet]:
             odd = n
             while odd % 2 == 0:
                 odd //= 2
-            if n == 3 or (length <= beat and not positions.intersection(parts)):
+            if n in (3, 5, 7, 9) or (length <= beat and not positions.intersection(parts)):
                 yield Tuplet(start, end, odd, 1 << (odd.bit_length() - 1))
                 return
         for a, b in zip([start, *parts], [*parts, end], strict=True):
