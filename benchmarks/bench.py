@@ -32,7 +32,7 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
 PEERS_PYTHON = HERE.parent / ".venv-peers" / "bin" / "python"  # as `make bench` makes it
 AGAINST_PEERS = {"training": "PyTorch", "sampling": "Notochord", "intake": "MidiTok"}  # part -> whom its rows need
-PARTS = ("training", "tokens", "sampling", "start", "intake", "growth")  # modules of the folder `parts`
+PARTS = ("training", "pipeline", "tokens", "sampling", "start", "intake", "growth")  # modules of the folder `parts`
 OURS = ("tensorflow", "keras", "numpy", "mido")
 THEIRS = ("torch", "notochord", "miditok", "numpy")  # in the peers' environment
 

@@ -44,8 +44,15 @@ MOST_LINES = 520  # of a module
 
 # Modules, by the beginning of their names, that may import TensorFlow when they are loaded. No other does, by any way.
 TENSORFLOW = (
-    *("model.keras_model", "model.heads", "model.cells.keras_layers"),
-    *("training.device", "training.evaluation", "training.history", "training.optimizer", "training.position"),
+    *("model.keras_model", "model.heads", "model.cells.keras_layers", "model.where"),
+    *(
+        "training.device",
+        "training.dropout",
+        "training.evaluation",
+        "training.history",
+        "training.optimizer",
+        "training.position",
+    ),
     *("training.trainer", "training.workers"),
     *("training.rivals.contestant", "training.rivals.transformer"),
 )

@@ -156,10 +156,10 @@ def network(name, layers=1, end_bias=None, cell="gru"):
 
 def batch(encoded, start=0, stop=None):
     """The model's input for pieces of events, padded to the longest."""
-    from melodygru.training import stack
+    from melodygru.events import windows
 
     stop = stop or max(len(events) for events in encoded)
-    return stack([events.window(start, stop) for events in encoded])
+    return windows(encoded, start, stop)
 
 
 def follows(prefix, note, grid):

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from melodygru.events import PITCH
-from melodygru.training import Settings, Trainer, fit, stack
+from melodygru.events import PITCH, windows
+from melodygru.training import Settings, Trainer, fit
 
 BATCH, WINDOW = 64, 128
 WARM_UP, STEPS = 2, 3  # updates of a turn, as in `peers/training.py`
@@ -46,8 +46,8 @@ class Step:
         with tempfile.TemporaryDirectory() as folder:
             output = Path(folder) / "unused.keras"
             self.trainer = Trainer(model, (corpus.pieces, corpus.styles), [corpus.pieces[0]], settings, output)
-        longest = np.argsort(-self.trainer.pieces.lengths, kind="stable")[:BATCH]
-        self.inputs = stack([self.trainer.pieces.encode(int(index), 0).window(0, WINDOW) for index in longest])
+        longest = np.argsort(-self.trainer.pieces.lengths(0), kind="stable")[:BATCH]
+        self.inputs = windows([self.trainer.pieces.encode(int(index), 0) for index in longest], 0, WINDOW)
         self.notes = int((self.inputs["fields"][..., PITCH] >= 0).sum())
         self.state = model.initial_state(len(longest))
         self.step = 0

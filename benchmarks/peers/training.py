@@ -1,6 +1,6 @@
 """The training step of the part `training` in PyTorch: the same network, batch, loss and optimiser.
 
-    python benchmarks/peers/training.py BATCH.npz THREADS
+    python benchmarks/peers/training.py BATCH.npz THREADS [cpu|cuda|cuda-half]
 
 Prints one JSON object: seconds a step (median), parameters, nats of the first step.
 """
@@ -89,13 +89,13 @@ class Model(nn.Module):
 
 def variational_dropout(values, share):
     """One mask for all steps."""
-    kept = torch.empty(len(values), 1, values.shape[-1]).bernoulli_(1 - share)
+    kept = values.new_empty(len(values), 1, values.shape[-1]).bernoulli_(1 - share)
     return values * (kept / (1 - share))
 
 
 def both_views(logits, last):
     """Logits of pitches: their own, and those of the intervals from the last pitch where there is one."""
-    place = torch.arange(N_PITCHES) - last[..., None] + N_PITCHES
+    place = torch.arange(N_PITCHES, device=last.device) - last[..., None] + N_PITCHES
     relative = logits[..., N_PITCHES:].gather(-1, place.clamp(0, 2 * N_PITCHES - 2))
     return logits[..., :N_PITCHES] + relative * (last[..., None] > 0)
 
@@ -116,13 +116,15 @@ def parts(outputs, batch):
     return torch.cat([outputs[..., :1], new, old], -1)
 
 
-def main(path, threads):
+def main(path, threads, where="cpu"):
+    device, half = where.split("-")[0], where.endswith("half")
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     with np.load(path) as arrays:
         about = json.loads(str(arrays["about"]))
-        batch = {name: torch.from_numpy(arrays[name]) for name in arrays.files if name != "about"}
-    model = Model(about)
+        batch = {name: torch.from_numpy(arrays[name]).to(device) for name in arrays.files if name != "about"}
+    model = Model(about).to(device)
+    scaler = torch.amp.GradScaler(device, enabled=half)
     parameters = list(model.parameters())
     average = [parameter.detach().clone() for parameter in parameters]
     matrices = [parameter for parameter in parameters if parameter.dim() > 1]
@@ -133,10 +135,13 @@ def main(path, threads):
 
     def step():
         optimizer.zero_grad()
-        nats = model(batch)
-        (nats / places).backward()
+        with torch.autocast(device, torch.float16, enabled=half):
+            nats = model(batch)
+        scaler.scale(nats / places).backward()
+        scaler.unscale_(optimizer)
         nn.utils.clip_grad_norm_(parameters, about["clip"])
-        optimizer.step()
+        scaler.step(optimizer)
+        scaler.update()
         with torch.no_grad():
             torch._foreach_lerp_(average, parameters, 0.1)
         return nats.item()
@@ -154,4 +159,4 @@ def main(path, threads):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])

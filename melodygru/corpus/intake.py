@@ -6,7 +6,6 @@ import contextlib
 import multiprocessing
 import os
 import signal
-import threading
 import unicodedata
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
@@ -29,6 +28,7 @@ from melodygru.errors import CorpusError, MelodyGruError, MidiError, SettingErro
 from melodygru.music.grid import Grid
 from melodygru.music.notes import NoteSequence
 from melodygru.music.quantize import quantize
+from melodygru.util.processes import cores, start_worker
 from melodygru.util.wording import counted
 
 FEW_FILES = 32  # up to here reading in this process is faster than starting others
@@ -358,7 +358,7 @@ def _read(files: Files, workers: int | None, executor: Executor | None) -> Gener
             yield from _read_far(executor, batches, workers)
         return
     if workers is None:
-        workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        workers = cores()
     # daemonic processes can't have children
     if workers == 1 or len(files) < FEW_FILES or multiprocessing.current_process().daemon:
         yield from map(read_files, batches)
@@ -366,11 +366,11 @@ def _read(files: Files, workers: int | None, executor: Executor | None) -> Gener
     # spawn: a forked child of a process with threads (TensorFlow's) may hang
     context = multiprocessing.get_context("spawn")
     workers = min(workers, len(batches))
-    own = ProcessPoolExecutor(workers, context, initializer=_start_worker)
+    own = ProcessPoolExecutor(workers, context, initializer=start_worker)
     pending: dict[Future[Rows], Files] = {}
     waiting = list(reversed(batches))
     try:
-        # Ctrl-C may come before `_start_worker` does; should they die at once, the handler below knows what to do
+        # Ctrl-C may come before `start_worker` does; should they die at once, the handler below knows what to do
         with _interrupts_held_back(), contextlib.suppress(BrokenExecutor):
             for _ in range(workers):
                 own.submit(int)
@@ -454,16 +454,3 @@ def _interrupts_held_back() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, previous)
-
-
-def _start_worker() -> None:
-    """Leave Ctrl-C to the parent, and end when the parent has ended, however it did."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-
-        def follow() -> None:
-            parent.join()
-            os._exit(1)
-
-        threading.Thread(target=follow, daemon=True).start()

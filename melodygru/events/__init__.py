@@ -1,7 +1,7 @@
 """Notes to events and back: the vocabulary, the features, and what may follow what."""
 
 from melodygru.events.context import Context
-from melodygru.events.encoding import INPUTS, Events, decode, encode, parts_of, representable
+from melodygru.events.encoding import INPUTS, Events, decode, encode, parts_of, representable, windows
 from melodygru.events.features.legality import possible_parts
 from melodygru.events.features.metric_position import PHRASE
 from melodygru.events.features.part_history import PART_HISTORY
@@ -64,4 +64,5 @@ __all__ = [
     "possible_parts",
     "representable",
     "span_class",
+    "windows",
 ]

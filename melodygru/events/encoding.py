@@ -143,20 +143,33 @@ class Events:
             `context` has one row more: its first is that of event start - 1, and before the first event it holds the
             conditions alone. Padding is -1 in `fields`, else 0.
         """
-        inputs = {}
-        for name in INPUTS:
-            values = getattr(self, name)
-            first = start - 1 if name == "context" else start
-            rows = values[max(first, 0) : stop]
-            before = int(first < 0)
-            after = stop - first - before - len(rows)
-            if before or after:
-                fill = -1 if name == "fields" else 0
-                rows = np.pad(rows, [(before, after), (0, 0)], constant_values=fill)
-            if before:
-                rows[0, :N_CONDITIONS] = self.context[0, :N_CONDITIONS]
-            inputs[name] = rows
-        return inputs
+        return {name: values[0] for name, values in windows([self], start, stop).items()}
+
+
+def windows(pieces: Sequence[Events], start: int, stop: int, rows: int | None = None) -> dict[str, np.ndarray]:
+    """The windows [start, stop) of a batch of pieces, as `Events.window` gives each; first axis the batch.
+
+    Parameters
+    ----------
+    pieces : one or more
+    rows : of the batch; those beyond the pieces are padding. Default: as many as there are pieces
+    """
+    inputs = {}
+    for name in INPUTS:
+        first = start - 1 if name == "context" else start
+        like = getattr(pieces[0], name)
+        batch = np.full(
+            (len(pieces) if rows is None else rows, stop - first, like.shape[1]),
+            -1 if name == "fields" else 0,
+            like.dtype,
+        )
+        for row, events in zip(batch, pieces, strict=False):
+            values = getattr(events, name)[max(first, 0) : stop]
+            row[max(-first, 0) : max(-first, 0) + len(values)] = values
+            if first < 0:
+                row[0, :N_CONDITIONS] = events.context[0, :N_CONDITIONS]
+        inputs[name] = batch
+    return inputs
 
 
 def representable(sequence: NoteSequence, vocabulary: Vocabulary) -> tuple[NoteSequence, Changes]:

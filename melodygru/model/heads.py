@@ -8,8 +8,11 @@ import keras
 import tensorflow as tf
 
 from melodygru.model.backend import require_tensorflow
+from melodygru.model.where import on_gpu
 
 require_tensorflow()
+
+GATHERED = 32  # ids of a row whose embeddings a GPU gathers at once: more take more memory
 
 
 @keras.saving.register_keras_serializable("melodygru")
@@ -32,7 +35,8 @@ class EmbeddingBag(keras.layers.Layer):
     def call(self, ids: tf.Tensor) -> tf.Tensor:
         lead = tf.shape(ids)[:-1]
         table = tf.cast(tf.convert_to_tensor(self.table), self.compute_dtype)
-        total = _sum_of_rows(table, tf.reshape(ids, [-1, ids.shape[-1]]))
+        sum_of_rows = _gathered_sum_of_rows if on_gpu() else _sum_of_rows
+        total = sum_of_rows(table, tf.reshape(ids, [-1, ids.shape[-1]]))
         return tf.reshape(total, tf.concat([lead, [self.width]], 0))
 
 
@@ -50,6 +54,26 @@ def _sum_of_rows(table: tf.Tensor, ids: tf.Tensor):
         return _segment_sum(d_total, tf.gather(into, order), tf.gather(wanted, order), rows), None
 
     return _segment_sum(table, wanted, into, tf.shape(ids)[0]), gradient
+
+
+@tf.custom_gradient
+def _gathered_sum_of_rows(table: tf.Tensor, ids: tf.Tensor):
+    """As `_sum_of_rows`, without a size that values decide, for which a GPU would wait."""
+    groups = [ids[:, first : first + GATHERED] for first in range(0, ids.shape[-1], GATHERED)]
+    silent = tf.concat([tf.zeros_like(table[:1]), table[1:]], 0)
+    total = tf.add_n([tf.reduce_sum(tf.gather(silent, group), 1) for group in groups])
+
+    def gradient(d_total):
+        # In float32: many terms meet in a row that stands everywhere, that of the style for instance.
+        d_total, width = tf.cast(d_total, tf.float32)[:, None], table.shape[-1]
+        sums = []
+        for group in groups:
+            spread = tf.reshape(tf.tile(d_total, [1, group.shape[-1], 1]), [-1, width])
+            rows = tf.reshape(tf.where(group > 0, group, -1), [-1])  # a negative one counts for nothing
+            sums.append(tf.math.unsorted_segment_sum(spread, rows, table.shape[0]))
+        return tf.cast(tf.add_n(sums), table.dtype), None
+
+    return total, gradient
 
 
 def _segment_sum(data: tf.Tensor, rows: tf.Tensor, segments: tf.Tensor, n_segments: tf.Tensor) -> tf.Tensor:
@@ -102,14 +126,22 @@ class Head(keras.layers.Layer):
         hidden = self.hidden
         kernel, bias = (tf.cast(tf.convert_to_tensor(w), self.compute_dtype) for w in (hidden.kernel, hidden.bias))
         kernels = tf.split(kernel, [values.shape[-1] for values in features])
-        parts = [tf.tensordot(values, part, 1) for values, part in zip(features, kernels, strict=True)]
+        # In two dimensions: products of more reckon with their shapes, which a GPU does badly.
+        lead = tf.shape(features[0])[:-1]
+        parts = [tf.matmul(_rows(values), part) for values, part in zip(features, kernels, strict=True)]
         if self.bag is not None:
-            parts.append(self.bag(ids))
+            parts.append(self.bag(_rows(ids)))
         hidden = tf.nn.bias_add(tf.add_n(parts), bias)
         hidden = self.dropout(tf.nn.relu(hidden), training=training)
         if self.second is not None:
             hidden += self.dropout(tf.nn.relu(self.second(hidden)), training=training)
-        return self.output_layer(hidden)
+        logits = self.output_layer(hidden)
+        return tf.reshape(logits, tf.concat([lead, [logits.shape[-1]]], 0))
+
+
+def _rows(values: tf.Tensor) -> tf.Tensor:
+    """(B, T, n) as (B T, n)."""
+    return tf.reshape(values, [-1, values.shape[-1]])
 
 
 def _glorot(seed: int) -> keras.initializers.Initializer:

@@ -47,6 +47,7 @@ from melodygru.model import checkpoint, heads  # names in `heads` only later: it
 from melodygru.model.architecture import DEEP, Architecture, weights_of
 from melodygru.model.cells import CELLS
 from melodygru.model.checkpoint import FORMAT, INDEX, as_settings, upgrade
+from melodygru.model.where import index_type, on_gpu
 from melodygru.music.notes import N_PITCHES, NOTE, NoteSequence
 
 ONE_MASK = (None, 1, None)  # dropout's noise shape: variational, the same units for all steps
@@ -133,7 +134,7 @@ class EventModel(keras.Model):
         self, inputs: dict[str, tf.Tensor], state: list[tf.Tensor], training: bool = False
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Log-likelihood of a window that begins in `state`, as from a call, and the state at its end."""
-        fields = tf.cast(inputs["fields"], tf.int32)
+        fields = _whole(inputs["fields"])
         logits, state = self.logits(inputs, state, training)
         columns = []
         for column, field in enumerate(FIELDS):
@@ -142,7 +143,7 @@ class EventModel(keras.Model):
                 continue
             target = fields[..., column]
             chosen = tf.maximum(target, 0)
-            log_p = tf.gather(tf.nn.log_softmax(logits[field]), chosen, batch_dims=2)
+            log_p = _log_p(logits[field], chosen)
             if column in (SHIFT, DURATION):
                 log_p -= tf.gather(tf.constant(TIMES.log_width, tf.float32), chosen)
             columns.append(tf.where(target >= 0, log_p, 0.0))
@@ -152,11 +153,11 @@ class EventModel(keras.Model):
         self, inputs: dict[str, tf.Tensor], state: list[tf.Tensor], training: bool = False
     ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
         """Logits of each field, (B, T, classes) float32, given the fields before it in `inputs`, and the end state."""
-        before = self.bag(tf.cast(inputs["before"], tf.int32))
-        context = self.bag(tf.cast(inputs["context"], tf.int32))
+        before = self.bag(_whole(inputs["before"]))
+        context = self.bag(_whole(inputs["context"]))
         # tf.slice, as the gradient of [:, 1:] takes several times as long.
         earlier, context = (tf.slice(context, [0, first, 0], tf.shape(before)) for first in (0, 1))
-        x = self.bag(tf.cast(inputs["previous"], tf.int32)) + before + earlier
+        x = self.bag(_whole(inputs["previous"])) + before + earlier
         at_onset = before + context
         h, end_state = self._body(self.drop_input(x, training=training), state, training)
         chosen = self._chosen(inputs)
@@ -180,9 +181,9 @@ class EventModel(keras.Model):
         if field == "duration":
             ids.extend(self._relative_ids(inputs, blocks, inputs["fields"][..., PITCH : PITCH + 1] + 1))
         if field in POINTED:
-            pointers = tf.cast(inputs[f"{field}_pointers"], tf.int32)
-            first = blocks["pointed"] + POINTED[field] * tf.range(self.layout.n_pointers(field))
-            classes = tf.gather(tf.constant(POINTED_CLASS[field], tf.int32), pointers)
+            pointers = _whole(inputs[f"{field}_pointers"])
+            first = blocks["pointed"] + POINTED[field] * _whole(range(self.layout.n_pointers(field)))
+            classes = tf.gather(_whole(POINTED_CLASS[field]), pointers)
             ids.append(tf.where(pointers > 0, first + classes, 0))
         return tf.concat(ids, -1) if ids else None
 
@@ -190,13 +191,14 @@ class EventModel(keras.Model):
         self, inputs: dict[str, tf.Tensor], blocks: dict[str, int], relative_to: tf.Tensor
     ) -> list[tf.Tensor]:
         """Ids of what sounds and of pitch class levels, as `Layout.relative_ids`; `relative_to` of shape (B, T, 1)."""
-        origin = tf.cast(relative_to, tf.int32)
-        sounding = tf.cast(inputs["context"], tf.int32)[:, 1:, self.layout.sounding_columns]
+        origin = _whole(relative_to)
+        sounding = _whole(inputs["context"])[:, 1:, self.layout.sounding_columns]
         state = sounding - self.layout.blocks["sounding"]
         interval = _interval_class(state // 2 % N_PITCHES - (origin - 1))
         intervals = tf.where((sounding > 0) & (origin > 0), blocks["interval"] + interval * 2 + state % 2, 0)
-        pitch_class_levels = tf.cast(inputs["pitch_class_levels"], tf.int32)
-        degree = (tf.range(12) + 11 * 12 - (origin - 1)) % 12  # of nothing negative, which converters divide otherwise
+        pitch_class_levels = _whole(inputs["pitch_class_levels"])
+        # Of nothing negative, which converters divide otherwise.
+        degree = (_whole(range(12)) + 11 * 12 - (origin - 1)) % 12
         degrees = tf.concat([blocks["scale"] + degree * 2, blocks["key"] + degree * 3], -1)
         return [intervals, tf.where((pitch_class_levels > 0) & (origin > 0), degrees + pitch_class_levels - 1, 0)]
 
@@ -210,24 +212,25 @@ class EventModel(keras.Model):
         logits = outputs[..., :n]
         if field == "pitch":
             last, relative = chosen["last_pitch_1"], outputs[..., n : 3 * n - 1]
-            place = tf.range(N_PITCHES) - (last[..., None] - 1) + N_PITCHES - 1
-            relative = tf.gather(relative, tf.clip_by_value(place, 0, 2 * N_PITCHES - 2), batch_dims=2)
+            place = _whole(range(N_PITCHES)) - (last[..., None] - 1) + N_PITCHES - 1
+            place = _places(tf.clip_by_value(place, 0, 2 * N_PITCHES - 2), 2 * N_PITCHES - 1)
+            relative = tf.reshape(tf.gather(tf.reshape(relative, [-1]), place), tf.shape(logits))
             logits += tf.where(last[..., None] > 0, relative, 0.0)
             logits += self._harmony(outputs[..., 3 * n - 1 : 3 * n - 1 + N_HARMONY_OUTPUTS], inputs)
         n_pointers = self.layout.n_pointers(field)
         if not n_pointers:
             return logits
-        return _add_at(logits, tf.cast(inputs[f"{field}_pointers"], tf.int32), outputs[..., -n_pointers:])
+        return _add_at(logits, _whole(inputs[f"{field}_pointers"]), outputs[..., -n_pointers:])
 
     def _harmony(self, outputs: tf.Tensor, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
         """What the logits of pitches gain for their pitch classes: by the levels, and above each reference."""
-        levels = tf.cast(inputs["pitch_class_levels"], tf.int32)
-        ids = tf.cast(inputs["context"], tf.int32)[:, 1:, self.layout.reference_columns]
-        pitch = tf.where(ids > 0, ids - self.layout.reference_origins - 1, 0)
+        levels = _whole(inputs["pitch_class_levels"])
+        ids = _whole(inputs["context"])[:, 1:, self.layout.reference_columns]
+        pitch = tf.where(ids > 0, ids - _whole(self.layout.reference_origins) - 1, 0)
         n_references = pitch.shape[-1]
         # 132, a multiple of 12, is above all pitches: exported models differ on the remainder of a negative number.
-        above = (tf.range(12) + 132 - pitch[..., None]) % 12
-        first = N_LEVEL_OUTPUTS + 12 * tf.range(n_references)[:, None]
+        above = (_whole(range(12)) + 132 - pitch[..., None]) % 12
+        first = N_LEVEL_OUTPUTS + 12 * _whole(range(n_references))[:, None]
         above = tf.reshape(first + above, tf.concat([tf.shape(ids)[:-1], [12 * n_references]], 0))
         place = tf.concat([levels[..., :12] * LEVEL_PAIRS[1] + levels[..., 12:], above], -1)
         values = tf.reshape(tf.gather(tf.reshape(outputs, [-1]), _places(place, outputs.shape[-1])), tf.shape(place))
@@ -235,7 +238,7 @@ class EventModel(keras.Model):
         for reference in range(n_references):
             of_reference = values[..., 12 * (1 + reference) : 12 * (2 + reference)]
             total += tf.where(ids[..., reference : reference + 1] > 0, of_reference, 0.0)
-        return tf.tile(total, [1, 1, -(-N_PITCHES // 12)])[..., :N_PITCHES]
+        return tf.concat([total] * -(-N_PITCHES // 12), -1)[..., :N_PITCHES]  # for the gradient of tf.tile a GPU waits
 
     def _part_logits(self, outputs: tf.Tensor, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
         """Logits of END, of a new part of each program, and of each part that has played."""
@@ -246,17 +249,17 @@ class EventModel(keras.Model):
         line_up = tf.cast(_bits(inputs["line_up"]), tf.float32)[..., : FIRST_PART - NEW + 1]
         listed, known = line_up[..., :-1], line_up[..., -1:]
         new += known * (listed * to_come + (1 - listed) * others)
-        classes = tf.cast(inputs["part_descriptions"], tf.int32)
-        ids = tf.where(classes > 0, classes + tf.tile(tf.constant(layout.description_origins, tf.int32), [parts]), 0)
+        classes = _whole(inputs["part_descriptions"])
+        ids = tf.where(classes > 0, classes + _whole(np.tile(layout.description_origins, parts)), 0)
         padded = tf.pad(described, [(0, 0), (0, 0), (1, 0)])
         values = tf.gather(tf.reshape(padded, [-1]), _places(ids, padded.shape[-1]))
-        sums = tf.reduce_sum(tf.reshape(values, [-1, parts, ids.shape[-1] // parts]), -1)
+        sums = tf.reduce_sum(tf.reshape(values, [-1, parts, ids.shape[-1] // parts]), -1, keepdims=True)
         old = tf.reshape(sums, tf.concat([tf.shape(outputs)[:-1], [parts]], 0))
         return tf.concat([end, new, old], -1)
 
     def _chosen(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Earlier choices, as the heads need them, by block name: (B, T) classes, -1 for none."""
-        fields, part_history = tf.cast(inputs["fields"], tf.int32), tf.cast(inputs["part_history"], tf.int32)
+        fields, part_history = _whole(inputs["fields"]), _whole(inputs["part_history"])
         chosen = {field: fields[..., column] for column, field in enumerate(FIELDS)}
         for column, name in enumerate(PART_HISTORY):
             chosen[name] = tf.where(part_history[..., column] > 0, part_history[..., column], -1)
@@ -267,18 +270,19 @@ class EventModel(keras.Model):
 
     def _impossible(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """What cannot follow, by field, of a shape that fits (B, T, classes)."""
-        may_join_chord, may_end, floor, top, program = tf.split(tf.cast(inputs["legality"], tf.int32), 5, -1)
-        classes = tf.range(self.vocabulary.size("part"))
+        legality = _whole(inputs["legality"])
+        may_join_chord, may_end, floor, top, program = (legality[..., k : k + 1] for k in range(5))
+        classes = _whole(range(self.vocabulary.size("part")))
         part = classes - FIRST_PART
         if self.vocabulary.models_part:
             impossible = tf.where(part >= 0, (part < floor) | (part >= top), classes - NEW < program)
         else:
             impossible = floor > 0
         return {
-            "shift": (tf.range(self.vocabulary.size("shift")) == 0) & (may_join_chord == 0),
+            "shift": (_whole(range(self.vocabulary.size("shift"))) == 0) & (may_join_chord == 0),
             "part": tf.where(classes == END, may_end == 0, impossible),
             "pitch": _bits(inputs["pitch_mask"]) > 0,
-            "duration": tf.range(self.vocabulary.size("duration")) == 0,  # a note lasts a step or more
+            "duration": _whole(range(self.vocabulary.size("duration"))) == 0,  # a note lasts a step or more
         }
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
@@ -392,6 +396,15 @@ class MelodyGRU(EventModel):
         self.index = next((path.read_bytes() for path in places if path.is_file()), None)
 
 
+def _log_p(logits: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
+    """Log-likelihood of the chosen classes (B, T) by logits (B, T, n): two operations that ONNX has, or a GPU's one."""
+    if not on_gpu():
+        return tf.gather(tf.nn.log_softmax(logits), chosen, batch_dims=2)
+    flat = tf.reshape(logits, [-1, logits.shape[-1]])
+    nats, _ = tf.raw_ops.SparseSoftmaxCrossEntropyWithLogits(features=flat, labels=tf.reshape(chosen, [-1]))
+    return tf.reshape(-nats, tf.shape(chosen))
+
+
 def _silence_pointers(head: Any, n_direct: int) -> None:
     """Let all outputs of an untrained head but the first begin at 0: what they point to is no better than others."""
     kernel = head.output_layer.kernel
@@ -408,15 +421,21 @@ def _add_at(logits: tf.Tensor, classes: tf.Tensor, values: tf.Tensor) -> tf.Tens
 
 def _places(columns: tf.Tensor, width: int) -> tf.Tensor:
     """Where columns (B, T, k) of rows of `width` values lie when all rows stand end to end: (B T, k)."""
-    rows = tf.range(tf.size(columns) // columns.shape[-1]) * width
-    return tf.reshape(columns, [-1, columns.shape[-1]]) + rows[:, None]
+    columns = tf.reshape(columns, [-1, columns.shape[-1]])
+    rows = tf.cast(tf.range(tf.shape(columns)[0]) * width, columns.dtype)
+    return columns + rows[:, None]
 
 
 def _bits(values: tf.Tensor) -> tf.Tensor:
-    """The bits of bytes (B, T, k), the lowest first: (B, T, 8 k), int32."""
+    """The bits of bytes (B, T, k), the lowest first: (B, T, 8 k), integers."""
     table = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little")
-    bits = tf.gather(tf.constant(table, tf.int32), tf.cast(values, tf.int32))  # ONNX has few operations on bits
+    bits = tf.gather(_whole(table), _whole(values))  # ONNX has few operations on bits
     return tf.reshape(bits, tf.concat([tf.shape(values)[:-1], [8 * values.shape[-1]]], 0))
+
+
+def _whole(values: Any) -> tf.Tensor:
+    """Integers as the model computes with them."""
+    return tf.cast(values, index_type()) if tf.is_tensor(values) else tf.constant(np.asarray(values), index_type())
 
 
 def _interval_class(semitones: tf.Tensor) -> tf.Tensor:

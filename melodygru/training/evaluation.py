@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from melodygru.events import Events, encode
+from melodygru.events import Events, encode, windows
 from melodygru.model.keras_model import EventModel
 from melodygru.music.notes import NoteSequence
-from melodygru.training.pieces import Music, stack
+from melodygru.training.pieces import Music
 from melodygru.util.schema import Integer, Number, Rows, Text, entry
 
 
@@ -44,7 +44,7 @@ def log_likelihoods(
         columns = []
         for start in range(0, longest, window):
             stop = start + min(window, -(-(longest - start) // 16) * 16)
-            log_p, state = step(stack([events.window(start, stop) for events in pieces]), state)
+            log_p, state = step(windows(pieces, start, stop), state)
             columns.append(log_p.numpy())
         log_p = np.concatenate(columns, 1)
         for row, (index, events) in enumerate(zip(group, pieces, strict=True)):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
-from melodygru.events import INPUTS, Events, Vocabulary, encode
+from melodygru.events import Events, Vocabulary, encode, windows
 from melodygru.music.notes import DRUMS, N_PITCHES, NoteSequence, canonical, transpose
-from melodygru.training.augmentation import EXCERPTS, beginnings, excerpt, with_mistakes
+from melodygru.training.augmentation import EXCERPTS, MISTAKEN, beginnings, excerpt, repeats_itself, with_mistakes
 from melodygru.training.settings import Settings
 
 UNKNOWN_SHARE = 0.2  # how often a piece condition is hidden in training, so that "unknown" is learned too
@@ -42,6 +44,7 @@ class Pieces:
         self.corpus, self.styles, self.vocabulary, self.settings = corpus, styles, vocabulary, settings
         self._of_epoch: tuple[int, np.ndarray] = (-1, np.zeros(0))
         self.transposed_epochs = math.inf  # from this epoch on, pieces are not transposed
+        self._repeating: dict[tuple[int, int], bool] = {}
         # Of each piece the steps from which on it may begin, and its events from there on.
         self._starts: list[np.ndarray] = []
         self._lengths: list[np.ndarray] = []
@@ -88,64 +91,136 @@ class Pieces:
         """Updates in an epoch."""
         return sum(self.windows(batch, epoch) for batch in self.plan(epoch))
 
-    def encode(self, index: int, epoch: int) -> Events:
-        """A piece with the augmentation that an epoch gives it."""
+    def draw(self, index: int, epoch: int) -> Draw:
+        """What an epoch does to a piece, before it is done."""
         rng = np.random.default_rng([self.settings.seed, epoch, index, 1])
-        sequence = excerpt(self.corpus[index], int(self._starts[index][self._chosen(epoch)[index]]))
         known = rng.random(3) >= [UNKNOWN_SHARE, UNKNOWN_SHARE, UNKNOWN_LINE_UP]
-        moved = self._augment(sequence, rng, self.settings.transpose if epoch < self.transposed_epochs else 0)
-        style = self.styles[index] if known[0] else None
-        moved, odd = with_mistakes(moved, rng)
-        events = encode(moved, self.vocabulary, style, metre_known=bool(known[1]), line_up_known=bool(known[2]))
-        if len(odd) == len(events) - 1:
-            events.fields[:-1][odd] = -1
-        return events
-
-    def _augment(self, sequence: NoteSequence, rng: np.random.Generator, semitones: int) -> NoteSequence:
-        notes, length = sequence.notes, sequence.length
-        pitched = notes["program"] != DRUMS
-        if semitones and pitched.any():
-            program, pitch = notes["program"][pitched], notes["pitch"][pitched].astype(np.int64)
-            down = min(semitones, int((pitch - self.low[program]).min()))
-            up = min(semitones, int((self.high[program] - pitch).min()))
-            notes = transpose(notes, int(rng.integers(-down, up + 1)))
+        sequence = self.piece(index, epoch)
+        semitones, factor = 0, 1.0
+        pitched = sequence.notes["program"] != DRUMS
+        most = self.settings.transpose if epoch < self.transposed_epochs else 0
+        if most and pitched.any():
+            program, pitch = sequence.notes["program"][pitched], sequence.notes["pitch"][pitched].astype(np.int64)
+            down = min(most, int((pitch - self.low[program]).min()))
+            up = min(most, int((self.high[program] - pitch).min()))
+            semitones = int(rng.integers(-down, up + 1))
         if self.settings.stretch and not sequence.grid.is_metrical:
             factor = math.exp(rng.uniform(-1, 1) * math.log1p(self.settings.stretch))
-            stretched = notes.copy()
-            end = np.rint((notes["onset"] + notes["duration"]) * factor).astype(np.int64)
-            stretched["onset"] = np.rint(notes["onset"] * factor).astype(np.int64)
-            stretched["duration"] = np.maximum(1, end - stretched["onset"])
-            notes, _ = canonical(stretched)
-            last = int((notes["onset"] + notes["duration"]).max()) if len(notes) else 0
-            length = max(last, round(length * factor))
-        return dataclasses.replace(sequence, notes=notes, length=length)
+        # Looked at beforehand: `with_mistakes` draws it again.
+        mistaken = copy.deepcopy(rng).random() < MISTAKEN and self._repeats_itself(index, epoch)
+        style = self.styles[index] if known[0] else None
+        start = self._start(index, epoch)
+        return Draw(start, style, bool(known[1]), bool(known[2]), semitones, factor, rng if mistaken else None)
+
+    def piece(self, index: int, epoch: int) -> NoteSequence:
+        """A piece from where an epoch lets it begin, as it stands in the corpus."""
+        return excerpt(self.corpus[index], self._start(index, epoch))
+
+    def _start(self, index: int, epoch: int) -> int:
+        return int(self._starts[index][self._chosen(epoch)[index]])
+
+    def _repeats_itself(self, index: int, epoch: int) -> bool:
+        """Whether a piece repeats itself, which its transposition does not change."""
+        key = index, self._start(index, epoch)
+        if key not in self._repeating:
+            self._repeating[key] = repeats_itself(self.piece(index, epoch))
+        return self._repeating[key]
+
+    def encode(self, index: int, epoch: int) -> Events:
+        """A piece with the augmentation that an epoch gives it."""
+        return self.draw(index, epoch).encode(self.piece(index, epoch), self.vocabulary)
+
+    def mine(self, batch: np.ndarray, rows: tuple[int, int] | None = None) -> np.ndarray:
+        """The pieces of a batch that some of its rows have; the first one, if these lie beyond all."""
+        start, stop = rows or (0, len(batch))
+        return batch[start:stop] if start < len(batch) else batch[:1]
 
     def batch_windows(
-        self, epoch: int, batch: np.ndarray, first: int, rows: tuple[int, int] | None = None
+        self,
+        epoch: int,
+        batch: np.ndarray,
+        first: int,
+        rows: tuple[int, int] | None = None,
+        encoded: Sequence[Events] | None = None,
     ) -> Iterator[dict[str, np.ndarray]]:
         """The windows of a batch from number `first` on, each a dict of arrays for the model.
 
         Parameters
         ----------
         rows : which rows of the batch, [start, stop), default all; those beyond the batch are padding
+        encoded : the pieces of `mine`, where they are encoded already
         """
         start, stop = rows or (0, len(batch))
-        encoded = [self.encode(int(index), epoch) for index in batch[start:stop]]
+        if encoded is None:
+            encoded = [self.encode(int(index), epoch) for index in self.mine(batch, rows)]
         # From the lengths in the corpus: an augmented piece may be shorter, but windows are counted by these.
         longest = int(self.lengths(epoch)[batch].max())
-        padding = stop - start - len(encoded)
-        beyond = [encoded[0] if encoded else self.encode(int(batch[0]), epoch)] * padding
         for begin in range(first * self.settings.window, longest, self.settings.window):
             # The last window is cut to what is left, in steps of 16: padding costs as much as notes.
             size = min(self.settings.window, -(-(longest - begin) // 16) * 16)
-            windows = [events.window(begin, begin + size) for events in encoded]
-            windows += [events.window(longest + 1, longest + 1 + size) for events in beyond]
-            yield stack(windows)
+            if start < len(batch):
+                yield windows(encoded, begin, begin + size, stop - start)
+            else:  # beyond all pieces: only the arrays' forms count
+                yield windows(encoded[:1], longest + 1, longest + 1 + size, stop - start)
 
 
-def stack(windows: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """A batch of windows, first axis the batch."""
-    return {name: np.stack([window[name] for window in windows]) for name in INPUTS}
+@dataclass(frozen=True)
+class Draw:
+    """What an epoch does to a piece: conditions that are known, transposition, stretch, mistakes.
+
+    Attributes
+    ----------
+    start : step of the piece at which it begins
+    style : None where it is hidden
+    factor : of all times
+    mistakes : draws them; None where there are none
+    """
+
+    start: int
+    style: str | None
+    metre_known: bool
+    line_up_known: bool
+    semitones: int
+    factor: float
+    mistakes: np.random.Generator | None
+
+    def encode(self, sequence: NoteSequence, vocabulary: Vocabulary) -> Events:
+        """The piece with all that done to it; once, for mistakes go on from where the generator is."""
+        moved, odd = _stretched(_transposed(sequence, self.semitones), self.factor), None
+        if self.mistakes is not None:
+            moved, odd = with_mistakes(moved, self.mistakes)
+        events = encode(moved, vocabulary, self.style, metre_known=self.metre_known, line_up_known=self.line_up_known)
+        if odd is not None and len(odd) == len(events) - 1:
+            events.fields[:-1][odd] = -1
+        return events
+
+    def key(self, vocabulary: Vocabulary) -> tuple[Any, ...] | None:
+        """The same for draws that encode a piece alike; None where no other draw does."""
+        if self.factor != 1 or self.mistakes is not None:
+            return None
+        metre_known = self.metre_known and len(vocabulary.metres) > 1
+        return self.start, self.style, metre_known, self.line_up_known and vocabulary.models_part, self.semitones
+
+
+def _transposed(sequence: NoteSequence, semitones: int) -> NoteSequence:
+    """All but drums moved."""
+    if not semitones:
+        return sequence
+    return dataclasses.replace(sequence, notes=transpose(sequence.notes, semitones))
+
+
+def _stretched(sequence: NoteSequence, factor: float) -> NoteSequence:
+    """All times by a factor."""
+    if factor == 1:
+        return sequence
+    notes = sequence.notes
+    stretched = notes.copy()
+    end = np.rint((notes["onset"] + notes["duration"]) * factor).astype(np.int64)
+    stretched["onset"] = np.rint(notes["onset"] * factor).astype(np.int64)
+    stretched["duration"] = np.maximum(1, end - stretched["onset"])
+    notes, _ = canonical(stretched)
+    last = int((notes["onset"] + notes["duration"]).max()) if len(notes) else 0
+    return dataclasses.replace(sequence, notes=notes, length=max(last, round(sequence.length * factor)))
 
 
 def prefetch(items: Iterator[Any], depth: int = 4) -> Iterator[Any]:

@@ -28,6 +28,9 @@ EPOCHS = 40  # of a corpus; from LARGE notes on they fall with the notes' number
 LARGE, FALL = 400_000, 0.35
 ONE_KEY_FROM = 0.6  # share of the run after which pieces of a corpus in one key are no longer transposed
 FEWEST_STEPS = 200  # of a run whose length follows from the corpus
+GPU_BATCH = 64  # pieces: many short windows keep a GPU busier than few long ones, and teach as much
+GPU_STEPS = 4000  # updates that a run on a GPU keeps when more is learned from at once
+GPU_DOUBLINGS = 4  # of the events of an update, at most: to 32,768
 MAX_SEED = 1_000_000  # TensorFlow's seeds are 32 bits, and each is a thousandfold of this
 
 
@@ -46,10 +49,20 @@ class Settings:
     minutes: float | None = setting(
         None, "Minutes from beginning to end, whatever the machine does, instead of epochs.", above=0, high=100_000
     )
-    batch: int = setting(16, "Pieces learned from at once.", low=1, high=4096)
+    batch: int = setting(
+        16,
+        "Pieces learned from at once.",
+        low=1,
+        high=4096,
+        default_words="16; on a GPU 64 to 256, as suits the length of the run",
+    )
     window: int = setting(128, "Events between two updates; the state is carried over.", low=1)
     learning_rate: float = setting(
-        3e-3, "At its height; it rises in a line, then falls as half a cosine.", above=0, high=1
+        3e-3,
+        "At its height; it rises in a line, then falls as half a cosine.",
+        above=0,
+        high=1,
+        default_words="0.003; on a GPU up to 0.012, as suits the length of the run",
     )
     warmup: int = setting(50, "Updates in which the learning rate rises.", low=0)
     weight_decay: float = setting(0.6, "AdamW's, on matrices.", low=0)
@@ -193,6 +206,35 @@ def default_epochs(corpus: Music) -> float:
     total = sum(notes)
     steps = -(-len(notes) // Settings.batch) * max(1.0, total / len(notes) / Settings.window)  # of an epoch, about
     return round(max(EPOCHS * min(1.0, (LARGE / max(1, total)) ** FALL), FEWEST_STEPS / steps), 1)
+
+
+def for_gpu(notes: int, epochs: float) -> dict[str, float]:
+    """Batch, window, learning rate, warm-up and weight decay that suit a GPU, as fields of `Settings`.
+
+    An update learns from as many events as on a CPU, batch x window, but from more pieces and a shorter window each. In
+    a run that is long enough these events double, up to 16-fold, as long as GPU_STEPS updates are left: at first the
+    window, to the CPU's; then the batch. With k times the events the learning rate, the updates in which it rises and
+    the weight decay are those of a CPU times the square root of k (Malladi et al., 2022, of Adam).
+
+    Parameters
+    ----------
+    notes : of the corpus
+    epochs : passes over it; where minutes are asked for, those that suit the corpus
+    """
+    events = Settings.batch * Settings.window
+    doublings = 0
+    while doublings < GPU_DOUBLINGS and notes * epochs / (events << (doublings + 1)) >= GPU_STEPS:
+        doublings += 1
+    events <<= doublings
+    window = min(Settings.window, events // GPU_BATCH)
+    scale = math.sqrt(1 << doublings)
+    return {
+        "batch": events // window,
+        "window": window,
+        "learning_rate": Settings.learning_rate * scale,
+        "warmup": round(Settings.warmup * scale),
+        "weight_decay": Settings.weight_decay * scale,
+    }
 
 
 def learning_rate(settings: Settings, step: int, steps: int | None) -> float:

@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,9 +24,12 @@ from melodygru.errors import TrainingError
 from melodygru.events import PITCH, Events
 from melodygru.model.checkpoint import as_settings
 from melodygru.model.keras_model import MelodyGRU, save
+from melodygru.model.where import on_gpu
+from melodygru.training.dropout import seed_generators, seeded
+from melodygru.training.encoders import Encoders
 from melodygru.training.evaluation import Evaluation, evaluate, window_signature
 from melodygru.training.history import History
-from melodygru.training.optimizer import SummedAdamW
+from melodygru.training.optimizer import AveragedAdamW
 from melodygru.training.pace import Pace, validation_interval
 from melodygru.training.pieces import Music, Pieces, prefetch
 from melodygru.training.position import Position
@@ -87,18 +90,15 @@ class Trainer:
         self.budget = budget
         self.clock = budget.clock if budget else time.perf_counter
         self.position = Position()
-        self.optimizer = SummedAdamW(
-            settings.learning_rate, beta_2=0.99, weight_decay=settings.weight_decay, epsilon=1e-8
-        )
-        biases = [v for v in model.trainable_variables if v.path.endswith("bias")]
-        self.optimizer.exclude_from_weight_decay(var_list=biases)
-        self.optimizer.build(model.trainable_variables)
-        self.average = [tf.Variable(v.value, trainable=False) for v in model.trainable_variables]
+        self.optimizer = AveragedAdamW(model.trainable_variables, settings.weight_decay)
         self.state = model.initial_state(1)
-        self._generators = _seed_generators(model)
+        self._generators = seed_generators(model)
         scalars = [tf.TensorSpec([], dtype) for dtype in (tf.int32, tf.float32, tf.float32)]
         self._step = tf.function(self._train_step, input_signature=[*window_signature(model), *scalars])
         self._log = History(output.with_suffix(".csv"), log_dir) if self.workers.is_chief else None
+        # The nats of steps that the device may still be at: while it is at one it is given the next.
+        self._awaited: list[tf.Tensor] = []
+        self._ahead = int(on_gpu())
         self._stop = threading.Event()
         self.stopped_by: int | None = None  # the signal that stopped the run
         self._plan: list[np.ndarray] = []
@@ -125,35 +125,30 @@ class Trainer:
 
     def _replica_step(self, replica, inputs, state, step, rate, decay):
         """A replica's part of an update: its rows' gradients, then the update that is the same on all."""
-        for index, generator in enumerate(self._generators):
-            # Dropout follows from (seed, step, replica): whatever was drawn before is forgotten.
-            seed = [self.settings.seed * 1009 + index, (step * self.workers.replicas + replica) * 64]
-            generator.state.assign(tf.cast(tf.stack(seed), generator.state.dtype))
         scale = 1024.0 if self.settings.mixed_precision else 1.0  # keeps small float16 gradients from vanishing
         variables = self.model.trainable_variables
-        with tf.GradientTape() as tape:
+        drawn = seeded(self._generators, self.settings.seed, step * self.workers.replicas + replica)
+        with tf.GradientTape() as tape, drawn:
             log_p, state = self.model.log_likelihood(inputs, state, training=True)
             nats = -tf.reduce_sum(log_p)
             # Per event of the nominal batch, not per note of this window: each note weighs the same.
             loss = nats / (self.settings.batch * self.settings.window) * scale
-        gradients = [tf.convert_to_tensor(g) / scale for g in tape.gradient(loss, variables)]
-        nats, *gradients = self.workers.sum([nats, *gradients])
-        gradients, norm = tf.clip_by_global_norm(gradients, self.settings.clip)
+        gradient = self.optimizer.join(tape.gradient(loss, variables)) / scale
+        nats, gradient = self.workers.sum([nats, gradient])
+        norm = tf.norm(gradient)
+        gradient *= self.settings.clip / tf.maximum(norm, self.settings.clip)
         if self.settings.mixed_precision:
             # A gradient beyond float16 moves nothing; no branch, in which replicas could not update together.
             finite = tf.math.is_finite(norm)
-            gradients = [tf.where(finite, gradient, 0.0) for gradient in gradients]
+            gradient = tf.where(finite, gradient, 0.0)
             rate = tf.where(finite, rate, 0.0)
-        self.optimizer.learning_rate.assign(rate)
-        self.optimizer.apply(gradients, variables)
-        for average, variable in zip(self.average, variables, strict=True):
-            average.assign_sub((1 - decay) * (average - variable.value))
+        self.optimizer.apply(gradient, step, rate, decay)
         return nats, state
 
     # -- saving and restoring
 
     def _arrays(self) -> list[Any]:
-        return [*self.model.trainable_variables, *self.optimizer.variables, *self.average]
+        return [*self.model.trainable_variables, *self.optimizer.state]
 
     def save_state(self) -> None:
         """Save all that the run depends on, in one atomic write; the file is the same however many share the run."""
@@ -297,7 +292,8 @@ class Trainer:
             self.budget = Budget(settings.minutes, clock=clock)
             self.budget.spent_s = position.spent_s
         self._pace = Pace(self.budget, settings, self._validation_events) if self.budget else None
-        with stopping(self.stop), self.workers.watched(self._standing):
+        encoders = Encoders.for_device(self.pieces, on_gpu())
+        with stopping(self.stop), self.workers.watched(self._standing), encoders:
             if settings.epochs is not None:
                 position.judged = len(self.validation)
                 if position.steps is None:
@@ -308,7 +304,8 @@ class Trainer:
             last_saved = last_shown = started
             # The resume file exists from the first moment on: whatever happens, --resume finds a run.
             self.save_state()
-            for inputs in prefetch(self._windows()):
+            windows = encoders.windows(position.epoch, position.batch, position.window, self.workers.rows)
+            for inputs, notes in prefetch(map(_as_tensors, windows)):
                 if position.window == 0:
                     self.state = self.model.initial_state(len(inputs["fields"]))
                 rate = learning_rate(settings, position.step, position.steps)
@@ -316,23 +313,21 @@ class Trainer:
                 nats, self.state = self._step(
                     inputs, self.state, tf.constant(position.step), tf.constant(rate), tf.constant(decay)
                 )
-                position.recent[0] += float(nats)
+                self._awaited.append(nats)
+                self._await(self._ahead)
                 now = clock()
                 position.seconds = before + now - started
                 save_due = now - last_saved > save_every_s
-                notes = int((inputs["fields"][..., PITCH] >= 0).sum())
                 notes, save_due, asked = self._agreed(notes, save_due)
                 position.recent[1] += notes
                 timer.add(now, notes)
                 if timer.steps == TRACE_STEPS:
                     position.traced_s += now - started
-                if not math.isfinite(position.recent[0]):
-                    became = f"the likelihood became {position.recent[0]} at step {position.step}"
-                    raise TrainingError(f"{became}: try a lower --learning-rate")
                 self._advance()
                 judge = self._plan_ahead(timer)
                 finished = position.steps is not None and position.step >= position.steps
                 if finished or judge:
+                    self._await()
                     finished |= self._validate(rate, on_judging)
                 if on_progress is not None and self.workers.is_chief and (now - last_shown > 0.5 or finished):
                     on_progress(self._progress(timer))
@@ -340,6 +335,7 @@ class Trainer:
                 if finished:
                     break
                 if save_due or asked or (alone and self._stop.is_set()):
+                    self._await()
                     self.save_state()
                     last_saved = now
                 if asked or (alone and self._stop.is_set()):
@@ -348,6 +344,15 @@ class Trainer:
             self._log.close()
             self.resume_path.unlink(missing_ok=True)
         return True
+
+    def _await(self, ahead: int = 0) -> None:
+        """Count the nats of all steps but the last `ahead`, as soon as they are there."""
+        while len(self._awaited) > ahead:
+            nats = float(self._awaited.pop(0))
+            self.position.recent[0] += nats
+            if not math.isfinite(nats):
+                became = f"the likelihood became {nats} at step {self.position.step - ahead}"
+                raise TrainingError(f"{became}: try a lower --learning-rate")
 
     def _agreed(self, notes: int, save_due: bool) -> tuple[int, bool, bool]:
         """After a step: the notes of all workers, whether the chief's save is due, whether any was asked to stop."""
@@ -388,16 +393,6 @@ class Trainer:
             epochs = self.position.steps / self._epoch_steps
             self.pieces.transposed_epochs = round(self.settings.transpose_until * epochs)
 
-    def _windows(self) -> Iterator[dict[str, np.ndarray]]:
-        """Windows from the current position on, for ever."""
-        epoch, batch, window = self.position.epoch, self.position.batch, self.position.window
-        while True:
-            plan = self.pieces.plan(epoch)
-            for indices in plan[batch:]:
-                yield from self.pieces.batch_windows(epoch, indices, window, self.workers.rows(len(indices)))
-                window = 0
-            epoch, batch = epoch + 1, 0
-
     def _advance(self) -> None:
         """Count one window on."""
         position = self.position
@@ -425,8 +420,8 @@ class Trainer:
         position, started = self.position, self.clock()
         variables = self.model.trainable_variables
         current = [v.numpy() for v in variables]
-        for variable, average in zip(variables, self.average, strict=True):
-            variable.assign(average.numpy().astype(np.float16))  # as they are saved
+        for variable, average in zip(variables, self.optimizer.averages(), strict=True):
+            variable.assign(average.astype(np.float16))  # as they are saved
         found = self._judge(on_judging)
         nats, notes = position.recent
         row = {
@@ -510,11 +505,7 @@ class Trainer:
         )
 
 
-def _seed_generators(model: MelodyGRU) -> list[Any]:
-    """The seed generators of all layers, in a fixed order."""
-    found = []
-    for layer in model._flatten_layers(include_self=False):
-        generator = getattr(layer, "seed_generator", None)
-        if generator is not None:
-            found.append(generator)
-    return found
+def _as_tensors(inputs: dict[str, np.ndarray]) -> tuple[dict[str, tf.Tensor], int]:
+    """A window's arrays, where the step wants them, and its notes."""
+    notes = int((inputs["fields"][..., PITCH] >= 0).sum())
+    return {name: tf.constant(values) for name, values in inputs.items()}, notes

@@ -11,11 +11,11 @@ import tensorflow as tf
 import toys
 from toys import VOCABULARIES
 
-from melodygru.events import DURATION, END, FIELDS, NEW, PART, PITCH, SHIFT, TIMES, encode, fit_vocabulary
+from melodygru.events import DURATION, END, FIELDS, NEW, PART, PITCH, SHIFT, TIMES, encode, fit_vocabulary, windows
 from melodygru.model.architecture import Architecture
 from melodygru.model.keras_model import IMPOSSIBLE, save
 from melodygru.music.notes import DRUMS, NoteSequence
-from melodygru.training import Settings, Trainer, evaluate, stack
+from melodygru.training import Settings, Trainer, evaluate
 
 SOURCE = Path(__file__).parents[2] / "benchmarks" / "flat.py"
 SPEC = importlib.util.spec_from_file_location("flat", SOURCE)
@@ -127,7 +127,7 @@ def test_every_first_event_enumerated_sums_to_one():
     vocabulary, model = VOCABULARIES["one"], flat_model("one")
     shifts = [toys.representative(c) for c in range(TIMES.size)]
     pieces = [toys.sequence_of([(shift, 1, 0, 60, 80)]) for shift in shifts]
-    first = stack([encode(piece, vocabulary).window(0, 1) for piece in pieces])
+    first = windows([encode(piece, vocabulary) for piece in pieces], 0, 1)
     # Every shift with END and with every pitch; then every duration of one note.
     every = {name: np.repeat(values, 129, 0) for name, values in first.items()}
     every["fields"][:, 0, PART] = np.tile([END] + [NEW] * 128, TIMES.size)

@@ -31,10 +31,11 @@ from melodygru.training import (
     learning_rate,
     log_likelihoods,
 )
-from melodygru.training.optimizer import SummedAdamW
+from melodygru.training.optimizer import AveragedAdamW
 from melodygru.training.pace import Pace
 from melodygru.training.pieces import UNKNOWN_SHARE
 from melodygru.training.progress import Budget, Progress, Timer
+from melodygru.training.settings import for_gpu
 
 STYLES = VOCABULARIES["styles"]
 CORPUS = {"name": "toys", "fingerprint": "f00", "pieces": 7, "notes": 109}
@@ -240,7 +241,7 @@ class Watched(Trainer):
     def note(self):
         step = self.position.step
         self.known[step] = dataclasses.asdict(self.position)
-        self.averages[step] = [average.numpy() for average in self.average]
+        self.averages[step] = self.optimizer.averages()
         self.weights[step] = [variable.numpy() for variable in self.model.trainable_variables]
 
 
@@ -720,19 +721,24 @@ def test_a_run_in_mixed_precision_learns_much_the_same(tmp_path):
     assert curves[1] == pytest.approx(curves[0], rel=0.01)
 
 
-def test_an_update_is_that_of_adamw():
-    updated = []
-    for make in (SummedAdamW, keras.optimizers.AdamW):
-        matrix, bias = (keras.Variable(np.full(shape, 0.5, np.float32)) for shape in ((2, 3), (3,)))
-        optimizer = make(0.1, beta_2=0.99, weight_decay=0.2, epsilon=1e-8)
-        optimizer.exclude_from_weight_decay(var_list=[bias])
-        rng = np.random.default_rng(1)
-        for rate in (0.1, 0.05, 0.2):
-            optimizer.learning_rate.assign(rate)
-            optimizer.apply([tf.constant(rng.normal(size=v.shape), tf.float32) for v in (matrix, bias)], [matrix, bias])
-        updated.append(np.concatenate([matrix.numpy().reshape(-1), bias.numpy()]))
-    assert np.abs(updated[0] - 0.5).min() > 1e-3
-    np.testing.assert_allclose(*updated, rtol=1e-5)
+def test_an_update_is_that_of_adamw_and_its_average_follows():
+    shapes = {"kernel": (2, 3), "bias": (3,), "table": (4, 2)}
+    ours, theirs = ([keras.Variable(np.full(s, 0.5, np.float32), name=n) for n, s in shapes.items()] for _ in range(2))
+    optimizer = AveragedAdamW(ours, 0.2)
+    peer = keras.optimizers.AdamW(0.1, beta_2=0.99, weight_decay=0.2, epsilon=1e-8)
+    peer.exclude_from_weight_decay(var_list=[theirs[1]])
+    rng = np.random.default_rng(1)
+    average = [v.numpy() for v in ours]
+    for step, (rate, decay) in enumerate(((0.1, 0.5), (0.05, 0.9), (0.2, 0.8))):
+        gradients = [tf.constant(rng.normal(size=shape), tf.float32) for shape in shapes.values()]
+        optimizer.apply(optimizer.join(gradients), *map(tf.constant, (step, rate, decay)))
+        peer.learning_rate.assign(rate)
+        peer.apply(gradients, theirs)
+        average = [decay * a + (1 - decay) * v.numpy() for a, v in zip(average, theirs, strict=True)]
+    for mine, other, its_average, found in zip(ours, theirs, average, optimizer.averages(), strict=True):
+        assert np.abs(mine.numpy() - 0.5).min() > 1e-3
+        np.testing.assert_allclose(mine.numpy(), other.numpy(), rtol=1e-5)
+        np.testing.assert_allclose(found, its_average, rtol=1e-5)
 
 
 def test_a_step_is_traced_once(undisturbed):
@@ -775,6 +781,24 @@ def test_the_device_is_named():
 def test_a_larger_corpus_has_fewer_epochs_and_a_tiny_one_more(pieces, notes, epochs):
     piece = toys.sequence_of([(at, 1, 0, 60, 80) for at in range(notes)])
     assert default_epochs([piece] * pieces) == pytest.approx(epochs, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("updates", "found"),
+    [  # of as many events as on a CPU
+        (1, (64, 32, 0.003, 50, 0.6)),
+        (7999, (64, 32, 0.003, 50, 0.6)),
+        (8000, (64, 64, 0.003 * 2**0.5, 71, 0.6 * 2**0.5)),
+        (16_000, (64, 128, 0.006, 100, 1.2)),
+        (32_000, (128, 128, 0.006 * 2**0.5, 141, 1.2 * 2**0.5)),
+        (64_000, (256, 128, 0.012, 200, 2.4)),
+        (10**9, (256, 128, 0.012, 200, 2.4)),
+    ],
+)
+def test_a_long_run_on_a_gpu_learns_from_more_at_once(updates, found):
+    suited = for_gpu(2048 * 100, updates / 100)
+    assert tuple(suited.values()) == pytest.approx(found)
+    Settings(epochs=1, **suited)
 
 
 @pytest.mark.parametrize(

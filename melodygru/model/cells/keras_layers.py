@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from melodygru.model.where import on_gpu
+
 
 @keras.saving.register_keras_serializable("melodygru")
 class GRU(keras.layers.GRU):
@@ -57,7 +59,7 @@ def _is_plain(layer: keras.layers.Layer, mask: Any) -> bool:
         and not (layer.dropout or layer.recurrent_dropout or layer.go_backwards or layer.unroll)
         and layer.activation is keras.activations.tanh
         and layer.recurrent_activation is keras.activations.sigmoid
-        and not tf.config.list_logical_devices("GPU")
+        and not on_gpu()
     )
 
 
