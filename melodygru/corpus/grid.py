@@ -94,17 +94,17 @@ def choose_grid(sequences: Iterable[NoteSequence]) -> tuple[Grid, dict[str, Any]
         chances.append(chance)
     if not sizes:
         return Grid.beats(4), {"pieces": 0, "metrical_pieces": 0, "decided_by": "no notes"}
-    size = np.array(sizes, np.float64)
+    n_onsets = np.array(sizes, np.float64)
     chance = np.stack(chances)
     on, off = np.stack(onset_counts), np.stack(end_counts)
-    best = np.nan_to_num(_corrected(on, size[:, None, None], chance)).max(axis=2)
+    best = np.nan_to_num(_corrected(on, n_onsets[:, None, None], chance)).max(axis=2)
     evidence: dict[str, Any] = {"pieces": len(sizes)}
     for share, (level, tolerance) in itertools.product((METRICAL_SHARE, ORNAMENTED_SHARE), enumerate(TOLERANCES)):
         voters = best[:, level] >= share
         if voters.mean() < METRICAL_PIECES:
             continue
-        onset_share, onset_error = _pool(on[voters, level], size[voters], chance[voters, level])
-        end_share, end_error = _pool(off[voters, level], size[voters], chance[voters, level])
+        onset_share, onset_error = _pool(on[voters, level], n_onsets[voters], chance[voters, level])
+        end_share, end_error = _pool(off[voters, level], n_onsets[voters], chance[voters, level])
         slack = SLACK if share == METRICAL_SHARE else max(SLACK, 1 - float(np.nanmax(onset_share)))
         chosen = _coarsest(onset_share, onset_error, STEPS_PER_BEAT, slack)
         finer = _coarsest(end_share, end_error, [n for n in STEPS_PER_BEAT if n % chosen == 0])
@@ -124,8 +124,8 @@ def choose_grid(sequences: Iterable[NoteSequence]) -> tuple[Grid, dict[str, Any]
     evidence |= {
         "metrical_pieces": int((best[:, -1] >= METRICAL_SHARE).sum()),
         "tolerance_beats": TOLERANCES[level],
-        "onsets": _table(_pool(on[:, level], size, chance[:, level])[0]),
-        "ends": _table(_pool(off[:, level], size, chance[:, level])[0]),
+        "onsets": _table(_pool(on[:, level], n_onsets, chance[:, level])[0]),
+        "ends": _table(_pool(off[:, level], n_onsets, chance[:, level])[0]),
         "decided_by": "no beat",
     }
     return PERFORMANCE_GRID, evidence

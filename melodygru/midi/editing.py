@@ -29,7 +29,8 @@ from melodygru.midi.chunks import (
     variable_length,
 )
 from melodygru.midi.formats import read
-from melodygru.midi.reading import Line, Oddities, load, sounding_notes
+from melodygru.midi.oddities import Oddities
+from melodygru.midi.reading import Line, load, sounding_notes
 from melodygru.midi.writing import MELODIC_CHANNELS
 from melodygru.music.names import program_name
 from melodygru.music.notes import DRUMS, NOTE, note_keys, part_order
