@@ -85,7 +85,7 @@ def main(
                     network,
                     min(BATCH, outputs - len(pieces)),
                     seed + len(pieces),
-                    controls=Controls(temperature, top_p=0.9),
+                    controls=Controls(temperature, top_p=None),
                     length=Length(bars, seconds, notes),
                     guard=guard,
                     on_guard=actions.append,

@@ -92,7 +92,7 @@ def main(
                 network,
                 outputs,
                 0,
-                controls=Controls(temperature, top_p=0.9),
+                controls=Controls(temperature, top_p=None),
                 length=Length(bars),
                 style=style,
                 guard=False,

@@ -22,7 +22,7 @@ from melodygru.model.numpy_model import NumpyModel
 from melodygru.music.notes import DRUMS, NoteSequence
 
 CHORDS = "C | Am | F G | C"
-CONTROLS = Controls(top_p=0.9)
+CONTROLS = Controls(top_p=None)
 
 
 def polyphony(piece: NoteSequence) -> int:

@@ -152,7 +152,7 @@ def divided(corpus: Any, card: dict[str, Any]) -> tuple[Any, Any]:
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of the composed pieces.")
 @click.option("--temperature", default=1.0, show_default=True, type=float, help="Of the composed pieces.")
-@click.option("--top-p", default=0.9, show_default=True, type=float, help="Likewise.")
+@click.option("--top-p", type=float, help="Likewise.  [default: by the number of parts]")
 @click.option("--without", multiple=True, metavar="FEATURE", help="Keep a feature from the classifier; repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 def main(
@@ -253,7 +253,8 @@ def _print(report: dict[str, Any]) -> None:
         "| style | composed, right | held out, right | mean OA composed | mean OA held out |\n|---|---|---|---|---|"
     )
     for style, one in found.items():
-        areas = f"{one['mean_overlapping_area']:.3f} | {one['held_out_mean_overlapping_area']:.3f}"
+        means = (one[name] for name in ("mean_overlapping_area", "held_out_mean_overlapping_area"))
+        areas = " | ".join("-" if mean is None else f"{mean:.3f}" for mean in means)  # a few pieces have none
         click.echo(
             f"| {style} | {one['composed_right']:.0%} of {report['per_style']} | {one['held_out_right']:.0%} of "
             f"{one['held_out_pieces']} | {areas} |"

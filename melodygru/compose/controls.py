@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
 from melodygru.compose.settings import check_setting
 
 RHYTHM = ("shift", "duration")
+TOP_P_OF_ONE, TOP_P_OF_SEVERAL = 0.95, 0.9  # parts
 
 Filter = Callable[[np.ndarray], np.ndarray]  # (streams, classes) weights, in proportion to probability -> weights
 
@@ -23,7 +25,8 @@ class Controls:
     temperature : divides the logits; 0 takes the most probable class
     rhythm_temperature, pitch_temperature : the same for shift and duration, and for pitch; default: `temperature`
     top_k : only the k most probable classes; 0 is all
-    top_p : only the most probable classes that together reach p, in (0, 1]
+    top_p : only the most probable classes that together reach p, in (0, 1]; None: as many as the parts ask for, see
+        `usual_top_p`
     min_p : only classes at least min_p times as probable as the most probable one, in [0, 1)
     """
 
@@ -31,7 +34,7 @@ class Controls:
     rhythm_temperature: float | None = None
     pitch_temperature: float | None = None
     top_k: int = 0
-    top_p: float = 1.0
+    top_p: float | None = 1.0
     min_p: float = 0.0
 
     def __post_init__(self) -> None:
@@ -47,18 +50,34 @@ class Controls:
             temperature = self.pitch_temperature
         return self.temperature if temperature is None else temperature
 
-    def filters(self, field: str) -> list[Filter]:
-        """What is left of the model's own weights of a field, in order; the temperature sharpens or flattens that."""
+    def filters(self, field: str, parts: np.ndarray | int = 1) -> list[Filter]:
+        """What is left of the model's own weights of a field, in order; the temperature sharpens or flattens that.
+
+        Parameters
+        ----------
+        parts : how many parts the piece has, or the piece of each stream, shape (streams,)
+        """
         if self.temperature_of(field) == 0:
             return [lambda weights: keep_top_k(weights, 1)]
         chain: list[Filter] = []
         if self.top_k:
             chain.append(lambda weights: keep_top_k(weights, self.top_k))
-        if self.top_p < 1:
-            chain.append(lambda weights: keep_top_p(weights, self.top_p))
+        top_p = usual_top_p(parts) if self.top_p is None else self.top_p
+        if np.min(top_p) < 1:
+            chain.append(lambda weights: keep_top_p(weights, top_p))
         if self.min_p > 0:
             chain.append(lambda weights: keep_min_p(weights, self.min_p))
         return chain
+
+
+def usual_top_p(parts: np.ndarray | int) -> Any:
+    """The top-p for a piece of so many parts; for each stream of several, shape (streams, 1).
+
+    Several parts are many notes that have to agree, with each other and with the bars before: what one has to spare
+    for surprise is too much for seven. Both are chosen by how near to real pieces composed ones are (see benchmarks).
+    """
+    found = np.where(np.asarray(parts) > 1, TOP_P_OF_SEVERAL, TOP_P_OF_ONE)
+    return found[:, None] if found.ndim else float(found)
 
 
 def to_weights(logits: np.ndarray, temperature: float | np.ndarray | None = None) -> np.ndarray:
@@ -89,7 +108,7 @@ def keep_top_k(weights: np.ndarray, k: int) -> np.ndarray:
     return kept
 
 
-def keep_top_p(weights: np.ndarray, p: float) -> np.ndarray:
+def keep_top_p(weights: np.ndarray, p: Any) -> np.ndarray:
     """Weights with all but the most probable classes that together reach `p` at 0; at least one is kept.
 
     The lower class wins a tie.

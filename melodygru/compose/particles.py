@@ -62,7 +62,7 @@ class Particles(Streams):
         super().__init__(network, [context, *(context.copy() for _ in range(total - 1))])
         controls, self.rngs, self.n = controls or Controls(), rngs, n
         self._temperatures = {field: controls.temperature_of(field) for field in self.vocabulary.fields}
-        self._filters = {field: controls.filters(field) for field in self.vocabulary.fields}
+        self._filters = {field: controls.filters(field, context.n_parts) for field in self.vocabulary.fields}
         self.log_p, self.log_weights, self.log_z = np.zeros(total), np.zeros(total), np.zeros(len(rngs))
         self.placed = np.zeros(total, np.int64)
 

@@ -81,7 +81,7 @@ class RedoSettings:
     rhythm_temperature: float | None = _as_in_generate("rhythm_temperature")
     pitch_temperature: float | None = _as_in_generate("pitch_temperature")
     top_k: int = _as_in_generate("top_k")
-    top_p: float = _as_in_generate("top_p")
+    top_p: float | None = _as_in_generate("top_p")
     min_p: float = _as_in_generate("min_p")
     style: str | None = _as_in_generate("style")
     particles: int | None = setting(

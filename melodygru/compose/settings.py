@@ -74,8 +74,12 @@ class GenerateSettings:
     top_k: int = _choice(
         0, "Choose among the k most probable values; 0: among all.", low=0, in_words="0 (all classes) or more"
     )
-    top_p: float = _choice(
-        0.9, "Choose among the most probable values that reach p together; 1: among all.", above=0, high=1
+    top_p: float | None = _choice(
+        None,
+        "Choose among the most probable values that reach p together; 1: among all.",
+        above=0,
+        high=1,
+        default_words="0.95 for one part, 0.9 for several",
     )
     min_p: float = _choice(
         0.0,

@@ -102,6 +102,12 @@ class Context:
         return row
 
     @property
+    def n_parts(self) -> int:
+        """Parts that have played, and those that are known to come in."""
+        to_come = self.past.line_up
+        return len(self.past.programs) + (0 if to_come is None else to_come.total())
+
+    @property
     def programs(self) -> list[int]:
         """The program of each part that has played."""
         return self.past.programs

@@ -832,3 +832,15 @@ def test_a_wish_for_pitch_classes_is_stronger_than_the_key_of_the_corpus():
     for piece in compose(network, 3, 1, length=Length(notes=16), constraints=[wished]):
         assert set(piece.notes["pitch"] % 12) <= {8, 10, 0, 1, 3, 5, 7}
         assert not set(piece.notes["pitch"] % 12) <= {0, 1, 7}
+
+
+def test_the_usual_top_p_is_less_for_several_parts():
+    band = dataclasses.replace(VOCABULARIES["many"], parts=4)
+    wishes = {"shift": {4: 1.0}, "duration": {4: 1.0}, "velocity": {20: 1.0}, "pitch": {60: 0.92, 61: 0.08}}
+    fake = Fake(band, **wishes, part={NEW + program: 1.0 for program in band.programs})
+    rngs = [np.random.default_rng(seed) for seed in range(2)]
+    alone, together = (band.programs[0],), band.programs[:2]
+    sampler = Sampler(fake, rngs, Controls(top_p=None), line_ups=[alone, together])
+    for _ in range(200):
+        sampler.step(may_end=False)
+    assert [{row[2] for row in rows} for rows in sampler.rows] == [{60, 61}, {60}]
