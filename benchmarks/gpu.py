@@ -189,7 +189,7 @@ def parity(a: argparse.Namespace, found: dict[str, Any]) -> None:
         say(
             f"parity, {len(pieces)} pieces, {sum(lengths):,} notes, TF32 {'on' if tf32 else 'off'}: largest difference "
             f"of a field {worst:.1e} nats; of the mean {mean:.1e} nats a note (of "
-            f"{-reference.sum() / sum(lengths):.4f}; {'good' if mean <= PARITY else 'MORE'} than {PARITY:g} allows)"
+            f"{-reference.sum() / sum(lengths):.4f}; {'within' if mean <= PARITY else 'MORE THAN'} {PARITY:g})"
         )
         found[f"parity tf32={tf32}"] = {"max": float(worst), "per_note": float(mean)}
 

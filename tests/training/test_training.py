@@ -366,6 +366,19 @@ def test_a_run_can_be_resumed_from_its_first_moment(undisturbed, second):
     assert _same([v.numpy() for v in second.model.trainable_variables], undisturbed.weights[0])
 
 
+def test_a_run_as_on_a_gpu_ends_in_the_same_weights(undisturbed, second, monkeypatch):
+    """Other processes encode, pieces are kept, and an update is handed over before the last one's nats are there."""
+    monkeypatch.setattr("melodygru.training.trainer.on_gpu", lambda: True)
+    monkeypatch.setattr(second, "_ahead", 1)
+    shutil.copy(undisturbed.folder / "3.resume", second.resume_path)
+    second.output.unlink(missing_ok=True)
+    if (undisturbed.folder / "3.keras").exists():
+        shutil.copy(undisturbed.folder / "3.keras", second.output)
+    second.restore()
+    assert second.run() is True
+    _same_end(second, undisturbed)
+
+
 def test_nothing_to_resume_is_said(second, tmp_path):
     second.resume_path.unlink(missing_ok=True)
     second.output.unlink(missing_ok=True)
