@@ -75,8 +75,6 @@ class MetricPosition(Feature):
         if grid.is_metrical and past.metre is not None:
             self._bars = Bars(grid, past.metres) if len(past.metres) > 1 else _bars(grid, past.metre)
         self._units = _units(past.vocabulary)
-        self._pointers: list[int] = []  # from the onset `_pointed_at`
-        self._pointed_at = -1
         self._position, self._phase, self._bar, self._phrase = (
             region.blocks[name] for name in ("position", "phase", "bar", "phrase")
         )
@@ -90,14 +88,11 @@ class MetricPosition(Feature):
     def _to_next(self) -> list[int]:
         """Classes, plus 1, of the steps from the onset to the next of each unit."""
         at = self.past.onset
-        if at != self._pointed_at:
-            left = [unit - at % unit if unit else 0 for unit in self._units]
-            if self._bars is not None:
-                _, position, size = self._bars.at_step(at)
-                left[0] = min(size - position, TIMES.maximum)
-            self._pointers = [time_of(steps) + 1 if steps else 0 for steps in left]
-            self._pointed_at = at
-        return self._pointers
+        left = [unit - at % unit if unit else 0 for unit in self._units]
+        if self._bars is not None:
+            _, position, size = self._bars.at_step(at)
+            left[0] = min(size - position, TIMES.maximum)
+        return [time_of(steps) + 1 if steps else 0 for steps in left]
 
     def context(self, row: list[int]) -> None:
         at = self.past.onset
