@@ -328,7 +328,7 @@ class TestLarge:
         monkeypatch.setattr(corpus_files, "PIECES", 5)
         corpus = intake(tunes)
         found = Reader(page.document(corpus, survey(corpus)))
-        assert found.said("Pieces").endswith("high/10.mid Eb/c 4/4 120 4 0:08 32 The first 5 of 12 pieces.")
+        assert found.said("Pieces").endswith("high/10.mid Bb/g 4/4 120 4 0:08 32 The first 5 of 12 pieces.")
 
 
 class TestRefusals:

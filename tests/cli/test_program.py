@@ -115,7 +115,10 @@ def test_keras_alone_loads_no_tensorflow_through_us(tmp_path: Path) -> None:
     [
         (("play", "song.mid", "--wav", "song.mid"), "--wav song.mid: expected a name that ends in .wav"),
         (("play", "song.mid", "--wav", "link.wav"), "--wav link.wav: that file is FILE of this command"),
-        (("evaluate", ".", "--model", "m.keras", "--per-note", "m.keras"), "--per-note m.keras: expected a name that ends in .csv"),
+        (
+            ("evaluate", ".", "--model", "m.keras", "--per-note", "m.keras"),
+            "--per-note m.keras: expected a name that ends in .csv",
+        ),
     ],
 )
 def test_nothing_that_is_read_is_written_over(command: Command, arguments: tuple[str, ...], message: str) -> None:

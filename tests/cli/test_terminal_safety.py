@@ -151,6 +151,8 @@ COMMANDS = {
     "an unknown command": (EVIL,),
     "replay": ("replay", STAMPED, "-o", f"out{NAME}"),
     "replay without a stamp": ("replay", SONG),
+    "redo": ("redo", SONG, "--model", GOOD, "--bars", "1", "-o", f"redone{NAME}"),
+    "redo parts that are not there": ("redo", SONG, "--model", GOOD, "--parts", EVIL),
     "evaluate": ("evaluate", SONGS, "--model", GOOD),
     "judge": ("judge", SONGS, "--against", SONGS),
     "originality": ("originality", SONG, "--model", GOOD),

@@ -188,7 +188,7 @@ def _as_given(piece):
     return [note[:5] for note in piece.notes.tolist()]
 
 
-COLD = Controls(temperature=0.4)
+COLD = Controls(temperature=0.2)
 
 
 def test_a_stream_that_loops_is_taken_back_before_anybody_is_given_it():
@@ -249,8 +249,8 @@ def test_warmth_raises_low_temperatures_of_its_stream_alone():
 
 
 def test_what_does_not_degenerate_stays_as_it_was():
-    bare, given_bare, _ = _composed(controls=Controls(temperature=0.7), seed=5)
-    guarded, given_out, actions = _composed(controls=Controls(temperature=0.7), seed=5, guard=True)
+    bare, given_bare, _ = _composed(controls=Controls(temperature=0.4), seed=5)
+    guarded, given_out, actions = _composed(controls=Controls(temperature=0.4), seed=5, guard=True)
     acted = {action.stream for action in actions}
     assert 0 < len(acted) < 6
     for stream in set(range(6)) - acted:
@@ -439,7 +439,7 @@ def test_max_copy_is_refused():
 
 
 def test_generate_says_what_it_took_back(melodygru, tmp_path):
-    options = ("--model", SHIPPED, "--temperature", 0.5, "--bars", 24, "-n", 6, "--seed", 0, "--json")
+    options = ("--model", SHIPPED, "--temperature", 0.2, "--bars", 24, "-n", 6, "--seed", 0, "--json")
     process = melodygru("generate", *options, cwd=tmp_path)
     stdout, stderr = process.communicate(timeout=120)
     assert process.returncode == 0, stderr
@@ -458,7 +458,7 @@ def test_generate_says_what_it_took_back(melodygru, tmp_path):
 def test_max_copy_needs_the_index(melodygru, tmp_path):
     with zipfile.ZipFile(SHIPPED) as shipped, zipfile.ZipFile(tmp_path / "bare.keras", "w") as bare:
         for name in shipped.namelist():
-            if name != originality.MEMBER:
+            if "originality" not in name:
                 bare.writestr(name, shipped.read(name))
     process = melodygru("generate", "--model", "bare.keras", "--max-copy", 12, cwd=tmp_path)
     _, stderr = process.communicate(timeout=120)
