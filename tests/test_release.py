@@ -78,7 +78,9 @@ def test_name_and_address_stand_in_one_place():
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg", "utf-8")
     address = config["metadata"]["url"]
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
+    listed = subprocess.run(
+        ["git", "-C", str(ROOT), "ls-files"], capture_output=True, text=True, check=False
+    ).stdout.split()
     texts = [ROOT / name for name in listed if name.endswith((".md", ".py", ".toml", ".cfg")) or name == "Makefile"]
     naming = [path.name for path in texts if path.is_file() and address in path.read_text("utf-8", "replace")]
     assert naming in ([], ["setup.cfg"])  # the first outside a repository
@@ -93,7 +95,7 @@ def built(tmp_path_factory):
     folder = tmp_path_factory.mktemp("built")
     source = folder / "source"
     listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", "-C", str(ROOT), "ls-files", "-co", "--exclude-standard"], capture_output=True, text=True, check=True
     )
     for name in listed.stdout.splitlines():
         if (ROOT / name).is_file() and not name.startswith(("benchmarks/", "tests/")):

@@ -117,7 +117,7 @@ def test_the_script_goes_through_all_its_sections_on_a_cpu(tmp_path):
     command = [sys.executable, str(ROOT / "benchmarks" / "gpu.py"), "--small", "--out", str(tmp_path / "out")]
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
     run = subprocess.run(
-        [*command, "--data", str(data.parent)], cwd=ROOT, env=environment, capture_output=True, text=True
+        [*command, "--data", str(data.parent)], cwd=tmp_path, env=environment, capture_output=True, text=True
     )
     assert run.returncode == 0, run.stdout + run.stderr
     found = json.loads((tmp_path / "out" / "gpu.json").read_text())

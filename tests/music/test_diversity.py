@@ -10,7 +10,7 @@ from toys import BEAT as GRID
 
 from melodygru.events import Vocabulary, fit_vocabulary
 from melodygru.music.diversity import N_TRIGRAMS, WINDOW, Diversity, least_diversity
-from melodygru.music.extremes import LEAST_DIVERSITY
+from melodygru.music.extremes import LEAST_DIVERSITY, MARGIN, WIDEST
 from melodygru.music.notes import NOTE, NoteSequence
 
 
@@ -74,7 +74,7 @@ def test_a_vocabulary_knows_the_least_diversity_and_the_keys_of_its_corpus():
     short = sequence_of(notes_of(np.full(20, 62)))
     pieces = [(piece(2), "a"), (piece(2), "a"), (piece(0), "b"), (round_and_round, "b"), (short, None)]
     vocabulary = fit_vocabulary(pieces, GRID)
-    assert vocabulary.statistics.extremes_of(None).trigrams == 20 / 1.25
+    assert vocabulary.statistics.extremes_of(None).trigrams == 20 / (MARGIN * WIDEST)
     of_a, of_b, of_all = vocabulary.statistics.signatures
     assert (of_a[2], sum(of_a), of_b[0] >= 1, sum(of_b), sum(of_all)) == (2, 2, True, 2, 5)
     assert Vocabulary.from_dict(json.loads(json.dumps(vocabulary.as_dict()))) == vocabulary
