@@ -102,6 +102,8 @@ class _Reader:
             if signature != b"HEAP":
                 raise ValueError("the names of the weights are damaged")
             for name, at in self._members(tree, segment, MAX_LEVEL):
+                if not path and name == "optimizer":
+                    continue  # Keras saves that of a compiled model beside the weights
                 yield from self._below(f"{path}/{name}" if path else name, at, depth - 1)
         else:
             yield path, self._array(path, messages)
