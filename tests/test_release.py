@@ -106,8 +106,11 @@ def built(tmp_path_factory):
     return wheel, sdist
 
 
-def run(command, **options):
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, **options)
+def run(command, cwd=None, **variables):
+    # With the repository on the path, pip would find the package installed already.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | variables
+    command = [*map(str, command)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=environment)
     assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
@@ -137,8 +140,7 @@ def registry(tmp_path_factory):
 def assert_composes(command, folder, files):
     """The command composes the file and says so; `files` are those that must be there afterwards."""
     folder.mkdir()
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    printed = run([command, "generate", "--bars", "2", "--seed", "1", "-o", "."], cwd=folder, env=environment)
+    printed = run([command, "generate", "--bars", "2", "--seed", "1", "-o", "."], cwd=folder)
     assert re.search(r"starter-1-1\.mid  \d+ notes, 2 bars", printed)
     assert sorted(path.name for path in folder.iterdir()) == files
 
@@ -171,7 +173,7 @@ def test_wheel_and_sdist_compose_in_a_fresh_environment(version, built, registry
 def test_pipx_installs_a_wheel_that_composes(built, registry, tmp_path):
     pipx = shutil.which("pipx") or pytest.skip("no pipx on this machine")
     homes = {"PIPX_HOME": str(tmp_path / "home"), "PIPX_BIN_DIR": str(tmp_path / "bin")}
-    run([pipx, "install", "--python", sys.executable, built[0]], env={**os.environ, **homes})
+    run([pipx, "install", "--python", sys.executable, built[0]], **homes)
     assert_composes(tmp_path / "bin" / "melodygru", tmp_path / "music", ["starter-1-1.mid"])
 
 

@@ -115,6 +115,7 @@ def test_the_script_goes_through_all_its_sections_on_a_cpu(tmp_path):
     for path in sorted((ROOT / "data" / "starter" / "chorales").glob("*.mid"))[:12]:
         (data / path.name).write_bytes(path.read_bytes())
     command = [sys.executable, str(ROOT / "benchmarks" / "gpu.py"), "--small", "--out", str(tmp_path / "out")]
+    command += ["--model", str(ROOT / "checkpoints" / "starter.keras")]
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
     run = subprocess.run(
         [*command, "--data", str(data.parent)], cwd=tmp_path, env=environment, capture_output=True, text=True
