@@ -108,7 +108,7 @@ class CorpusStatistics:
         if not self.lengths or metre not in self.metres:
             return None
         of_style = self.lengths[self.styles.index(style) if style in self.styles else -1]
-        lengths = of_style[self.metres.index(metre)]
+        lengths = of_style[self.metres.index(metre)] if of_style else ()
         return lengths[int(draw * len(lengths))] if lengths else None
 
     def line_up_of(

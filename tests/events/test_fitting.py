@@ -5,7 +5,7 @@ import pytest
 from toys import sequence_of
 
 from melodygru.errors import NoteError
-from melodygru.events import NEW, encode, fit_vocabulary
+from melodygru.events import NEW, CorpusStatistics, encode, fit_vocabulary
 from melodygru.events.fitting import N_LENGTHS
 from melodygru.music.grid import Grid
 from melodygru.music.metre import steps_per_bar
@@ -93,3 +93,8 @@ def test_a_style_has_its_own_programs():
 def test_no_note_no_vocabulary():
     with pytest.raises(NoteError, match="no note in the corpus"):
         fit_vocabulary([], GRID)
+
+
+def test_a_style_may_have_no_lengths():
+    statistics = CorpusStatistics(styles=("a",), metres=((4, 4),), lengths=((), ((64,),)))
+    assert statistics.length_of("a", (4, 4), 0.5) is None and statistics.length_of(None, (4, 4), 0.5) == 64
