@@ -11,7 +11,7 @@ from melodygru.music.notes import ONSET_KEYS, NoteSequence, canonical, note_keys
 
 # How often a piece that repeats itself begins later, after a multiple of so many bars, and the notes it keeps at least.
 EXCERPTS, EXCERPT_BARS, EXCERPT_NOTES = 0.5, 4, 16
-# How many pieces that repeat themselves have mistakes in training, the share of their notes that are, at most; and the
+# How many pieces that repeat themselves have mistakes in an epoch, the share of their notes that are, at most; and the
 # share of its notes from which on a piece repeats itself, and the bars that it may lie back.
 MISTAKEN, MISTAKES = 0.5, 0.3
 REPEATED, REPEATED_BARS = 0.6, (1, 2, 4, 8)
@@ -49,11 +49,8 @@ def with_mistakes(sequence: NoteSequence, rng: np.random.Generator) -> tuple[Not
     for one that never does. The notes themselves are not learned, only what follows them. About as many are added
     as are left out: with fewer, what follows would be denser than what came before, and so would what is composed.
     """
-    notes = sequence.notes
-    if rng.random() >= MISTAKEN or not repeats_itself(sequence):
-        return sequence, np.zeros(len(notes), bool)
     share = rng.uniform(0, MISTAKES)
-    notes = notes.copy()
+    notes = sequence.notes.copy()
     odd = np.flatnonzero(rng.random(len(notes)) < share)
     kind = rng.integers(0, 4, len(odd))
     repitched, moved, gone, twice = (odd[kind == k] for k in range(4))

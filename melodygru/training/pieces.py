@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import math
 from collections.abc import Iterator, Sequence
@@ -42,7 +41,7 @@ class Pieces:
 
     def __init__(self, corpus: Music, styles: Sequence[str | None], vocabulary: Vocabulary, settings: Settings) -> None:
         self.corpus, self.styles, self.vocabulary, self.settings = corpus, styles, vocabulary, settings
-        self._of_epoch: tuple[int, np.ndarray] = (-1, np.zeros(0))
+        self._of_epoch: tuple[int, np.ndarray, np.ndarray] = (-1, np.zeros(0), np.zeros(0))
         self.transposed_epochs = math.inf  # from this epoch on, pieces are not transposed
         self._repeating: dict[tuple[int, int], bool] = {}
         # Of each piece the steps from which on it may begin, and its events from there on.
@@ -70,18 +69,22 @@ class Pieces:
 
     def lengths(self, epoch: int) -> np.ndarray:
         """Events of each piece in an epoch, before it is augmented; shape (n_pieces,)."""
-        return np.array([events[at] for events, at in zip(self._lengths, self._chosen(epoch), strict=True)], np.int64)
+        return self._beginnings(epoch)[1]
 
-    def _chosen(self, epoch: int) -> np.ndarray:
-        """Which of its beginnings each piece has in an epoch, shape (n_pieces,); 0 is its own."""
-        known, chosen = self._of_epoch
+    def _beginnings(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """Of each piece the step from which on an epoch has it, and its events from there on; each (n_pieces,)."""
+        known, starts, lengths = self._of_epoch
         if known != epoch:
             rng = np.random.default_rng([self.settings.seed, epoch, 2])
-            n = np.array([len(starts) for starts in self._starts])
+            n = np.array([len(of_piece) for of_piece in self._starts])
             later = 1 + (rng.random(len(n)) * (n - 1)).astype(np.int64)
             chosen = np.where((rng.random(len(n)) < EXCERPTS) & (n > 1), later, 0)
-            self._of_epoch = epoch, chosen  # at once: batches are made ahead in a thread
-        return chosen
+            starts, lengths = (
+                np.array([values[at] for values, at in zip(of_pieces, chosen, strict=True)], np.int64)
+                for of_pieces in (self._starts, self._lengths)
+            )
+            self._of_epoch = epoch, starts, lengths  # at once: batches are made ahead in a thread
+        return starts, lengths
 
     def windows(self, batch: np.ndarray, epoch: int) -> int:
         """Windows until the longest piece of a batch is over in an epoch."""
@@ -106,8 +109,7 @@ class Pieces:
             semitones = int(rng.integers(-down, up + 1))
         if self.settings.stretch and not sequence.grid.is_metrical:
             factor = math.exp(rng.uniform(-1, 1) * math.log1p(self.settings.stretch))
-        # Looked at beforehand: `with_mistakes` draws it again.
-        mistaken = copy.deepcopy(rng).random() < MISTAKEN and self._repeats_itself(index, epoch)
+        mistaken = rng.random() < MISTAKEN and self._repeats_itself(index, epoch)
         style = self.styles[index] if known[0] else None
         start = self._start(index, epoch)
         return Draw(start, style, bool(known[1]), bool(known[2]), semitones, factor, rng if mistaken else None)
@@ -117,7 +119,7 @@ class Pieces:
         return excerpt(self.corpus[index], self._start(index, epoch))
 
     def _start(self, index: int, epoch: int) -> int:
-        return int(self._starts[index][self._chosen(epoch)[index]])
+        return int(self._beginnings(epoch)[0][index])
 
     def _repeats_itself(self, index: int, epoch: int) -> bool:
         """Whether a piece repeats itself, which its transposition does not change."""
@@ -186,11 +188,11 @@ class Draw:
 
     def encode(self, sequence: NoteSequence, vocabulary: Vocabulary) -> Events:
         """The piece with all that done to it; once, for mistakes go on from where the generator is."""
-        moved, odd = _stretched(_transposed(sequence, self.semitones), self.factor), None
+        moved, odd = _stretched(_transposed(sequence, self.semitones), self.factor), np.zeros(0, bool)
         if self.mistakes is not None:
             moved, odd = with_mistakes(moved, self.mistakes)
         events = encode(moved, vocabulary, self.style, metre_known=self.metre_known, line_up_known=self.line_up_known)
-        if odd is not None and len(odd) == len(events) - 1:
+        if len(odd) == len(events) - 1:
             events.fields[:-1][odd] = -1
         return events
 
