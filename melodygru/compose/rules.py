@@ -258,7 +258,7 @@ class Arrivals(Rule):
         to_come = 0 if line_up is None else line_up.total()
         if not to_come or limit is None:
             return 0.0
-        due = (to_come + len(context.programs)) * max(0.0, 1 - 2 * context.onset / max(1, limit))
+        due = context.n_parts * max(0.0, 1 - 2 * context.onset / max(1, limit))
         return haste + PRESSING * max(0.0, to_come - due)
 
 

@@ -8,7 +8,6 @@ from melodygru.events.features.feature import Feature, Region
 from melodygru.events.features.piece import Past, Piece
 from melodygru.events.features.sounding import active_pairs
 from melodygru.events.vocabulary import Vocabulary
-from melodygru.music.metre import Bars
 from melodygru.music.notes import DRUMS, N_PITCHES
 
 REFERENCES = ("lowest_sounding", "lowest_in_bar")
@@ -37,9 +36,9 @@ class Harmony(Feature):
             sounds = np.flatnonzero((piece.end[note] > piece.at[event]) & piece.is_pitched[note])
             np.minimum.at(lowest, event[sounds], piece.pitch[note[sounds]])
         _fill(context, column, region.blocks["lowest_sounding"], lowest)
-        if piece.metre is None or not piece.vocabulary.grid.is_metrical:
+        if piece.in_bar is None:
             return
-        bar, _, _ = Bars(piece.vocabulary.grid, piece.metres).at(piece.at)
+        bar = piece.in_bar.bar
         # Within a bar the lowest so far: bars are put in descending order, each below all that was before.
         struck = np.append(N_PITCHES, np.where(piece.is_pitched, piece.pitch, N_PITCHES))
         of_note = np.append(bar[0], bar[:n])
@@ -49,8 +48,6 @@ class Harmony(Feature):
     def __init__(self, past: Past, region: Region) -> None:
         super().__init__(past, region)
         self._first = tuple(region.blocks[name] for name in REFERENCES)
-        grid = past.vocabulary.grid
-        self._bars = Bars(grid, past.metres) if grid.is_metrical and past.metre is not None else None
         self._bar, self._lowest = -1, N_PITCHES  # the bar of the last pitched note, and the lowest struck in it
 
     def context(self, row: list[int]) -> None:
@@ -58,14 +55,14 @@ class Harmony(Feature):
         at, programs = past.onset, past.programs
         sounding = [pitch for part, pitch, _, end, _ in past.active if end > at and programs[part] != DRUMS]
         row.append(self._first[0] + min(sounding) if sounding else 0)
-        known = self._bars is not None and self._bar == self._bars.at_step(at)[0]
+        known = past.in_bar is not None and self._bar == past.in_bar[0]
         row.append(self._first[1] + self._lowest if known else 0)
 
     def add(self) -> None:
         past = self.past
-        if self._bars is None or past.programs[past.part] == DRUMS:
+        if past.in_bar is None or past.programs[past.part] == DRUMS:
             return
-        bar = self._bars.at_step(past.onset)[0]
+        bar = past.in_bar[0]
         self._lowest = min(past.pitch, self._lowest) if bar == self._bar else past.pitch
         self._bar = bar
 

@@ -10,8 +10,6 @@ from melodygru.events.features.feature import Feature, Region, point
 from melodygru.events.features.piece import Past, Piece
 from melodygru.events.times import TIMES, time_of
 from melodygru.events.vocabulary import Vocabulary
-from melodygru.music.grid import Grid
-from melodygru.music.metre import METRE, Bars
 
 N_POSITIONS = 192  # classes of positions in a bar; longer bars share them
 N_BARS = 8  # bars are counted modulo a phrase of eight
@@ -48,8 +46,8 @@ class MetricPosition(Feature):
         if not grid.is_metrical:
             return
         context[:, column + 1] = blocks["phase"] + piece.at % _phases(piece.vocabulary)
-        if piece.metre is not None:
-            bar, position, size = Bars(grid, piece.metres).at(piece.at)
+        if piece.in_bar is not None:
+            bar, position, size = piece.in_bar
             position = np.where(size > N_POSITIONS, position * N_POSITIONS // size, position)
             context[:, column] = blocks["position"] + position
             context[:, column + 2] = blocks["bar"] + bar % N_BARS
@@ -58,9 +56,8 @@ class MetricPosition(Feature):
         for rank, unit in enumerate(_units(piece.vocabulary)):
             if unit:
                 left = unit - piece.at % unit
-            elif piece.metre is not None:
-                _, position, size = Bars(grid, piece.metres).at(piece.at)
-                left = size - position
+            elif piece.in_bar is not None:
+                left = piece.in_bar.size - piece.in_bar.position
             else:
                 continue
             classes = TIMES.encode(np.minimum(left, TIMES.maximum))
@@ -71,9 +68,6 @@ class MetricPosition(Feature):
         super().__init__(past, region)
         grid = past.vocabulary.grid
         self._metrical, self._phases = grid.is_metrical, _phases(past.vocabulary)
-        self._bars = None
-        if grid.is_metrical and past.metre is not None:
-            self._bars = Bars(grid, past.metres) if len(past.metres) > 1 else _bars(grid, past.metre)
         self._units = _units(past.vocabulary)
         self._position, self._phase, self._bar, self._phrase = (
             region.blocks[name] for name in ("position", "phase", "bar", "phrase")
@@ -89,18 +83,18 @@ class MetricPosition(Feature):
         """Classes, plus 1, of the steps from the onset to the next of each unit."""
         at = self.past.onset
         left = [unit - at % unit if unit else 0 for unit in self._units]
-        if self._bars is not None:
-            _, position, size = self._bars.at_step(at)
+        if self.past.in_bar is not None:
+            _, position, size = self.past.in_bar
             left[0] = min(size - position, TIMES.maximum)
         return [time_of(steps) + 1 if steps else 0 for steps in left]
 
     def context(self, row: list[int]) -> None:
         at = self.past.onset
         phase = self._phase + at % self._phases if self._metrical else 0
-        if self._bars is None:
+        if self.past.in_bar is None:
             row += (0, phase, 0, 0)
             return
-        bar, position, size = self._bars.at_step(at)
+        bar, position, size = self.past.in_bar
         if size > N_POSITIONS:
             position = position * N_POSITIONS // size
         phrase = bar // PHRASE
@@ -110,12 +104,6 @@ class MetricPosition(Feature):
             self._bar + bar % N_BARS,
             self._phrase + (phrase if phrase < N_PHRASES else N_PHRASES - 1),
         )
-
-
-@lru_cache
-def _bars(grid: Grid, metre: tuple[int, int]) -> Bars:
-    """The bars of a piece in one metre."""
-    return Bars(grid, np.array([(0, *metre)], METRE))
 
 
 @lru_cache

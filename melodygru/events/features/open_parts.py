@@ -25,8 +25,7 @@ class OpenParts(Feature):
     @staticmethod
     def encode(piece: Piece, region: Region, arrays: dict[str, np.ndarray]) -> None:
         n_open = np.zeros(len(piece.part), np.int64)  # after each note
-        for part, first in enumerate(piece.firsts):
-            own = np.flatnonzero(piece.part == part)
+        for part, (first, own) in enumerate(zip(piece.firsts, piece.notes_of_parts, strict=True)):
             notes = np.flatnonzero((piece.part < part) & (np.arange(len(piece.part)) > first))
             # A later part at a note's onset hasn't struck it yet: the last of its notes is an earlier one's.
             end = np.maximum.accumulate(piece.end[own])[np.searchsorted(own, notes) - 1]
@@ -36,7 +35,6 @@ class OpenParts(Feature):
     def __init__(self, past: Past, region: Region) -> None:
         super().__init__(past, region)
         self._first = region.blocks["open_parts"]
-        self._ends: list[int] = []  # of each part
 
     def before(self, row: list[int]) -> None:
         past = self.past
@@ -44,13 +42,5 @@ class OpenParts(Feature):
             row.append(0)
             return
         part, _, onset = past.last
-        n_open = sum(end <= onset for end in self._ends[part + 1 :])
+        n_open = sum(end <= onset for end in past.ends[part + 1 :])
         row.append(self._first + (n_open if n_open < N_OPEN else N_OPEN - 1))
-
-    def add(self) -> None:
-        past = self.past
-        part, end = past.part, past.onset + past.duration
-        if part == len(self._ends):
-            self._ends.append(end)
-        else:
-            self._ends[part] = max(end, self._ends[part])

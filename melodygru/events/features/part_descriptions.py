@@ -51,8 +51,7 @@ class PartDescriptions(Feature):
         n_columns = len(description_sizes(vocabulary))
         rows = arrays["part_descriptions"].reshape(len(at), vocabulary.parts, n_columns)  # a view
         events = np.arange(len(at))
-        for part, first in enumerate(piece.firsts):
-            own = np.flatnonzero(piece.part == part)
+        for part, (first, own) in enumerate(zip(piece.firsts, piece.notes_of_parts, strict=True)):
             onset = piece.onset[own]
             now = events[first + 1 :]
             step = at[first + 1 :]
@@ -84,7 +83,7 @@ class PartDescriptions(Feature):
         self._lags = lags(vocabulary, past.metre)
         self._n_columns = len(description_sizes(vocabulary))
         self._width = self._n_columns * vocabulary.parts
-        self._parts: list[tuple[int, int, int]] = []  # of each part the last onset, the last end and the last pitch
+        self._parts: list[tuple[int, int]] = []  # of each part the last onset and the last pitch
         self._struck: dict[int, dict[int, int]] = {}  # at each onset, the notes of each part
         self._recent: list[int] = []  # how many of the last RECENT events were each part's
 
@@ -96,7 +95,7 @@ class PartDescriptions(Feature):
         struck, recent = self._struck, self._recent
         here = struck.get(at, {})
         spans, longest = SPANS, len(SPANS) - 1
-        for part, (onset, end, pitch) in enumerate(self._parts):
+        for part, ((onset, pitch), end) in enumerate(zip(self._parts, past.ends, strict=True)):
             first, since, left, n = part * n_columns, at - onset, end - at, here.get(part, 0)
             row[first : first + 6] = (
                 past.programs[part] + 1,
@@ -123,14 +122,13 @@ class PartDescriptions(Feature):
     def add(self) -> None:
         past = self.past
         at, part = past.onset, past.part
-        end = at + past.duration
         if len(past.values) > RECENT:
             self._recent[past.values[-1 - RECENT][0]] -= 1
         if part == len(self._parts):
-            self._parts.append((at, end, past.pitch))
+            self._parts.append((at, past.pitch))
             self._recent.append(0)
         else:
-            self._parts[part] = (at, max(end, self._parts[part][1]), past.pitch)
+            self._parts[part] = (at, past.pitch)
         self._recent[part] += 1
         if at in self._struck:
             struck = self._struck[at] = dict(self._struck[at])  # copies of the feature share the old one

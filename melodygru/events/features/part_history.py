@@ -53,8 +53,7 @@ class PartHistory(Feature):
             arrays[name][order[1:][same], column + 1] = values[order[:-1][same]] + 1
         if not piece.vocabulary.key:
             return
-        for part in range(len(piece.firsts)):
-            own = np.flatnonzero(piece.part == part)
+        for own in piece.notes_of_parts:
             last = piece.pitch[own][:-1]
             history[own[1:], 5] = last - np.minimum.accumulate(last) + 1
             history[own[1:], 6] = np.maximum.accumulate(last) - last + 1

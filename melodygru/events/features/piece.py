@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -23,7 +23,8 @@ from melodygru.events.vocabulary import (
     VELOCITY_WIDTH,
     Vocabulary,
 )
-from melodygru.music.metre import METRE, signatures
+from melodygru.music.grid import Grid
+from melodygru.music.metre import METRE, Bars, InBar, signatures
 from melodygru.music.notes import DRUMS, N_PITCHES, ONSET_KEYS, NoteSequence, note_keys
 
 ORDER_KEYS = (MAX_PARTS + 1) * (N_PITCHES + 1)  # order keys at one onset: a part, and a number of notes
@@ -95,6 +96,17 @@ class Piece:
         return key + index - np.maximum.accumulate(np.where(begins, index, 0))
 
     @cached_property
+    def in_bar(self) -> InBar | None:
+        """Where each event's onset lies in its bar, arrays of shape (n + 1,); None where bars aren't known."""
+        bars = bars_of(self.vocabulary, self.metres, self.metre)
+        return None if bars is None else bars.at(self.at)
+
+    @cached_property
+    def notes_of_parts(self) -> list[np.ndarray]:
+        """Of each part the indices of its notes."""
+        return [np.flatnonzero(self.part == part) for part in range(len(self.firsts))]
+
+    @cached_property
     def by_part(self) -> np.ndarray:
         """The notes in the order of their parts, each part's in the order of the piece."""
         return np.argsort(self.part, kind="stable")
@@ -145,7 +157,9 @@ class Past:
     line_up : how many parts of each program are still to come in; None is unknown
     onset, shift : of the event being made, in steps
     in_chord : how many notes stand at the onset already
+    in_bar : of the onset, the bar, the position in it and the bar's steps; None where bars aren't known
     programs : of each part that has played
+    ends : of each of them, when the last of its notes ends
     newest : the onset at which the newest part came in
     last : part, pitch and onset of the last note, if there is one
     part, slot, pitch, duration, velocity, shift_class, duration_class, last_pitch, motion : of the last note; its
@@ -177,7 +191,10 @@ class Past:
         self.line_up = Counter(line_up) if line_up is not None and vocabulary.models_part else None
         self.onset = self.shift = self.in_chord = 0
         self.last: tuple[int, int, int] | None = None
+        self._bars = bars_of(vocabulary, self.metres, self.metre)
+        self.in_bar = None if self._bars is None else self._bars.at_step(0)
         self.programs: list[int] = []
+        self.ends: list[int] = []
         self.given: dict[int, int] = {}
         self.notes: list[tuple[int, int, int, int, int]] = []
         self.values: list[tuple[int, int, int, int]] = []
@@ -193,6 +210,7 @@ class Past:
         if shift:
             self.onset = at = self.onset + shift
             self.in_chord = 0
+            self.in_bar = None if self._bars is None else self._bars.at_step(at)
             self.active = [note for note in self.active if note[3] >= at]
         else:
             self.in_chord = 0 if self.last is None else self.in_chord + 1
@@ -227,9 +245,11 @@ class Past:
         if part == len(self.programs):
             program = self.vocabulary.program_of_new(part_class)
             self.programs.append(program)
+            self.ends.append(at)
             self.newest = at
             if self.line_up is not None and self.line_up[program]:
                 self.line_up[program] -= 1
+        self.ends[part] = max(self.ends[part], at + duration)
         self.part, self.pitch, self.duration, self.velocity = part, pitch, duration, max(velocity, 0)
         self.slot = slot = self._slots[self.programs[part]]
         self.shift_class, self.duration_class = time_of(shift), time_of(duration)
@@ -257,3 +277,16 @@ def metres_in_force(
     if len(vocabulary.metres) == 1:
         metres, known = np.array([(0, *vocabulary.metres[0])], METRE), True
     return metres, signatures(metres)[0] if known else None
+
+
+def bars_of(vocabulary: Vocabulary, metres: np.ndarray, metre: tuple[int, int] | None) -> Bars | None:
+    """The bars of a piece in these metres; None where there is no beat, or the metre isn't known."""
+    if metre is None or not vocabulary.grid.is_metrical:
+        return None
+    return Bars(vocabulary.grid, metres) if len(metres) > 1 else _bars_in(vocabulary.grid, metre)
+
+
+@lru_cache
+def _bars_in(grid: Grid, metre: tuple[int, int]) -> Bars:
+    """The bars of a piece in one metre."""
+    return Bars(grid, np.array([(0, *metre)], METRE))
