@@ -23,24 +23,13 @@ if TYPE_CHECKING:
     from melodygru.events import Vocabulary
 
 
-MISSING = 1  # exit code where a file that was asked for could not be written
-
-
 @click.command(
     epilog="Without --bars, --seconds or --notes the model ends each piece. A missing sound device, port or renderer "
     "is one line; the files are written all the same, and the exit code is 0."
 )
 @options.model
 @options.declared(GenerateSettings)
-@click.option(
-    "-o",
-    "--output-dir",
-    type=options.Target(),
-    default=Path("generated"),
-    show_default=True,
-    metavar="DIR",
-    help="Where the files go; none that is there is replaced.",
-)
+@outputs.folder("generated")
 @outputs.kinds
 @click.option("--show", "show_it", is_flag=True, help="Also show each piece as a piano roll in the terminal.")
 @options.score
@@ -80,17 +69,13 @@ def generate(
     from melodygru.compose.primer import Source
     from melodygru.model import checkpoint
 
-    if show_it and as_json:
-        raise click.UsageError("--show and --json: expected one of the two.")
-    kinds = [kind for kind in outputs.KINDS if values.pop(kind)]
-    if score_file is not None:
-        from melodygru.render import score
-
-        score.check_path(score_file)
+    kinds = outputs.asked(values, score_file, show_it, as_json)
     path = checkpoint.find(model)
     composer = Composer.load(path)
     index = composer.index
     if score_file is not None:
+        from melodygru.render import score
+
         score.check_grid(composer.vocabulary.grid)
     settings = GenerateSettings(**values)
     if settings.seed is None:
@@ -144,9 +129,7 @@ def generate(
             problems += playing.problems + playing.wait(pieces, paths)
     if as_json:
         screen.result_json({"model": str(path), "seed": settings.seed, "outputs": made, "problems": problems})
-    asked = [*kinds, *(["score"] if score_file is not None else [])]
-    if any(about[kind] is None for about in made for kind in asked):
-        click.get_current_context().exit(MISSING)
+    outputs.end(made, kinds, score_file)
 
 
 def _warn(settings: GenerateSettings, vocabulary: Vocabulary) -> None:

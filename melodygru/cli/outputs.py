@@ -1,4 +1,4 @@
-"""The files that `generate` writes: names that are free, sound, pictures and scores, and what is said of them."""
+"""The files that `generate` and `redo` write: free names, sound, pictures and scores, and what is said of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from melodygru.cli import screen
+from melodygru.cli import options, screen
 from melodygru.cli.show import terminal
 from melodygru.errors import AudioError, MidiError, SettingError
 from melodygru.util.atomic import atomic_write
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from melodygru.compose.composition import Composition
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+MISSING = 1  # exit code where a file that was asked for could not be written
 
 # What can be written beside the MIDI file: the suffix, which is an option, and its help.
 KINDS = {
@@ -35,6 +37,38 @@ def kinds(command: Command) -> Command:
     for kind, about in reversed(KINDS.items()):
         command = click.option(f"--{kind}", is_flag=True, help=about)(command)
     return command
+
+
+def folder(default: str) -> Callable[[Command], Command]:
+    """The option of the folder for the files."""
+    return click.option(
+        "-o",
+        "--output-dir",
+        type=options.Target(),
+        default=Path(default),
+        show_default=True,
+        metavar="DIR",
+        help="Where the files go; none that is there is replaced.",
+    )
+
+
+def asked(values: dict[str, Any], score_file: Path | None, show_it: bool, as_json: bool) -> list[str]:
+    """The kinds that are asked for, whose options are taken out of `values`; what can't be is refused at once."""
+    if show_it and as_json:
+        raise click.UsageError("--show and --json: expected one of the two.")
+    found = [kind for kind in KINDS if values.pop(kind)]
+    if score_file is not None:
+        from melodygru.render import score
+
+        score.check_path(score_file)
+    return found
+
+
+def end(described: Sequence[dict[str, Any]], kinds: Sequence[str], score_file: Path | None) -> None:
+    """End the command with MISSING where a file that was asked for could not be written."""
+    wanted = [*kinds, *(["score"] if score_file is not None else [])]
+    if any(about[kind] is None for about in described for kind in wanted):
+        click.get_current_context().exit(MISSING)
 
 
 def make_folder(folder: Path) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import click
 
 from melodygru.cli import options, outputs, screen
-from melodygru.cli.generate import MISSING
 from melodygru.cli.originality import in_short
 from melodygru.compose.redo_settings import RedoSettings
 
@@ -22,15 +21,7 @@ from melodygru.compose.redo_settings import RedoSettings
 @click.argument("file", type=click.Path(path_type=Path))
 @options.model
 @options.declared(RedoSettings)
-@click.option(
-    "-o",
-    "--output-dir",
-    type=options.Target(),
-    default=Path("redone"),
-    show_default=True,
-    metavar="DIR",
-    help="Where the files go; none that is there is replaced.",
-)
+@outputs.folder("redone")
 @outputs.kinds
 @click.option("--show", "show_it", is_flag=True, help="Also show each candidate as a piano roll in the terminal.")
 @options.score
@@ -65,13 +56,7 @@ def redo(
     from melodygru.compose.composer import Composer
     from melodygru.model import checkpoint
 
-    if show_it and as_json:
-        raise click.UsageError("--show and --json: expected one of the two.")
-    kinds = [kind for kind in outputs.KINDS if values.pop(kind)]
-    if score_file is not None:
-        from melodygru.render import score
-
-        score.check_path(score_file)
+    kinds = outputs.asked(values, score_file, show_it, as_json)
     settings = RedoSettings(**values)
     path = checkpoint.find(model)
     composer = Composer.load(path)
@@ -110,9 +95,7 @@ def redo(
     if as_json:
         result = {"model": str(path), "seed": settings.seed, "file": str(file), "outputs": described}
         screen.result_json({**result, "problems": problems})
-    asked = [*kinds, *(["score"] if score_file is not None else [])]
-    if any(about[kind] is None for about in described for kind in asked):
-        click.get_current_context().exit(MISSING)
+    outputs.end(described, kinds, score_file)
 
 
 __all__ = ["redo"]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from melodygru.compose.settings import SETTINGS, Constraints, Piece
+from melodygru.compose.settings import SETTINGS, Constraints, Piece, check_chords, normalise_style
 from melodygru.errors import SettingError
 from melodygru.util.settings import check, declared_by, described, same, setting
 
@@ -106,8 +105,7 @@ class RedoSettings:
 
     def __post_init__(self) -> None:
         check(self, as_options=True)
-        if isinstance(self.style, str):  # as `intake` names it
-            object.__setattr__(self, "style", unicodedata.normalize("NFC", self.style))
+        normalise_style(self)
         if self.parts is not None and self.lock is not None:
             raise SettingError("parts and lock given: expected at most one of them")
         if self.keep is not None and self.surprising is not None:
@@ -122,10 +120,7 @@ class RedoSettings:
             raise SettingError("form-of: expected bars A: with it, which are open at the end")
         if self.form_of is not None and (in_place is not None or self.loop):
             raise SettingError(f"form-of goes without {in_place or 'loop'}: leave one out")
-        if self.chords is None and (self.chord_bias is not None or self.chords_only):
-            raise SettingError(f"{'chords-only' if self.chords_only else 'chord-bias'}: expected chords with it")
-        if self.chord_bias is not None and self.chords_only:
-            raise SettingError("chord-bias and chords-only given: expected at most one of them")
+        check_chords(self)
         if self.bars is not None:
             bars_of(self.bars, 1)
 

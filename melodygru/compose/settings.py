@@ -45,6 +45,21 @@ _piece = partial(setting, section="piece")
 _MIDI_FILE = "FILE.mid"
 
 
+def normalise_style(settings: Any) -> None:
+    """Name the style of frozen settings as `intake` does."""
+    if isinstance(settings.style, str):
+        object.__setattr__(settings, "style", unicodedata.normalize("NFC", settings.style))
+
+
+def check_chords(settings: Any) -> None:
+    """Raise the SettingError of settings of chords that go without any, or not together."""
+    if settings.chords is None and (settings.chord_bias is not None or settings.chords_only):
+        name = "chord-bias" if settings.chord_bias is not None else "chords-only"
+        raise SettingError(f"{name}: expected chords with it")
+    if settings.chord_bias is not None and settings.chords_only:
+        raise SettingError("chord-bias and chords-only given: expected at most one of them")
+
+
 @described
 @dataclass(frozen=True, kw_only=True)
 class GenerateSettings:
@@ -194,13 +209,8 @@ class GenerateSettings:
         if len(lengths) > 1:
             raise SettingError(f"{' and '.join(lengths)} given: expected at most one of bars, seconds and notes")
         check(self, as_options=True)
-        if isinstance(self.style, str):  # as `intake` names it
-            object.__setattr__(self, "style", unicodedata.normalize("NFC", self.style))
-        if self.chords is None and (self.chord_bias is not None or self.chords_only):
-            name = "chord-bias" if self.chord_bias is not None else "chords-only"
-            raise SettingError(f"{name}: expected chords with it")
-        if self.chord_bias is not None and self.chords_only:
-            raise SettingError("chord-bias and chords-only given: expected at most one of them")
+        normalise_style(self)
+        check_chords(self)
         if self.primer is None and (self.primer_bars is not None or self.no_primer):
             name = "primer-bars" if self.primer_bars is not None else "no-primer"
             raise SettingError(f"{name}: expected a primer with it")
