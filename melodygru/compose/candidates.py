@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,7 +20,6 @@ from melodygru.compose.primer import Source
 from melodygru.compose.redo_settings import RedoSettings
 from melodygru.compose.redoing import Made, redo
 from melodygru.errors import SettingError
-from melodygru.events import Vocabulary
 from melodygru.midi import read
 from melodygru.model.numpy_model import NumpyModel
 from melodygru.model.trace import Tracer
@@ -92,7 +90,8 @@ def candidates(
     Plan.from_settings(v, style=settings.style)  # refuses a style that is not known
     original = Original.of(source, v, settings.style)
     if settings.add is not None and settings.style is None:
-        style = _style_of_band([*original.programs, *added_programs(settings.add, original, v, None)], v)
+        band = [*original.programs, *added_programs(settings.add, original, v, None)]
+        style = v.statistics.style_nearest(band)
         if style is not None:  # the style of a tune alone would have it alone
             settings, original = replace(settings, style=style), Original.of(source, v, style)
     other = None
@@ -114,8 +113,8 @@ def candidates(
         loop=settings.loop,
         on_progress=on_progress,
     )
-    if settings.add is not None and any(_added(one, original, mask) < len(mask.added) for one in made):
-        few = sum(_added(one, original, mask) < len(mask.added) for one in made)
+    few = 0 if settings.add is None else sum(_added(one, original, mask) < len(mask.added) for one in made)
+    if few:
         logger.warning(
             "%s: a part that was asked for plays nothing in %s; another --seed or --style may do",
             source.name,
@@ -141,18 +140,6 @@ def candidates(
             )
         )
     return found
-
-
-def _style_of_band(programs: list[int], vocabulary: Vocabulary) -> str | None:
-    """The style that has the piece whose line-up is nearest to these programs; None without styles."""
-    counts, line_ups = Counter(programs), vocabulary.statistics.line_ups
-
-    def nearest(style: int) -> float:
-        of_style = (Counter(line_up) for line_up in line_ups[style])
-        return max((2 * (one & counts).total() / (one.total() + len(programs)) for one in of_style), default=0.0)
-
-    styles = range(len(vocabulary.styles) if line_ups else 0)
-    return vocabulary.styles[max(styles, key=nearest)] if styles else None
 
 
 def _added(made: Made, original: Original, mask: Mask) -> int:

@@ -128,15 +128,18 @@ class CorpusStatistics:
         if not playing:
             return line_ups[first]
         has = Counter(playing)
-
-        def likeness(line_up: tuple[int, ...]) -> float:
-            return 2 * (Counter(line_up) & has).total() / (len(line_up) + len(playing))
-
         ahead = [line_up for line_up in (*line_ups[first:], *line_ups[:first]) if not more or Counter(line_up) - has]
         if not ahead:
             return None
-        nearest = max(ahead, key=likeness)
+        nearest = max(ahead, key=lambda line_up: _likeness(line_up, playing))
         return tuple(sorted((Counter(nearest) | has).elements()))
+
+    def style_nearest(self, programs: Sequence[int]) -> str | None:
+        """The style that has the piece whose line-up is nearest to these programs; None without styles or line-ups."""
+        if not self.styles or not self.line_ups:
+            return None
+        nearest = [max((_likeness(one, programs) for one in of_style), default=0.0) for of_style in self.line_ups]
+        return max(zip(nearest, self.styles, strict=False), key=lambda pair: pair[0])[1]
 
     def extremes_of(self, style: str | None) -> Extremes | None:
         """How far a style's music may go; that of the whole corpus, where the style is unknown; None: unknown."""
@@ -157,3 +160,8 @@ class CorpusStatistics:
     def _of_style(self, values: tuple[tuple[int, ...], ...], style: str | None) -> tuple[int, ...]:
         """What is known of a style; empty where it, or its pieces, are unknown."""
         return values[self.styles.index(style)] if style in self.styles and values else ()
+
+
+def _likeness(line_up: Sequence[int], programs: Sequence[int]) -> float:
+    """How much of two line-ups is the same (F1), 0..1."""
+    return 2 * (Counter(line_up) & Counter(programs)).total() / (len(line_up) + len(programs))
