@@ -11,7 +11,7 @@ import numpy as np
 from melodygru.compose.primer import Source
 from melodygru.corpus.beats import align
 from melodygru.errors import MidiError, SettingError
-from melodygru.events import TIMES, Vocabulary
+from melodygru.events import TIMES, Vocabulary, joined_parts
 from melodygru.midi import to_bytes
 from melodygru.midi.editing import Editor
 from melodygru.music.grid import Grid
@@ -142,12 +142,9 @@ def _lines(programs: Sequence[int], vocabulary: Vocabulary, style: str | None) -
     """The line of each part, and the program of each line."""
     if not vocabulary.models_part:
         return [0] * len(programs), [vocabulary.programs[0]] * bool(programs)
-    most = vocabulary.parts
-    lines = list(range(min(len(programs), most)))
-    for program in programs[most:]:
-        lines.append(programs.index(program) if program in programs[:most] else most - 1)
     known = vocabulary.statistics.programs_of(style)
-    return lines, [program if program in known else _stand_in(program, known) for program in programs[:most]]
+    own = [program if program in known else _stand_in(program, known) for program in programs[: vocabulary.parts]]
+    return joined_parts(programs, vocabulary), own
 
 
 def _stand_in(program: int, known: Sequence[int]) -> int:

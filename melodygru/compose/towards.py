@@ -213,16 +213,8 @@ class Towards(Rule):
         if not self._constraints:
             return _NOTHING
         at = self._moment(context, onset, n)
-        weight = 0.0
-        for constraint in self._constraints:
-            bias = constraint.bias("program", at)
-            weight += 0.0 if bias is None else float(bias[NEW + program])
-        at = at._replace(program=program, part=part)
-        added = np.full(N_PITCHES, weight)
-        for constraint in self._constraints:
-            bias = constraint.bias("pitch", at)
-            if bias is not None:
-                added = added + bias
+        added = np.full(N_PITCHES, self._of_program(at, program))
+        added = self._biased(added, "pitch", at._replace(program=program, part=part))
         left = added > -np.inf
         last = context.last
         sounding = [pitch for of, pitch, _ in context.sounding(onset) if of == part]
@@ -230,6 +222,18 @@ class Towards(Rule):
         if last is not None and last[2] == onset and last[0] == part:
             left[: last[1] + 1] = False
         return added if left.any() else None
+
+    def _biased(self, values: np.ndarray, field: str, at: Moment) -> np.ndarray:
+        """Values of a field's classes with what the constraints add to them."""
+        for constraint in self._constraints:
+            bias = constraint.bias(field, at)
+            if bias is not None:
+                values = values + bias
+        return values
+
+    def _of_program(self, at: Moment, program: int) -> float:
+        """What constraints add to a part of a program."""
+        return float(self._biased(np.zeros(self.vocabulary.size("program")), "program", at)[NEW + program])
 
     def _moment(self, context: Context, onset: int, n: int) -> Moment:
         assert self._plan is not None
@@ -345,20 +349,14 @@ class Towards(Rule):
                 of_stream[own] = 0.0
                 free.pop(own, None)
             for part_class, added in free.items():
-                of_stream[part_class] = (
-                    self._part_bias(context, part_class, len(rows)) if added is not _NOTHING else 0.0
-                )
+                if added is _NOTHING:
+                    of_stream[part_class] = 0.0
+                else:
+                    at = self._moment(context, context.onset, len(rows))
+                    of_stream[part_class] = self._of_program(at, context.program_of(part_class))
             self._free.append(free)
             self._classes.append(own)
         return weights
-
-    def _part_bias(self, context: Context, part_class: int, n: int) -> float:
-        """What constraints add to a part."""
-        at, total = self._moment(context, context.onset, n), 0.0
-        for constraint in self._constraints:
-            bias = constraint.bias("program", at)
-            total += 0.0 if bias is None else float(bias[NEW + context.program_of(part_class)])
-        return total
 
     def _pitches(self, event: Event, streams: list[int]) -> np.ndarray | None:
         """The due item's pitch, those that it may get, or any of a part that plays before it."""
@@ -393,10 +391,7 @@ class Towards(Rule):
         added = np.zeros(N_PITCHES)
         if self._constraints:
             at_moment = self._moment(context, context.onset, 0)._replace(program=self.programs[item.line], part=part)
-            for constraint in self._constraints:
-                bias = constraint.bias("pitch", at_moment)
-                if bias is not None:
-                    added = added + bias
+            added = self._biased(added, "pitch", at_moment)
         free &= added > -np.inf
         rest = self._rest(context, placed)
         places = np.flatnonzero(free)
@@ -428,10 +423,7 @@ class Towards(Rule):
             at = self._moment(context, context.onset, len(rows))
             if field != "shift":
                 at = at._replace(program=event.programs[k], pitch=event.pitches[k], part=event.parts[k])
-            for constraint in self._constraints:
-                bias = constraint.bias(field, at)
-                if bias is not None:
-                    weights[k] += bias
+            weights[k] = self._biased(weights[k], field, at)
         return weights
 
 

@@ -1,7 +1,16 @@
 """Notes to events and back: the vocabulary, the features, and what may follow what."""
 
 from melodygru.events.context import Context
-from melodygru.events.encoding import INPUTS, Events, decode, encode, parts_of, representable, windows
+from melodygru.events.encoding import (
+    INPUTS,
+    Events,
+    decode,
+    encode,
+    joined_parts,
+    parts_of,
+    representable,
+    windows,
+)
 from melodygru.events.features.legality import possible_parts
 from melodygru.events.features.metric_position import PHRASE
 from melodygru.events.features.part_history import PART_HISTORY
@@ -58,6 +67,7 @@ __all__ = [
     "encode",
     "encode_parts",
     "fit_vocabulary",
+    "joined_parts",
     "layout_of",
     "motion_class",
     "parts_of",

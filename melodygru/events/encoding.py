@@ -253,19 +253,24 @@ def _with_parts(notes: np.ndarray, vocabulary: Vocabulary) -> tuple[np.ndarray, 
         joined = np.zeros(len(programs), np.int64)
         changed = notes["part"] != (programs.tolist().index(only) if only in programs else -1)
     else:
-        most = vocabulary.parts
-        if len(programs) <= most:
+        if len(programs) <= vocabulary.parts:
             return notes, Changes()
-        joined = np.arange(len(programs))
-        for part in range(most, len(programs)):
-            alike = np.flatnonzero(programs[:most] == programs[part])
-            joined[part] = alike[0] if len(alike) else most - 1
-        changed = notes["part"] >= most
+        joined = np.array(joined_parts(programs.tolist(), vocabulary))
+        changed = notes["part"] >= vocabulary.parts
     notes = notes.copy()
     notes["part"] = joined[notes["part"]]
     notes["program"] = programs[notes["part"]] if vocabulary.models_part else vocabulary.programs[0]
     notes, changes = canonical(notes)
     return notes, changes + Changes(reprogrammed=int(np.sum(changed)))
+
+
+def joined_parts(programs: Sequence[int], vocabulary: Vocabulary) -> list[int]:
+    """Where parts are modelled, the part that each part of a piece is, by their programs: itself, or what it joins."""
+    most = vocabulary.parts
+    joined = list(range(min(len(programs), most)))
+    for program in programs[most:]:
+        joined.append(programs.index(program) if program in programs[:most] else most - 1)
+    return joined
 
 
 def parts_of(part_classes: np.ndarray, vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray]:
