@@ -31,7 +31,7 @@ class RedoSettings:
     Raises SettingError for a value that is out of range, or goes only with another one.
     """
 
-    SECTIONS: ClassVar = ("mask", "choice", "style", "constraint", "length", "piece")
+    SECTIONS: ClassVar[tuple[str, ...]] = ("mask", "choice", "style", "constraint", "length", "piece")
 
     bars: str | None = _mask(
         None,
