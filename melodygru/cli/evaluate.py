@@ -75,13 +75,17 @@ def evaluate(midi_dir: Path, model: Path | None, per_note: Path | None, schedule
         "lossy_notes": report.lost + found.lossy_notes,
         "unmodelled": found.unmodelled,
     }
+    if found.performance_events is not None:
+        results["performance_events"] = found.performance_events
+        results["nats_per_performance_event"] = found.nats_per_performance_event
     if as_json:
         screen.result_json(results)
         return
+    width = max(16, max(len(name) for name in results) + 2)
     for label, value in _table(results):
-        screen.result(f"{label:<16}{value}")
+        screen.result(f"{label:<{width}}{value}")
     if per_note is not None:
-        screen.result(f"{'per note':<16}{screen.name(per_note)}")
+        screen.result(f"{'per note':<{width}}{screen.name(per_note)}")
 
 
 def _table(results: dict[str, Any]) -> Iterator[tuple[str, str]]:

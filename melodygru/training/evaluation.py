@@ -13,8 +13,9 @@ import tensorflow as tf
 from melodygru.events import Events, encode, windows
 from melodygru.model.keras_model import EventModel
 from melodygru.music.notes import NoteSequence
+from melodygru.music.performance_events import GRID, count_performance_events
 from melodygru.training.pieces import Music
-from melodygru.util.schema import Integer, Number, Rows, Text, entry
+from melodygru.util.schema import Integer, Number, Optional, Rows, Text, entry
 
 
 def log_likelihoods(
@@ -81,6 +82,7 @@ class Evaluation:
     steps, beats, seconds : length of the pieces, to their end_of_track
     lossy_notes : notes that the encoding dropped, merged, shortened or gave another part or program
     unmodelled : fields of which the model knows a single value; they cost nothing and are not judged
+    performance_events : what the public encoding of performances has for the same notes; None on another grid
     """
 
     pieces: int = entry(Integer())
@@ -92,6 +94,7 @@ class Evaluation:
     seconds: float = entry(Number())
     lossy_notes: int = entry(Integer())
     unmodelled: list[str] = entry(Rows(Text()))
+    performance_events: int | None = entry(Optional(Integer()), default=None)
 
     @property
     def nats_per_note(self) -> float:
@@ -101,12 +104,17 @@ class Evaluation:
     def nats_per_step(self) -> float:
         return self.nats / max(1, self.steps)
 
+    @property
+    def nats_per_performance_event(self) -> float | None:
+        return None if self.performance_events is None else self.nats / max(1, self.performance_events)
+
     def as_dict(self) -> dict[str, Any]:
         """All of it as plain values."""
         return {
             **dataclasses.asdict(self),
             "nats_per_note": self.nats_per_note,
             "nats_per_step": self.nats_per_step,
+            "nats_per_performance_event": self.nats_per_performance_event,
         }
 
 
@@ -125,6 +133,7 @@ def evaluate(
     """
     notes = events = steps = lossy = 0
     nats = beats = seconds = 0.0
+    in_public = 0 if model.vocabulary.grid == GRID else None
     chosen = range(len(corpus)) if indices is None else indices
     lengths = [len(corpus[i].notes) for i in chosen]
     for at, piece, log_p in log_likelihoods(
@@ -136,6 +145,9 @@ def evaluate(
         nats -= float(log_p.sum(dtype=np.float64))
         beats, seconds = beats + sequence.beats, seconds + sequence.seconds
         lossy += piece.changes.total
+        if in_public is not None:
+            in_public += count_performance_events(sequence)
         if on_piece is not None:
             on_piece(index, sequence, piece, log_p)
-    return Evaluation(len(chosen), notes, events, nats, steps, beats, seconds, lossy, model.vocabulary.unmodelled)
+    unmodelled = model.vocabulary.unmodelled
+    return Evaluation(len(chosen), notes, events, nats, steps, beats, seconds, lossy, unmodelled, in_public)

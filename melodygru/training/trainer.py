@@ -462,7 +462,7 @@ class Trainer:
         mine = evaluate(
             self.model, self.validation, on_piece=on_piece, indices=pieces[self.workers.index :: self.workers.n]
         )
-        numbers = {name: value for name, value in vars(mine).items() if name != "unmodelled"}
+        numbers = {name: value for name, value in vars(mine).items() if isinstance(value, (int, float))}
         sums = self.workers.total(np.array(list(numbers.values()), np.float64)).tolist()
         summed = {name: type(value)(of_all) for (name, value), of_all in zip(numbers.items(), sums, strict=True)}
         return dataclasses.replace(mine, **summed)

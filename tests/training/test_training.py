@@ -644,6 +644,16 @@ def test_evaluation_is_the_sum_by_hand():
     assert (index, sequence == piece, len(events), values.shape) == (0, True, 4, (4, 5))
 
 
+def test_performances_are_measured_by_the_public_events_too():
+    model = toys.model("performance", 1)
+    piece = toys.sequence_of([(50, 50, 0, 60, 64), (100, 10, 0, 64, 67)], grid=toys.PERFORMANCE)
+    found = evaluate(model, [piece, piece])
+    assert found.performance_events == 2 * 8  # shift, velocity, on; shift, off; on; shift, off
+    assert found.nats_per_performance_event == found.as_dict()["nats_per_performance_event"] == found.nats / 16
+    metrical = evaluate(toys.model("one", 1), [toys.sequence_of([(0, 4, 0, 60, 80)])])
+    assert metrical.performance_events is metrical.nats_per_performance_event is None
+
+
 @pytest.mark.parametrize("name", ["many", "performance"])
 def test_nats_depend_on_neither_batch_nor_window(name):
     vocabulary, model = VOCABULARIES[name], toys.model(name, 2)
