@@ -464,7 +464,9 @@ class Trainer:
         )
         numbers = {name: value for name, value in vars(mine).items() if isinstance(value, (int, float))}
         sums = self.workers.total(np.array(list(numbers.values()), np.float64)).tolist()
-        summed = {name: type(value)(of_all) for (name, value), of_all in zip(numbers.items(), sums, strict=True)}
+        summed: dict[str, Any] = {
+            name: type(value)(of_all) for (name, value), of_all in zip(numbers.items(), sums, strict=True)
+        }
         return dataclasses.replace(mine, **summed)
 
     def _card(self) -> dict[str, Any]:

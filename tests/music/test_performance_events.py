@@ -1,7 +1,7 @@
 import pytest
+from toys import PERFORMANCE, sequence_of
 
 from melodygru.music.performance_events import count_performance_events
-from toys import PERFORMANCE, sequence_of
 
 
 def of(*rows):
