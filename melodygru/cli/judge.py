@@ -16,15 +16,17 @@ if TYPE_CHECKING:
     from melodygru.analysis.style.report import Report
     from melodygru.corpus import Corpus
 
+WIDTHS = (13, 14, 7, 6, 6, 7, 7, 6)  # of the table's columns of figures
 SHOWN = 5  # real files that are skipped, or pieces that two folders have in common
 
 
 @click.command(
-    epilog="OA is the overlapping area of two densities, that of the distances between real pieces and that of the "
-    "distances from real to generated ones: 1 at best. KL is their Kullback-Leibler divergence in nats: 0 at best. "
-    "Spread is the mean distance between generated pieces over that between real ones: below 1, the generated pieces "
-    "are more alike than the real ones. The columns on the right say how well real music does, for no generated music "
-    "can be expected to do better. What each feature is: docs/judge.md."
+    epilog="Ratio is the generated mean over the real one. OA is the overlapping area of two densities, "
+    "that of the distances between real pieces and that of the distances from real to generated ones: 1 at best. KL is "
+    "their Kullback-Leibler divergence in nats: 0 at best. Spread is the mean distance between generated pieces over "
+    "that between real ones: below 1, the generated pieces are more alike than the real ones. A figure with ! is far "
+    "from real music's. The columns on the right say how well real music does, for no generated music can be expected "
+    "to do better. What each feature is: docs/judge.md."
 )
 @click.argument("generated_dir", type=click.Path(path_type=Path))
 @click.option(
@@ -143,8 +145,8 @@ def _table(report: Report) -> Iterator[str]:
     for label, text in report.about():
         yield f"{label:<11}{text}"
     yield ""
-    yield f"{'':<64}{'generated against real':>22}{'reference':>14}"
+    yield f"{'generated against real':>87}{'reference':>13}"
     for label, unit, *cells in [HEADINGS, *report.rows()]:
-        ours, theirs, *rest = cells
-        yield (f"{label:<26}{unit:<11}{ours:>14}{theirs:>14}" + "".join(f"{cell:>7}" for cell in rest)).rstrip()
+        texts = [f"{cell:>{width}}" for cell, width in zip(cells, WIDTHS, strict=True)]
+        yield f"{label:<24}{unit:<10}{''.join(texts)}".rstrip()
     yield from report.remarks()

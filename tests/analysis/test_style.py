@@ -20,10 +20,12 @@ from melodygru.analysis.style import (
     piece_features,
     summary,
 )
+from melodygru.analysis.style.comparison import usual_share
 from melodygru.analysis.style.features import INTERVALS, LENGTHS, LENGTHS_S
 from melodygru.music.grid import Grid
 from melodygru.music.metre import METRE
 from melodygru.music.notes import DRUMS, NOTE, NoteSequence, canonical, note_array
+from melodygru.music.traits import LAGS, TRAITS, traits
 
 C_MAJOR = (60, 62, 64, 65, 67, 69, 71)
 
@@ -158,49 +160,45 @@ class TestRhythmFeatures:
         assert FEATURES["note_density"].unit_on(Grid.beats(4)) == "notes/beat"
 
 
-class TestForm:
-    def test_a_bar_that_returns_is_alike(self):
-        found = piece_features(ARPEGGIOS)
-        assert found["groove_consistency"] == found["bar_similarity_1"] == found["self_similarity"] == 1
-        assert np.isnan(found["bar_similarity_2"]).all()
-
-    def test_similarities_by_hand(self):
-        # onsets differ at steps 4 and 8 of 16; of two notes each, one is in common
+class TestGroove:
+    def test_onsets_by_hand(self):
+        assert piece_features(ARPEGGIOS)["groove_consistency"] == 1
+        # onsets differ at steps 4 and 8 of 16
         found = piece_features(score([(0, 4, 0, 60), (4, 4, 0, 62), (16, 4, 0, 60), (24, 4, 0, 62)], length=32))
         assert found["groove_consistency"] == pytest.approx([1 - 2 / 16])
-        assert found["bar_similarity_1"] == found["self_similarity"] == pytest.approx([0.5])
-
-    @pytest.mark.parametrize("lag", [1, 2, 4, 8])
-    def test_similarity_is_with_the_bar_so_many_before(self, lag):
-        # bar i holds one note of pitch 60 + i mod lag, at a position of its own
-        found = piece_features(score([(16 * i + i % lag, 1, 0, 60 + i % lag) for i in range(9)], length=144))
-        alike = {n: found[f"bar_similarity_{n}"][0] for n in (1, 2, 4, 8)}
-        assert alike == {n: float(n % lag == 0) for n in (1, 2, 4, 8)}
-        pairs = sum(i % lag == j % lag for i in range(9) for j in range(i))
-        assert found["self_similarity"] == pytest.approx([pairs / 36])
-
-    def test_another_program_makes_another_bar(self):
-        found = piece_features(score([(0, 4, 0, 60), (16, 4, 1, 60)]))
-        assert found["bar_similarity_1"] == 0 and found["groove_consistency"] == 1
-
-    def test_parts_that_change_places_make_another_bar(self):
-        rows = [(0, 4, 0, 60), (0, 4, 0, 64), (16, 4, 0, 64), (16, 4, 0, 60)]
-        assert piece_features(score(rows, parts=[0, 1, 0, 1]))["bar_similarity_1"] == 0
-        assert piece_features(score(rows, parts=[0, 1, 1, 0]))["bar_similarity_1"] == 1
-        assert piece_features(score(rows[:2] + [(16, 4, 0, 60)] * 2, parts=[0, 1, 0, 1]))["bar_similarity_1"] == 0.5
-
-    def test_two_empty_bars_are_not_compared(self):
-        found = piece_features(score([(0, 4, 0, 60), (48, 4, 0, 60)], length=64))  # bars 2 and 3 of 4 are empty
-        assert found["bar_similarity_1"] == 0 and found["self_similarity"] == pytest.approx([1 / 5])
 
     def test_bars_of_unlike_length_have_no_groove_in_common(self):
         found = piece_features(score([(0, 4, 0, 60), (16, 4, 0, 60)], length=28, metres=((0, 4, 4), (16, 3, 4))))
-        assert np.isnan(found["groove_consistency"]).all() and found["bar_similarity_1"] == 1
+        assert np.isnan(found["groove_consistency"]).all()
 
-    def test_an_onset_at_a_bars_end_is_none_at_the_next_ones_start(self):
-        # 3/4, then 4/4: step 12 of a bar of 16 is no step of one of 12
-        found = piece_features(score([(0, 1, 0, 60), (24, 1, 0, 60)], length=28, metres=((0, 3, 4), (12, 4, 4))))
-        assert found["bar_similarity_1"] == 0
+    def test_further_features_are_the_traits(self):
+        piece = score([(16 * bar, 4, 0, 60) for bar in range(5)])
+        found = piece_features(piece)
+        assert {name: found[name][0] for name in TRAITS} == pytest.approx(traits(piece), nan_ok=True)
+
+
+class TestMisses:
+    def comparison(self, ours, theirs):
+        generated, real = (measure([piece(*range(60, 60 + n)) for n in counts]) for counts in (ours, theirs))
+        return compare(generated, real)["note_count"]
+
+    @pytest.mark.parametrize(("ours", "missed"), [(14, ()), (15, ("ratio",)), (6, ()), (5, ("ratio",))])
+    def test_a_ratio_beyond_40_percent(self, ours, missed):
+        found = self.comparison([ours] * 2, [10] * 3)
+        assert found.ratio == ours / 10 and found.misses() == missed
+
+    def test_an_area_below_the_level_and_the_baseline(self):
+        found = self.comparison([40, 44, 48], [10, 20, 30])
+        area = found.overlapping_area
+        assert 0.05 < area < 0.7 and "overlapping_area" in found.misses()
+        assert "overlapping_area" in found.misses(area + 0.01) and "overlapping_area" not in found.misses(area - 0.01)
+
+    def test_lengths_in_the_middle_of_the_real_ones(self):
+        real = measure([piece(*[60] * 16 * bars) for bars in range(1, 12)])  # the middle 80%: 2..10 bars
+        generated = measure([piece(*[60] * 16 * bars) for bars in (1, 2, 10, 11)])
+        lengths = compare(generated, real)["length"]
+        assert usual_share(lengths, "generated") == 0.5
+        assert usual_share(lengths, "real") == pytest.approx(9 / 11)
 
 
 class TestSmallPieces:
@@ -213,7 +211,8 @@ class TestSmallPieces:
         assert absent == {
             "pitch_class_transitions", "interval_histogram", "mean_interval", "note_length_transitions",
             "inter_onset_histogram", "mean_inter_onset", "groove_consistency", "self_similarity",
-            *(f"bar_similarity_{lag}" for lag in (1, 2, 4, 8)),
+            *(f"bar_similarity_{lag}" for lag in LAGS), "bar_returns", "line_up_changes", "kick", "snare", "hat",
+            "harmony_at_bars",
         }  # fmt: skip
 
     def test_drums_alone_have_onsets_and_bars(self):

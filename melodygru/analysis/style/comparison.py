@@ -25,6 +25,9 @@ _POINTS_PER_BANDWIDTH = 8
 _LEAST_POINTS, _MOST_POINTS = 512, 16384
 _REACH = 39.0  # bandwidths after which a kernel is 0 in double precision
 _FLOOR = float(np.finfo(float).tiny)
+RATIO_OFF = 0.4  # of 1, by which a ratio of means misses
+LEAST_AREA = 0.7  # an overlapping area below this one misses
+MIDDLE = 0.1, 0.9  # quantiles of what is usual
 
 
 def distances_within(values: np.ndarray, rng: np.random.Generator, max_pairs: int = MAX_PAIRS) -> np.ndarray:
@@ -191,6 +194,27 @@ class Comparison:
             return None
         return float(self.within_generated.mean() / self.within_real.mean())
 
+    @property
+    def ratio(self) -> float | None:
+        """The generated pieces' mean over that of the real ones, see `summary`; None where there is none."""
+        ours, theirs = summary(self, "generated"), summary(self, "real")
+        return ours[0] / theirs[0] if ours and theirs and theirs[0] else None
+
+    def misses(self, baseline: float | None = None) -> tuple[str, ...]:
+        """Which of `ratio` and `overlapping_area` is far from real music's.
+
+        A ratio misses when it is RATIO_OFF from 1; an area below LEAST_AREA, where that of real music with other real
+        music, the `baseline`, is no smaller.
+        """
+        found = []
+        ours, theirs = summary(self, "generated"), summary(self, "real")
+        if ours and theirs and abs(ours[0] - theirs[0]) > RATIO_OFF * abs(theirs[0]):
+            found.append("ratio")
+        area = self.overlapping_area
+        if area is not None and area < LEAST_AREA and (baseline is None or area < baseline):
+            found.append("overlapping_area")
+        return tuple(found)
+
 
 def compare(
     generated: Mapping[str, np.ndarray], real: Mapping[str, np.ndarray], seed: int = 0, max_pairs: int = MAX_PAIRS
@@ -225,6 +249,15 @@ def mean_overlapping_area(comparisons: Mapping[str, Comparison]) -> float | None
     """Mean of the overlapping areas of all features that have one."""
     areas = [c.overlapping_area for c in comparisons.values() if c.overlapping_area is not None]
     return float(np.mean(areas)) if areas else None
+
+
+def usual_share(lengths: Comparison, which: str) -> float | None:
+    """Share of a set's pieces whose length lies within the middle 80% of the real ones; None without any."""
+    values: np.ndarray = getattr(lengths, which)[:, 0]
+    if not len(values) or not len(lengths.real):
+        return None
+    low, high = np.quantile(lengths.real[:, 0], MIDDLE)
+    return float(((values >= low) & (values <= high)).mean())
 
 
 def summary(comparison: Comparison, which: str) -> tuple[float, float] | None:

@@ -22,6 +22,7 @@ Dong, Chen, McAuley and Berg-Kirkpatrick, "MusPy: a toolkit for symbolic music g
 scale consistency, groove consistency (between neighbouring bars), entropy of the pitch class histogram.
 Wu and Yang, "The Jazz Transformer on the front line", ISMIR 2020: grooving similarity of bars, and repetition over many
 bars as what generated music lacks. They measure that in sound; `bar_similarity_*` and `self_similarity` do in notes.
+What is said of form, line-up, groove, harmony and endings is `music.traits`.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ import numpy as np
 from melodygru.music.grid import Grid
 from melodygru.music.keys import DIATONIC, key_signature
 from melodygru.music.names import PITCH_CLASSES
-from melodygru.music.notes import DRUMS, MAX_PARTS, NoteSequence
+from melodygru.music.notes import DRUMS, NoteSequence
+from melodygru.music.traits import KITS, LAGS, traits
 
 MAX_INTERVAL = 12  # semitones; wider ones share a class on either side
 INTERVALS = (
@@ -47,8 +49,6 @@ LENGTH_BEATS = np.array([1 / 4, 1 / 3, 3 / 8, 1 / 2, 2 / 3, 3 / 4, 1, 4 / 3, 3 /
 LENGTH_S = 2.0 ** (-4.5 + 0.5 * np.arange(12))  # without a beat: 44 ms to 2 s, each longer by the root of two
 LENGTHS = tuple("1/16 1/8t 1/16. 1/8 1/4t 1/8. 1/4 1/2t 1/4. 1/2 1/2. 1/1".split())
 LENGTHS_S = tuple(f"{seconds:.2g} s" for seconds in LENGTH_S)
-LAGS = (1, 2, 4, 8)  # bars
-MAX_BARS = 512  # of a piece whose bars are all compared with each other
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Feature:
     width : int
         Length of the vector.
     unit : str
-        Of a value, with {time} for the unit of time and {one} for one of it.
+        Of a value, with {time} for the unit of time, {one} for one of it, and {long} for that of a whole piece.
     needs_bars : bool
         Exists on a metrical grid alone.
     """
@@ -79,7 +79,8 @@ class Feature:
 
     def unit_on(self, grid: Grid) -> str:
         """The unit of a value on a grid."""
-        return self.unit.format(**({"time": "beats", "one": "beat"} if grid.is_metrical else {"time": "s", "one": "s"}))
+        beats = {"time": "beats", "one": "beat", "long": "bars"}
+        return self.unit.format(**(beats if grid.is_metrical else dict.fromkeys(beats, "s")))
 
     def classes(self, grid: Grid) -> tuple[str, ...]:
         """Names of a histogram's classes, or of the rows (and columns) of a matrix; none for a value."""
@@ -97,7 +98,7 @@ FEATURES: dict[str, Feature] = {
     feature.name: feature
     for feature in (
         Feature("pitch_class_histogram", "pitch classes", "histogram", 12),
-        Feature("scale_degree_histogram", "pitch classes in the key", "histogram", 12),
+        Feature("scale_degree_histogram", "pitch classes in key", "histogram", 12),
         Feature("pitch_class_transitions", "pitch class transitions", "transitions", 144),
         Feature("interval_histogram", "intervals", "histogram", len(INTERVALS)),
         Feature("mean_interval", "mean interval", unit="semitones"),
@@ -108,7 +109,7 @@ FEATURES: dict[str, Feature] = {
         Feature("note_length_histogram", "note lengths", "histogram", 12),
         Feature("note_length_transitions", "note length transitions", "transitions", 144),
         Feature("inter_onset_histogram", "inter-onset intervals", "histogram", 12),
-        Feature("mean_inter_onset", "mean inter-onset interval", unit="{time}"),
+        Feature("mean_inter_onset", "mean inter-onset time", unit="{time}"),
         Feature("note_density", "note density", unit="notes/{one}"),
         Feature("note_count", "note count", unit="notes"),
         Feature("rest_share", "rests", unit="share"),
@@ -119,6 +120,13 @@ FEATURES: dict[str, Feature] = {
             for lag in LAGS
         ),
         Feature("self_similarity", "self-similarity", unit="share", needs_bars=True),
+        Feature("bar_returns", "bars that return", unit="share", needs_bars=True),
+        Feature("programs", "programs", unit="programs"),
+        Feature("line_up_changes", "line-up changes", unit="share", needs_bars=True),
+        *(Feature(name, f"{name} as in bar before", unit="share", needs_bars=True) for name in KITS),
+        Feature("harmony_at_bars", "harmony at bar lines", unit="ratio", needs_bars=True),
+        Feature("last_note", "last note", unit="{time}"),
+        Feature("length", "length", unit="{long}"),
     )
 }
 
@@ -175,11 +183,8 @@ def piece_features(sequence: NoteSequence) -> dict[str, np.ndarray]:
     groove_consistency
         1 - the share of steps in which a bar's pattern of onsets differs from that of the bar before, mean over bars;
         bars of different lengths are not compared. It depends on the grid: most steps of a fine one are empty in both.
-    bar_similarity_1, _2, _4, _8
-        Share of notes that a bar has in common with the bar so many before (same position in it, part and pitch):
-        2 |A and B| / (|A| + |B|), mean over bars; two empty bars are not compared.
-    self_similarity
-        The same, mean over all pairs of the first MAX_BARS bars.
+    all further ones
+        See `music.traits`.
     """
     notes = sequence.notes
     grid = sequence.grid
@@ -222,6 +227,8 @@ def piece_features(sequence: NoteSequence) -> dict[str, np.ndarray]:
     found["rest_share"][:] = 1 - _covered(notes) / sequence.length
     if grid.is_metrical:
         found |= _bar_features(sequence)
+    for name, value in traits(sequence).items():
+        found[name][:] = value
     return found
 
 
@@ -271,7 +278,7 @@ def _line_steps(pitched: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _bar_features(sequence: NoteSequence) -> dict[str, np.ndarray]:
-    """Notes per bar, groove consistency and the similarities of bars."""
+    """Notes per bar and groove consistency."""
     notes = sequence.notes
     bars = sequence.bar_starts()
     n_bars = len(bars) - 1
@@ -289,32 +296,4 @@ def _bar_features(sequence: NoteSequence) -> dict[str, np.ndarray]:
     if alike.any():
         differing = n_onsets[1:] + n_onsets[:-1] - 2 * common
         found["groove_consistency"][:] = (1 - differing / widths[1:])[alike].mean()
-
-    kind = (position * MAX_PARTS + notes["part"]) * 128 + notes["pitch"]
-    _, kind = np.unique(kind, return_inverse=True)
-    kind = kind.reshape(-1)
-    n_kinds = int(kind.max()) + 1
-    contents = bar * n_kinds + kind
-    n_notes = np.bincount(bar, minlength=n_bars)
-    for lag in LAGS:
-        mean = np.full(1, np.nan)
-        if n_bars > lag:
-            returns = contents[np.isin(contents + lag * n_kinds, contents)]
-            common = np.bincount(returns // n_kinds, minlength=n_bars)[:-lag]
-            mean[:] = _mean_similarity(common, n_notes[lag:] + n_notes[:-lag])
-        found[f"bar_similarity_{lag}"] = mean
-
-    shown = bar < MAX_BARS
-    kinds, columns = np.unique(kind[shown], return_inverse=True)
-    content = np.zeros((min(n_bars, MAX_BARS), len(kinds)), np.float32)
-    content[bar[shown], columns.reshape(-1)] = 1
-    later, earlier = np.tril_indices(len(content), -1)
-    total = n_notes[later] + n_notes[earlier]
-    found["self_similarity"] = np.full(1, _mean_similarity((content @ content.T)[later, earlier], total))
     return found
-
-
-def _mean_similarity(common: np.ndarray, total: np.ndarray) -> float:
-    """Mean of 2 common / total where there is anything, else nan."""
-    some = total > 0
-    return float((2 * common[some] / total[some]).mean()) if some.any() else float("nan")

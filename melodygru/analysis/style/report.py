@@ -6,12 +6,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from melodygru.analysis.style.comparison import Comparison, mean_overlapping_area, summary
+from melodygru.analysis.style.comparison import (
+    LEAST_AREA,
+    RATIO_OFF,
+    Comparison,
+    mean_overlapping_area,
+    summary,
+    usual_share,
+)
 from melodygru.music.grid import Grid
 from melodygru.util.wording import counted, name
 
-HEADINGS = ("", "", "generated", "real", "OA", "KL", "spread", "OA", "KL")  # of `Report.rows`
+HEADINGS = ("", "", "generated", "real", "ratio", "OA", "KL", "spread", "OA", "KL")  # of `Report.rows`
 ABSENT = "n/a"
+MISSED = "!"  # at the end of a figure that is far from real music's
+RATIOS = 1 - RATIO_OFF, 1 + RATIO_OFF
+USUAL = "length in real's 80%"
 
 
 @dataclass(frozen=True)
@@ -48,24 +58,55 @@ class Report:
         yield "grid", self.grid.describe()
 
     def rows(self) -> Iterator[tuple[str, ...]]:
-        """The table's rows as text, in the columns of HEADINGS; the last two are the reference."""
+        """The table's rows as text, in the columns of HEADINGS; the last two are the reference. See MISSED."""
         for feature_name, comparison in self.found.items():
             feature = comparison.feature
             cells = []
             for which in ("generated", "real"):
                 of = summary(comparison, which)
                 cells.append(f"{_number(of[0])} ± {_number(of[1])}" if of else ABSENT)
+            missed = self.missed(feature_name)
+            ratio = ABSENT if comparison.ratio is None else _number(comparison.ratio)
             cells += [
-                _share(comparison.overlapping_area), _nats(comparison.kl_divergence), _share(comparison.spread, 2),
-            ]  # fmt: skip
+                ratio + MISSED * ("ratio" in missed),
+                _share(comparison.overlapping_area) + MISSED * ("overlapping_area" in missed),
+                _nats(comparison.kl_divergence),
+                _share(comparison.spread),
+            ]
             real = self.baseline[feature_name]
             cells += [_share(real.overlapping_area), _nats(real.kl_divergence)]
             yield feature.label, self._unit(comparison), *cells
+        usual = self.usual_lengths()
+        if usual["ratio"] is not None:
+            shares = [_share(usual[key]) for key in ("generated", "real", "ratio")]
+            shares[-1] += MISSED * usual["missed"]
+            yield USUAL, "share", *shares, *[""] * 5
         means = [_share(mean_overlapping_area(one)) for one in (self.found, self.baseline)]
-        yield "mean of all", "", "", "", means[0], "", "", means[1], ""
+        yield "mean of all", "", "", "", "", means[0], "", "", means[1], ""
+
+    def missed(self, feature_name: str) -> tuple[str, ...]:
+        """Which figures of a feature are far from real music's, see `Comparison.misses`."""
+        return self.found[feature_name].misses(self.baseline[feature_name].overlapping_area)
+
+    def usual_lengths(self) -> dict[str, Any]:
+        """The shares of the pieces whose length lies within the middle 80% of the real ones, their ratio, `missed`."""
+        ours, theirs = (usual_share(self.found["length"], which) for which in ("generated", "real"))
+        ratio = ours / theirs if ours is not None and theirs else None
+        return {
+            "generated": ours,
+            "real": theirs,
+            "ratio": ratio,
+            "missed": ratio is not None and abs(ratio - 1) > RATIO_OFF,
+        }
 
     def remarks(self) -> Iterator[str]:
-        """Why values are absent."""
+        """What misses, and why values are absent."""
+        low, high = RATIOS
+        missed = [one.feature.label for feature_name, one in self.found.items() if self.missed(feature_name)]
+        missed += [USUAL] if self.usual_lengths()["missed"] else []
+        why = f"a ratio of means outside {low:g}..{high:g}, or an OA below {LEAST_AREA:g} and the reference's"
+        named = f" ({', '.join(missed)})" if missed else ""
+        yield f"{MISSED} {len(missed)} of {len(self.found) + 1} rows miss: {why}{named}"
         if not self.grid.is_metrical:
             yield f"{ABSENT}: bars can't be compared, for a grid of seconds has none"
         absent = [
@@ -94,7 +135,9 @@ class Report:
                 "classes": list(comparison.feature.classes(self.grid)),
                 "generated": _summary(comparison, "generated"),
                 "real": _summary(comparison, "real"),
+                "ratio": comparison.ratio,
                 **_measures(comparison),
+                "missed": list(self.missed(feature_name)),
                 "reference": _measures(self.baseline[feature_name]),
             }
         return {
@@ -102,6 +145,8 @@ class Report:
             "grid": str(self.grid),
             "mean_overlapping_area": mean_overlapping_area(self.found),
             "reference_mean_overlapping_area": mean_overlapping_area(self.baseline),
+            "limits": {"ratio": list(RATIOS), "overlapping_area": LEAST_AREA},
+            "length_in_middle_80%": self.usual_lengths(),
             "features": features,
         }
 
@@ -133,9 +178,9 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
-def _share(value: float | None, digits: int = 3) -> str:
-    return ABSENT if value is None else f"{value:.{digits}f}"
+def _share(value: float | None) -> str:
+    return ABSENT if value is None else f"{value:.2f}"
 
 
 def _nats(value: float | None) -> str:
-    return ABSENT if value is None else f"{value:.0f}" if value >= 100 else f"{value:.3f}"
+    return ABSENT if value is None else f"{value:.0f}" if value >= 100 else f"{value:.2f}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from melodygru.analysis.style.report import ABSENT, HEADINGS, Report
+from melodygru.analysis.style.report import ABSENT, HEADINGS, MISSED, Report
 from melodygru.render.pages import html
 
 
@@ -25,10 +25,12 @@ def write(path: Path, report: Report, progress: Callable[[int, int], None]) -> N
     """
     from melodygru.render.pictures import style_figure
 
-    shown = [one for one in report.found.values() if len(one.real) > 1 and len(one.generated) > 1]
+    shown = [name for name, one in report.found.items() if len(one.real) > 1 and len(one.generated) > 1]
     pictures = []
-    for at, comparison in enumerate(shown):
-        pictures.append(html.inline(style_figure(comparison, report.grid), comparison.feature.label))
+    for at, name in enumerate(shown):
+        comparison = report.found[name]
+        figure = style_figure(comparison, report.grid, report.missed(name))
+        pictures.append(html.inline(figure, comparison.feature.label))
         progress(at + 1, len(shown))
-    values = {"title": "melodygru judge", "report": report, "headings": HEADINGS, "absent": ABSENT}
+    values = {"title": "melodygru judge", "report": report, "headings": HEADINGS, "absent": ABSENT, "missed": MISSED}
     html.write(path, html.render("judge.html", **values, pictures=pictures))

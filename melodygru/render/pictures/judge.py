@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +25,7 @@ _SPREAD = (
 
 
 @drawing()
-def style_figure(comparison: Comparison, grid: Grid) -> Figure:
+def style_figure(comparison: Comparison, grid: Grid, missed: Collection[str] = ()) -> Figure:
     """A feature of two sets of pieces: on the left how far pieces are apart, on the right what the sets are like.
 
     Left, the densities of the distances within each set and between them, by Gaussian kernels; a set whose distances
@@ -38,6 +38,7 @@ def style_figure(comparison: Comparison, grid: Grid) -> Figure:
         At least two pieces in each set have the feature.
     grid : Grid
         Names the units.
+    missed : what of it is far from real music's, see `Comparison.misses`; it stands beside the title
 
     Returns
     -------
@@ -55,6 +56,11 @@ def style_figure(comparison: Comparison, grid: Grid) -> Figure:
         return figure.add_axes((left / width, bottom / height, wide / width, high / height))
 
     figure.text(0.15 / width, (height - 0.3) / height, feature.label, fontsize=11, fontweight="bold", color=INK)
+    if missed:
+        ratio = "mean" if comparison.ratio is None else f"mean {comparison.ratio:.2f} times real"
+        said = {"ratio": ratio, "overlapping_area": f"OA {comparison.overlapping_area or 0:.2f}"}
+        text = "misses: " + ", ".join(said[one] for one in missed)
+        figure.text(8.4 / width, (height - 0.3) / height, text, fontsize=8, color=_GENERATED, ha="right")
     _draw_distances(axes_at(0.2, 0.5, 3.0, 2.0), comparison, feature.unit_on(grid))
     names = feature.classes(grid)
     if matrices:
