@@ -7,10 +7,13 @@ comes twice much. So a piece over one groove shows what changes above it.
 
 from __future__ import annotations
 
+import re
+import string
 from typing import NamedTuple
 
 import numpy as np
 
+from melodygru.errors import SettingError
 from melodygru.music.notes import DRUMS, N_PITCHES, NoteSequence
 
 PLACES_PER_BEAT = 8  # in a quarter note: onsets that agree to a 32nd agree
@@ -23,6 +26,13 @@ BEGIN = 0.15  # likewise to be new after a bar that returned
 NEAR = np.array([0.0, 0.2, 0.12, 0.12])  # what it costs to return to a bar so close before
 UNEVEN = 0.02  # likewise to one that isn't a multiple of four bars before
 _BLOCK = 128  # bars compared at a time
+
+SECTION_BARS = 8  # of a section whose length isn't said
+LEAST_SECTION = 4  # bars of a section that is told apart from those around it
+MOST_BARS = 10_000  # of a form that is asked for
+MOST_AMID = 2  # new bars amid such as return that are taken to belong to them
+MANY_BARS = 32  # in so long a piece what comes twice in a row is two sections only with SECTION_BARS each
+LETTERS = string.ascii_uppercase + string.ascii_lowercase
 
 
 def bar_returns(sequence: NoteSequence) -> np.ndarray:
@@ -134,3 +144,147 @@ def _best_path(contents: list[_Content], n_bars: int, window: int) -> np.ndarray
         if not goes_on[bar, column]:
             column = jumped_from[bar]
     return returns
+
+
+# -- sections
+
+
+class Section(NamedTuple):
+    """Bars in a row that belong together: those of one letter are alike."""
+
+    letter: str
+    start: int  # number of the first bar, from 0
+    n_bars: int
+
+
+def sections(returns: np.ndarray) -> list[Section]:
+    """The sections of a form, in order, without gaps; each is LEAST_SECTION bars long where the piece is so long.
+
+    A row of new bars is a section, and so is a part of it to which later bars return; what returns to a section has its
+    letter. A section that comes twice in a row is two, if it is long enough. Of more than 52 the last share a letter.
+    """
+    home = _homes(returns)
+    n_bars = len(home)
+    # Where new sections begin: each row of new bars, and where others that return begin and end in it.
+    cuts = {0}
+    row_starts = [bar for bar in range(n_bars) if home[bar] == bar and (bar == 0 or home[bar - 1] != bar - 1)]
+    turns = [bar for bar in range(1, n_bars) if home[bar] != home[bar - 1] + 1]
+    ends = [*turns[1:], n_bars]
+    long = [(a, b) for a, b in zip(turns, ends, strict=False) if home[a] < a and b - a >= LEAST_SECTION]
+    for cut in (*(home[a] for a, _ in long), *row_starts, *(home[b - 1] + 1 for _, b in long)):
+        row_goes_on = cut < n_bars and home[cut] == cut
+        if row_goes_on and all(abs(cut - other) >= LEAST_SECTION for other in cuts):
+            cuts.add(int(cut))
+    begins = np.array(sorted(cuts))
+    section_of = np.searchsorted(begins, home, side="right") - 1 if n_bars else home
+    least_repeated = LEAST_SECTION if n_bars < MANY_BARS else SECTION_BARS
+    parts: list[Section] = []
+    letters: dict[int, str] = {}
+    for bar, section in enumerate(section_of.tolist()):
+        letter = letters.setdefault(section, LETTERS[min(len(letters), len(LETTERS) - 1)])
+        same = bool(parts) and parts[-1].letter == letter
+        again = home[bar] == begins[section] and same and parts[-1].n_bars >= least_repeated
+        if same and not again:
+            parts[-1] = parts[-1]._replace(n_bars=parts[-1].n_bars + 1)
+        else:
+            parts.append(Section(letter, bar, 1))
+    return _without_short(parts)
+
+
+def _homes(returns: np.ndarray) -> np.ndarray:
+    """For each bar the new one that it goes back to, by way of others; a bar or two amid what returns go with it."""
+    home = np.arange(len(returns))
+    goal = -1  # the bar after the one that the last bar returned to
+    since = 0  # bars since then that are new
+    for bar, returned in enumerate(returns.tolist()):
+        if returned >= 0:
+            if since and returned == goal + since:
+                home[bar - since : bar] = home[goal:returned]
+            home[bar] = home[returned]
+            goal, since = returned + 1, 0
+        else:
+            since = since + 1 if goal >= 0 and since < MOST_AMID else 0
+            goal = goal if since else -1
+    return home
+
+
+def _without_short(parts: list[Section]) -> list[Section]:
+    """Sections, each shorter than LEAST_SECTION joined to the one before; the first to the one after."""
+    found: list[Section] = []
+    for part in parts:
+        if found and (part.n_bars < LEAST_SECTION or found[-1].n_bars < LEAST_SECTION):
+            letter = found[-1].letter if part.n_bars < LEAST_SECTION else part.letter
+            part = Section(letter, found[-1].start, found.pop().n_bars + part.n_bars)
+        found.append(part)
+    names: dict[str, str] = {}
+    for part in found:
+        names.setdefault(part.letter, LETTERS[min(len(names), len(LETTERS) - 1)])
+    return [part._replace(letter=names[part.letter]) for part in found]
+
+
+def form_letters(returns: np.ndarray) -> list[str]:
+    """The letter of each bar's section, see `sections`."""
+    return [section.letter for section in sections(returns) for _ in range(section.n_bars)]
+
+
+def form_name(returns: np.ndarray) -> str:
+    """A form in letters and bars as `parse_form` reads it, such as `A8 A8 B8 A8`."""
+    return " ".join(f"{section.letter}{section.n_bars}" for section in sections(returns))
+
+
+def parse_form(text: str, n_bars: int | None = None) -> np.ndarray:
+    """The returns of a form such as `AABA`, `A8 B8 A8` or `Intro4 Verse8 Chorus8 Verse8`.
+
+    Parameters
+    ----------
+    text : str
+        Sections, each a letter or a name and how many bars it has; of capitals in a row each is a section.
+    n_bars : int, optional
+        Of the whole piece: sections without a number share equally what the others leave of it. Without it they have
+        SECTION_BARS.
+
+    Returns
+    -------
+    returns : array, shape (n_bars,), int64
+        As of `bar_returns`: each bar of a section returns to that of its first namesake that has one there.
+
+    Raises
+    ------
+    SettingError
+        The text is no form, or it doesn't fit the number of bars.
+    """
+    named = _named_sections(text)
+    n_open = sum(bars is None for _, bars in named)
+    said = sum(bars or 0 for _, bars in named)
+    each = SECTION_BARS
+    if n_bars is not None:
+        each, odd = divmod(n_bars - said, max(n_open, 1))
+        if odd or (each < 1 if n_open else each):
+            rest = f"a multiple of {n_open}{' more' if said else ' bars'}"
+            expected = " and ".join(([f"{said} bars"] if said else []) + ([rest] if n_open else []))
+            raise SettingError(
+                f"form {text!r} in {n_bars} bars: expected {expected}; name the bars of each, as in A8 B4"
+            )
+    if said + each * n_open > MOST_BARS:
+        raise SettingError(f"form {text!r}: expected at most {MOST_BARS:,} bars")
+    first: dict[tuple[str, int], int] = {}
+    returns: list[int] = []
+    for name, bars in named:
+        for place in range(bars or each):
+            bar = first.setdefault((name, place), len(returns))
+            returns.append(bar if bar < len(returns) else -1)
+    return np.array(returns, np.int64)
+
+
+def _named_sections(text: str) -> list[tuple[str, int | None]]:
+    """The sections of a form: name and bars, None where no number says them. SettingError for what is no form."""
+    words = re.sub(r"[\s,;|-]+", " ", text).strip()
+    if not re.fullmatch(r"(?: ?[A-Za-z]+\d{0,5})+", words):
+        raise SettingError(f"form {text!r}: expected sections such as AABA, A8 B8 A8 or Intro4 A8 B8 A8")
+    named: list[tuple[str, int | None]] = []
+    for name, number in re.findall(r"([A-Za-z]+)(\d*)", words):
+        bars = int(number) if number else None
+        if bars == 0:
+            raise SettingError(f"form {text!r}: {name}0 has no bars; expected 1 or more")
+        named += [(letter, bars) for letter in (name if name.isupper() or set(name) <= set("abcdefgh") else [name])]
+    return named

@@ -1,10 +1,22 @@
 """The form of pieces made by hand: which bar returns to which."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
-from melodygru.music.form import WINDOW, bar_returns
+from melodygru.errors import SettingError
+from melodygru.music.form import (
+    LETTERS,
+    WINDOW,
+    Section,
+    bar_returns,
+    form_letters,
+    form_name,
+    parse_form,
+    sections,
+)
 from melodygru.music.grid import Grid
 from melodygru.music.notes import DRUMS, NoteSequence, canonical, note_array
 
@@ -71,3 +83,73 @@ def test_long_pieces_look_back_as_far_as_the_window():
     returns = bar_returns(piece(*A, *between, *A, *A))
     assert (returns[-4:] == np.arange(4) + 2 * WINDOW + 4).all()
     assert (np.arange(len(returns)) - returns)[returns >= 0].max() <= WINDOW
+
+
+def letters(text):
+    return "".join(form_letters(parse_form(text)))
+
+
+def test_a_form_of_letters_has_eight_bars_each():
+    returns = parse_form("AABA")
+    assert returns.tolist() == [-1] * 8 + list(range(8)) + [-1] * 8 + list(range(8))
+    assert returns.dtype == np.int64
+
+
+def test_a_form_with_bars_and_names():
+    assert parse_form("A2 B1 A3").tolist() == [-1, -1, -1, 0, 1, -1]
+    assert parse_form("Intro1 A2 A2").tolist() == [-1, -1, -1, 1, 2]
+    assert parse_form("AB2 | A1").tolist() == [-1, -1, -1, -1, 0]
+    assert parse_form("A1B1, A1").tolist() == parse_form("a1 b1 a1").tolist() == [-1, -1, 0]
+
+
+def test_sections_share_the_bars_that_are_left():
+    assert parse_form("ABA", 6).tolist() == [-1, -1, -1, -1, 0, 1]
+    assert parse_form("Intro2 A A", 6).tolist() == [-1, -1, -1, -1, 2, 3]
+    assert len(parse_form("A2 B4", 6)) == 6
+
+
+@pytest.mark.parametrize(
+    ("text", "n_bars", "message"),
+    [
+        ("", None, "form '': expected sections such as AABA, A8 B8 A8 or Intro4 A8 B8 A8"),
+        ("A8 8B", None, "form 'A8 8B': expected sections such as"),
+        ("A8 B0", None, "form 'A8 B0': B0 has no bars; expected 1 or more"),
+        ("AABA", 30, "form 'AABA' in 30 bars: expected a multiple of 4 bars; name the bars of each, as in A8 B4"),
+        ("Intro2 AA", 2, "expected 2 bars and a multiple of 2 more"),
+        ("A2 B4", 7, "form 'A2 B4' in 7 bars: expected 6 bars"),
+        ("A9999 B9999", None, "form 'A9999 B9999': expected at most 10,000 bars"),
+    ],
+)
+def test_what_is_no_form(text, n_bars, message):
+    with pytest.raises(SettingError, match=re.escape(message)):
+        parse_form(text, n_bars)
+
+
+@pytest.mark.parametrize("text", ["A8 A8 B8 A8", "A12 B8 A12 C6", "A5 A5 B4"])
+def test_a_form_is_named_as_it_is_asked_for(text):
+    assert form_name(parse_form(text)) == text
+
+
+def test_sections_that_are_found():
+    assert form_name(bar_returns(piece(*A, *A, *B, *A))) == "A4 A4 B4 A4"
+    assert letters("A8 B4 A8") == "AAAAAAAABBBBAAAAAAAA"
+    assert sections(parse_form("A8 B4 A8"))[1] == Section("B", 8, 4)
+    assert sections(np.zeros(0, np.int64)) == []
+
+
+def test_a_bar_that_differs_doesnt_break_its_section():
+    returns = parse_form("A8 B8 A8")
+    returns[19] = -1
+    assert form_name(returns) == "A8 B8 A8"
+
+
+def test_short_sections_join_their_neighbours():
+    assert form_name(parse_form("A2 A2 B8 A2 B8 C1")) == "A4 B10 B9"
+    assert form_name(parse_form("A2 A2 A2 A2")) == "A4 A4"
+    assert form_name(parse_form("A4 " * 8)) == "A8 A8 A8 A8"
+    assert form_name(parse_form("A2")) == "A2"
+
+
+def test_more_sections_than_letters():
+    many = form_letters(parse_form(" ".join(f"Part{a}{b}4" for a in "XYZ" for b in LETTERS)))
+    assert len(many) == 3 * 52 * 4
