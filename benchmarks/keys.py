@@ -152,10 +152,10 @@ def as_notes(rows: list[Row]) -> np.ndarray:
 
 
 def fit(found: np.ndarray, tonics: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The weights of the regression, shape (3, 12), by gradient descent; `found` (n, 3, 12), `tonics` 0..11 (n,)."""
+    """The weights of the regression, shape (4, 12), by gradient descent; `found` (n, 4, 12), `tonics` 0..11 (n,)."""
     rotated = np.stack([np.roll(found, -tonic, axis=2).reshape(len(found), -1) for tonic in range(12)], 1)
-    shrink = np.repeat([1e-4, 1e-4, 1e-3], 12)
-    theta, mean, square = np.zeros(36), np.zeros(36), np.zeros(36)
+    shrink = np.repeat([1e-4, 1e-4, 1e-3, 1e-3], 12)
+    theta, mean, square = np.zeros(48), np.zeros(48), np.zeros(48)
     share = weights / weights.sum()
     for step in range(1, 401):
         scores = rotated @ theta
@@ -165,7 +165,7 @@ def fit(found: np.ndarray, tonics: np.ndarray, weights: np.ndarray) -> np.ndarra
         gradient = np.einsum("nk,nkf->f", p * share[:, None], rotated) + shrink * theta
         mean, square = 0.9 * mean + 0.1 * gradient, 0.99 * square + 0.01 * gradient**2
         theta -= 0.1 * mean / (1 - 0.9**step) / (np.sqrt(square / (1 - 0.99**step)) + 1e-8)
-    return theta.reshape(3, 12)
+    return theta.reshape(4, 12)
 
 
 def main() -> None:

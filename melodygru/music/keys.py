@@ -56,36 +56,39 @@ def estimate_key(notes: np.ndarray) -> KeySignature:
     Notes
     -----
     A logistic regression over the twelve signatures, on the square roots of each pitch class's share of the time and of
-    the notes, and on the last bass note; fitted by `benchmarks/keys.py --fit` on pieces whose signature is known. What
-    it knows of harmonic minor is the weight of G sharp in a piece without signature.
+    the notes, and on the first and the last bass note; fitted by `benchmarks/keys.py --fit` on pieces whose signature is
+    known. What it knows of harmonic minor is the weight of G sharp in a piece without signature.
     """
     notes = notes[notes["program"] != DRUMS]
     if not len(notes):
         return KeySignature(0)
     tonic = int(np.argmax(_scores(notes)))
-    time, _, last = np.roll(_pitch_classes(notes), -tonic, axis=1)
+    time, _, last, _ = np.roll(_pitch_classes(notes), -tonic, axis=1)
     minor = bool(last[9] or not last[0] and time[9] + time[4] + time[8] > time[0] + time[7] + time[10])
     fifths = (7 * tonic + 5) % 12 - 5
     return KeySignature(-6 if fifths == 6 and minor else fifths, minor)
 
 
-# For the signature of C, by pitch class from C on: of the time, of the notes, of the last bass note.
+# For the signature of C, by pitch class from C on: of the time, of the notes, of the last bass note, of the first.
 _WEIGHTS = np.array(
     [
-        (5.0, -2.0, 0.1, -4.9, 3.8, 2.5, -4.3, 2.5, 0.5, 0.5, -5.0, 3.0),
-        (4.5, -1.7, 0.6, -5.9, 3.5, 2.9, -4.6, 3.8, 1.0, -0.1, -5.2, 4.1),
-        (0.7, -0.3, -0.5, 0.0, 0.1, -0.2, -0.1, -0.7, 0.1, 1.1, 0.0, 0.0),
+        (4.7, -2.6, 0.1, -4.0, 4.1, 2.8, -4.6, 2.0, 0.4, 1.5, -5.1, 2.9),
+        (3.9, -2.7, 0.7, -4.7, 3.8, 3.5, -4.8, 3.6, 0.6, 0.7, -5.1, 4.0),
+        (0.6, -0.2, -0.3, 0.0, -0.1, -0.1, -0.1, -0.7, 0.0, 1.1, 0.0, -0.1),
+        (0.6, 0.2, -0.4, -1.5, 0.8, -0.9, -0.2, 0.9, 1.1, -0.2, -0.3, -0.2),
     ]
 )
 
 
 def _pitch_classes(notes: np.ndarray) -> np.ndarray:
-    """What `estimate_key` looks at, shape (3, 12): of notes that aren't drums, one at least."""
+    """What `estimate_key` looks at, shape (4, 12): of notes that aren't drums, one at least."""
     pitch_class, ends = notes["pitch"] % 12, notes["onset"] + notes["duration"]
     time = np.bincount(pitch_class, weights=notes["duration"], minlength=12)
     number = np.bincount(pitch_class, minlength=12)
     last = notes["pitch"][ends > notes["onset"].max()].min() % 12
-    return np.stack([np.sqrt(time / time.sum()), np.sqrt(number / len(notes)), np.arange(12) == last])
+    first = notes["pitch"][notes["onset"] == notes["onset"].min()].min() % 12
+    bass = [np.arange(12) == pitch for pitch in (last, first)]
+    return np.stack([np.sqrt(time / time.sum()), np.sqrt(number / len(notes)), *bass])
 
 
 def _scores(notes: np.ndarray) -> np.ndarray:
