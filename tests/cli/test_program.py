@@ -5,7 +5,9 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import click
@@ -16,6 +18,7 @@ from conftest import tune
 from melodygru import midi
 from melodygru.cli import main
 from melodygru.cli.options import Written
+from melodygru.cli.outputs import write_new
 from melodygru.errors import SettingError
 
 Command = Callable[..., Result]
@@ -127,6 +130,21 @@ def test_nothing_that_is_read_is_written_over(command: Command, arguments: tuple
     Path("link.wav").symlink_to("song.mid")
     assert message in command(*arguments, code=1).stderr
     assert Path("song.mid").read_bytes() == Path("m.keras").read_bytes() == b"precious"
+
+
+def test_four_at_once_leave_four_pieces_of_music_each_whole(tmp_path: Path) -> None:
+    start = threading.Barrier(4)
+
+    def write(music: bytes) -> list[Path]:
+        start.wait()
+        return write_new([music + b"1", music + b"2"], lambda take: [tmp_path / f"a{take}-{n}.mid" for n in (1, 2)])
+
+    with ThreadPoolExecutor(4) as pool:
+        for at in range(20):
+            music = [bytes([at, writer]) for writer in range(4)]
+            for begins, paths in zip(music, pool.map(write, music), strict=True):
+                assert [path.read_bytes() for path in paths] == [begins + b"1", begins + b"2"]
+    assert len(list(tmp_path.iterdir())) == 160
 
 
 def test_an_empty_name_is_a_usage_error(command: Command) -> None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from melodygru import midi
 from melodygru.compose.composer import generate
 from melodygru.compose.composition import Composition
 from melodygru.errors import AudioError, CheckpointError, MidiError, SettingError
+from melodygru.events import fit_vocabulary
 from melodygru.model import checkpoint
 from melodygru.model.keras_model import save
 from melodygru.music.notes import NOTE, NoteSequence
@@ -81,6 +83,15 @@ def test_settings_reach_the_sampler(path):
     assert [p["pitch"] for p in cold[0].notes] == [p["pitch"] for p in cold[1].notes]
     still = [generate(path, seed=s, notes=8, rhythm_temperature=0, pitch_temperature=2.0)[0] for s in (1, 2)]
     assert still[0].notes["pitch"].tolist() != still[1].notes["pitch"].tolist()
+
+
+def test_a_corpus_of_pieces_of_one_note_warns_of_nothing(tmp_path):
+    pieces = [toys.sequence_of([(0, 1, 0, 50 + at, 80)]) for at in range(20)]
+    save(toys.new_model(fit_vocabulary([(piece, None) for piece in pieces], BEAT)), tmp_path / "a.keras")
+    with warnings.catch_warnings(), np.errstate(all="warn"):
+        warnings.simplefilter("error")
+        composed = generate(tmp_path / "a.keras", num_outputs=3, seed=1, notes=5)
+    assert all(len(piece) for piece in composed)
 
 
 @pytest.mark.parametrize(
