@@ -29,7 +29,7 @@ import numpy as np
 from melodygru import midi
 
 STARTER = Path(__file__).resolve().parents[1] / "data" / "starter"
-SMALL_SHARE = 12  # performances are long: one file in so many
+PERFORMANCES = 10  # they are long: one file in so many of a folder of them
 
 Note = tuple[int, int, int]  # onset, end, pitch; ticks
 
@@ -109,10 +109,12 @@ def compare(reading: midi.Reading, theirs: list[Note]) -> Counter[str]:
 def files_below(data: Path, n: int) -> list[Path]:
     """So many files, evenly spaced over the folders."""
     folders = [folder for folder in sorted(data.iterdir()) if folder.is_dir()] + [STARTER]
+    long = sum(folder.name.startswith("maestro") for folder in folders)
+    shares = -(-(n - long * (n // PERFORMANCES)) // (len(folders) - long)), n // PERFORMANCES
     each: list[Path] = []
     for folder in folders:
         files = [Path(file) for file in midi.find_files(folder).values()]
-        share = -(-n // len(folders)) if not folder.name.startswith("maestro") else -(-n // SMALL_SHARE // 2)
+        share = shares[folder.name.startswith("maestro")]
         each += [files[int(at)] for at in np.linspace(0, len(files) - 1, min(share, len(files)))]
     return [each[int(at)] for at in np.linspace(0, len(each) - 1, min(n, len(each)))]
 

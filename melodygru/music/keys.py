@@ -56,8 +56,8 @@ def estimate_key(notes: np.ndarray) -> KeySignature:
     Notes
     -----
     A logistic regression over the twelve signatures, on the square roots of each pitch class's share of the time and of
-    the notes, and on the first and the last bass note; fitted by `benchmarks/keys.py --fit` on pieces whose signature is
-    known. What it knows of harmonic minor is the weight of G sharp in a piece without signature.
+    the notes, and on the first and the last bass note; fitted by `benchmarks/keys.py --fit` on pieces whose signature
+    is known. What it knows of harmonic minor is the weight of G sharp in a piece without signature.
     """
     notes = notes[notes["program"] != DRUMS]
     if not len(notes):
