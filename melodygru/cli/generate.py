@@ -87,28 +87,31 @@ def generate(
     playing = Playing(port, soundfont) if play_it or port is not None else None
     actions: list[Action] = []
     with playing or contextlib.nullcontext(), screen.ProgressLine() as line:
-        progress = _Progress(line, settings.num_outputs)
+        progress = _Progress(line)
+        live = playing if settings.best_of == 1 else None  # of candidates none sounds
 
         def start(plans: list[Plan]) -> None:
             outputs.make_folder(output_dir)
             progress.start(plans)
-            if playing is not None:
-                playing.start(plans[0], composer.vocabulary, settings)
+            if live is not None:
+                live.start(plans[0], composer.vocabulary, settings)
 
         def add(note: Note) -> None:
             progress.add(note)
-            if playing is not None:
-                playing.add(note)
+            if live is not None:
+                live.add(note)
 
         pieces = composer.generate(settings, on_start=start, on_note=add, on_guard=actions.append)
         line.clear()
         for done in action_lines(actions):
             screen.say(done)
-        if playing is not None:
-            playing.finish(pieces[0].seconds)
+        if live is not None:
+            live.finish(pieces[0].seconds)
         paths = outputs.write_midi(pieces, output_dir, f"{path.stem}-{settings.seed}")
         made = [outputs.described(piece, file) for piece, file in zip(pieces, paths, strict=True)]
         for stream, about in enumerate(made):
+            choice = pieces[stream].choice
+            about["choice"] = None if choice is None else choice.as_dict()
             about["guard"] = [action.as_dict() for action in actions if action.stream == stream]
         if index is not None:
             for piece, about in zip(pieces, made, strict=True):
@@ -145,9 +148,8 @@ def _warn(settings: GenerateSettings, vocabulary: Vocabulary) -> None:
 class _Progress:
     """How far a batch of pieces is, from the notes composed so far."""
 
-    def __init__(self, line: screen.ProgressLine, n: int) -> None:
+    def __init__(self, line: screen.ProgressLine) -> None:
         self._line, self._count = line, 0
-        self._onsets = [0] * n
 
     def start(self, plans: list[Plan]) -> None:
         """Begin."""

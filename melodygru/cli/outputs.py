@@ -211,6 +211,8 @@ def write_others(
 def _print(about: dict[str, Any]) -> None:
     bars = "" if about["bars"] is None else f"{counted(about['bars'], 'bar')}, "
     screen.result(f"{screen.name(about['midi'])}  {counted(about['notes'], 'note')}, {bars}{clock(about['seconds'])}")
+    if about.get("choice") is not None:
+        screen.result(f"  {about['choice']['summary']}")
     if about["originality"] is not None:
         screen.result(f"  {about['originality']['summary']}")
     for kind in (*KINDS, "score"):

@@ -1,4 +1,4 @@
-"""Pieces sound as they come: the first while it is composed, the others after it."""
+"""Pieces sound as they come: the first while it is composed (if it is no choice among several), the others after."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Playing:
-    """The first piece sounds while it is composed, the others after it. A context manager.
+    """The first piece sounds while it is composed if `start` was called, the others after it. A context manager.
 
     No device or port is no reason not to compose: `problems` says so, and nothing sounds.
     """
@@ -31,6 +31,7 @@ class Playing:
         self._port, self._soundfont = port, soundfont
         self._stack = contextlib.ExitStack()
         self._live: Live | None = None
+        self._started = False
         self.problems: list[str] = []
 
     def __enter__(self) -> Playing:
@@ -64,6 +65,7 @@ class Playing:
         tempos = np.array([(0, round(60e6 / plan.qpm))], TEMPO)
         if primer is not None and settings.qpm is None:
             tempos = primer.sequence.tempos
+        self._started = True
         self._clock = NoteSequence(np.array([], NOTE), vocabulary.grid, 0, tempos)
         self._start, self._left_out = plan.start, primer if settings.no_primer else None
         self._begins_s = 0.0
@@ -106,7 +108,7 @@ class Playing:
             if self._live is None:
                 break
             screen.say(f"{where} {screen.name(path.name)}; Ctrl-C stops")
-            if index > 0:
+            if index > 0 or not self._started:
                 start_s = piece.step2second(piece.notes["onset"])
                 length_s = piece.step2second(piece.notes["onset"] + piece.notes["duration"]) - start_s
                 rows = zip(start_s.tolist(), length_s.tolist(), piece.notes.tolist(), strict=True)

@@ -15,6 +15,7 @@ from melodygru.analysis import originality
 from melodygru.analysis.originality import Index
 from melodygru.compose.actions import Action
 from melodygru.compose.candidates import Candidate, candidates
+from melodygru.compose.choosing import Choice, Chooser
 from melodygru.compose.composing import compose
 from melodygru.compose.composition import Composition
 from melodygru.compose.constraints import of_settings
@@ -111,9 +112,10 @@ class Composer:
         Parameters
         ----------
         settings : GenerateSettings
-        on_start : called once with the plan of each piece, before the first note
-        on_note : called with each note of a piece in order, when it is certain to stay
-        on_guard : called with each action of the guard and of `max_copy`
+        on_start : called once with the plan of each piece, before the first note; with `best_of`, of each candidate,
+            those of the first piece first
+        on_note : called with each note of a piece in order, when it is certain to stay; with `best_of`, of a candidate
+        on_guard : called with each action of the guard and of `max_copy`, in pieces that are given
 
         Raises
         ------
@@ -122,9 +124,25 @@ class Composer:
         """
         settings = settings or GenerateSettings()
         seed = secrets.randbits(32) if settings.seed is None else settings.seed
-        settings, pieces = self._new(settings, seed, on_start=on_start, on_note=on_note, on_guard=on_guard)
+        several = settings.best_of > 1
+        chooser = Chooser(self.checkpoint, self.model, self.index, settings) if several else None
+        actions: list[Action] = []
+        watch = actions.append if several else on_guard
+        settings, pieces = self._new(settings, seed, on_start=on_start, on_note=on_note, on_guard=watch)
+        choices: list[Choice] = []
+        if chooser is not None:
+            of_each = [pieces[at : at + settings.best_of] for at in range(0, len(pieces), settings.best_of)]
+            choices = [chooser.choose(candidates) for candidates in of_each]
+            pieces = [of[choice.candidate - 1] for of, choice in zip(of_each, choices, strict=True)]
+            kept = {at * settings.best_of + choice.candidate - 1: at for at, choice in enumerate(choices)}
+            for action in actions:
+                if on_guard is not None and action.stream in kept:
+                    on_guard(replace(action, stream=kept[action.stream]))
         made = provenances(settings, self.checkpoint.sha256, seed, pieces)
-        return [Composition.from_notes(piece, seed, how) for piece, how in zip(pieces, made, strict=True)]
+        return [
+            Composition.from_notes(piece, seed, how, choices[at] if choices else None)
+            for at, (piece, how) in enumerate(zip(pieces, made, strict=True))
+        ]
 
     def redo(
         self,
@@ -205,7 +223,7 @@ class Composer:
             _warn(source.name, primer.mismatches)
         pieces = compose(
             self.model,
-            settings.num_outputs,
+            settings.num_outputs * settings.best_of,
             seed,
             controls=_controls(settings),
             length=Length(settings.bars, settings.seconds, settings.notes),

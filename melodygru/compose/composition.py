@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from melodygru import midi
+from melodygru.compose.choosing import Choice
 from melodygru.compose.provenance import MARK, Provenance
 from melodygru.errors import MidiError
 from melodygru.midi.editing import Editor
@@ -29,16 +30,21 @@ class Composition(NoteSequence):
         How it was made, which its MIDI file says too: `melodygru.replay` composes it anew.
     data : bytes, optional
         Its MIDI file but for the provenance, where that holds more than the notes; default: it is made from them.
+    choice : Choice, optional
+        Why it was chosen, where it is the best of several.
     """
 
     seed: int = 0
     provenance: Provenance | None = None
     data: bytes | None = None
+    choice: Choice | None = None
 
     @classmethod
-    def from_notes(cls, sequence: NoteSequence, seed: int, provenance: Provenance | None = None) -> Composition:
+    def from_notes(
+        cls, sequence: NoteSequence, seed: int, provenance: Provenance | None = None, choice: Choice | None = None
+    ) -> Composition:
         """The same notes as a composition."""
-        return cls(**fields_of(sequence), seed=seed, provenance=provenance)
+        return cls(**fields_of(sequence), seed=seed, provenance=provenance, choice=choice)
 
     def midi(self, text: str | None = None) -> bytes:
         """The bytes of its MIDI file, with its provenance or another one's text."""

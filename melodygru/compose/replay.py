@@ -163,6 +163,8 @@ def replay(
     composer = _composer(name, provenance, model)
     given = _inputs(name, provenance, {"primer": primer, **inputs}, composer.vocabulary)
     values = {"num_outputs": provenance.of, "seed": provenance.seed, **provenance.arguments, **given}
+    if not provenance.of_redo:
+        values.setdefault("best_of", 1)  # files from before there were candidates
     pieces: Sequence[Composition]
     try:
         if provenance.of_redo:

@@ -74,6 +74,13 @@ class GenerateSettings:
     num_outputs: int = _length(
         1, "Number of pieces.", low=1, flags=("-n", "--num-outputs"), typed_high=1000, marks=(OF_BATCH,)
     )
+    best_of: int = _length(
+        1,
+        "Compose so many candidates of each piece, and keep the one most typical of the corpus in form, groove, "
+        "harmony, ending and likelihood; none that copies more than held-out music does.",
+        low=1,
+        high=64,
+    )
     temperature: float = _choice(
         1.0,
         "Below 1 safer, above 1 wilder; 0 always takes the most probable; key, length and parts follow from the seed.",

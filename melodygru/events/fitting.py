@@ -17,10 +17,12 @@ from melodygru.music.grid import Grid
 from melodygru.music.keys import commonest_share, key_signature
 from melodygru.music.metre import steps_per_bar
 from melodygru.music.notes import N_PROGRAMS, ONSET_KEYS, NoteSequence, note_keys
+from melodygru.music.traits import ranges, traits
 
 N_SIGNATURES = 12
 ONE_KEY = 0.45  # share of the pieces in one key signature above which a corpus is taken to be in one key
 N_LINE_UPS = 64  # that are kept of a style's pieces
+N_TYPICAL = 256  # of a style's pieces whose traits are measured, at least, where there are so many
 N_LENGTHS = 32  # quantiles that are kept of the lengths of a style's pieces
 MAX_SOUNDING = 16  # sounding notes that are features, at most; the most recent ones, should there be more
 N_LOOKBACKS = 6  # lags, at most
@@ -53,6 +55,7 @@ def fit_vocabulary(pieces: Iterable[tuple[NoteSequence, str | None]], grid: Grid
     signatures: list[tuple[str | None, int | None]] = []
     line_ups: dict[str | None, list[tuple[int, ...]]] = {}
     farthest: list[tuple[str | None, Extremes]] = []
+    typical: dict[str | None, _Traits] = {}
     repeats = _Repeats(grid)
     for sequence, style in pieces:
         notes = sequence.notes
@@ -76,6 +79,7 @@ def fit_vocabulary(pieces: Iterable[tuple[NoteSequence, str | None]], grid: Grid
         sounding = max(sounding, float(np.quantile(counts, 0.98)))
         signatures.append((style, key_signature(sequence)))
         farthest.append((style, extremes(sequence)))
+        typical.setdefault(style, _Traits()).add(sequence)
         repeats.add(notes, sequence.metre)
     if not program_count.any():
         raise NoteError("no note in the corpus: nothing to make a vocabulary of")
@@ -110,8 +114,30 @@ def fit_vocabulary(pieces: Iterable[tuple[NoteSequence, str | None]], grid: Grid
             extremes=tuple(
                 tuple(limits([reached for of, reached in farthest if style in (of, None)])) for style in (*styles, None)
             ),
+            typical=tuple(
+                ranges([of_piece for of, each in typical.items() if style in (of, None) for of_piece in each.found])
+                for style in (*styles, None)
+            ),
         ),
     )
+
+
+class _Traits:
+    """The traits of pieces; of many, of every second one, fourth one, ..."""
+
+    def __init__(self) -> None:
+        self.found: list[dict[str, float]] = []
+        self._every, self._n_pieces = 1, 0
+
+    def add(self, piece: NoteSequence) -> None:
+        """Measure a piece, if it is its turn."""
+        self._n_pieces += 1
+        if self._n_pieces % self._every:
+            return
+        self.found.append(traits(piece))
+        if len(self.found) == 2 * N_TYPICAL:
+            self.found = self.found[1::2]
+            self._every *= 2
 
 
 class _Repeats:

@@ -10,7 +10,8 @@ import numpy as np
 
 from melodygru.music.extremes import Extremes
 from melodygru.music.notes import N_PROGRAMS
-from melodygru.util.schema import Integer, Number, Row, Rows, entry
+from melodygru.music.traits import TRAITS
+from melodygru.util.schema import Integer, Number, Optional, Row, Rows, entry
 
 MAX_STYLES = 10_000
 MAX_METRES = 1000
@@ -19,6 +20,8 @@ PROGRAM_FORM = Integer(0, N_PROGRAMS - 1)
 METRE_FORM = Row(Integer(1, 255), Integer(1, 128))  # as MIDI has them
 _QPM = Number(0.01, 1e8)
 _COUNT = Integer()
+_TRAIT = Number(0, 1e15)
+_RANGE = Optional(Row(_TRAIT, _TRAIT))  # mean and spread
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class CorpusStatistics:
         The fewest different trigrams that a piece keeps to, the least diverse pieces left out, see `music.diversity`.
     extremes : tuple of float, for each style and then for the whole corpus
         How far its music may go, in the order of `music.extremes.Extremes`.
+    typical : tuple, for each style and then for the whole corpus
+        Mean and spread of its pieces' traits, in the order of `music.traits.TRAITS`; None for what too few have.
     """
 
     styles: tuple[str, ...] = ()
@@ -70,6 +75,9 @@ class CorpusStatistics:
     extremes: tuple[tuple[float, ...], ...] = entry(
         Rows(Row(*[Number(0, 1e15)] * len(Extremes._fields)), 0, MAX_STYLES + 1), default=()
     )
+    typical: tuple[tuple[tuple[float, float] | None, ...], ...] = entry(
+        Rows(Row(*[_RANGE] * len(TRAITS)), 0, MAX_STYLES + 1), default=()
+    )
 
     def check(self) -> None:
         """ValueError if what is counted for each style or metre is not there for each of them, or for none."""
@@ -83,6 +91,7 @@ class CorpusStatistics:
             "signatures": (len(self.signatures), styles + 1),
             "line_ups": (len(self.line_ups), styles + 1),
             "extremes": (len(self.extremes), styles + 1),
+            "typical": (len(self.typical), styles + 1),
         }
         sizes |= {f"style_metres[{at}]": (len(row), metres) for at, row in enumerate(self.style_metres)}
         sizes |= {f"lengths[{at}]": (len(row), metres) for at, row in enumerate(self.lengths)}
@@ -146,6 +155,16 @@ class CorpusStatistics:
         if not self.extremes:
             return None
         return Extremes(*self.extremes[self.styles.index(style) if style in self.styles else -1])
+
+    def typical_of(self, style: str | None) -> dict[str, tuple[float, float]]:
+        """Mean and spread of the traits of a style's pieces, else of the whole corpus; what is unknown is left out."""
+        if not self.typical:
+            return {}
+        found = dict(zip(TRAITS, self.typical[-1], strict=True))
+        if style in self.styles:
+            of_style = dict(zip(TRAITS, self.typical[self.styles.index(style)], strict=True))
+            found |= {name: value for name, value in of_style.items() if value is not None}
+        return {name: value for name, value in found.items() if value is not None}
 
     def programs_of(self, style: str | None) -> tuple[int, ...]:
         """The programs of a style's pieces; of the whole corpus, where the style, or its pieces, are unknown."""

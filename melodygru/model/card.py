@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from melodygru.util.schema import Integer, Number, Optional, Plain, Record, Rows, Table, Text
+from melodygru.events.statistics import MAX_STYLES
+from melodygru.util.schema import Integer, Number, Optional, Plain, Record, Row, Rows, Table, Text
 
 _MEASURE = Number(-1e12, 1e12)
 _CORPUS = Record({"name": Text(), "fingerprint": Text(64), "pieces": Integer(), "notes": Integer()}, others=Plain())
@@ -21,6 +22,8 @@ CARD = Record(
         "recorded": Text(64),
         "versions": Table(Text(200), 100),
         "validation_nats_per_note": _MEASURE,
+        # Nats a note of held-out pieces, mean and spread, for each style and then for all; null where they are too few.
+        "piece_nats": Rows(Optional(Row(_MEASURE, _MEASURE)), 0, MAX_STYLES + 1),
     },
     required=frozenset(),
     others=Plain(),

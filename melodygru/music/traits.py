@@ -27,6 +27,8 @@ length
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from melodygru.music.notes import DRUMS, N_PITCHES, N_PROGRAMS, NoteSequence
@@ -49,6 +51,7 @@ MAX_BARS = 512  # of a piece whose bars are all compared with each other
 RETURNS = 0.8  # likeness of a bar that returns
 RETURN_BARS, RETURN_FROM, RETURN_LAG = 16, 8, 4  # of the shortest piece; bars that have time to return; bars between
 KITS = {"kick": (35, 36), "snare": (37, 38, 39, 40), "hat": (42, 44, 46, 51, 53, 59)}  # General MIDI's drums
+FEWEST = 3  # pieces of which there is a range
 DRUM_NOTES, STRUCK_BARS = 8, 4  # a piece with fewer has no drums; bars in which a drum must be struck
 _SUSTAINED = 16  # quarter notes after which a note that is held counts no longer
 _HEARD = 1e-3  # what a note weighs in a quarter note, beside how long it sounds there
@@ -87,6 +90,16 @@ def traits(piece: NoteSequence) -> dict[str, float]:
             found[name] = _steadiness(bar[struck], place[struck], n_bars)
     found["harmony_at_bars"] = _harmony_at_bars(notes[pitched], starts[: n_bars + 1] / rate, rate)
     return found
+
+
+def ranges(pieces: Sequence[dict[str, float]]) -> tuple[tuple[float, float] | None, ...]:
+    """Mean and spread (standard deviation) of each of TRAITS over pieces; None where fewer than FEWEST have it."""
+    found = []
+    for name in TRAITS:
+        values = np.array([piece[name] for piece in pieces if not np.isnan(piece[name])])
+        few = len(values) < FEWEST
+        found.append(None if few else (round(float(values.mean()), 5), round(float(values.std()), 5)))
+    return tuple(found)
 
 
 def _form(bar: np.ndarray, place: np.ndarray, notes: np.ndarray) -> dict[str, float]:

@@ -27,7 +27,7 @@ from melodygru.model.keras_model import MelodyGRU, save
 from melodygru.model.where import on_gpu
 from melodygru.training.dropout import seed_generators, seeded
 from melodygru.training.encoders import Encoders
-from melodygru.training.evaluation import Evaluation, evaluate, window_signature
+from melodygru.training.evaluation import Evaluation, evaluate, nats_by_style, window_signature
 from melodygru.training.history import History
 from melodygru.training.optimizer import AveragedAdamW
 from melodygru.training.pace import Pace, validation_interval
@@ -84,6 +84,8 @@ class Trainer:
         self.card = dict(card or {})
         self.pieces = Pieces(*train, model.vocabulary, settings)
         self.validation = validation
+        self._held_out_styles = [one.style for one in getattr(validation, "pieces", ())] or [None] * len(validation)
+        self._piece_nats: list[tuple[float, float] | None] = []
         # The order in which pieces are left out where time is short.
         self._validation_order = np.random.default_rng([settings.seed, 7]).permutation(len(validation)).tolist()
         self._validation_events = np.array([len(validation[i].notes) + 1 for i in self._validation_order], np.int64)
@@ -452,16 +454,19 @@ class Trainer:
         """The likelihood of the pieces that the run is judged by; each worker judges its share."""
         pieces = self._validation_order[: self.position.judged]
         done, total = 0, self._events_held_out()
+        nats: list[tuple[str | None, float]] = []  # of each piece: its style, nats a note
 
-        def on_piece(_index: int, _piece: object, events: Events, _log_p: object) -> None:
+        def on_piece(index: int, _piece: object, events: Events, log_p: np.ndarray) -> None:
             nonlocal done
             done += self.workers.n * len(events)
+            nats.append((self._held_out_styles[index], -float(log_p.sum(dtype=np.float64)) / max(1, len(events) - 1)))
             if on_judging is not None and self.workers.is_chief:
                 on_judging(min(done, total), total)
 
         mine = evaluate(
             self.model, self.validation, on_piece=on_piece, indices=pieces[self.workers.index :: self.workers.n]
         )
+        self._piece_nats = nats_by_style(nats, self.model.vocabulary.styles)
         numbers = {name: value for name, value in vars(mine).items() if isinstance(value, (int, float))}
         sums = self.workers.total(np.array(list(numbers.values()), np.float64)).tolist()
         summed: dict[str, Any] = {
@@ -477,6 +482,7 @@ class Trainer:
             "settings": dataclasses.asdict(self.settings),
             **({"validation": {**self.card["validation"], "judged": self.position.judged}} if told else {}),
             "validation_nats_per_note": self.position.best,
+            "piece_nats": self._piece_nats,
             "recorded": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "versions": {
                 "melodygru": __version__,

@@ -9,6 +9,7 @@ from melodygru.events import NEW, CorpusStatistics, encode, fit_vocabulary
 from melodygru.events.fitting import N_LENGTHS
 from melodygru.music.grid import Grid
 from melodygru.music.metre import steps_per_bar
+from melodygru.music.traits import TRAITS
 
 GRID = Grid.beats(4)
 
@@ -98,3 +99,29 @@ def test_no_note_no_vocabulary():
 def test_a_style_may_have_no_lengths():
     statistics = CorpusStatistics(styles=("a",), metres=((4, 4),), lengths=((), ((64,),)))
     assert statistics.length_of("a", (4, 4), 0.5) is None and statistics.length_of(None, (4, 4), 0.5) == 64
+
+
+def test_what_is_typical_is_kept_by_style_and_for_the_corpus():
+    def piece(bars):
+        return sequence_of([(16 * bar, 4, 0, 60 + bar, 80) for bar in range(bars)])
+
+    pieces = [(piece(bars), style) for bars, style in ((2, "a"), (4, "a"), (6, "a"), (12, "b"), (16, "b"))]
+    statistics = fit_vocabulary(pieces, GRID).statistics
+    assert [len(row) for row in statistics.typical] == [len(TRAITS)] * 3
+    assert statistics.typical_of("a")["length"] == (4, pytest.approx((8 / 3) ** 0.5, abs=1e-5))
+    assert statistics.typical_of("b")["length"] == statistics.typical_of(None)["length"] == (8, pytest.approx(5.21536))
+    assert "kick" not in statistics.typical_of(None)  # nor what two pieces have
+    assert "bar_similarity_8" not in statistics.typical_of("b") and "bar_similarity_2" in statistics.typical_of("b")
+    assert CorpusStatistics().typical_of(None) == {}
+
+
+def test_the_traits_of_a_large_corpus_are_those_of_a_sample(monkeypatch):
+    monkeypatch.setattr("melodygru.events.fitting.N_TYPICAL", 4)
+    measured = []
+    monkeypatch.setattr("melodygru.events.fitting.traits", lambda piece: measured.append(len(piece)) or {})
+    from melodygru.events.fitting import _Traits
+
+    kept = _Traits()
+    for notes in range(1, 41):
+        kept.add(sequence_of([(16 * note, 4, 0, 60, 80) for note in range(notes)]))
+    assert 4 <= len(kept.found) < 8 and len(measured) < 24

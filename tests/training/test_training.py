@@ -31,6 +31,7 @@ from melodygru.training import (
     learning_rate,
     log_likelihoods,
 )
+from melodygru.training.evaluation import nats_by_style
 from melodygru.training.optimizer import AveragedAdamW
 from melodygru.training.pace import Pace
 from melodygru.training.pieces import UNKNOWN_SHARE
@@ -297,6 +298,7 @@ def test_a_run_takes_its_epochs_and_leaves_a_checkpoint(undisturbed):
     assert card["history"][0].keys() >= {"step", "train_nats_per_note", "validation_nats_per_note", "learning_rate"}
     assert card["recorded"].startswith("20")
     assert card["settings"]["seed"] == 5
+    assert len(card["piece_nats"]) == len(checkpoint.read(undisturbed.output).vocabulary.styles) + 1
     with open(undisturbed.output.with_suffix(".csv"), newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["step"]) for row in rows] == [row["step"] for row in undisturbed.position.history]
@@ -611,6 +613,13 @@ def test_a_likelihood_that_is_none_ends_the_run(anew):
 
 
 # -- evaluation
+
+
+def test_nats_of_pieces_have_a_mean_and_a_spread_for_each_style_and_for_all():
+    pieces = [("a", 1.0), ("a", 2.0), ("a", 3.0), ("b", 6.0)]
+    spread = (2 / 3) ** 0.5
+    assert nats_by_style(pieces, ("a", "b")) == [(2.0, pytest.approx(spread)), None, (3.0, pytest.approx(3.5**0.5))]
+    assert nats_by_style(pieces[:2], ()) == [None]
 
 
 def test_evaluation_is_the_sum_by_hand():
