@@ -16,16 +16,16 @@ N_QUALITIES = len(QUALITIES)
 N_CHORDS = 1 + 12 * N_QUALITIES  # codes, with that of none
 
 _TONES = ((0, 4, 7), (0, 3, 7), (0, 4, 7, 10), (0, 4, 7, 11), (0, 3, 7, 10), (0, 3, 6), (0, 3, 6, 10), (0, 5, 7))
-_PRIOR = np.array([0.0, -0.1, -0.7, -1.0, -0.7, -1.6, -1.6, -1.3])  # of the qualities, in nats
-_ROOT, _OTHER, _SEVENTH = 0.34, 0.25, 0.17  # shares of a chord's tones in what sounds, of all but the strangers
+_PRIOR = np.array([0.0, -0.1, -0.7, -1.0, -0.7, -2.0, -2.0, -1.7])  # of the qualities, in nats
+_ROOT, _OTHER, _SEVENTH = 0.42, 0.25, 0.13  # shares of a chord's tones in what sounds, of all but the strangers
 _STRANGERS = 0.16  # share of all that isn't in the chord
-_IN_KEY = 3.0  # how much likelier a stranger is in the key than beside it
+_IN_KEY = 4.0  # how much likelier a stranger is in the key than beside it
 _EVIDENCE = 5.0  # independent looks that a half bar is worth
 _BASS = np.log(np.array([0.62, 0.1, 0.12, 0.06]))  # the bass is the root, the third, the fifth; another tone
 _BASS_STRANGER = np.log(0.02)
 _BASS_EVIDENCE = 0.5
-_STRUCK, _ON_THE_BEAT = 0.5, 0.5  # what a note's beginning adds, in quarter notes; likewise on a beat
-_CHANGE_IN_BAR, _CHANGE_AT_BAR = 2.2, 1.2  # what a change of chord costs, in nats
+_STRUCK, _ON_THE_BEAT = 0.35, 0.65  # what a note's beginning adds, in quarter notes; likewise on a beat
+_CHANGE_IN_BAR, _CHANGE_AT_BAR = 1.7, 1.0  # what a change of chord costs, in nats
 _LONGEST = 64  # half bars that a note counts for
 _CLEAR = 0.5  # share of what sounds that is in the chord, at least
 
@@ -34,7 +34,7 @@ def half_bar_chords(sequence: NoteSequence) -> np.ndarray:
     """The chord of each half bar, estimated from all notes but drums. Shape (2 * n_bars,), int8, codes.
 
     Bars are those of `NoteSequence.bar_starts`; the second half of a bar begins at its middle, rounded up. Without
-    beats there are none. A half bar in which nothing sounds has no chord.
+    beats there are none. Where nothing sounds there is no chord; a rest of one half bar keeps the one before.
 
     Notes
     -----
@@ -55,7 +55,11 @@ def half_bar_chords(sequence: NoteSequence) -> np.ndarray:
     path = _likeliest(_evidence(weights, bass, _profiles(notes)))
     held = np.take_along_axis(weights @ (_MEMBERS.T > 0), path[:, None], 1)[:, 0]
     total = weights.sum(axis=1)
-    return np.where((total > 0) & (held >= _CLEAR * total), 1 + path, 0).astype(np.int8)
+    codes = np.where((total > 0) & (held >= _CLEAR * total), 1 + path, 0)
+    silent = np.append(total <= 0, False)
+    rest = 1 + np.flatnonzero(silent[1:-1] & ~silent[:-2] & ~silent[2:])
+    codes[rest] = codes[rest - 1]
+    return codes.astype(np.int8)
 
 
 def _members() -> np.ndarray:

@@ -35,6 +35,7 @@ def test_the_bass_decides_between_a_sixth_and_a_seventh():
 
 def test_drums_dont_count_and_silence_has_no_chord():
     assert names(piece(C, (), program=0))[2:] == ["N.C.", "N.C."]
+    assert names(piece(C, (), G7, length=8)) == ["C", "C", "G7", "G7"]
     assert names(piece(C, program=DRUMS)) == ["N.C.", "N.C."]
 
 
