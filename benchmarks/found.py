@@ -164,7 +164,8 @@ def code_of(label: str) -> int:
     root, _, quality = label.partition("/")[0].partition(":")
     if root == "N" or quality not in LABELS:
         return -1
-    (pitch_class,) = parse_chord(root).tones & parse_chord(f"{root}5").tones & parse_chord(f"{root}dim").tones
+    pitch_class = parse_chord(root).root
+    assert pitch_class is not None
     return 1 + pitch_class * N_QUALITIES + LABELS[quality]
 
 

@@ -6,8 +6,11 @@ semitones above C and the quality an index into QUALITIES.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from melodygru.music.harmony import Chord
 from melodygru.music.keys import estimate_key
 from melodygru.music.notes import DRUMS, NoteSequence
 
@@ -160,3 +163,29 @@ def chord_name(code: int, fifths: int = 0) -> str:
     letter = "FCGDAEB"[(place + 1) % 7]
     signs = (place + 1) // 7
     return letter + ("#" * signs if signs > 0 else "b" * -signs) + QUALITIES[quality]
+
+
+def chord_code(chord: Chord) -> int:
+    """The code that is nearest to a chord: what goes beyond a seventh is left out, a fifth alone taken for major."""
+    if chord.root is None:
+        return 0
+    steps = {(tone - chord.root) % 12 for tone in chord.tones}
+    if 3 in steps and 4 not in steps:
+        if 6 in steps and 7 not in steps:
+            quality = "m7b5" if 10 in steps else "dim"
+        else:
+            quality = "m7" if 10 in steps else "m"
+    elif 4 not in steps and steps & {2, 5}:
+        quality = "sus4"
+    else:
+        quality = "7" if 10 in steps else "maj7" if 11 in steps else ""
+    return 1 + chord.root * N_QUALITIES + QUALITIES.index(quality)
+
+
+def chord_codes(bars: Sequence[Sequence[Chord]], n_bars: int) -> np.ndarray:
+    """The codes of half bars, shape (2 * n_bars,), int8, of bars of chords that come over and over.
+
+    The chords of a bar share it evenly; a half bar has the one that stands at its middle.
+    """
+    halves = [(bars[bar % len(bars)], half) for bar in range(n_bars) for half in (1, 3)]
+    return np.array([chord_code(chords[(half * len(chords) - 1) // 4]) for chords, half in halves], np.int8)

@@ -38,20 +38,17 @@ _SHORT = {
     "major-pentatonic": "pentatonic",
 }
 
-# Semitones above the root; several spellings of one chord stand side by side.
-CHORDS = {
-    "": (0, 4, 7), "maj": (0, 4, 7), "M": (0, 4, 7),
-    "m": (0, 3, 7), "min": (0, 3, 7), "-": (0, 3, 7),
-    "5": (0, 7),
-    "6": (0, 4, 7, 9), "m6": (0, 3, 7, 9), "6/9": (0, 2, 4, 7, 9), "69": (0, 2, 4, 7, 9),
-    "7": (0, 4, 7, 10), "maj7": (0, 4, 7, 11), "M7": (0, 4, 7, 11),
-    "m7": (0, 3, 7, 10), "min7": (0, 3, 7, 10), "-7": (0, 3, 7, 10), "mmaj7": (0, 3, 7, 11), "mM7": (0, 3, 7, 11),
-    "9": (0, 2, 4, 7, 10), "maj9": (0, 2, 4, 7, 11), "m9": (0, 2, 3, 7, 10), "7b9": (0, 1, 4, 7, 10),
-    "add9": (0, 2, 4, 7), "madd9": (0, 2, 3, 7),
-    "dim": (0, 3, 6), "dim7": (0, 3, 6, 9), "m7b5": (0, 3, 6, 10),
-    "aug": (0, 4, 8), "+": (0, 4, 8), "aug7": (0, 4, 8, 10),
-    "sus2": (0, 2, 7), "sus4": (0, 5, 7), "sus": (0, 5, 7), "7sus4": (0, 5, 7, 10),
-}  # fmt: skip
+# A chord's kind, as it stands after its root: the triad, a major seventh, the highest third, what takes the third's
+# place, and what is altered, added or left out. There are many spellings.
+_KIND = re.compile(
+    r"(?P<triad>maj|Maj|ma(?=\d)|M|[△Δ]|min|mi(?=\d|$)|m(?!aj)|m(?=maj)|-|dim|°|o|ø|aug|\+)?"
+    r"(?P<major>maj|Maj|M|[△Δ])?(?P<number>5|6/9|69|6|7|9|11|13)?(?P<sus>sus(?:24|2|4)?)?"
+    r"(?P<changes>(?:add[b#]?(?:2|4|6|9|11|13)|(?:no|omit)[35]|[b#](?:5|9|11|13)|alt)*)"
+)
+_CHANGE = re.compile(r"(add|no|omit)?([b#]?)(\d+)")
+_STEPS = {2: 2, 3: 4, 4: 5, 5: 7, 6: 9, 9: 2, 11: 5, 13: 9}  # semitones above the root of each degree
+_ALTERED = (0, 1, 3, 4, 6, 8, 10)  # of C7alt
+KINDS = "C, Cm, C7, Cmaj7, Cm7, C9, Am11, G13, G7b9, C7#11, C6, C6/9, Cadd9, C5, Csus2, Csus4, Cdim7, Cm7b5, Caug"
 NO_CHORD, REPEAT = ("N.C.", "NC"), "%"
 
 # Fifths from a scale's tonic up to that of the major key whose signature it is written in; others have none.
@@ -180,14 +177,20 @@ def parse_range(text: str) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Chord:
-    """A chord: its name and its tones, pitch classes; without tones it is N.C., and asks for nothing."""
+    """A chord: its name and its tones, pitch classes; without tones it is N.C., and asks for nothing.
+
+    Attributes
+    ----------
+    root : pitch class of its root, None of N.C.
+    """
 
     name: str
     tones: frozenset[int]
+    root: int | None = None
 
 
 def parse_chord(symbol: str) -> Chord:
-    """The chord of a symbol such as `C`, `F#m7`, `Bbmaj7`, `C/E` or `N.C.`; a bass that is no tone becomes one.
+    """The chord of a symbol such as `C`, `F#m7`, `Bbmaj7#11`, `C/E` or `N.C.`; a bass that is no tone becomes one.
 
     Raises
     ------
@@ -197,14 +200,60 @@ def parse_chord(symbol: str) -> Chord:
     if symbol in NO_CHORD:
         return Chord("N.C.", frozenset())
     found = re.fullmatch(rf"({_NOTE})(.*?)(?:/({_NOTE}))?", symbol)
-    quality = found[2].replace("♭", "b") if found else ""
-    if found is None or quality not in CHORDS:
-        kinds = ", ".join(f"C{quality}" for quality in CHORDS)
-        raise SettingError(f"chord {symbol!r}: expected one of {kinds}, on any root, with a bass (C/E), or N.C.")
-    tones = {(_pitch_class(found[1]) + step) % 12 for step in CHORDS[quality]}
+    kind = _KIND.fullmatch(re.sub(r"[(),]", "", found[2].translate(_SIGNS))) if found else None
+    steps = _chord_steps(kind) if kind else None
+    if found is None or steps is None:
+        raise SettingError(
+            f"chord {symbol!r}: expected a chord such as {KINDS}, on any root, with a bass (C/E), or N.C."
+        )
+    root = _pitch_class(found[1]) % 12
+    tones = {(root + step) % 12 for step in steps}
     if found[3]:
         tones.add(_pitch_class(found[3]) % 12)
-    return Chord(symbol, frozenset(tones))
+    return Chord(symbol, frozenset(tones), root)
+
+
+_SIGNS = str.maketrans("♭♯", "b#")
+
+
+def _chord_steps(kind: re.Match[str]) -> set[int] | None:
+    """The tones of a kind of chord, in semitones above its root; None where its signs don't go together.
+
+    An eleventh takes the place of a major third, and a thirteenth above one has no eleventh, as they are played.
+    """
+    triad, number, changes = kind["triad"] or "", kind["number"] or "", kind["changes"]
+    minor = triad in ("min", "mi", "m", "-", "dim", "°", "o", "ø")
+    diminished, augmented = triad in ("dim", "°", "o", "ø"), triad in ("aug", "+")
+    if (number == "5" and (triad or kind["sus"])) or (kind["major"] and not number):
+        return None
+    if triad == "ø" or triad in ("△", "Δ"):
+        number = number or "7"
+    major = not (minor or augmented) and bool(triad) or bool(kind["major"])
+    third, fifth = 3 if minor else 4, 6 if diminished else 8 if augmented else 7
+    steps = {0, third, fifth}
+    if number in ("7", "9", "11", "13"):
+        steps.add(11 if major else 9 if diminished and triad != "ø" else 10)
+    steps |= {"6": {9}, "69": {9, 2}, "6/9": {9, 2}, "9": {2}, "11": {2, 5}, "13": {2, 9}}.get(number, set())
+    if number == "5" or (number == "11" and not minor and not major):
+        steps.discard(third)
+    if number == "13" and minor:
+        steps.add(5)
+    if kind["sus"]:
+        steps.discard(third)
+        steps |= {{"2": 2, "4": 5}[degree] for degree in kind["sus"][3:] or "4"}
+    if "alt" in changes:
+        return set(_ALTERED) if changes == "alt" and number == "7" and not (triad or kind["sus"]) else None
+    altered = set()
+    for word, sign, degree in _CHANGE.findall(changes):
+        natural = _STEPS[int(degree)]
+        step = natural + {"b": -1, "#": 1, "": 0}[sign]
+        if word in ("no", "omit"):
+            steps.discard(third if degree == "3" else fifth)
+            continue
+        if not word:  # in the place of the natural one
+            steps.discard(fifth if degree == "5" else natural)
+        altered.add(step)
+    return steps | altered
 
 
 def parse_chords(text: str) -> tuple[tuple[Chord, ...], ...]:

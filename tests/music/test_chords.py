@@ -3,9 +3,11 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
-from melodygru.music.chords import N_CHORDS, N_QUALITIES, chord_name, half_bar_chords
+from melodygru.music.chords import N_CHORDS, N_QUALITIES, chord_code, chord_codes, chord_name, half_bar_chords
 from melodygru.music.grid import Grid
+from melodygru.music.harmony import parse_chord, parse_chords
 from melodygru.music.notes import DRUMS, NoteSequence, canonical, note_array
 
 STEPS = 16  # of a bar of 4/4, at 4 steps a beat
@@ -64,3 +66,29 @@ def test_roots_are_spelled_in_the_key():
     assert chord_name(code, fifths=-5) == "Gb"
     assert chord_name(1 + 10 * N_QUALITIES) == "Bb"
     assert chord_name(1 + 8 * N_QUALITIES, fifths=4) == "G#"
+
+
+def test_every_name_gives_its_code_back():
+    for fifths in range(-7, 8):
+        names = [chord_name(code, fifths) for code in range(N_CHORDS)]
+        assert [chord_code(parse_chord(name)) for name in names] == list(range(N_CHORDS))
+
+
+@pytest.mark.parametrize(
+    ("symbol", "simple"),
+    [("C9", "C7"), ("Am11", "Am7"), ("G13", "G7"), ("G7#9", "G7"), ("Cmaj9", "Cmaj7"), ("C6/9", "C"), ("Am6", "Am"),
+     ("C5", "C"), ("Csus2", "Csus4"), ("C7sus4", "Csus4"), ("C11", "Csus4"), ("Bdim7", "Bdim"), ("Caug", "C"),
+     ("Am/G", "Am7")],
+)  # fmt: skip
+def test_the_nearest_code(symbol, simple):
+    assert chord_name(chord_code(parse_chord(symbol))) == simple
+
+
+def test_codes_of_bars_that_come_over_and_over():
+    def names(text, n_bars):
+        return [chord_name(code) for code in chord_codes(parse_chords(text), n_bars)]
+
+    assert names("C | F G", 3) == ["C", "C", "F", "G", "C", "C"]
+    assert names("C F G | A B D E", 2) == ["C", "G", "A", "D"]
+    assert names("N.C.", 1) == ["N.C.", "N.C."]
+    assert names("C", 0) == []
