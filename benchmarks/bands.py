@@ -252,6 +252,12 @@ def melodygru(*arguments: object) -> str:
     return done.stdout
 
 
+def train(folder: Path, minutes: float, seed: int, output: Path) -> None:
+    """Train a model on a folder's train/ for some minutes, judged by its valid/."""
+    budget = ("--minutes", minutes, "--seed", seed)
+    melodygru("train", folder / "train", "--validation", folder / "valid", *budget, "--output", output, "--force")
+
+
 def measurable(paths: Iterable[Path], bar: float | None) -> list[Piece]:
     """The pieces with enough notes to measure."""
     pieces = [read(path, bar) for path in paths]
@@ -295,7 +301,7 @@ def main(
     real: bool,
     keep: Path | None,
 ) -> None:
-    train, valid = folder / "train", folder / "valid"
+    valid = folder / "valid"
     held_out = midi_files(valid)
     if not held_out:
         raise click.ClickException(f"{valid} holds no MIDI files: expected {folder} to have train/ and valid/")
@@ -313,8 +319,7 @@ def main(
             )
         if model is None:
             model = work / "model.keras"
-            budget = ("--minutes", minutes, "--seed", seed)
-            melodygru("train", train, "--validation", valid, *budget, "--output", model, "--force")
+            train(folder, minutes, seed, model)
         melodygru("evaluate", valid, "--model", model, "--per-note", work / "nats.csv", "--json")
         options = ("--model", model, "--bars", bars, "--temperature", temperature, "--seed", seed + 1)
         if primer_bars is None:
