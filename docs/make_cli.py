@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from melodygru.cli import main, options
+from melodygru.compose.humanise_settings import HumaniseSettings
 from melodygru.compose.redo_settings import RedoSettings
 from melodygru.compose.settings import GenerateSettings
 from melodygru.util.settings import in_help_order
@@ -62,7 +63,7 @@ def _command(name: str, command: click.Command) -> Iterator[str]:
 
 
 def _settings() -> Iterator[str]:
-    """The tables of `GenerateSettings` and `RedoSettings`."""
+    """The tables of `GenerateSettings`, `RedoSettings` and `HumaniseSettings`."""
     yield "## Settings of generate"
     yield ""
     yield "In Python they are arguments of `melodygru.generate`, and fields of `melodygru.GenerateSettings`."
@@ -72,6 +73,11 @@ def _settings() -> Iterator[str]:
     yield ""
     yield "In Python they are fields of `melodygru.RedoSettings`, which `melodygru.Composer.redo` takes."
     yield from _table(RedoSettings)
+    yield ""
+    yield "## Settings of humanise"
+    yield ""
+    yield "In Python they are fields of `melodygru.HumaniseSettings`, which `melodygru.Composer.humanise` takes."
+    yield from _table(HumaniseSettings)
 
 
 def _table(owner: type) -> Iterator[str]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from melodygru.compose.composer import Composer as Composer
     from melodygru.compose.composer import generate as generate
     from melodygru.compose.composition import Composition as Composition
+    from melodygru.compose.humanise_settings import HumaniseSettings as HumaniseSettings
     from melodygru.compose.redo_settings import RedoSettings as RedoSettings
     from melodygru.compose.replay import Replay as Replay
     from melodygru.compose.replay import replay as replay
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 _OFFERED = {
     "compose.composer": ("Composer", "generate"),
     "compose.composition": ("Composition",),
+    "compose.humanise_settings": ("HumaniseSettings",),
     "compose.redo_settings": ("RedoSettings",),
     "compose.replay": ("Replay", "replay"),
     "compose.settings": ("GenerateSettings",),

@@ -1,4 +1,4 @@
-"""The files that `generate` and `redo` write: free names, sound, pictures and scores, and what is said of them."""
+"""The files that composing commands write: free names, sound, pictures and scores, and what is said of them."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ from melodygru.cli.compare import compare
 from melodygru.cli.evaluate import evaluate
 from melodygru.cli.explain import explain
 from melodygru.cli.generate import generate
+from melodygru.cli.humanise import humanise
 from melodygru.cli.inspect import inspect
 from melodygru.cli.judge import judge
 from melodygru.cli.options import check_targets, option_of
@@ -179,5 +180,8 @@ def main() -> None:
     """
 
 
-for _command in (train, generate, redo, replay, evaluate, judge, originality, play, show, inspect, explain, compare):
+_COMMANDS = (
+    train, generate, redo, humanise, replay, evaluate, judge, originality, play, show, inspect, explain, compare,
+)  # fmt: skip
+for _command in _COMMANDS:
     main.add_command(_command)

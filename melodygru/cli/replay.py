@@ -1,4 +1,4 @@
-"""`melodygru replay`: a file that generate or redo wrote, composed anew from its provenance."""
+"""`melodygru replay`: a file that generate, redo or humanise wrote, composed anew from its provenance."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ DIFFERS = 1  # exit code where the file doesn't come out byte for byte
 @click.argument("file", type=click.Path(path_type=Path))
 @options.alike(GenerateSettings, "primer", "The primer that it was made with, under whatever name.")
 @click.option(
-    "--piece", type=click.Path(path_type=Path), metavar="FILE.mid", help="Likewise, the piece that was redone."
+    "--piece",
+    type=click.Path(path_type=Path),
+    metavar="FILE.mid",
+    help="Likewise, the piece that was redone or humanised.",
 )
 @options.alike(RedoSettings, "form_of", "Likewise, the piece whose form was taken.")
 @click.option(
@@ -49,7 +52,7 @@ DIFFERS = 1  # exit code where the file doesn't come out byte for byte
 )
 @options.as_json
 def replay(file: Path, model: Path | None, output_dir: Path, as_json: bool, **inputs: Path | None) -> None:
-    """Compose FILE, which generate or redo wrote, anew from its provenance, and say what differs.
+    """Compose FILE, which generate, redo or humanise wrote, anew from its provenance, and say what differs.
 
     \b
     melodygru replay generated/starter-5-7.mid

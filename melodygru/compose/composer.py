@@ -21,6 +21,8 @@ from melodygru.compose.composition import Composition
 from melodygru.compose.constraints import of_settings
 from melodygru.compose.controls import Controls
 from melodygru.compose.drawing import Note
+from melodygru.compose.humanise_settings import HumaniseSettings
+from melodygru.compose.humanising import Performance, performances
 from melodygru.compose.lengths import Length, Plan
 from melodygru.compose.primer import Source, check_bars
 from melodygru.compose.provenance import provenances
@@ -174,6 +176,40 @@ class Composer:
         if settings.form_of is not None:
             settings = replace(settings, form_of=Source.from_given(settings.form_of, "form-of", "take the form of"))
         made = candidates(self.model, source, settings, seed, _controls(settings), self.index, on_progress)
+        how = provenances(settings, self.checkpoint.sha256, seed, made, source)
+        return [replace(one, provenance=provenance) for one, provenance in zip(made, how, strict=True)]
+
+    def humanise(
+        self,
+        piece: str | Path | NoteSequence | Source,
+        settings: HumaniseSettings | None = None,
+        *,
+        on_progress: Callable[[float], None] | None = None,
+    ) -> list[Performance]:
+        """Play a score: its notes in their order, with velocities, timing, lengths, tempo and pedal of the model.
+
+        Parameters
+        ----------
+        piece : a MIDI file, or a note sequence
+        settings : HumaniseSettings
+        on_progress : called now and then with the share that is done, 0..1
+
+        Returns
+        -------
+        performances : the one that the model finds most probable first, each with its figures; with `strength` 0 the
+            file as it is, which then says nothing of how it was made
+
+        Raises
+        ------
+        SettingError, MidiError
+            What is wrong, and what to do.
+        """
+        settings = settings or HumaniseSettings()
+        seed = secrets.randbits(32) if settings.seed is None else settings.seed
+        source = Source.from_given(piece, "the piece that is given", "play")
+        made = performances(self.model, source, settings, seed, on_progress)
+        if not settings.strength:
+            return made
         how = provenances(settings, self.checkpoint.sha256, seed, made, source)
         return [replace(one, provenance=provenance) for one, provenance in zip(made, how, strict=True)]
 

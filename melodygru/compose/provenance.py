@@ -8,10 +8,10 @@ person.
     versions   of melodygru, numpy, python, and of mido, which writes the bytes
     processor  its kind, the extensions that NumPy uses of it, and NumPy's BLAS
     model      hash of the checkpoint's file; null: it was given as an object of no file
-    settings   the fields of `GenerateSettings` or `RedoSettings` by name; one that is None, and so by default, is left
-               out; numbers are exact, a tuple is a list
+    settings   the fields of `GenerateSettings`, `RedoSettings` or `HumaniseSettings` by name; one that is None, and so
+               by default, is left out; numbers are exact, a tuple is a list
     inputs     of each setting that is a piece: {"file": hash of the file}, or {"notes": `notes_hash`} of a sequence;
-               "piece" is the one that was redone, and stands there for `redo` alone
+               "piece" is the one that was redone or humanised, and stands there for `redo` and `humanise` alone
     own        names of the settings whose values JSON can't hold: the piece can't be replayed from the file alone
     seed, piece, of   which of how many, from 1, composed together with this seed
     notes      `notes_hash` of the piece as it was composed: a file that was changed since is known by it
@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 
 from melodygru import midi
+from melodygru.compose.humanise_settings import HUMANISE_SETTINGS, HumaniseSettings
 from melodygru.compose.primer import Source
 from melodygru.compose.redo_settings import RedoSettings
 from melodygru.compose.settings import LONGEST_TEXT, OF_BATCH, GenerateSettings
@@ -44,6 +45,7 @@ from melodygru.version import __version__
 FORM = 1
 MARK = "melodygru "
 REDONE = "piece"  # of the inputs
+OF_HUMANISE = HUMANISE_SETTINGS["strength"].name  # of the settings, where it has a value always
 MOST = 200  # entries of a list or an object in a provenance
 
 
@@ -68,9 +70,11 @@ class Provenance:
         return MARK + json.dumps({"stamp": FORM, **asdict(self)}, separators=(", ", ": "))
 
     @property
-    def of_redo(self) -> bool:
-        """Whether a piece was redone; else it was generated."""
-        return REDONE in self.inputs
+    def owner(self) -> type[GenerateSettings | RedoSettings | HumaniseSettings]:
+        """Whose fields the settings are: these of a piece that was composed, redone or humanised."""
+        if REDONE not in self.inputs:
+            return GenerateSettings
+        return HumaniseSettings if OF_HUMANISE in self.settings else RedoSettings
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -79,7 +83,7 @@ class Provenance:
 
 
 def provenances(
-    given: GenerateSettings | RedoSettings,
+    given: GenerateSettings | RedoSettings | HumaniseSettings,
     model: str | None,
     seed: int,
     pieces: Sequence[NoteSequence],
@@ -90,7 +94,7 @@ def provenances(
     Parameters
     ----------
     given : the settings that it was composed with
-    redone : the piece that was redone
+    redone : the piece that was redone or humanised
     model : hash of the checkpoint's file, if it came from one
     seed : the batch's
     pieces : what was composed

@@ -19,6 +19,7 @@ from melodygru import midi
 from melodygru.compose.composer import Composer
 from melodygru.compose.composition import Composition
 from melodygru.compose.drawing import Note
+from melodygru.compose.humanise_settings import HumaniseSettings
 from melodygru.compose.lengths import Plan
 from melodygru.compose.primer import Source
 from melodygru.compose.provenance import REDONE, Provenance, mismatches, notes_hash, read
@@ -133,7 +134,7 @@ def replay(
     path : a MIDI file that `melodygru generate` or `Composition.save` wrote
     model : the checkpoint; default: the one in ./checkpoints with the hash in the file, or the one that comes with
         melodygru if it has it
-    primer : the same primer, if it was made with one; of a redone piece `piece` is the one that was redone
+    primer : the same primer, if it was made with one; of a redone or humanised piece `piece` is the one that was
     on_start, on_note : as in `Composer.generate`
     **inputs : other pieces that it was made with, under the names of the settings
 
@@ -163,12 +164,14 @@ def replay(
     composer = _composer(name, provenance, model)
     given = _inputs(name, provenance, {"primer": primer, **inputs}, composer.vocabulary)
     values = {"num_outputs": provenance.of, "seed": provenance.seed, **provenance.arguments, **given}
-    if not provenance.of_redo:
+    if provenance.owner is GenerateSettings:
         values.setdefault("best_of", 1)  # files from before there were candidates
     pieces: Sequence[Composition]
     try:
-        if provenance.of_redo:
+        if provenance.owner is RedoSettings:
             pieces = composer.redo(values.pop(REDONE), RedoSettings(**values))
+        elif provenance.owner is HumaniseSettings:
+            pieces = composer.humanise(values.pop(REDONE), HumaniseSettings(**values))
         else:
             pieces = composer.generate(GenerateSettings(**values), on_start=on_start, on_note=on_note)
     except SettingError as error:
@@ -187,8 +190,9 @@ def _check(name: str, provenance: Provenance) -> None:
             f"{name}: made in Python with objects for {', '.join(own)}, which provenance can't hold; call "
             f"melodygru.generate with the same objects and seed {provenance.seed}"
         )
-    known = declared_by(RedoSettings if provenance.of_redo else GenerateSettings)
-    unknown = sorted({*provenance.settings, *provenance.inputs} - {*known, *([REDONE] if provenance.of_redo else [])})
+    owner: type = provenance.owner
+    known = declared_by(owner)
+    unknown = sorted({*provenance.settings, *provenance.inputs} - {*known, REDONE})
     if unknown:
         raise ProvenanceError(
             f"{name}: made with {', '.join(unknown)}, which melodygru {__version__} doesn't have; the file says "

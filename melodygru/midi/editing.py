@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,8 @@ from melodygru.midi.chunks import (
     DRUM_CHANNEL,
     END_OF_TRACK,
     PORT,
+    SUSTAIN,
+    TEMPO_META,
     TEXT_META,
     TRACK_NAME,
     Event,
@@ -38,6 +41,14 @@ from melodygru.music.notes import DRUMS, NOTE, note_keys, part_order
 Key = tuple[int, int, int]  # track, channel (16 for each port), pitch: what a note-off ends
 _OFF, _AS_IT_WAS, _ON = range(3)  # the order at one tick: a note that ends there is over when another begins
 _MOST_PORTS = 8
+
+
+class Pedal(NamedTuple):
+    """A sustain pedal of a part's channel that goes down and up, in ticks."""
+
+    part: int
+    down: int
+    up: int
 
 
 class Editor:
@@ -78,7 +89,19 @@ class Editor:
         """The parts by track, channel and program."""
         return sorted(range(len(self._lines)), key=self._lines.__getitem__)
 
-    def exchange(self, stays: np.ndarray, added: np.ndarray) -> bytes:
+    @property
+    def channels(self) -> np.ndarray:
+        """The channel of each part, 16 for each port; shape (n_parts,)."""
+        return np.array([channel for _, channel, _ in self._lines], np.int64)
+
+    def exchange(
+        self,
+        stays: np.ndarray,
+        added: np.ndarray,
+        *,
+        pedals: Sequence[Pedal] | None = None,
+        tempos: Sequence[tuple[int, int]] | None = None,
+    ) -> bytes:
         """The file without some of its notes and with others.
 
         Parameters
@@ -87,6 +110,8 @@ class Editor:
         added : array, dtype NOTE, in ticks: numbers of parts are those of `reading`, and one for each part more; a note
             that would begin while a kept one of its channel and pitch sounds comes after it, or, if nothing is left of
             it, not at all; none sounds on where one is struck
+        pedals : in place of the file's; default: those
+        tempos : ticks, and microseconds per quarter note from there on, in place of the file's; default: those
 
         Returns
         -------
@@ -129,7 +154,18 @@ class Editor:
                     )
                 new[track].append((onset, _ON, message))
 
+        for pedal in pedals or ():
+            track, channel, _ = lines[pedal.part]
+            for tick, value in ((pedal.down, 127), (pedal.up, 0)):
+                new[track].append((tick, _OFF, bytes([0xB0 | channel & 15, SUSTAIN, value])))
+        for tick, tempo in tempos or ():
+            new[0].append((tick, _OFF, b"\xff" + bytes([TEMPO_META, 3]) + tempo.to_bytes(3, "big")))
+
         def stays_as_it_was(track: int, place: int, event: Event) -> bool:
+            if pedals is not None and event.status >> 4 == 0xB and event.data[0] == SUSTAIN:
+                return False
+            if tempos is not None and event.status == 0xFF and event.data[0] == TEMPO_META:
+                return False
             is_note = event.status >> 4 in (8, 9)
             return not is_note or (track, event.channel, event.data[0]) not in changed or (track, place) in keep
 
@@ -264,4 +300,4 @@ def _quantity(value: int) -> bytes:
     return bytes(reversed(found))
 
 
-__all__ = ["Editor"]
+__all__ = ["Editor", "Pedal"]

@@ -152,6 +152,7 @@ COMMANDS = {
     "replay": ("replay", STAMPED, "-o", f"out{NAME}"),
     "replay without a stamp": ("replay", SONG),
     "redo": ("redo", SONG, "--model", GOOD, "--bars", "1", "-o", f"redone{NAME}"),
+    "humanise": ("humanise", SONG, "--model", GOOD, "-o", f"humanised{NAME}"),
     "redo parts that are not there": ("redo", SONG, "--model", GOOD, "--parts", EVIL),
     "evaluate": ("evaluate", SONGS, "--model", GOOD),
     "judge": ("judge", SONGS, "--against", SONGS),
