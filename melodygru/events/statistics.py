@@ -50,7 +50,7 @@ class CorpusStatistics:
     extremes : tuple of float, for each style and then for the whole corpus
         How far its music may go, in the order of `music.extremes.Extremes`.
     typical : tuple, for each style and then for the whole corpus
-        Mean and spread of its pieces' traits, in the order of `music.traits.TRAITS`; None for what too few have.
+        What is `music.traits.usual` of its pieces, in the order of TRAITS; None for what too few have.
     """
 
     styles: tuple[str, ...] = ()

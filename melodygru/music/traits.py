@@ -93,13 +93,20 @@ def traits(piece: NoteSequence) -> dict[str, float]:
 
 
 def ranges(pieces: Sequence[dict[str, float]]) -> tuple[tuple[float, float] | None, ...]:
-    """Mean and spread (standard deviation) of each of TRAITS over pieces; None where fewer than FEWEST have it."""
-    found = []
-    for name in TRAITS:
-        values = np.array([piece[name] for piece in pieces if not np.isnan(piece[name])])
-        few = len(values) < FEWEST
-        found.append(None if few else (round(float(values.mean()), 5), round(float(values.std()), 5)))
-    return tuple(found)
+    """The `usual` of each of TRAITS over pieces."""
+    return tuple(usual([piece[name] for piece in pieces]) for name in TRAITS)
+
+
+def usual(values: Sequence[float]) -> tuple[float, float] | None:
+    """Mean and spread (standard deviation) of the values that are there; None for fewer than FEWEST.
+
+    Those beyond the first and the ninth tenth count as these: a piece that is like no other says little.
+    """
+    there = np.array([value for value in values if not np.isnan(value)])
+    if len(there) < FEWEST:
+        return None
+    inner = np.clip(there, *np.quantile(there, (0.1, 0.9)))
+    return round(float(inner.mean()), 5), round(float(inner.std()), 5)
 
 
 def _form(bar: np.ndarray, place: np.ndarray, notes: np.ndarray) -> dict[str, float]:

@@ -14,7 +14,7 @@ from melodygru.events import Events, encode, windows
 from melodygru.model.keras_model import EventModel
 from melodygru.music.notes import NoteSequence
 from melodygru.music.performance_events import GRID, count_performance_events
-from melodygru.music.traits import FEWEST
+from melodygru.music.traits import usual
 from melodygru.training.pieces import Music
 from melodygru.util.schema import Integer, Number, Optional, Rows, Text, entry
 
@@ -157,11 +157,10 @@ def evaluate(
 def nats_by_style(
     pieces: Sequence[tuple[str | None, float]], styles: Sequence[str]
 ) -> list[tuple[float, float] | None]:
-    """Mean and spread of the nats a note of pieces, for each style and then for all; None for fewer than FEWEST.
+    """What is `usual` of the nats a note of pieces, for each style and then for all.
 
     Parameters
     ----------
     pieces : the style and the nats a note of each
     """
-    of_each = [[nats for of, nats in pieces if style in (of, None)] for style in (*styles, None)]
-    return [(float(np.mean(nats)), float(np.std(nats))) if len(nats) >= FEWEST else None for nats in of_each]
+    return [usual([nats for of, nats in pieces if style in (of, None)]) for style in (*styles, None)]

@@ -108,8 +108,9 @@ def test_what_is_typical_is_kept_by_style_and_for_the_corpus():
     pieces = [(piece(bars), style) for bars, style in ((2, "a"), (4, "a"), (6, "a"), (12, "b"), (16, "b"))]
     statistics = fit_vocabulary(pieces, GRID).statistics
     assert [len(row) for row in statistics.typical] == [len(TRAITS)] * 3
-    assert statistics.typical_of("a")["length"] == (4, pytest.approx((8 / 3) ** 0.5, abs=1e-5))
-    assert statistics.typical_of("b")["length"] == statistics.typical_of(None)["length"] == (8, pytest.approx(5.21536))
+    # the outermost count as the first and ninth tenth: 2.4, 4, 5.6; and 2.8, 4, 6, 12, 14.4
+    assert statistics.typical_of("a")["length"] == (4, pytest.approx(1.6 * (2 / 3) ** 0.5, abs=1e-5))
+    assert statistics.typical_of("b")["length"] == statistics.typical_of(None)["length"] == (7.84, 4.55789)
     assert "kick" not in statistics.typical_of(None)  # nor what two pieces have
     assert "bar_similarity_8" not in statistics.typical_of("b") and "bar_similarity_2" in statistics.typical_of("b")
     assert CorpusStatistics().typical_of(None) == {}

@@ -617,8 +617,8 @@ def test_a_likelihood_that_is_none_ends_the_run(anew):
 
 def test_nats_of_pieces_have_a_mean_and_a_spread_for_each_style_and_for_all():
     pieces = [("a", 1.0), ("a", 2.0), ("a", 3.0), ("b", 6.0)]
-    spread = (2 / 3) ** 0.5
-    assert nats_by_style(pieces, ("a", "b")) == [(2.0, pytest.approx(spread)), None, (3.0, pytest.approx(3.5**0.5))]
+    # the outermost count as the first and ninth tenth: 1.2, 2, 2.8; and 1.3, 2, 3, 5.1
+    assert nats_by_style(pieces, ("a", "b")) == [(2.0, 0.6532), None, (2.85, 1.43265)]
     assert nats_by_style(pieces[:2], ()) == [None]
 
 
