@@ -29,7 +29,7 @@ are known:
     before[t]              before event t: how many parts may still join the chord; the shift that followed the last
                            time that the preceding 3, 6 or 12 events stood in the piece (n-gram lookup), and the shift
                            that followed a few fixed lags earlier (lookback); and how well the last notes agreed with
-                           those a lag before them
+                           those a lag before them; without a beat, how fast the last chords came
     context[t]             once its onset is: the conditions; where it lies in its bar, beat, phrase and chord; the
                            notes that sound or have just ended (who, since when, until when); the event that the n-gram
                            lookup found, its program, pitch and duration, where its shift agrees; the note that stood
@@ -51,7 +51,9 @@ relative to the chosen pitch: dissonance is short.
 Every field has **pointers**: a class that may come again has a logit of its own, added to that class's, as in See et
 al. (2017), but before the softmax. They point to what n-gram lookup and lookbacks found; a shift also to the last
 note's duration; both of them to the next bar line and beat; a duration also to the ends of the notes that sound; a
-duration and a velocity also to those of the part's last note, and of its last note of this pitch.
+duration and a velocity also to those of the part's last note, and of its last note of this pitch. In music without a
+beat a velocity points to the last notes near in pitch, a shift to what is left of the last waits from chord to chord,
+and a duration to the end that most sounding notes share, where the pedal is lifted.
 
 Two forms give the same ids, held together by a property test: `encode`, vectorised over a piece (training), and
 `Context`, advanced note by note (composing).

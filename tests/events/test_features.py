@@ -26,12 +26,15 @@ from melodygru.events import (
     representable,
 )
 from melodygru.events.features import REGISTRY, sounding
+from melodygru.events.features.common_end import CommonEnd
 from melodygru.events.features.feature import ARRAYS
 from melodygru.events.features.line_up import LineUp
 from melodygru.events.features.lookback_runs import N_RECENT_CLASSES, RUNS
 from melodygru.events.features.metric_position import N_PHRASES
+from melodygru.events.features.near_velocities import N_LATEST, NearVelocities
 from melodygru.events.features.ngram_lookup import _ranked
 from melodygru.events.features.part_descriptions import FAR, description_sizes
+from melodygru.events.features.recent_tempo import RecentTempo
 from melodygru.music.grid import Grid
 from melodygru.music.notes import DRUMS
 
@@ -427,3 +430,75 @@ def test_open_parts_are_those_after_the_last_note_s_that_do_not_sound():
     vocabulary = Vocabulary(GRID, (0, 40, 41), 3, (80,), ngram_orders=())
     found = encode(sequence_of(rows), vocabulary).before[:, -1]
     assert found[0] == 0 and (found[1:] - layout_of(vocabulary).blocks["open_parts"]).tolist() == [0, 0, 0, 2, 1]
+
+
+# -- music without a beat
+
+
+def of_performance(rows):
+    """The arrays of a performance, and where the feature's columns lie."""
+    vocabulary = toys.VOCABULARIES["performance"]
+    layout = layout_of(vocabulary)
+    return encode(sequence_of(rows, grid=vocabulary.grid), vocabulary), layout
+
+
+def columns_of(feature, layout, array):
+    first = layout.regions[feature].columns[array]
+    return slice(first, first + feature.columns(layout.vocabulary)[array])
+
+
+def test_velocities_point_to_the_last_notes_near_in_pitch():
+    rows = [(0, 5, 0, 60, 8), (10, 5, 0, 64, 16), (20, 5, 0, 72, 24), (30, 5, 0, 59, 32), (40, 5, 0, 61, 40)]
+    events, layout = of_performance(rows)
+    found = events.velocity_pointers[:, columns_of(NearVelocities, layout, "velocity_pointers")].tolist()
+    # At 61: 59 lies within 2 semitones, later than 60 does; 64 3..7 above, 72 8 and more above.
+    assert found[4] == [8 + 1, 4 + 1, 0, 6 + 1, 0]
+    assert found[3] == [2 + 1, 4 + 1, 0, 6 + 1, 0]
+    assert found[2] == [0, 0, 0, 0, 4 + 1]  # 64 and 60 lie 8 and more below, 64 came later
+    assert found[0] == found[5] == [0] * 5  # none before; the end has no velocity
+
+
+def test_only_a_few_notes_are_looked_through():
+    rows = [(0, 5, 0, 60, 8), *((10 * at, 5, 0, 90, 80) for at in range(1, N_LATEST)), (5000, 5, 0, 60, 8)]
+    events, layout = of_performance(rows)
+    assert events.velocity_pointers[-2, columns_of(NearVelocities, layout, "velocity_pointers")].tolist()[0] == 3
+    rows.insert(1, (5, 5, 0, 90, 80))
+    events, layout = of_performance(rows)
+    assert events.velocity_pointers[-2, columns_of(NearVelocities, layout, "velocity_pointers")].tolist()[0] == 0
+
+
+def test_waits_from_chord_to_chord_are_to_the_step():
+    # Chords at 0, 50 (its second note at 53, within 35 ms) and 120; 4 steps later begins another.
+    rows = [(0, 5, 0, 60, 8), (50, 5, 0, 60, 8), (53, 5, 0, 64, 8), (120, 5, 0, 60, 8), (124, 5, 0, 64, 8)]
+    events, layout = of_performance(rows)
+    region = layout.regions[RecentTempo]
+    ids = events.before[:, columns_of(RecentTempo, layout, "before")]
+    since = (ids[:, 0] - region.blocks["since"]).tolist()
+    assert ids[0].tolist() == [0] * 4
+    assert since[1:] == [0, 0, 3, 0, 0]
+    size = layout.blocks["since"] - layout.blocks["waits"]
+    origins = region.blocks["waits"] + size // 3 * np.arange(3)
+    waits = [(row - origins)[row > 0].tolist() for row in ids[:, 1:].astype(int)]
+    assert waits == [[], [], [50], [50], [70, 50], [4, 70, 50]]
+    pointers = events.shift_pointers[:, columns_of(RecentTempo, layout, "shift_pointers")].tolist()
+    assert pointers[3] == [47 + 1, 0, 0]  # of 50 steps 3 have gone
+    assert pointers[5] == [4 + 1, 70 + 1, 50 + 1]
+
+
+def test_the_end_that_most_notes_share_is_pointed_to():
+    rows = [(0, 100, 0, 60, 8), (10, 90, 0, 64, 8), (20, 10, 0, 67, 8), (25, 40, 0, 70, 8), (40, 5, 0, 71, 8)]
+    events, layout = of_performance(rows)
+    region = layout.regions[CommonEnd]
+    ids = events.context[:, columns_of(CommonEnd, layout, "context")].astype(int)
+    names = ("n_sounding", "sharing", "common_end")
+    found = ids - [region.blocks[name] for name in names]
+    assert found[4].tolist() == [3 - 1, 2 - 1, 60]  # 60 and 64 end at 100; 67 is over
+    assert found[1].tolist() == [1 - 1, 1 - 1, 90]
+    assert ids[0].tolist() == ids[5].tolist() == [0, 0, 0]
+    pointers = events.duration_pointers[:, columns_of(CommonEnd, layout, "duration_pointers")].ravel().tolist()
+    assert pointers == [0, 91, 81, 76, 61, 0]
+
+
+def test_music_with_a_beat_has_none_of_these():
+    for name in ("one_loud", "many"):
+        assert not {NearVelocities, RecentTempo, CommonEnd} & set(layout_of(toys.VOCABULARIES[name]).regions)

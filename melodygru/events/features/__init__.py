@@ -5,6 +5,7 @@ arrays' columns, which checkpoints rely on.
 """
 
 from melodygru.events.features.chord_position import ChordPosition
+from melodygru.events.features.common_end import CommonEnd
 from melodygru.events.features.conditions import Conditions
 from melodygru.events.features.feature import Feature
 from melodygru.events.features.harmony import Harmony
@@ -13,12 +14,14 @@ from melodygru.events.features.line_up import LineUp
 from melodygru.events.features.lookback import Lookback
 from melodygru.events.features.lookback_runs import LookbackRuns
 from melodygru.events.features.metric_position import MetricPosition
+from melodygru.events.features.near_velocities import NearVelocities
 from melodygru.events.features.ngram_lookup import NgramLookup
 from melodygru.events.features.open_parts import OpenParts
 from melodygru.events.features.part_descriptions import PartDescriptions
 from melodygru.events.features.part_history import PartHistory
 from melodygru.events.features.pitch_class_levels import PitchClassLevels
 from melodygru.events.features.previous_event import PreviousEvent
+from melodygru.events.features.recent_tempo import RecentTempo
 from melodygru.events.features.sounding import SoundingNotes
 
 REGISTRY: tuple[type[Feature], ...] = (
@@ -37,4 +40,7 @@ REGISTRY: tuple[type[Feature], ...] = (
     Legality,
     OpenParts,
     Harmony,
+    NearVelocities,
+    RecentTempo,
+    CommonEnd,
 )
