@@ -1,0 +1,118 @@
+// What the page knows, in one place. Modules read `store.state`, change it with `store.set({...})` and follow one key
+// with `store.on(key, fn)`. Values are replaced, never changed in place: a Set with one more note is a new Set.
+
+const state = {
+  status: null, // of the server: models, settings, formats, limits (GET /api/status)
+  pieces: [], // what the project folder holds, newest first
+  piece: null, // the open piece (GET /api/pieces/ID)
+  selection: { notes: new Set(), bars: null, parts: new Set() }, // numbers of notes; [first, last] bar from 0, both in
+  cursor: 0, // ticks: where playing starts and pasting goes
+  playing: false,
+  position: 0, // ticks: where the line is
+  loop: null, // [from, to) in ticks
+  tempo: 1, // times the piece's own
+  mutes: new Set(), // numbers of parts
+  solos: new Set(),
+  volumes: new Map(), // number of a part -> 0..1, 0.8 where it is missing
+  candidates: null, // {job, revision, list: [{number, rank, nats, before, likeness, reason, remove, add}]} of a redo
+  candidate: 0, // the candidate heard and seen in place of what it replaces; 0 the original
+  growing: null, // while composing: a piece without id of what is certain so far
+  preview: null, // a piece without id, heard instead of the open one (a passage of the training music)
+  surprise: null, // {revision, nats: [for each note]}
+  originality: null, // {revision, longest, share, matches: [{bars: [first, last], file, length, their_bars}]}
+  match: null, // number of the match of `originality` that is looked at
+  sound: "synth", // "synth": the page's own; "soundfont": rendered by the server
+  view: "roll", // "roll" or "score"
+  panel: "compose", // the open tab
+  jobs: {}, // id -> {kind, share, words}
+  error: null, // a sentence, shown and spoken at once
+  notice: null, // a sentence, shown for a moment and spoken when there is time
+  lost: false, // whether the server doesn't answer
+};
+
+const followers = new Map();
+
+export const store = {
+  state,
+
+  /** Replaces the keys of `patch`; then tells the followers of each that changed: fn(value, before). */
+  set(patch) {
+    const changed = [];
+    for (const [key, value] of Object.entries(patch)) {
+      if (!(key in state)) throw new Error(`the store has no ${key}`);
+      if (!Object.is(state[key], value)) changed.push([key, value, state[key]]);
+      state[key] = value;
+    }
+    for (const [key, value, before] of changed) for (const fn of followers.get(key) ?? []) fn(value, before);
+  },
+
+  /** Calls fn(value, before) after each change of a key, or of any of several. Returns what ends that. */
+  on(keys, fn) {
+    const list = [keys].flat();
+    for (const key of list) {
+      if (!(key in state)) throw new Error(`the store has no ${key}`);
+      if (!followers.has(key)) followers.set(key, new Set());
+      followers.get(key).add(fn);
+    }
+    return () => list.forEach((key) => followers.get(key).delete(fn));
+  },
+};
+
+const NOTHING = { notes: new Set(), bars: null, parts: new Set() };
+
+/** Selects notes, bars or parts; what isn't named is no longer selected. */
+export function select(patch = {}) {
+  store.set({ selection: { ...NOTHING, ...patch } });
+}
+
+/** Shows and speaks a sentence that isn't an error. */
+export function say(notice) {
+  store.set({ notice: null });
+  store.set({ notice });
+}
+
+/** The bar, from 0, that a tick lies in. */
+export function barOf(piece, tick) {
+  let low = 0;
+  let high = Math.max(piece.bars.length - 2, 0);
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (piece.bars[middle] <= tick) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
+/** The ticks [from, to) of the bars from `first` to `last`, both included. */
+export function ticksOf(piece, [first, last]) {
+  return [piece.bars[first] ?? 0, piece.bars[last + 1] ?? piece.length];
+}
+
+/** What is selected in the words of a redo: {bars: [first, last] | null, parts: [numbers]}, from the selected notes
+ *  where neither bars nor parts are. */
+export function scope() {
+  const { piece, selection } = store.state;
+  const notes = piece ? [...selection.notes].map((number) => piece.notes[number]).filter(Boolean) : [];
+  let { bars } = selection;
+  if (!bars && notes.length) {
+    let [from, to] = [Infinity, 0];
+    for (const note of notes) [from, to] = [Math.min(from, note[1]), Math.max(to, note[1])];
+    bars = [barOf(piece, from), barOf(piece, to)];
+  }
+  const parts = selection.parts.size ? selection.parts : new Set(notes.map((note) => note[0]));
+  return { bars, parts: [...parts].sort((a, b) => a - b) };
+}
+
+/** The notes as they are heard and seen now: [{note, number, added}], the chosen candidate in place of what it
+ *  replaces. */
+export function soundingNotes() {
+  const { piece, candidates, candidate, preview, growing } = store.state;
+  const shown = preview ?? growing ?? piece;
+  if (!shown) return [];
+  const chosen = shown === piece && candidates?.list.find((one) => one.number === candidate);
+  const gone = new Set(chosen ? chosen.remove : []);
+  const notes = [];
+  shown.notes.forEach((note, number) => gone.has(number) || notes.push({ note, number, added: false }));
+  if (chosen) for (const note of chosen.add) notes.push({ note, number: -1, added: true });
+  return notes;
+}
