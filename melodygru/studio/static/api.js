@@ -69,7 +69,7 @@ async function call(path, options = {}) {
     // An answer without a sentence: the status alone says what can be said.
   }
   const sentence = answer.error ?? `The studio could not do that (${response.status}). Its terminal says more.`;
-  if (response.status === 409 && answer.piece) store.set({ piece: answer.piece });
+  if (response.status === 409 && answer.piece?.id === store.state.piece?.id) show(answer.piece);
   store.set({ error: null });
   store.set({ error: sentence });
   throw new Refused(sentence, response.status, answer);
@@ -155,29 +155,51 @@ export async function open(id) {
 
 /** Shows a piece that the server has answered with; a newer revision of the open one keeps what is selected. */
 export function show(piece) {
-  const before = store.state.piece;
+  const { piece: before, growing, playing, selection } = store.state;
   const another = before?.id !== piece.id;
-  const changed = another || before.revision !== piece.revision;
   const patch = { piece };
-  if (changed) Object.assign(patch, { candidates: null, candidate: 0, surprise: null, originality: null, match: null, preview: null, growing: null });
+  if (another || before.revision !== piece.revision) Object.assign(patch, OF_A_REVISION);
   if (another) {
-    const selection = { notes: new Set(), bars: null, parts: new Set() };
-    Object.assign(patch, { selection, cursor: 0, position: 0, loop: null, tempo: 1, mutes: new Set(), solos: new Set(), volumes: new Map() });
+    Object.assign(patch, { selection: { notes: new Set(), bars: null, parts: new Set() }, loop: null, plan: null });
+    Object.assign(patch, { tempo: 1, mutes: new Set(), solos: new Set(), volumes: new Map() });
+    // A piece that was heard while it was composed goes on being heard.
+    if (!(growing && playing)) Object.assign(patch, { cursor: 0, position: 0 });
+  } else if (patch.candidates === null && selection.notes.size) {
+    patch.selection = { ...selection, notes: numbersOf(piece, [...selection.notes].map((number) => before.notes[number])) };
   }
   store.set(patch);
+}
+
+const OF_A_REVISION = { candidates: null, candidate: 0, surprise: null, originality: null, match: null, preview: null, growing: null };
+
+/** The numbers, in a piece, of notes that are written the same; each number once. */
+export function numbersOf(piece, notes) {
+  const wanted = new Map();
+  for (const note of notes) if (note) wanted.set(note.join(), (wanted.get(note.join()) ?? 0) + 1);
+  const numbers = new Set();
+  piece.notes.forEach((note, number) => {
+    const left = wanted.get(note.join());
+    if (left) numbers.add(number), wanted.set(note.join(), left - 1);
+  });
+  return numbers;
 }
 
 let queue = Promise.resolve();
 
 /** Changes the open piece: POST to `/api/pieces/ID/<what>` with its revision. One after another, so that each sees the
- *  revision that the one before has made. Resolves to the piece as it is then. */
-export function change(what, body = {}) {
+ *  revision that the one before has made: `body` may be a function of the piece, and `after(piece)` runs before the
+ *  next one's turn. Resolves to the piece as it is then; a body of null changes nothing. */
+export function change(what, body = {}, after = () => {}) {
   const { id } = store.state.piece;
   const turn = queue.then(async () => {
     const { piece } = store.state;
     if (piece.id !== id) throw new Refused("", 0);
-    const answer = await post(`/api/pieces/${id}/${what}`, { revision: piece.revision, ...body });
-    if (store.state.piece.id === id) show(answer);
+    const content = typeof body === "function" ? body(piece) : body;
+    if (content === null) return piece;
+    const answer = await post(`/api/pieces/${id}/${what}`, { revision: piece.revision, ...content });
+    if (store.state.piece.id !== id) throw new Refused("", 0);
+    show(answer);
+    after(answer);
     return answer;
   });
   queue = turn.catch(() => {});

@@ -21,6 +21,7 @@ const state = {
   surprise: null, // {revision, nats: [for each note]}
   originality: null, // {revision, longest, share, matches: [{bars: [first, last], file, length, their_bars}]}
   match: null, // number of the match of `originality` that is looked at
+  plan: null, // {form: [letter per bar], chords: [text per bar]} as wished for above the roll; "" as it is
   sound: "synth", // "synth": the page's own; "soundfont": rendered by the server
   view: "roll", // "roll" or "score"
   panel: "compose", // the open tab

@@ -1,0 +1,40 @@
+// Sheet music beside the roll, drawn by the server where verovio is installed.
+
+import { address } from "./api.js";
+import { store } from "./store.js";
+
+export function mountScore(element) {
+  const image = document.createElement("img");
+  const words = document.createElement("p");
+  words.hidden = true;
+  element.append(image, words);
+  element.tabIndex = 0;
+  element.setAttribute("role", "region");
+  element.setAttribute("aria-label", "Sheet music");
+  image.addEventListener("error", () => {
+    image.hidden = true;
+    words.hidden = false;
+    words.textContent = "This piece could not be set as sheet music.";
+  });
+  image.addEventListener("load", () => element.removeAttribute("aria-busy"));
+  let drawn = "";
+
+  const show = () => {
+    const { piece, view, status } = store.state;
+    const middle = element.closest(".middle");
+    const visible = view !== "roll" && Boolean(status?.verovio);
+    element.hidden = !visible;
+    document.getElementById("roll").hidden = view === "score" && visible;
+    middle.classList.toggle("both", view === "both" && visible);
+    if (!visible || !piece) return;
+    const wanted = `${piece.id} ${piece.revision}`;
+    if (wanted === drawn) return;
+    drawn = wanted;
+    element.setAttribute("aria-busy", "true");
+    image.hidden = false;
+    words.hidden = true;
+    image.alt = `Sheet music of ${piece.name}`;
+    image.src = address(`/api/pieces/${piece.id}/score.svg`, { revision: piece.revision });
+  };
+  store.on(["piece", "view", "status"], show);
+}
