@@ -1,0 +1,135 @@
+// Trust: what of a piece stands in the training music, how it was made, and making it again.
+
+import { get, ignore, post } from "../api.js";
+import { play, stop } from "../player.js";
+import { say, store, ticksOf } from "../store.js";
+import { barsInWords, button, counted, el, jobLine } from "./dom.js";
+
+const line = jobLine();
+const percent = (share) => `${Math.round(share * 1000) / 10}%`;
+
+export function mount(element) {
+  const figures = el("div", { class: "card", "aria-live": "polite" });
+  const matches = el("ul", { class: "list matches", id: "matches" });
+  const made = el("div", {});
+  const again = button("Compose it again", replay, "button", { id: "replay" });
+  const answer = el("p", { class: "hint", role: "status" });
+  element.append(el("h2", {}, "Trust"), el("h3", {}, "Is it a copy?"), figures, matches,
+    el("h3", { class: "over" }, "How it was made"), made, el("div", { class: "row" }, again), line.element, answer);
+
+  let asked = "";
+
+  /** Asks once for each revision that is looked at. */
+  async function look() {
+    const { piece, panel } = store.state;
+    if (panel !== "trust") return;
+    const of = piece ? `${piece.id} ${piece.revision}` : "";
+    if (asked === of && (store.state.originality || !piece)) return show();
+    asked = of;
+    show();
+    if (!piece) return;
+    try {
+      const found = await get(`/api/pieces/${piece.id}/originality`);
+      if (asked !== of) return;
+      store.set({ originality: { revision: piece.revision, ...found } });
+    } catch (error) {
+      ignore(error);
+      if (asked === of) figures.replaceChildren(el("p", {}, error.message));
+    }
+  }
+
+  function show() {
+    const { piece, originality } = store.state;
+    answer.textContent = "";
+    if (!piece) {
+      figures.replaceChildren(el("p", {}, "Open or compose a piece first."));
+      matches.replaceChildren();
+    } else if (!originality) {
+      figures.replaceChildren(el("p", {}, "Looking in the training music …"));
+      matches.replaceChildren();
+    } else showFigures(originality);
+    showMade(piece);
+  }
+
+  function showFigures({ longest, share, matches: found, words }) {
+    figures.replaceChildren(
+      el("dl", { class: "figures" },
+        el("dt", {}, "Stands in the training music"), el("dd", { id: "share" }, percent(share ?? 0)),
+        el("dt", {}, "Longest match"), el("dd", { id: "longest" }, longest ? counted(longest, "note") : "none")),
+      el("p", { class: "hint" }, words ?? (found.length ? "Tunes of one kind share phrases: a match much longer than those below is a copy." : "No run of 8 notes and more, in any key.")));
+    matches.replaceChildren(...found.map((match, number) => item(match, number)));
+  }
+
+  function item({ bars, file, length, their_bars: theirs }, number) {
+    const isOn = store.state.match === number;
+    const isHeard = isOn && store.state.preview;
+    return el("li", { class: isOn ? "on" : "" },
+      el("button", { type: "button", class: "name", "aria-pressed": isOn, onclick: () => mark(number), title: "Show its bars in the roll" },
+        el("b", {}, barsInWords(bars), ` · ${counted(length, "note")}`),
+        el("span", { class: "hint" }, theirs ? `${file}, ${barsInWords(theirs).toLowerCase()}` : file)),
+      el("div", { class: "row" },
+        button("Hear it here", () => hear(number), "button small"),
+        button(isHeard ? "Back" : "Hear it there", () => (isHeard ? back() : hearTheirs(number)), "button small", { "aria-pressed": Boolean(isHeard) })));
+  }
+
+  function mark(number) {
+    back();
+    const { match, originality } = store.state;
+    store.set({ match: match === number ? null : number });
+    if (store.state.match !== null) store.set({ cursor: ticksOf(store.state.piece, originality.matches[number].bars)[0] });
+  }
+
+  function hear(number) {
+    back();
+    store.set({ match: number });
+    play(ticksOf(store.state.piece, store.state.originality.matches[number].bars)[0]);
+  }
+
+  async function hearTheirs(number) {
+    stop();
+    store.set({ match: number });
+    try {
+      const preview = await get(`/api/pieces/${store.state.piece.id}/source`, { match: number });
+      store.set({ preview });
+      play(0);
+    } catch (error) {
+      ignore(error);
+    }
+  }
+
+  function back() {
+    if (!store.state.preview) return;
+    stop();
+    store.set({ preview: null });
+  }
+
+  function showMade(piece) {
+    const { provenance } = piece ?? {};
+    again.disabled = !provenance || line.running();
+    if (!provenance) {
+      made.replaceChildren(el("p", { class: "hint" }, piece ? "This piece says nothing of how it was made: it was brought in, played in or edited." : "–"));
+      return;
+    }
+    const rows = Object.entries(provenance).filter(([, value]) => value !== null && value !== "" && value !== undefined);
+    made.replaceChildren(el("dl", { class: "figures made" }, rows.flatMap(([name, value]) => [el("dt", {}, name.replaceAll("_", " ")), el("dd", {}, inWords(value))])));
+  }
+
+  const inWords = (value) => (typeof value === "object" ? Object.entries(value).filter(([, one]) => one !== null).map(([name, one]) => `${name.replaceAll("_", " ")} ${typeof one === "object" ? JSON.stringify(one) : one}`).join(", ") || "none" : String(value));
+
+  async function replay() {
+    const { piece } = store.state;
+    answer.textContent = "";
+    const result = await line.run("replay", () => post(`/api/pieces/${piece.id}/replay`), "Composing it again …");
+    showMade(store.state.piece);
+    if (!result) return;
+    answer.textContent = result.words ?? (result.same === false ? "It came out otherwise: the piece was edited since, or its model has changed." : "The same again, byte for byte.");
+    say(answer.textContent);
+  }
+
+  store.on(["panel", "piece"], () => {
+    if (store.state.panel !== "trust") back();
+    look().catch(ignore);
+  });
+  store.on(["originality", "match", "preview"], () => store.state.panel === "trust" && show());
+  look().catch(ignore);
+}
