@@ -1,6 +1,7 @@
 // Compose: one button; what comes plays at once. Beside it the settings that are asked for most.
 
 import { ignore, open, post, refresh } from "../api.js";
+import { bind } from "../keys.js";
 import { play } from "../player.js";
 import { say, store } from "../store.js";
 import { button, counted, el, icon, jobLine } from "./dom.js";
@@ -90,6 +91,7 @@ export function mount(element) {
     model = status.model?.path;
     build();
   };
+  bind("n", "Compose a new piece", () => void compose(), "Composing");
   store.on("status", follow);
   store.on("plan", draft);
   store.on("jobs", () => (go.disabled = line.running()));

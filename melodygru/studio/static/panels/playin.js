@@ -34,7 +34,7 @@ export function mount(element) {
       button("Continue it", () => goOn("go"), "button", { id: "playin-continue" }),
       button("Accompany it", () => goOn("add"), "button", { id: "playin-accompany" })));
   element.append(el("h2", {}, "Play in"), el("div", { class: "row" }, record, count), status,
-    el("div", { class: "pair" }, field("Tempo, beats a minute", tempo), instrument),
+    el("div", { class: "pair" }, field("Beats a minute", tempo), instrument),
     el("label", { class: "tick" }, beat, "Metronome"),
     el("label", { class: "tick" }, asPiano, "The computer’s keys are a piano"),
     piano, midi, after);

@@ -49,19 +49,11 @@ function request() {
   const settings = { num_outputs: form.number, ...own.values };
   for (const name of SHARED) if (name in steering.values && known.has(name)) settings[name] = steering.values[name];
   const { bars, parts } = scope();
-  const locked = piece.parts.filter((part) => part.locked).map((part) => part.index);
   if (form.kind === "go") return { path: "continue", body: { bars: form.bars, settings } };
   if (form.kind === "add") {
     if (!form.add.trim()) return { refused: "Name the instruments that join, piano or bass for instance." };
     settings.add = form.add;
-  } else if (parts.length) {
-    const free = parts.filter((part) => !locked.includes(part));
-    if (!free.length) return { refused: "All selected parts are locked: unlock one, or select others." };
-    settings.parts = numbers(free);
-  } else if (locked.length) {
-    if (locked.length === piece.parts.length) return { refused: "All parts are locked: unlock one." };
-    settings.lock = numbers(locked);
-  }
+  } else if (parts.length) settings.parts = numbers(parts); // the server leaves those out that are locked
   if (bars) settings.bars = bars[0] === bars[1] ? `${bars[0] + 1}` : `${bars[0] + 1}:${bars[1] + 1}`;
   if (form.kind === "again" && !bars && !parts.length) return { refused: "Select what to redo first: drag over bars or notes, or click a part's name." };
   if (form.kind === "vary") {
@@ -140,30 +132,31 @@ function bindKeys() {
   bind("r", "Redo the selection", () => {
     if (["go", "add"].includes(form.kind) && (scope().bars || scope().parts.length)) choose("again");
     redo();
-  }, "Redo");
-  for (const number of [1, 2, 3, 4]) bind(String(number), `Hear candidate ${number}`, () => hear(number), "Redo");
-  bind("0", "Hear the original", () => hear(0), "Redo");
-  bind("Enter", "Keep the candidate that is heard", () => (store.state.candidates ? void keep() : false), "Redo");
+  }, "Composing");
+  for (const number of [1, 2, 3, 4]) bind(String(number), `Hear candidate ${number}`, () => hear(number), "Composing");
+  bind("0", "Hear the original", () => hear(0), "Composing");
+  bind("Enter", "Keep the candidate that is heard", () => (store.state.candidates ? void keep() : false), "Composing");
   bind("Escape", "Discard the candidates", () => {
     if (line.cancel()) return;
     if (!store.state.candidates) return false;
     discard();
     say("The candidates are gone; the piece is as it was.");
-  }, "Redo");
+  }, "Composing");
 }
 
 function card(one) {
   const { candidate } = store.state;
   const on = candidate === one.number;
-  const share = typeof one.likeness === "number" ? `${Math.round(one.likeness * 100)}% as it was` : "";
-  const nats = typeof one.nats === "number" ? `${one.nats.toFixed(2)} nats a note${typeof one.before === "number" ? `, before ${one.before.toFixed(2)}` : ""}` : "";
+  const nats = typeof one.nats === "number" && `${one.nats.toFixed(2)} nats a note${typeof one.before === "number" ? `, was ${one.before.toFixed(2)}` : ""}`;
+  const share = typeof one.likeness === "number" && `${Math.round(one.likeness * 100)}% of the notes as they were`;
   return el("li", { class: `candidate${on ? " on" : ""}` },
     el("button", { type: "button", class: "hear", "aria-pressed": on, onclick: () => hear(one.number), "data-candidate": one.number },
       el("kbd", {}, String(one.number)),
       el("span", { class: "words" },
-        el("b", {}, `Candidate ${one.number}`, one.rank === 1 || one.rank === undefined ? el("span", { class: "best" }, one.rank === 1 ? " likeliest" : "") : null),
-        el("span", { class: "hint", title: "Nats: how much its notes surprise the model; fewer are likelier." }, [nats, share].filter(Boolean).join(" · ")),
-        one.reason ? el("span", { class: "hint" }, one.reason) : null)));
+        el("b", {}, `Candidate ${one.number}`, one.rank === 1 ? el("span", { class: "best" }, " likeliest") : ""),
+        nats && el("span", { class: "hint", title: "Nats: how much its notes surprise the model; fewer are likelier." }, nats),
+        share && el("span", { class: "hint" }, share),
+        one.reason && el("span", { class: "hint" }, one.reason))));
 }
 
 export function mount(element) {
@@ -175,7 +168,7 @@ export function mount(element) {
   const go = button([icon("redo"), el("span", {}, "Redo"), el("kbd", {}, "R")], redo, "button primary wide", { id: "redo" });
   const list = el("ul", { class: "list" });
   const original = el("button", { type: "button", class: "hear", onclick: () => hear(0) }, el("kbd", {}, "0"), el("span", { class: "words" }, el("b", {}, "The original")));
-  const heard = el("section", { hidden: true, "aria-label": "Candidates" }, list,
+  const heard = el("section", { class: "candidates", hidden: true, "aria-label": "Candidates" }, list,
     el("div", { class: "row" }, button(["Keep ", el("kbd", {}, "Enter")], keep, "button primary", { id: "keep" }), button(["Discard ", el("kbd", {}, "Esc")], discard)));
   const more = el("div", { class: "controls" });
   const shared = el("p", { class: "hint" });

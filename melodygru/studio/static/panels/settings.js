@@ -88,7 +88,8 @@ export const declared = (of = "settings") => store.state.status?.[of] ?? [];
 
 function rangeInWords({ low, high, unit }) {
   const has = (bound) => bound !== null && bound !== undefined;
-  const numbers = has(low) && has(high) ? `${low} to ${high}` : has(low) ? `${low} or more` : has(high) ? `at most ${high}` : "";
+  const words = (bound) => bound.toLocaleString("en");
+  const numbers = has(low) && has(high) ? `${words(low)} to ${words(high)}` : has(low) ? `${words(low)} or more` : has(high) ? `at most ${words(high)}` : "";
   return [numbers, unit].filter(Boolean).join(" ");
 }
 
@@ -164,7 +165,7 @@ function control(setting, { held = steering, seen = false } = {}) {
     inputs = [slider, number, setting.unit && seen ? el("span", { class: "unit" }, setting.unit) : null];
   } else {
     const suggestions = suggestionsOf(setting);
-    const text = el("input", { ...attributes, type: "text", autocomplete: "off", spellcheck: false, placeholder: setting.default_words ?? "", onchange: () => held.set(setting.name, text.value.trim()) });
+    const text = el("input", { ...attributes, type: "text", autocomplete: "off", spellcheck: false, placeholder: setting.default_words || (suggestions.length ? `such as ${suggestions[0]}` : ""), onchange: () => held.set(setting.name, text.value.trim()) });
     const list = suggestions.length ? el("datalist", { id: `${id}-list` }, suggestions.map((value) => el("option", { value }))) : null;
     if (list) text.setAttribute("list", list.id);
     show = (value) => (text.value = value ?? "");
@@ -191,7 +192,7 @@ const FAMILIES = ["drums", "bass", "keys", "guitar", "strings", "voice", "brass"
 export function instruments(text) {
   const programs = (store.state.status?.model?.programs ?? []).filter((program) => program.known !== false && program.number >= 0 && program.number < 128);
   const list = el("select", { class: "add", "aria-label": "Add an instrument", title: "Add an instrument" },
-    el("option", { value: "" }, "＋"),
+    el("option", { value: "" }, "+"),
     el("optgroup", { label: "Families" }, FAMILIES.map((name) => el("option", { value: name }, name))),
     programs.length ? el("optgroup", { label: "Instruments of this model" }, programs.map(({ number, name }) => el("option", { value: number }, name))) : null);
   list.addEventListener("change", () => {

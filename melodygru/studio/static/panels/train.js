@@ -149,7 +149,15 @@ export function mount(element) {
       await load();
       await refresh();
     };
-    sources.set(id, events(`/api/trainings/${id}/events`, { progress: take, done: (data) => ended(data).catch(ignore), failed: (data) => ended(data).catch(ignore) }));
+    sources.set(id, events(`/api/trainings/${id}/events`, { progress: take, done: (data) => ended(data).catch(ignore), failed: (data) => (data.state ? ended(data).catch(ignore) : later(id)) }));
+  }
+
+  /** Events that broke off are followed anew after a while. */
+  function later(id) {
+    setTimeout(() => {
+      sources.delete(id);
+      if (!store.state.lost) load().catch(ignore);
+    }, EVERY_MS);
   }
 
   async function order(training, what) {

@@ -18,20 +18,24 @@ export function mount(element) {
     el("h3", { class: "over" }, "How it was made"), made, el("div", { class: "row" }, again), line.element, answer);
 
   let asked = "";
+  let found = null; // of the piece and revision in `asked`
 
-  /** Asks once for each revision that is looked at. */
+  /** Asks once for each revision that is looked at. The roll's marks go with the panel. */
   async function look() {
     const { piece, panel } = store.state;
-    if (panel !== "trust") return;
+    if (panel !== "trust") return store.set({ originality: null, match: null });
     const of = piece ? `${piece.id} ${piece.revision}` : "";
-    if (asked === of && (store.state.originality || !piece)) return show();
+    if (asked !== of) found = null;
+    store.set({ originality: found });
+    if (asked === of && (found || !piece)) return show();
     asked = of;
     show();
     if (!piece) return;
     try {
-      const found = await get(`/api/pieces/${piece.id}/originality`);
+      const answer = await get(`/api/pieces/${piece.id}/originality`);
       if (asked !== of) return;
-      store.set({ originality: { revision: piece.revision, ...found } });
+      found = { revision: piece.revision, ...answer };
+      if (store.state.panel === "trust") store.set({ originality: found });
     } catch (error) {
       ignore(error);
       if (asked === of) figures.replaceChildren(el("p", {}, error.message));
@@ -51,13 +55,13 @@ export function mount(element) {
     showMade(piece);
   }
 
-  function showFigures({ longest, share, matches: found, words }) {
+  function showFigures({ longest, share, matches: passages, words }) {
     figures.replaceChildren(
       el("dl", { class: "figures" },
         el("dt", {}, "Stands in the training music"), el("dd", { id: "share" }, percent(share ?? 0)),
         el("dt", {}, "Longest match"), el("dd", { id: "longest" }, longest ? counted(longest, "note") : "none")),
-      el("p", { class: "hint" }, words ?? (found.length ? "Tunes of one kind share phrases: a match much longer than those below is a copy." : "No run of 8 notes and more, in any key.")));
-    matches.replaceChildren(...found.map((match, number) => item(match, number)));
+      el("p", { class: "hint" }, words ?? (passages.length ? "Tunes of one kind share phrases; a match over many bars is a quotation." : "Not even 8 notes in a row stand there, in any key.")));
+    matches.replaceChildren(...passages.map((match, number) => item(match, number)));
   }
 
   function item({ bars, file, length, their_bars: theirs }, number) {
