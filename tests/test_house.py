@@ -36,6 +36,7 @@ WINGS = (
     "render",
     "compose",
     "training",
+    "studio",
     "cli",
 )
 DATA = "checkpoints"  # the shipped model's folder: no code, so any wing may name it
@@ -57,6 +58,7 @@ TENSORFLOW = (
     *("training.rivals.contestant", "training.rivals.transformer"),
 )
 HEAVY = {  # third-party package -> the modules, by the beginning of their names, that may import it
+    "flask": ("studio",),
     "h5py": ("model.checkpoint",),
     "jinja2": ("render.pages",),
     "keras": TENSORFLOW,
@@ -69,8 +71,10 @@ HEAVY = {  # third-party package -> the modules, by the beginning of their names
     "soundfile": ("render.audio",),
     "tensorflow": TENSORFLOW,
     "verovio": ("render.score",),
+    "werkzeug": ("studio",),
 }
 EAGER = ("keras", "tensorflow")  # imported at the top of modules; the others inside functions
+WEB = ("flask", "werkzeug")  # likewise: the command line imports the server inside a function
 
 
 class Import(NamedTuple):
@@ -120,7 +124,7 @@ def violations(module: str, source: str, package: str = "melodygru") -> list[str
         if top in HEAVY and not for_types and not (module in FACADES and in_function):
             if not begins(module, HEAVY[top]):
                 found.append(f"{module}, line {line}: imports {top}, which belongs to {', '.join(HEAVY[top])}")
-            elif top not in EAGER and not in_function:
+            elif top not in (*EAGER, *WEB) and not in_function:
                 found.append(f"{module}, line {line}: imports {top} outside a function")
         if top != "melodygru" or module in FACADES:
             continue

@@ -28,6 +28,7 @@ from melodygru.cli.play import play
 from melodygru.cli.redo import redo
 from melodygru.cli.replay import replay
 from melodygru.cli.show import show
+from melodygru.cli.studio import studio
 from melodygru.cli.train import train
 from melodygru.errors import MelodyGruError
 from melodygru.util import stderr
@@ -181,7 +182,8 @@ def main() -> None:
 
 
 _COMMANDS = (
-    train, generate, redo, humanise, replay, evaluate, judge, originality, play, show, inspect, explain, compare,
-)  # fmt: skip
+    *(train, generate, redo, humanise, replay, studio),
+    *(evaluate, judge, originality, play, show, inspect, explain, compare),
+)
 for _command in _COMMANDS:
     main.add_command(_command)

@@ -85,6 +85,11 @@ class Editor:
         self._of = np.searchsorted(note_keys(self.reading.sequence.notes), note_keys(rows))  # two can be one note
         self._starts = [start for start, _ in header.spans]
 
+    @property
+    def lines(self) -> list[Line]:
+        """The track, channel (16 for each port) and program of each part."""
+        return list(self._lines)
+
     def in_file_order(self) -> list[int]:
         """The parts by track, channel and program."""
         return sorted(range(len(self._lines)), key=self._lines.__getitem__)
@@ -181,6 +186,45 @@ class Editor:
             return event.status != 0xFF or not event.data.startswith(prefix)
 
         return self._written({0: [(0, _OFF, message)]}, stays)
+
+    def with_program(self, part: int, program: int) -> bytes:
+        """The file with a part on another program; neither is that of drums.
+
+        Its program changes are exchanged. Where other parts would change with it, it goes to a track of its own.
+        """
+        track, channel, before = self._lines[part]
+        nibble = channel & 15
+
+        def stays(_: int, __: int, event: Event) -> bool:
+            return event.status >> 4 != 0xC or event.channel != channel or event.data[0] != before
+
+        change = bytes([0xC0 | nibble, program])
+        new: dict[int, list[tuple[int, int, bytes]]] = defaultdict(list)
+        for of, (ticks, programs) in self._program_changes.get(channel, {}).items():
+            new[of] += [(tick, _OFF, change) for tick, one in zip(ticks, programs, strict=True) if one == before]
+        if not any(new.values()):
+            new[track].append((0, _OFF, change))
+        data = self._written(new, stays)
+        expected = sorted((program if at == part else line[2]) for at, line in enumerate(self._lines))
+        if DRUMS not in (before, program) and sorted(line[2] for line in Editor(data).lines) == expected:
+            return data
+        notes = self.reading.sequence.notes
+        of_part = notes["part"] == part
+        moved = notes[of_part].copy()
+        moved["part"], moved["program"] = len(self._lines), program
+        return self.exchange(~of_part, moved)
+
+    def with_name(self, part: int, name: str) -> bytes:
+        """The file with another name of the track that a part stands on alone; else the same file."""
+        track, data = self._lines[part][0], name.encode()
+        if sum(line[0] == track for line in self._lines) > 1 or parse_chunks(self._data).kind == 0:
+            return self._data
+
+        def stays(of: int, _: int, event: Event) -> bool:
+            return of != track or event.status != 0xFF or event.data[0] != TRACK_NAME
+
+        named = b"\xff" + bytes([TRACK_NAME]) + _quantity(len(data)) + data
+        return self._written({track: [(0, _OFF, named)]}, stays)
 
     # -- tracks
 

@@ -40,7 +40,7 @@ MAX_PORTS = 128  # what one byte of MIDI counts; parts beyond all ports share ch
 MELODIC_CHANNELS = [channel for channel in range(16) if channel != DRUM_CHANNEL]
 
 
-def _division(grid: Grid) -> tuple[int, int, int | None]:
+def ticks_of(grid: Grid) -> tuple[int, int, int | None]:
     """Ticks per beat, ticks per step, and the tempo that makes a step of seconds come out (None: the piece's own).
 
     Ticks per beat is 480 where that divides, else the smallest multiple from 480 on that does. Seconds are written
@@ -98,7 +98,7 @@ def to_bytes(sequence: NoteSequence, text: Sequence[str] = ()) -> bytes:
     """
     import mido
 
-    ticks_per_beat, ticks_per_step, tempo = _division(sequence.grid)
+    ticks_per_beat, ticks_per_step, tempo = ticks_of(sequence.grid)
     end = sequence.length * ticks_per_step
     limit = tick_limit(Grid.beats(ticks_per_beat))
     if end > limit:
