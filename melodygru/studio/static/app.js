@@ -6,9 +6,9 @@ import { bind, bindings, mountKeys } from "./keys.js";
 import { mountParts } from "./parts.js";
 import { mountPlayer, seek, setMasterVolume, stop, timeline, toggle } from "./player.js";
 import { mountPointer } from "./pointer.js";
-import { mountRoll, shown } from "./roll.js";
+import { mountRoll } from "./roll.js";
 import { mountScore } from "./score.js";
-import { barOf, say, store } from "./store.js";
+import { barOf, say, shown, store } from "./store.js";
 
 const TABS = [
   ["compose", "Compose"],
@@ -150,9 +150,15 @@ function mountPieces() {
 
 // --- the tabs ---
 
+/** Stands for a panel that couldn't be loaded: the rest of the page goes on. */
+function absent(error) {
+  console.error(error);
+  return { mount: (panel) => (panel.textContent = "This panel could not be loaded. Reload the page.") };
+}
+
 async function mountTabs() {
   const [tabs, panels, side] = [byId("tabs"), byId("panels"), document.querySelector(".side")];
-  const loaded = await Promise.all(TABS.map(([id]) => import(`./panels/${id}.js`)));
+  const loaded = await Promise.all(TABS.map(([id]) => import(`./panels/${id}.js`).catch(absent)));
   const choose = (id) => {
     const closing = store.state.panel === id && !side.classList.contains("closed");
     side.classList.toggle("closed", closing);

@@ -3,8 +3,8 @@
 import { change, get, ignore, numbersOf } from "./api.js";
 import { bind } from "./keys.js";
 import { playNote } from "./player.js";
-import { pitchName, redrawAbove, reveal, scroll, setFollow, showAll, shown, zoom } from "./roll.js";
-import { barOf, say, select, store, ticksOf } from "./store.js";
+import { pitchName, redrawAbove, reveal, scroll, setFollow, showAll, zoom } from "./roll.js";
+import { barOf, say, select, shown, store, ticksOf } from "./store.js";
 
 const SMALLEST = 1 / 16; // of a beat: what a note can be shrunk to
 const GRIDS = [["Bar", null], ["1/2", 0.5], ["1/4", 1], ["1/8", 2], ["1/8 triplet", 3], ["1/16", 4], ["1/16 triplet", 6], ["1/32", 8], ["Off", 0]];
@@ -125,11 +125,13 @@ function gather(ticks, semitones, longer) {
     waiting.longer += longer;
     return;
   }
-  waiting = { ticks, semitones, longer };
+  const all = (waiting = { ticks, semitones, longer });
+  const closed = () => {
+    if (waiting === all) waiting = null;
+  };
   let added = [];
   const body = (piece) => {
-    const all = waiting;
-    waiting = null;
+    closed();
     const list = free(chosen());
     if (!list.length) return null;
     added = moved(list, all.ticks, all.semitones);
@@ -142,9 +144,7 @@ function gather(ticks, semitones, longer) {
     if (semitones && added.length === 1) playNote(added[0][0], added[0][3], added[0][4]);
     reveal(added[0][1]);
   };
-  change("edit", body, after)
-    .catch(ignore)
-    .finally(() => (waiting = null));
+  change("edit", body, after).finally(closed).catch(ignore);
 }
 
 export function erase() {

@@ -30,7 +30,21 @@ function isTaken(target, name) {
   return false;
 }
 
+/** What was pressed with the mouse gives the focus back, so that Space plays and arrows move notes afterwards. */
+function letGo() {
+  let byPointer = false;
+  document.addEventListener("pointerdown", () => (byPointer = true), true);
+  document.addEventListener("keydown", () => (byPointer = false), true);
+  const release = (event) => {
+    const control = event.target.closest?.("button, select, input[type=range], input[type=checkbox], input[type=radio]");
+    if (byPointer && control && !control.closest("dialog, [role=tablist]")) control.blur();
+  };
+  document.addEventListener("click", (event) => event.target.closest("button, input") && release(event));
+  document.addEventListener("change", release);
+}
+
 export function mountKeys() {
+  letGo();
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.isComposing) return;
     const name = nameOf(event);

@@ -49,12 +49,15 @@ function row(part) {
   item.style.setProperty("--colour", `var(--part-${part.index % 12})`);
   item.innerHTML = `
     <div class="line">
-      <button type="button" class="name" aria-pressed="false"></button>
+      <button type="button" class="name" aria-pressed="false"><b></b> <span></span></button>
+      <span class="instrument"></span>
+    </div>
+    <div class="line">
       <button type="button" class="toggle mute" aria-pressed="false" title="Mute">M</button>
       <button type="button" class="toggle solo" aria-pressed="false" title="Solo: hear nothing else">S</button>
       <button type="button" class="toggle lock" aria-pressed="false" title="Lock: a redo and an edit leave it as it is">${svg("unlock")}</button>
-    </div>
-    <div class="line"><span class="instrument"></span><input type="range" min="0" max="100" value="80"></div>`;
+      <input type="range" min="0" max="100" value="80">
+    </div>`;
   const find = (selector) => item.querySelector(selector);
   find(".name").addEventListener("click", (event) => choose(part.index, event));
   find(".mute").addEventListener("click", () => toggled("mutes", part.index));
@@ -78,13 +81,15 @@ function row(part) {
 
 const current = (index) => store.state.piece.parts.find((part) => part.index === index);
 
+const instrumentOf = (part) => (part.drums ? "Drums" : (store.state.status?.model?.programs?.find(({ number }) => number === part.program)?.name ?? part.name));
+
 function setInstrument(item, part) {
   const place = item.querySelector(".instrument");
   if (place.dataset.program === String(part.program) && place.childElementCount) return;
   place.dataset.program = part.program;
   const select = part.drums ? Object.assign(document.createElement("select"), { disabled: true }) : instruments({ number: part.program, name: part.name });
   if (part.drums) select.append(new Option("Drum kit", "0"));
-  select.title = "Instrument";
+  select.title = part.drums ? "Drums stay drums" : "Another instrument";
   select.addEventListener("change", () => {
     const program = Number(select.value);
     change("part", { part: part.index, program }, () => playNote(part.index, 60))
@@ -111,8 +116,10 @@ function refresh() {
       find(selector).setAttribute("aria-pressed", String(Boolean(on)));
       if (words) find(selector).setAttribute("aria-label", `${words} ${part.name}`);
     };
-    const name = find(".name");
-    if (name.textContent !== part.name) name.textContent = name.title = part.name;
+    const instrument = instrumentOf(part);
+    find(".name b").textContent = part.name;
+    find(".name span").textContent = instrument === part.name ? "" : instrument;
+    find(".name").title = instrument === part.name ? part.name : `${part.name}: ${instrument}`;
     item.classList.toggle("chosen", selection.parts.has(part.index));
     item.classList.toggle("silent", !isHeard(part.index));
     press(".name", selection.parts.has(part.index));

@@ -2,7 +2,7 @@
 // The page's own instruments are webaudio-tinysynth's; with a SoundFont the server renders the piece.
 
 import { address } from "./api.js";
-import { say, soundingNotes, store } from "./store.js";
+import { isOwn, say, shown, soundingNotes, store } from "./store.js";
 
 const AHEAD_S = 0.18; // notes are handed to the audio clock this long before they sound
 const AHEAD_HIDDEN_S = 1.6; // a page in the background is woken once a second
@@ -37,11 +37,6 @@ export function timeline(piece) {
     secondOf: (tick) => ((mark) => mark.second + (tick - mark.tick) * mark.perTick)(at("tick", tick)),
     tickOf: (second) => ((mark) => mark.tick + (second - mark.second) / mark.perTick)(at("second", second)),
   };
-}
-
-function shown() {
-  const { piece, growing, preview } = store.state;
-  return preview ?? growing ?? piece;
 }
 
 /** The audio clock and the synthesiser; first called by a press, as browsers demand. */
@@ -136,6 +131,31 @@ export function playNote(part, pitch, velocity = 80, seconds = 0.25) {
   engine();
   const at = context.currentTime + 0.005;
   sound([part, 0, 0, pitch, velocity], at, at + seconds);
+}
+
+const LIVE_CHANNEL = 15; // one of the synthesiser's own, for what is played in
+const CLICK_CHANNEL = 14;
+
+/** The audio clock, running. */
+export function audioClock() {
+  engine();
+  return context;
+}
+
+/** A note that sounds until the function that comes back is called. A program of null is the drum kit. */
+export function playLive(program, pitch, velocity = 80) {
+  engine();
+  const number = program === null ? 9 : LIVE_CHANNEL;
+  synth.setProgram(number, program ?? 0);
+  synth.noteOn(number, pitch, Math.max(1, velocity), 0);
+  return () => synth.noteOff(number, pitch, 0);
+}
+
+/** A metronome's click at a time of the audio clock. */
+export function click(at, strong = false) {
+  engine();
+  synth.rhythm[CLICK_CHANNEL] = 1;
+  synth.noteOn(CLICK_CHANNEL, strong ? 76 : 77, strong ? 110 : 80, at);
 }
 
 // While playing. A pass is a stretch that is played once, [from, to) in ticks, and begins at `at` of the audio clock;
@@ -269,11 +289,10 @@ export function toggle() {
 
 /** Moves the cursor, and while playing the line. */
 export function seek(tick) {
-  const piece = store.state.piece;
-  if (!piece) return;
-  const cursor = Math.max(0, Math.min(tick, piece.length));
+  if (!isOwn()) return;
+  const cursor = Math.max(0, Math.min(tick, shown().length));
   store.set({ cursor });
-  if (store.state.playing && !store.state.preview) play(cursor);
+  if (store.state.playing) play(cursor);
   else store.set({ position: cursor });
 }
 
@@ -287,7 +306,7 @@ function bySoundFont() {
 
 function playRendered(start) {
   const { piece, mutes, solos } = store.state;
-  const heard = piece.parts.map((part) => part.index).filter(isHeard);
+  const heard = piece.parts.filter((part) => isHeard(part.index)).map((part) => part.index + 1);
   const parts = mutes.size || solos.size ? heard.join(",") : null;
   const source = address(`/api/pieces/${piece.id}/sound`, { soundfont: 1, revision: piece.revision, parts });
   if (!audio) {

@@ -2,8 +2,8 @@
 
 import { add, editable, forDrag, isDrawing, loud, moved, partForNew, put, snap, stepAt, stretched } from "./edit.js";
 import { playNote, seek } from "./player.js";
-import { cellOf, drag, KEYS, notesIn, pitchOf, redraw, redrawAbove, scroll, shown, tickOf, view, xOf, zoneOf, zoom } from "./roll.js";
-import { barOf, select, store } from "./store.js";
+import { cellOf, drag, KEYS, notesIn, pitchOf, redraw, redrawAbove, scroll, tickOf, view, xOf, zoneOf, zoom } from "./roll.js";
+import { barOf, isOwn, select, shown, store } from "./store.js";
 
 const EDGE = 6; // px at a note's end that stretch it
 const NEAR = 4; // px that a pointer may tremble before it drags
@@ -58,7 +58,7 @@ function begin(event) {
 function onNotes(x, y, event, touch, twice) {
   const found = hit(x, y);
   const { piece, selection } = store.state;
-  if (found && shown() === piece) {
+  if (found && isOwn()) {
     if (event.shiftKey || event.ctrlKey || event.metaKey) {
       const notes = new Set(selection.notes);
       if (!notes.delete(found.number)) notes.add(found.number);
@@ -142,7 +142,7 @@ function rectangle(x, y, extend) {
       if (u < KEYS + edge) scroll(-8, 0);
       const [from, to, high, low] = [tickOf(drag.rectangle[0]), tickOf(drag.rectangle[2]), pitchOf(drag.rectangle[1]), pitchOf(drag.rectangle[3])];
       const found = notesIn(from, to, low, high).filter(({ faint }) => !faint);
-      if (shown() === store.state.piece) select({ notes: new Set([...before, ...found.map(({ number }) => number)]), parts: store.state.selection.parts });
+      if (isOwn()) select({ notes: new Set([...before, ...found.map(({ number }) => number)]), parts: store.state.selection.parts });
     },
     end() {
       drag.rectangle = null;
@@ -229,7 +229,7 @@ function keyboard(y) {
 /** A click sets the line, a drag selects bars, Shift goes on from the bars selected, two clicks select none. */
 function ruler(x, event, twice) {
   const piece = store.state.piece;
-  if (shown() !== piece) return null;
+  if (!isOwn()) return null;
   const { bars, parts } = store.state.selection;
   const first = barOf(piece, tickOf(x));
   const choose = (from, to) => {
@@ -313,7 +313,7 @@ function closeCell() {
 /** One click selects the bar, two write into its cell. */
 function lane(name, x, twice) {
   const piece = store.state.piece;
-  if (shown() !== piece) return null;
+  if (!isOwn()) return null;
   const bar = barOf(piece, tickOf(x));
   select({ bars: [bar, bar], parts: store.state.selection.parts });
   if (twice) setTimeout(() => writeCell(name, bar));

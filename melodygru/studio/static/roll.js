@@ -2,7 +2,7 @@
 // is visible is drawn; notes lie in groups of one colour, each sorted by onset, so that finding them is a search.
 
 import { isHeard } from "./player.js";
-import { barOf, soundingNotes, store, ticksOf } from "./store.js";
+import { barOf, isOwn, shown, soundingNotes, store, ticksOf } from "./store.js";
 
 export const KEYS = 46; // px: the keyboard's width
 const RULER = 20;
@@ -35,7 +35,6 @@ let handled = 0;
 /** What edit.js shows while a pointer drags: {ghosts: [note], rectangle: [x, y, x, y], hover: x, loud: Map}. */
 export const drag = { ghosts: null, rectangle: null, loud: null };
 
-export const shown = () => store.state.preview ?? store.state.growing ?? store.state.piece;
 export const xOf = (tick) => KEYS + (tick - view.left) * view.scale;
 export const tickOf = (x) => view.left + (x - KEYS) / view.scale;
 export const yOf = (pitch) => TOP + (127 - pitch) * view.row - view.top;
@@ -84,7 +83,7 @@ const HEATS = 12;
 
 function group() {
   const { surprise, piece, selection } = store.state;
-  const nats = surprise && piece && surprise.revision === piece.revision && shown() === piece ? surprise.nats : null;
+  const nats = surprise && piece && surprise.revision === piece.revision && isOwn() ? surprise.nats : null;
   const found = new Map();
   for (const { note, number, added } of soundingNotes()) {
     const [part, , , , velocity] = note;
@@ -196,13 +195,13 @@ function drawShades(pen, piece, bottom) {
     pen.fillStyle = colour;
     pen.fillRect(from, RULER, to - from, bottom - RULER);
   };
-  if (piece === store.state.piece && originality && originality.revision === piece.revision) {
+  if (isOwn() && originality && originality.revision === piece.revision) {
     originality.matches.forEach((one, number) => {
       column(one.bars, colours["roll-match"]);
       if (number === match) column(one.bars, colours["roll-match"]);
     });
   }
-  if (selection.bars && piece === store.state.piece) column(selection.bars, colours["roll-bars"]);
+  if (selection.bars && isOwn()) column(selection.bars, colours["roll-bars"]);
   if (loop) {
     pen.fillStyle = colours["roll-loop"];
     for (const tick of loop) pen.fillRect(Math.round(xOf(tick)) - 1, RULER, 1.5, bottom - RULER);
@@ -216,7 +215,7 @@ function drawNotes(pen, bottom) {
   const spans = groups.map((one) => between(one, from, to));
   const count = spans.reduce((sum, [first, last]) => sum + Math.max(0, last - first), 0);
   const round = count <= ROUNDED && view.row >= 6;
-  const height = Math.max(1, view.row - 1);
+  const height = round ? Math.max(1, view.row - 1) : Math.max(1, Math.round(view.row - 1));
   const marked = [];
   groups.forEach((one, at) => {
     const [first, last] = spans[at];
@@ -226,9 +225,10 @@ function drawNotes(pen, bottom) {
     if (round) pen.beginPath();
     for (let i = first; i < last; i++) {
       if (one.pitch[i] < low || one.pitch[i] > high || one.end[i] < from) continue;
-      const x = xOf(one.onset[i]);
-      const width = Math.max(2, (one.end[i] - one.onset[i]) * view.scale - 1);
-      const y = yOf(one.pitch[i]) + 0.5;
+      let x = xOf(one.onset[i]);
+      const width = Math.max(2, Math.round((one.end[i] - one.onset[i]) * view.scale - 1));
+      let y = yOf(one.pitch[i]) + 0.5;
+      if (!round) [x, y] = [Math.round(x), Math.round(y)]; // whole pixels are drawn faster
       if (round) pen.roundRect(x, y, width, height, Math.min(3, width / 2, height / 3));
       else pen.fillRect(x, y, width, height);
       if (one.added || chosen.has(one.number[i])) marked.push(x, y, width, height, one.added ? 1 : 0);
@@ -269,6 +269,7 @@ function drawLoud(pen) {
   const [from, to] = [view.left, tickOf(view.width)];
   const chosen = store.state.selection.notes;
   const changes = drag.loud;
+  const wide = view.scale * shown().ticks_per_beat < 12 ? 1 : 3;
   clipped(pen, KEYS, top, view.width - KEYS, height, () => {
     for (const one of groups) {
       const [first, last] = [searched(one.onset, from - 1e-6), searched(one.onset, to)];
@@ -276,9 +277,9 @@ function drawLoud(pen) {
       for (let i = first; i < last; i++) {
         const number = one.number[i];
         const velocity = changes?.get(number) ?? one.velocity[i];
-        const tall = (velocity / 127) * (height - 8);
+        const tall = Math.round((velocity / 127) * (height - 8));
         pen.globalAlpha = one.faint ? 0.2 : chosen.size && !chosen.has(number) ? 0.3 : 0.9;
-        pen.fillRect(xOf(one.onset[i]), top + height - tall, 3, tall);
+        pen.fillRect(Math.round(xOf(one.onset[i])), top + height - tall, wide, tall);
       }
     }
     pen.globalAlpha = 1;
@@ -302,7 +303,7 @@ function drawLanes(pen, piece) {
   const last = piece.bars.length - 1;
   const beatWide = piece.ticks_per_beat * view.scale;
   clipped(pen, KEYS, 0, view.width - KEYS, TOP, () => {
-    if (selection.bars && piece === store.state.piece) {
+    if (selection.bars && isOwn()) {
       const [from, to] = ticksOf(piece, selection.bars).map(xOf);
       pen.fillStyle = colours.accent;
       pen.fillRect(from, 0, to - from, RULER);
@@ -593,7 +594,7 @@ export function measure(frames = 120) {
   const taken = [];
   const start = view.left;
   for (let i = 0; i < frames; i++) {
-    view.left = start + (i * 6) / view.scale;
+    view.left = start + ((i % 20) * 6) / view.scale;
     const begun = performance.now();
     drawGround();
     drawAbove();

@@ -104,16 +104,45 @@ export function scope() {
   return { bars, parts: [...parts].sort((a, b) => a - b) };
 }
 
+/** The candidate that is heard in place of what it replaces, or undefined. */
+const heard = () => store.state.candidates?.list.find((one) => one.number === store.state.candidate);
+
+const extended = new WeakMap(); // candidate -> the piece with the bars and parts that it adds
+
+function extend(piece, candidate) {
+  const { parts = [], length = 0 } = candidate;
+  if (!parts.length && length <= piece.length) return piece;
+  if (extended.get(candidate)?.of !== piece) {
+    const [bars, beats] = [[...piece.bars], [...piece.beats]];
+    const bar = Math.max(1, bars.at(-1) - (bars.at(-2) ?? 0));
+    const beat = Math.max(1, beats.length > 1 ? beats.at(-1) - beats.at(-2) : bar);
+    while (bars.at(-1) < length) bars.push(bars.at(-1) + bar);
+    while (beats.at(-1) + beat < length) beats.push(beats.at(-1) + beat);
+    extended.set(candidate, { ...piece, of: piece, parts: [...piece.parts, ...parts], length: Math.max(length, piece.length), bars, beats });
+  }
+  return extended.get(candidate);
+}
+
+/** What is seen and heard now: a preview, a piece that is being composed, or the open piece, longer and with more parts
+ *  where the chosen candidate adds some. */
+export function shown() {
+  const { preview, growing, piece } = store.state;
+  if (preview ?? growing) return preview ?? growing;
+  return piece && heard() ? extend(piece, heard()) : piece;
+}
+
+/** Whether what is shown is the open piece, with a candidate or without. */
+export const isOwn = () => Boolean(store.state.piece) && !store.state.preview && !store.state.growing;
+
 /** The notes as they are heard and seen now: [{note, number, added}], the chosen candidate in place of what it
  *  replaces. */
 export function soundingNotes() {
-  const { piece, candidates, candidate, preview, growing } = store.state;
-  const shown = preview ?? growing ?? piece;
-  if (!shown) return [];
-  const chosen = shown === piece && candidates?.list.find((one) => one.number === candidate);
-  const gone = new Set(chosen ? chosen.remove : []);
+  const piece = shown();
+  if (!piece) return [];
+  const candidate = isOwn() ? heard() : undefined;
+  const gone = new Set(candidate ? candidate.remove : []);
   const notes = [];
-  shown.notes.forEach((note, number) => gone.has(number) || notes.push({ note, number, added: false }));
-  if (chosen) for (const note of chosen.add) notes.push({ note, number: -1, added: true });
+  piece.notes.forEach((note, number) => gone.has(number) || notes.push({ note, number, added: false }));
+  if (candidate) for (const note of candidate.add) notes.push({ note, number: -1, added: true });
   return notes;
 }
