@@ -1,9 +1,10 @@
 // Editing: what is selected is moved, stretched, copied, ... Each edit is one POST, and one step of undo.
 
 import { change, get, ignore, numbersOf } from "./api.js";
+import { pitchName } from "./geometry.js";
 import { bind } from "./keys.js";
 import { playNote } from "./player.js";
-import { pitchName, redrawAbove, reveal, scroll, setFollow, showAll, zoom } from "./roll.js";
+import { redrawAbove, reveal, scroll, setFollow, showAll, zoom } from "./roll.js";
 import { barOf, say, select, shown, store, ticksOf } from "./store.js";
 
 const SMALLEST = 1 / 16; // of a beat: what a note can be shrunk to
@@ -234,7 +235,19 @@ function history(step) {
   if (!piece || lost) return;
   if (step < 0 && !piece.can_undo) return say("Nothing to undo.");
   if (step > 0 && !piece.can_redo) return say("Nothing to redo.");
-  return change("history", { step }).catch(ignore);
+  const before = new Map();
+  for (const note of piece.notes) before.set(key(note), (before.get(key(note)) ?? 0) + 1);
+  return change("history", { step }, (now) => {
+    // What has come back is selected, and seen.
+    const back = now.notes.filter((note) => {
+      const left = before.get(key(note)) ?? 0;
+      before.set(key(note), left - 1);
+      return left <= 0;
+    });
+    if (!back.length) return;
+    store.set({ selection: { notes: numbersOf(now, back), bars: null, parts: store.state.selection.parts } });
+    reveal(Math.min(...back.map((note) => note[1])));
+  }).catch(ignore);
 }
 
 export const undo = () => history(-1);

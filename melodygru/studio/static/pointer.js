@@ -1,9 +1,12 @@
 // Mouse, pen and fingers on the roll: select, draw, move, stretch, loud; bars on the ruler; scroll and zoom.
 
 import { add, editable, forDrag, isDrawing, loud, moved, partForNew, put, snap, stepAt, stretched } from "./edit.js";
+import { cellOf, drag, KEYS, LOUD, pitchOf, tickOf, view, WHOLE, xOf, zoneOf } from "./geometry.js";
+import { bind } from "./keys.js";
+import { notesIn } from "./paint.js";
 import { playNote, seek } from "./player.js";
-import { cellOf, drag, KEYS, notesIn, pitchOf, redraw, redrawAbove, scroll, tickOf, view, xOf, zoneOf, zoom } from "./roll.js";
-import { barOf, isOwn, select, shown, store } from "./store.js";
+import { redraw, redrawAbove, scroll, zoom } from "./roll.js";
+import { barOf, isOwn, say, select, shown, store } from "./store.js";
 
 const EDGE = 6; // px at a note's end that stretch it
 const NEAR = 4; // px that a pointer may tremble before it drags
@@ -278,7 +281,7 @@ function velocities(x, y) {
   const changes = new Map();
   let last = null;
   const set = (u, v) => {
-    const velocity = Math.max(1, Math.min(127, Math.round(((view.height - 26 - v) / 46) * 127)));
+    const velocity = Math.max(1, Math.min(127, Math.round(((view.height - WHOLE - v) / (LOUD - 8)) * 127)));
     const { selection, piece } = store.state;
     const [from, to] = [Math.min(u, last ?? u) - 3, Math.max(u, last ?? u) + 3].map(tickOf);
     last = u;
@@ -310,13 +313,16 @@ function closeCell() {
   cell?.blur();
 }
 
+const takesForm = () => store.state.status?.settings?.some(({ name }) => name === "form");
+
 /** One click selects the bar, two write into its cell. */
 function lane(name, x, twice) {
   const piece = store.state.piece;
   if (!isOwn()) return null;
   const bar = barOf(piece, tickOf(x));
   select({ bars: [bar, bar], parts: store.state.selection.parts });
-  if (twice) setTimeout(() => writeCell(name, bar));
+  if (twice && name === "form" && !takesForm()) say("The form is found in the notes; the model takes no wishes for it.");
+  else if (twice) setTimeout(() => writeCell(name, bar));
   return null;
 }
 
@@ -389,6 +395,12 @@ function wheel(event) {
 
 export function mountPointer(element) {
   box = element;
+  const atCursor = (name) => () => {
+    if (!isOwn()) return false;
+    writeCell(name, barOf(store.state.piece, store.state.cursor));
+  };
+  bind("c", "Write the chords of the bar at the cursor", atCursor("chords"), "Editing");
+  bind("o", "Write its form letter", (event) => (takesForm() ? atCursor("form")(event) : false), "Editing");
   box.addEventListener("pointerdown", begin);
   box.addEventListener("pointermove", (event) => {
     if (!pointers.has(event.pointerId)) return hover(event);
