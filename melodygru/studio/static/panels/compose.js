@@ -10,7 +10,8 @@ import { declared, fill, inWords, steering } from "./settings.js";
 const FIRST = ["style", "bars", "qpm", "temperature", "programs", "key", "form", "chords"];
 const CERTAIN = 2; // bars after which what is composed begins to play
 
-const line = jobLine();
+let changed = () => {};
+const line = jobLine(() => changed());
 let growing = null;
 
 /** Settings of a new piece: those that were set, and what was written above the roll. */
@@ -94,7 +95,7 @@ export function mount(element) {
   bind("n", "Compose a new piece", () => void compose(), "Composing");
   store.on("status", follow);
   store.on("plan", draft);
-  store.on("jobs", () => (go.disabled = line.running()));
+  changed = () => (go.disabled = line.running());
   steering.on(update);
   steering.load().catch(ignore);
   follow();

@@ -43,14 +43,15 @@ export function svg(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** A control under its label, with a hint that a screen reader speaks with it. */
 let fields = 0;
-export function field(words, control, hint = "", { seen = false } = {}) {
+
+/** A control under its label, with a hint that a screen reader speaks with it, and another one beside it. */
+export function field(words, control, hint = "", beside = null) {
   const id = control.id || `field-${++fields}`;
   control.id = id;
-  const about = hint && el("span", { id: `${id}-hint`, class: seen ? "hint" : "unseen" }, hint);
+  const about = hint && el("span", { id: `${id}-hint`, class: "unseen" }, hint);
   if (about) control.setAttribute("aria-describedby", about.id);
-  return el("div", { class: "field", title: seen ? "" : hint }, el("label", { for: id }, words), control, about || null);
+  return el("div", { class: "field", title: hint }, el("label", { for: id }, words), beside ? el("div", { class: "line" }, control, beside) : control, about || null);
 }
 
 /** A list to choose from: entries are values, or [value, words]. */
@@ -76,9 +77,9 @@ export function clock(seconds) {
 }
 
 /** A progress bar of one job, with a button that ends it; hidden while there is none.
- *  run(start, words, handlers) posts with `start()` and follows the job until it is done; resolves to what `done` says,
- *  or null where it was cancelled or failed, which was said. */
-export function jobLine() {
+ *  run(kind, start, words, onprogress) posts with `start()` and follows the job until it is done; resolves to what `done`
+ *  says, or null where it was cancelled or failed, which was said. changed() is called when one begins and when it ends. */
+export function jobLine(changed) {
   const bar = el("progress", { max: 1 });
   const words = el("span", { class: "hint stretch" });
   let current = null;
@@ -103,6 +104,7 @@ export function jobLine() {
     }
     element.hidden = true;
     settle(null);
+    changed();
     return true;
   }
 
@@ -115,12 +117,14 @@ export function jobLine() {
     let settle;
     const ended = new Promise((resolve) => (settle = resolve));
     const own = (current = { settle, kind });
+    changed();
     const finish = (answer) => {
       if (current !== own) return;
       current = null;
       element.hidden = true;
       if (own.id) show(own.id, kind, null);
       settle(answer);
+      changed();
     };
     try {
       const { job } = await start();

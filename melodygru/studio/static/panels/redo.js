@@ -19,7 +19,7 @@ const FIELDS = { pitch: "Pitches", duration: "Lengths", velocity: "Velocities" }
 // What steers new pieces and concerns the notes of a redo as well; chords come from the lane above the roll.
 const SHARED = ["temperature", "rhythm_temperature", "pitch_temperature", "top_k", "top_p", "min_p", "key", "scale", "range", "max_polyphony", "density", "style"];
 
-const line = jobLine();
+const line = jobLine(() => update());
 const form = { kind: "again", fields: new Set(["pitch"]), share: 0.5, which: "chance", add: "", bars: 8, number: 4 };
 // Settings of redo alone, held like those that steer.
 const own = {
@@ -79,16 +79,16 @@ export async function redo() {
     return;
   }
   discard();
+  store.set({ panel: "redo" });
   const { id, revision } = piece;
   const answer = await line.run("redo", () => post(`/api/pieces/${id}/${path}`, { revision, ...body }), "Composing …");
-  update();
   if (!answer?.candidates) return;
   const now = store.state.piece;
   if (now?.id !== id || now.revision !== revision) return say("The piece has changed meanwhile: redo it again.");
   if (!answer.candidates.length) return say("Nothing else was found: select more, or let the temperature rise.");
   // A bar before, so that they are heard in their place.
   from = piece.bars[Math.max(0, (first ?? piece.bars.length - 1) - 1)] ?? 0;
-  store.set({ candidates: { job: answer.job, revision, list: answer.candidates }, candidate: 0, panel: "redo" });
+  store.set({ candidates: { job: answer.job, revision, list: answer.candidates }, candidate: 0 });
   hear(answer.candidates[0].number);
   say(`${counted(answer.candidates.length, "candidate")}: keys 1 to ${answer.candidates.length} let you hear them, 0 the original, Enter keeps.`);
 }
@@ -190,10 +190,7 @@ export function mount(element) {
     }
     if (form.kind === "add") {
       const text = el("input", { type: "text", value: form.add, placeholder: "piano, bass, drums", autocomplete: "off", oninput: () => (form.add = text.value), onchange: () => (form.add = text.value) });
-      const made = field("Instruments that join", text, "Names, families or program numbers, with commas.");
-      text.replaceWith(el("div", { class: "line" }, text, instruments(text)));
-      made.querySelector(".line").prepend(text);
-      return [made];
+      return [field("Instruments that join", text, "Names, families or program numbers, with commas.", instruments(text))];
     }
     if (form.kind === "go") {
       const bars = el("input", { type: "number", min: 1, max: 1000, value: form.bars, onchange: () => (form.bars = Math.max(1, Number(bars.value) || 1)) });
@@ -248,7 +245,7 @@ export function mount(element) {
     more.prepend(field("Candidates", choice([1, 2, 3, 4], form.number, (value) => (form.number = Number(value))), "How many are composed."));
   };
   store.on("status", follow);
-  store.on(["piece", "selection", "jobs"], () => update());
+  store.on(["piece", "selection"], () => update());
   store.on(["candidates", "candidate"], show);
   steering.on(() => update());
   bindKeys();

@@ -5,7 +5,8 @@ import { play, stop } from "../player.js";
 import { say, store, ticksOf } from "../store.js";
 import { barsInWords, button, counted, el, jobLine } from "./dom.js";
 
-const line = jobLine();
+let changed = () => {};
+const line = jobLine(() => changed());
 const percent = (share) => `${Math.round(share * 1000) / 10}%`;
 
 export function mount(element) {
@@ -124,12 +125,12 @@ export function mount(element) {
     const { piece } = store.state;
     answer.textContent = "";
     const result = await line.run("replay", () => post(`/api/pieces/${piece.id}/replay`), "Composing it again …");
-    showMade(store.state.piece);
     if (!result) return;
     answer.textContent = result.words ?? (result.same === false ? "It came out otherwise: the piece was edited since, or its model has changed." : "The same again, byte for byte.");
     say(answer.textContent);
   }
 
+  changed = () => showMade(store.state.piece);
   store.on(["panel", "piece"], () => {
     if (store.state.panel !== "trust") back();
     look().catch(ignore);
