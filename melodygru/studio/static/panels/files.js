@@ -50,7 +50,7 @@ async function take(what, format) {
 }
 
 export function mount(element) {
-  const input = el("input", { type: "file", multiple: true, hidden: true, accept: ".mid,.midi,.kar,.smf,.rmi,audio/midi,audio/x-midi", id: "bring" });
+  const input = el("input", { type: "file", multiple: true, hidden: true, id: "bring" });
   input.addEventListener("change", () => {
     const files = [...input.files];
     input.value = "";
@@ -170,13 +170,14 @@ export function mount(element) {
     const { bars, parts } = scope();
     const entries = [["piece", "The whole piece"]];
     if (piece && (bars || parts.length)) entries.push(["selection", "What is selected"]);
+    if (status) input.accept = status.reads.join(",");
     for (const part of piece?.parts ?? []) entries.push([String(part.index), part.name]);
     if (!entries.some(([value]) => value === what)) what = "piece";
     whats.replaceChildren(field("Take", choice(entries, what, (value) => {
       what = value;
       showTake();
     }, { id: "take-what" })));
-    const offered = Object.entries(FORMATS).filter(([name]) => !status?.formats || name === "stems" || name === "html" || status.formats.includes(name));
+    const offered = Object.entries(FORMATS).filter(([name]) => status?.formats.includes(name));
     formats.replaceChildren(field("As", choice(offered.map(([name, [words]]) => [name, words]), format, (value) => (format = value), { id: "take-as" })));
     const found = taken(what);
     handle.replaceChildren(icon("files"), el("span", {}, found ? `${fileName(found.name)}.mid` : "–"));

@@ -130,7 +130,7 @@ export function mount(element) {
   }
 
   function build() {
-    const programs = (store.state.status?.model?.programs ?? []).filter(({ number }) => number >= 0 && number < 128);
+    const programs = store.state.status?.model?.programs ?? [];
     const entries = programs.length ? programs.map(({ number, name }) => [number, name]) : [[0, "Piano"]];
     instrument.replaceChildren(field("Instrument", choice(entries, held.program, (value) => (held.program = Number(value)), { id: "playin-program" })));
   }

@@ -186,14 +186,13 @@ function control(setting, { held = steering, seen = false } = {}) {
   return { element, end: held.on(update) };
 }
 
-const FAMILIES = ["drums", "bass", "keys", "guitar", "strings", "voice", "brass", "winds", "lead", "pads"];
-
 /** A list that adds what is chosen to a text of instruments with commas between them. */
 export function instruments(text) {
-  const programs = (store.state.status?.model?.programs ?? []).filter((program) => program.known !== false && program.number >= 0 && program.number < 128);
+  const { families = [], model } = store.state.status ?? {};
+  const programs = (model?.programs ?? []).filter(({ known }) => known);
   const list = el("select", { class: "add", "aria-label": "Add an instrument", title: "Add an instrument" },
     el("option", { value: "" }, "+"),
-    el("optgroup", { label: "Families" }, FAMILIES.map((name) => el("option", { value: name }, name))),
+    el("optgroup", { label: "Families" }, families.map((name) => el("option", { value: name }, name))),
     programs.length ? el("optgroup", { label: "Instruments of this model" }, programs.map(({ number, name }) => el("option", { value: number }, name))) : null);
   list.addEventListener("change", () => {
     const held = text.value.split(",").map((word) => word.trim()).filter(Boolean);

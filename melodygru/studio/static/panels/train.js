@@ -5,7 +5,7 @@ import { say, store } from "../store.js";
 import { button, choice, clock, counted, el, field, svg } from "./dom.js";
 import { fill } from "./settings.js";
 
-const FIRST = ["minutes", "preset", "epochs", "start_from"]; // of the declared settings, those shown at once
+const FIRST = ["minutes", "preset"]; // of the declared settings, those shown at once
 const EVERY_MS = 5000; // trainings that run are asked for again, should their events stop
 const STATES = { running: "is training", paused: "is paused", stopped: "was stopped", done: "is ready", failed: "has failed" };
 const [WIDTH, HEIGHT, LEFT, BOTTOM] = [276, 120, 34, 16];
@@ -97,10 +97,7 @@ export function mount(element) {
     try {
       const found = await get("/api/intake", { folder: asked });
       if (folder.value.trim() !== asked) return;
-      const lines = found.lines ?? [];
-      report.replaceChildren(
-        found.pieces === undefined ? null : el("p", {}, el("b", {}, counted(found.pieces, "piece")), found.notes === undefined ? "" : `, ${counted(found.notes, "note")}`, found.styles?.length > 1 ? `, styles: ${found.styles.join(", ")}` : ""),
-        el("ul", {}, lines.map((words) => el("li", {}, words))));
+      report.replaceChildren(el("ul", {}, found.lines.map((words) => el("li", {}, words))));
       chosen.hidden = start.disabled = found.pieces === 0;
     } catch (error) {
       report.replaceChildren(el("p", {}, error.message || "The folder could not be read."));
@@ -140,7 +137,7 @@ export function mount(element) {
       const before = trainings.find((one) => one.id === id);
       trainings = trainings.map((one) => (one.id === id ? { ...one, ...data } : one));
       const after = trainings.find((one) => one.id === id);
-      if (before && after && before.state !== after.state) say(`The training of ${after.name ?? nameOf(after.folder)} ${STATES[after.state] ?? after.state}.`);
+      if (before && after && before.state !== after.state) say(`The training of ${nameOf(after.folder)} ${STATES[after.state] ?? after.state}.`);
       show();
     };
     const ended = async (data) => {
@@ -188,11 +185,11 @@ export function mount(element) {
   const nameOf = (path) => path.split(/[\\/]/).filter(Boolean).at(-1) ?? path;
 
   function item(training) {
-    const { folder: of, state, epoch, epochs, seconds_left: left, model, error } = training;
+    const { folder: of, state, epoch, epochs, seconds_left: left, model, words: said } = training;
     const isLive = state === "running" || state === "paused";
     const best = Math.min(...(training.curve ?? []).map((row) => row[2]).filter((one) => typeof one === "number"));
     const words = [
-      isLive && (epochs ? `epoch ${Math.round(epoch * 10) / 10} of ${Math.round(epochs * 10) / 10}` : epoch ? `epoch ${Math.round(epoch * 10) / 10}` : "reading the folder"),
+      isLive && (epochs ? `epoch ${Math.round(epoch * 10) / 10} of ${Math.round(epochs * 10) / 10}` : epoch ? `epoch ${Math.round(epoch * 10) / 10}` : said),
       state === "running" && typeof left === "number" && `${clock(left)} left`,
       Number.isFinite(best) && `${best.toFixed(2)} nats per held-out note`,
     ].filter(Boolean);
@@ -202,10 +199,10 @@ export function mount(element) {
       curve(training.curve ?? []),
       (training.curve ?? []).length ? el("p", { class: "legend hint" }, el("span", { class: "train" }, "learned"), el("span", { class: "valid" }, "held out"), "nats per note, fewer are better") : null,
       words.length ? el("p", { class: "hint" }, words.join(" · ")) : null,
-      error ? el("p", { class: "bad" }, error) : null,
+      state === "failed" && el("p", { class: "bad" }, said),
       el("div", { class: "row" },
         state === "running" && button("Pause", () => order(training, "pause"), "button small"),
-        (state === "paused" || state === "stopped") && training.resumable !== false && button("Resume", () => order(training, "resume"), "button small"),
+        (state === "paused" || state === "stopped") && button("Resume", () => order(training, "resume"), "button small"),
         isLive && button("Stop", () => order(training, "stop"), "button small", { title: "Ends it; the best model so far is kept" }),
         model && !inUse && (state === "done" || state === "stopped") && button("Compose with it", () => use(model), "button small primary"),
         inUse && el("span", { class: "hint" }, "in use")));

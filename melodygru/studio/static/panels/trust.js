@@ -56,22 +56,31 @@ export function mount(element) {
     showMade(piece);
   }
 
-  function showFigures({ longest, share, matches: passages, words }) {
+  /** How much of it is usual: real pieces that the model never learned, beside the training music. */
+  function usual({ held_out: baseline }) {
+    if (!baseline) return "Tunes of one kind share phrases; a match over many bars is a quotation.";
+    const [lengths, shares] = [baseline.longest, baseline.share];
+    const middle = ({ lower_quartile: low, upper_quartile: high }, words) => `${words(low)} to ${words(high)}`;
+    return `Usual for pieces of this kind that were not learned: ${middle(shares, (one) => `${Math.round(one * 100)}%`)}, longest match ${middle(lengths, Math.round)} notes.`;
+  }
+
+  function showFigures(found) {
+    const { longest, share, matches: passages } = found;
     figures.replaceChildren(
       el("dl", { class: "figures" },
         el("dt", {}, "Stands in the training music"), el("dd", { id: "share" }, percent(share ?? 0)),
         el("dt", {}, "Longest match"), el("dd", { id: "longest" }, longest ? counted(longest, "note") : "none")),
-      el("p", { class: "hint" }, words ?? (passages.length ? "Tunes of one kind share phrases; a match over many bars is a quotation." : "Not even 8 notes in a row stand there, in any key.")));
+      el("p", { class: "hint" }, passages.length ? usual(found) : "Not even 8 notes in a row stand there, in any key."));
     matches.replaceChildren(...passages.map((match, number) => item(match, number)));
   }
 
-  function item({ bars, file, length, their_bars: theirs }, number) {
+  function item({ bars, file, length, their_bars: theirs, unit }, number) {
     const isOn = store.state.match === number;
     const isHeard = isOn && store.state.preview;
     return el("li", { class: isOn ? "on" : "" },
       el("button", { type: "button", class: "name", "aria-pressed": isOn, onclick: () => mark(number), title: "Show its bars in the roll" },
         el("b", {}, barsInWords(bars), ` · ${counted(length, "note")}`),
-        el("span", { class: "hint" }, theirs ? `${file}, ${barsInWords(theirs).toLowerCase()}` : file)),
+        el("span", { class: "hint" }, unit === "second" ? `${file}, from second ${theirs[0]}` : `${file}, ${barsInWords(theirs).toLowerCase()}`)),
       el("div", { class: "row" },
         button("Hear it here", () => hear(number), "button small"),
         button(isHeard ? "Back" : "Hear it there", () => (isHeard ? back() : hearTheirs(number)), "button small", { "aria-pressed": Boolean(isHeard) })));
@@ -115,11 +124,22 @@ export function mount(element) {
       made.replaceChildren(el("p", { class: "hint" }, piece ? "This piece says nothing of how it was made: it was brought in, played in or edited." : "–"));
       return;
     }
-    const rows = Object.entries(provenance).filter(([, value]) => value !== null && value !== "" && value !== undefined);
-    made.replaceChildren(el("dl", { class: "figures made" }, rows.flatMap(([name, value]) => [el("dt", {}, name.replaceAll("_", " ")), el("dd", {}, inWords(value))])));
+    const { settings = {}, seed, model, piece: number, of, redone, versions } = provenance;
+    const rows = [
+      ["How", redone ? "redone" : "composed"],
+      ["Model", inWords(model)],
+      ["Seed", String(seed)],
+      of > 1 && ["Which", `${number} of ${of}`],
+      ["Settings", inWords(settings) || "none: all was left to the model"],
+      ["Versions", inWords(versions)],
+    ].filter((row) => row && row[1]);
+    made.replaceChildren(el("dl", { class: "figures made" }, rows.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])));
   }
 
-  const inWords = (value) => (typeof value === "object" ? Object.entries(value).filter(([, one]) => one !== null).map(([name, one]) => `${name.replaceAll("_", " ")} ${typeof one === "object" ? JSON.stringify(one) : one}`).join(", ") || "none" : String(value));
+  /** Values of a provenance; long ones, checksums, are cut. */
+  const inWords = (value) => (value === null || value === undefined ? "" : typeof value !== "object" ? String(value).replace(/\b([0-9a-f]{12})[0-9a-f]{20,}\b/g, "$1…")
+    : Array.isArray(value) ? value.map(inWords).join(" ")
+    : Object.entries(value).filter(([, one]) => one !== null).map(([name, one]) => `${name.replaceAll("_", " ")} ${inWords(one)}`).join(", "));
 
   async function replay() {
     const { piece } = store.state;
