@@ -97,7 +97,7 @@ def candidates(
     other = None
     if settings.form_of is not None:
         other = Original.of(Source.from_given(settings.form_of), v, settings.style)
-    nats = _nats(network, original) if settings.surprising is not None else None
+    nats = note_nats(network, original) if settings.surprising is not None else None
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1 << 31,)))
     mask = Mask.of(settings, original, v, other=other, nats=nats, rng=rng)
     made, before = redo(
@@ -148,7 +148,7 @@ def _added(made: Made, original: Original, mask: Mask) -> int:
     return len(set(made.notes["part"][made.notes["part"] >= n_parts].tolist()))
 
 
-def _nats(network: NumpyModel, original: Original) -> np.ndarray:
+def note_nats(network: NumpyModel, original: Original) -> np.ndarray:
     """What each note costs the model, shape (n,); 0 for one that is another one's double on the model's grid."""
     old = original.editor.reading.sequence.notes
     rows = np.zeros(len(old), NOTE)
@@ -159,11 +159,13 @@ def _nats(network: NumpyModel, original: Original) -> np.ndarray:
     length = max(original.length, int((notes["onset"] + notes["duration"]).max()))
     trace = Tracer(network).trace(NoteSequence(notes, original.grid, length, metres=original.metres))
     if len(trace.sequence) != len(notes):
-        raise SettingError(f"{original.name}: the model can't hold this piece as it is; leave surprising out")
+        raise SettingError(
+            f"{original.name}: the model can't hold this piece as it is, and so not say what surprises it"
+        )
     rows["part"] = np.argsort(part_order(rows))[rows["part"]]
     at = np.searchsorted(note_keys(notes), note_keys(rows))
     nats: np.ndarray = trace.nats.sum(1)[at]
     return nats
 
 
-__all__ = ["Candidate", "candidates"]
+__all__ = ["Candidate", "candidates", "note_nats"]

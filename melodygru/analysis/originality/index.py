@@ -23,7 +23,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from melodygru.analysis.originality.codes import N_GRAM, N_KEYS, START, keys, lines, time_edges
+from melodygru.analysis.originality.checks import FORMS, check, width_of
+from melodygru.analysis.originality.codes import N_GRAM, START, keys, lines, time_edges
 from melodygru.analysis.originality.report import SPREAD_FORM, Match, Originality, Part, spread
 from melodygru.errors import CheckpointError, CorpusError, NoteError
 from melodygru.music.grid import GRID_FORM, Grid
@@ -42,14 +43,6 @@ _NEAR = 8  # offsets looked at one by one before NumPy looks at many
 _CHUNK = 1 << 16
 _TABLE = np.dtype([("start", np.uint32), ("mark", np.uint32), ("piece", np.uint32)])
 _BASELINE = "yardstick"  # as checkpoints have it
-FORMS: dict[str, archives.Expected] = {  # of what `arrays` gives: dtype and shape, None where any size will do
-    "text": (np.dtype(np.uint8), (None,)),
-    "sorted": (np.dtype(np.uint8), (None, None)),
-    "marks": (np.dtype(np.uint8), (None,)),
-    "dictionary": (np.dtype(np.uint32), (None,)),
-    "lines": (np.dtype(np.uint32), (None, None)),
-    "about": (np.dtype(np.uint8), (None,)),
-}
 MAX_ABOUT_BYTES = 1 << 24  # names of a quarter of a million files
 _ABOUT = Record(
     {
@@ -61,8 +54,6 @@ _ABOUT = Record(
         _BASELINE: Optional(SPREAD_FORM),
     }
 )
-_ROWS = 1 << 18  # offsets and bits checked at once, so that the checks take little memory
-_BITS = 1 << 24
 
 
 class Run(NamedTuple):
@@ -159,11 +150,11 @@ class Index:
             piece = len(files)
             files.append(name)
             n_notes += len(sequence)
-            bars = _bars(sequence, sequence.notes)
+            bars = bars_of(sequence, sequence.notes)
             voices.append(_Written(piece, keys(sequence.notes, grid), bars))
             for notes in lines(sequence.notes).values():
                 if len(notes) >= N_GRAM:
-                    by_program.append(_Written(piece, keys(notes, grid), _bars(sequence, notes)))
+                    by_program.append(_Written(piece, keys(notes, grid), bars_of(sequence, notes)))
         if grid is None or not files:
             raise CorpusError("no notes to index: expected one piece with a note, at least")
         arrays = _arrays([*voices, *by_program], n_notes, stride)
@@ -210,7 +201,7 @@ class Index:
                     "train again, or use the melodygru that wrote it"
                 )
             about = _ABOUT.read(about, "about")
-            _check(held, about)
+            check(held, about)
             return cls(held, about)
         except (KeyError, TypeError, ValueError, AttributeError, NoteError) as error:
             raise CheckpointError(f"the index of originality is damaged ({error}); train again") from error
@@ -251,7 +242,7 @@ class Index:
         run = best = Run()
         end = covered = 0
         until = -1  # the last note that was counted as covered
-        for at, code in enumerate(self._codes(keys(notes, self.grid))):
+        for at, code in enumerate(self.codes(keys(notes, self.grid))):
             run = self.advance(run, code)
             if run.matched:
                 covered += at - max(until, at - run.notes)
@@ -260,23 +251,38 @@ class Index:
                 best, end = run, at
         if not best.matched:
             return None, 0
-        at = int(_bars(sequence, notes[end + 1 - best.notes :][:1])[0])
-        return self._match(best, at, program), covered
+        at = int(bars_of(sequence, notes[end + 1 - best.notes :][:1])[0])
+        return self.match(best, at, program), covered
 
-    def _match(self, run: Run, at: int, program: int | None) -> Match:
-        """The Match that reports a run."""
-        first = len(self._text) // 2 - 1 - run.offset - run.matched  # forwards, as the lines are counted
-        line = int(np.searchsorted(self._lines["start"], first, "right")) - 1
-        begin, end = int(self._lines["mark"][line]), int(self._lines["mark"][line + 1])
-        bits = np.unpackbits(self._marks[begin // 8 : -(-end // 8)])[begin % 8 : begin % 8 + end - begin]
-        note = first - int(self._lines["start"][line])
-        start = int(np.flatnonzero(bits)[note]) - note
+    def match(self, run: Run, at: int, program: int | None) -> Match:
+        """The Match that reports a run which begins in an output's bar, or second, `at`."""
+        start, line = int(self.bars_of_run(run)[0]), self._line_of(run)
         counted_from = 1 if self.grid.is_metrical else 0
         unit = "bar" if self.grid.is_metrical else "second"
         file = self.files[int(self._lines["piece"][line])]
         return Match(run.notes, file, start + counted_from, at + counted_from, program, unit)
 
-    def _codes(self, found: np.ndarray) -> list[bytes]:
+    def bars_of_run(self, run: Run) -> np.ndarray:
+        """The bar, or on a grid of seconds the second, of each note of a run in its file, from 0."""
+        line = self._line_of(run)
+        begin, end = int(self._lines["mark"][line]), int(self._lines["mark"][line + 1])
+        bits = np.unpackbits(self._marks[begin // 8 : -(-end // 8)])[begin % 8 : begin % 8 + end - begin]
+        notes = self._first_of(run) - int(self._lines["start"][line]) + np.arange(run.notes)
+        return np.flatnonzero(bits)[notes] - notes
+
+    def keys_of_run(self, run: Run) -> np.ndarray:
+        """The key of each note of a run, as the corpus has it, shape (n,), int64; 0 for the first note of a line."""
+        codes = np.frombuffer(self._text, ">u2", run.notes, 2 * run.offset)[::-1].astype(np.int64)
+        return np.append(0, self._dictionary.astype(np.int64))[codes]
+
+    def _first_of(self, run: Run) -> int:
+        """The number of a run's first note in the text, forwards, as the lines are counted."""
+        return len(self._text) // 2 - 1 - run.offset - run.matched
+
+    def _line_of(self, run: Run) -> int:
+        return int(np.searchsorted(self._lines["start"], self._first_of(run), "right")) - 1
+
+    def codes(self, found: np.ndarray) -> list[bytes]:
         """The code of each key, two bytes."""
         at = np.searchsorted(self._dictionary, found)
         known = np.append(self._dictionary, START)[at] == found
@@ -385,7 +391,7 @@ class _Written:
     bars: np.ndarray
 
 
-def _bars(sequence: NoteSequence, notes: np.ndarray) -> np.ndarray:
+def bars_of(sequence: NoteSequence, notes: np.ndarray) -> np.ndarray:
     """The bar in which each note begins, or on a grid of seconds the second; from 0."""
     if not sequence.grid.is_metrical:
         return np.floor(notes["onset"] / sequence.grid.rate).astype(np.int64)
@@ -434,7 +440,7 @@ def _arrays(written: list[_Written], n_notes: int, stride: int | None) -> dict[s
         left = MAX_BYTES_PER_NOTE * n_notes - sum(array.nbytes for array in found.values())
         stride = next((one for one in (1, 2, 3) if _sorted_bytes(len(text), one) <= left), 4)
     order = sort_suffixes(text, stride)
-    width = _width(len(order))
+    width = width_of(len(order))
     packed = np.ascontiguousarray(order.astype("<u4")).view(np.uint8).reshape(-1, 4)[:, :width]
     return {**found, "sorted": np.ascontiguousarray(packed), "stride": stride}
 
@@ -450,65 +456,6 @@ def _dictionary(found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return known[kept], codes[inverse.reshape(-1)]
 
 
-def _width(n: int) -> int:
-    """Bytes that number `n` offsets."""
-    return max(1, (max(1, n - 1).bit_length() + 7) // 8)
-
-
 def _sorted_bytes(n: int, stride: int) -> int:
     n_sorted = -(-n // stride)
-    return n_sorted * _width(n_sorted)
-
-
-def _check(held: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
-    """ValueError if arrays do not fit each other, so that no look-up can fail later."""
-    for name, (dtype, shape) in FORMS.items():
-        array = held[name]
-        if array.dtype != dtype or array.ndim != len(shape):
-            raise ValueError(f"{name}: {array.dtype} of shape {array.shape}")
-    stride, n_files = about["stride"], len(about["files"])
-    n = held["text"].size // 2
-    n_sorted = -(-n // stride)
-    if held["text"].size % 2 or held["sorted"].shape != (n_sorted, _width(n_sorted)) or held["lines"].shape[1] != 3:
-        raise ValueError("its arrays have sizes that do not fit")
-    dictionary = held["dictionary"]
-    if (
-        np.any(dictionary[1:] <= dictionary[:-1])
-        or dictionary.max(initial=0) >= N_KEYS
-        or held["text"].view(">u2").max(initial=0) > len(dictionary)
-    ):
-        raise ValueError("its codes do not fit")
-    for at in range(0, n_sorted, _ROWS):
-        rows = held["sorted"][at : at + _ROWS].astype(np.int64)
-        if (rows @ (1 << 8 * np.arange(rows.shape[1]))).max(initial=0) >= n_sorted:
-            raise ValueError("an offset beyond its text")
-    starts, marks, pieces = held["lines"].T
-    if (
-        len(starts) < 2
-        or starts[0] != 0
-        or starts[-1] != n
-        or np.any(starts[1:] <= starts[:-1])
-        or marks[0] != 0
-        or np.any(marks[1:] <= marks[:-1])
-        or held["marks"].size != -(-int(marks[-1]) // 8)
-        or pieces.max() >= n_files
-        or not _marks_fit(held["marks"], marks, starts)
-    ):
-        raise ValueError("its lines do not fit")
-
-
-def _marks_fit(packed: np.ndarray, marks: np.ndarray, starts: np.ndarray) -> bool:
-    """Whether each line has as many bits set as it has notes."""
-    at, last = 0, len(marks) - 1
-    while at < last:
-        begin = int(marks[at])
-        until = max(at + 1, int(np.searchsorted(marks, min(begin + _BITS, int(marks[-1])), "right")) - 1)
-        end = int(marks[until])
-        if end - begin > 2 * _BITS:
-            return False  # a line of that many bars is no piece's
-        bits = np.unpackbits(packed[begin // 8 : -(-end // 8)])[begin % 8 :]
-        n_set = np.concatenate([[0], np.cumsum(bits, dtype=np.int32)])[marks[at : until + 1].astype(np.int64) - begin]
-        if np.any(np.diff(n_set) != np.diff(starts[at : until + 1].astype(np.int64))):
-            return False
-        at = until
-    return True
+    return n_sorted * width_of(n_sorted)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from melodygru.analysis.originality.index import FORMS, Index
+from melodygru.analysis.originality.checks import FORMS
+from melodygru.analysis.originality.index import Index
 from melodygru.errors import CheckpointError
 from melodygru.model import checkpoint
 from melodygru.util import archives
