@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import click
@@ -54,6 +55,7 @@ def studio(model: Path | None, folder: Path, port: int | None, no_browser: bool,
             if not no_browser:
                 _show(server.address)
             try:
+                signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
                 server.serve()
             except KeyboardInterrupt:
                 screen.say("the studio is closed; everything is saved")

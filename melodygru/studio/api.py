@@ -8,8 +8,8 @@ from melodygru import midi
 from melodygru.errors import MelodyGruError, MidiError
 from melodygru.midi.editing import Editor
 from melodygru.music.names import clean_name
-from melodygru.studio import composing, edits
-from melodygru.studio.exchange import body
+from melodygru.studio import composing, edits, exports, recordings, trust
+from melodygru.studio.exchange import body, sent
 from melodygru.studio.pieces import Piece
 from melodygru.studio.refusals import Refused
 from melodygru.studio.studio import Studio
@@ -109,6 +109,48 @@ def add_routes(app: Flask, studio: Studio) -> None:
             raise Refused(f"Bring a MIDI file: expected a name that ends in {', '.join(midi.READERS)}.")
         brought = [project.add(*_read(file.filename or "", file.read())).summary() for file in files]
         return jsonify(brought[0] if len(brought) == 1 else {"pieces": brought})
+
+    @app.get("/api/pieces/<id>/export")
+    def export(id: str) -> Response:
+        found, kind = project[id], request.args.get("format", "mid")
+        parts, bars = request.args.get("parts"), request.args.get("bars")
+        data = exports.exported(found.view, kind, found.name, parts, bars, studio.soundfont)
+        return sent(data, exports.TYPES[kind], exports.file_name(found.name, kind, parts, bars))
+
+    @app.get("/api/pieces/<id>/score.svg")
+    def score(id: str) -> Response:
+        found = project[id]
+        return sent(exports.score(found.view, found.name), exports.TYPES["svg"])
+
+    @app.get("/api/pieces/<id>/sound")
+    def sound(id: str) -> Response:
+        data = exports.sound(project[id].view, request.args.get("parts"), studio.soundfont)
+        return sent(data, exports.TYPES["wav"])
+
+    @app.get("/api/pieces/<id>/surprise")
+    def surprise(id: str) -> Response:
+        found = project[id]
+        return jsonify({"revision": found.revision, "nats": trust.surprise(studio.composer, found)})
+
+    @app.get("/api/pieces/<id>/originality")
+    def originality(id: str) -> Response:
+        found = project[id]
+        return jsonify({"revision": found.revision, **trust.originality(studio.composer, found.view)})
+
+    @app.get("/api/pieces/<id>/source")
+    def source(id: str) -> Response:
+        number = request.args.get("match", type=int)
+        return jsonify(trust.passage(studio.composer, project[id].view, -1 if number is None else number))
+
+    @app.post("/api/pieces/<id>/replay")
+    def replay(id: str) -> Response:
+        return jsonify({"job": studio.jobs.start(trust.replaying(project[id])).id})
+
+    @app.post("/api/recordings")
+    def recording() -> Response:
+        given = body()
+        data, name = recordings.recorded(given)
+        return jsonify(project.add(data, name or project.next_name("Recording"), "recorded").summary())
 
 
 def _read(filename: str, data: bytes) -> tuple[bytes, str, str]:

@@ -14,6 +14,7 @@ from melodygru.studio import api, composing, security
 from melodygru.studio.exchange import MAX_BODY_BYTES, body, event_stream
 from melodygru.studio.refusals import OF_ITS_OWN, Conflict, Missing, Refused
 from melodygru.studio.studio import UPLOAD_BYTES, Studio
+from melodygru.studio.trainings import intake
 from melodygru.util.wording import one_line
 
 logger = logging.getLogger("melodygru")
@@ -85,6 +86,32 @@ def create_app(studio: Studio, port: int, token: str) -> Flask:
         studio.jobs[id].cancel()
         return jsonify({})
 
+    @app.get("/api/intake")
+    def report() -> Response:
+        return jsonify(intake(request.args.get("folder")))
+
+    @app.get("/api/trainings")
+    def trainings() -> Response:
+        return jsonify(studio.trainings.all())
+
+    @app.post("/api/trainings")
+    def train() -> Response:
+        given = body()
+        return jsonify(studio.trainings.start(given.get("folder"), given.get("options", {})))
+
+    @app.get("/api/trainings/<id>/events")
+    def training_events(id: str) -> Response:
+        studio.trainings.state(id)  # one that isn't there is refused before anything is sent
+        return event_stream(studio.trainings.events(id))
+
+    @app.post("/api/trainings/<id>/<action>")
+    def act(id: str, action: str) -> Response:
+        if action == "resume":
+            return jsonify(studio.trainings.resume(id))
+        if action not in ("pause", "stop"):
+            raise Missing(f"A training can't {action[:20]}: it can pause, resume and stop.")
+        return jsonify(studio.trainings.pause(id, stopped=action == "stop"))
+
     api.add_routes(app, studio)
     return app
 
@@ -111,7 +138,8 @@ def _file(name: str) -> Response:
     response = Response(path.read_bytes(), content_type=_TYPES[suffix])
     response.headers["Cache-Control"] = "no-cache"
     response.add_etag()
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response
 
 
 def _refusal(error: Exception) -> tuple[Response, int]:

@@ -19,13 +19,13 @@ from melodygru.compose.settings import GenerateSettings
 from melodygru.midi.writing import ticks_of
 from melodygru.music.metre import METRE
 from melodygru.music.names import program_name
-from melodygru.music.notes import DRUMS, NOTE, NoteSequence
+from melodygru.music.notes import NOTE, NoteSequence
 from melodygru.studio.jobs import Job
 from melodygru.studio.pieces import Piece
 from melodygru.studio.project import Project
 from melodygru.studio.refusals import Conflict, Refused
 from melodygru.studio.settings import from_page
-from melodygru.studio.views import Part, View, family_of
+from melodygru.studio.views import Part, View, part_as_dict
 from melodygru.util.wording import counted
 
 CANDIDATES = 4  # unless the page asks for another number
@@ -104,17 +104,7 @@ class _Growing:
             of = NoteSequence(np.zeros(0, NOTE), grid, self._end, metres=metres)
             bars = of.bar_starts()
             beats = of.bars.beat_lines(bars[:-1])
-        parts = [
-            {
-                "index": index,
-                "name": program_name(program),
-                "program": program,
-                "drums": program == DRUMS,
-                "family": family_of(program),
-                "locked": False,
-            }
-            for index, program in enumerate(self._programs)
-        ]
+        parts = [part_as_dict(at, Part(one), program_name(one)) for at, one in enumerate(self._programs)]
         return {
             "ticks_per_beat": self._ticks_per_beat,
             "length": int(bars[-1]) * self._step,
@@ -147,8 +137,8 @@ def redoing(
         for mask in ("bars", "fields", "keep", "surprising", "loop", "add"):
             values.pop(mask, None)
         n_bars = len(view.bars) - 1
-        longer = _longer(view, more_bars)
-        settings = from_page(RedoSettings, {**_unlocked(view, values), "bars": f"{n_bars + 1}:"}, form_of=longer)
+        form_of = longer(view, more_bars)
+        settings = from_page(RedoSettings, {**_unlocked(view, values), "bars": f"{n_bars + 1}:"}, form_of=form_of)
     else:
         settings = from_page(RedoSettings, _unlocked(view, values))
     if settings.num_outputs > MOST_CANDIDATES:
@@ -215,7 +205,7 @@ def _part_in_file(view: View, text: str, skip_locked: bool) -> str:
     return "" if place is None or (skip_locked and view.parts[number].locked) else str(place + 1)
 
 
-def _longer(view: View, bars: int) -> NoteSequence:
+def longer(view: View, bars: int) -> NoteSequence:
     """The piece with so many bars more, as what says how long it is to become."""
     sequence = view.music
     if not sequence.grid.is_metrical:
@@ -238,7 +228,9 @@ def _candidate(view: View, number: int, one: Candidate) -> dict[str, Any]:
             left[key] -= 1
         else:
             remove.append(note)
-    new_parts = [_part(at, part, label) for at, (part, label) in enumerate(zip(after.parts, after.labels, strict=True))]
+    new_parts = [
+        part_as_dict(at, part, label) for at, (part, label) in enumerate(zip(after.parts, after.labels, strict=True))
+    ]
     figures = one.as_dict()
     return {
         "number": number,
@@ -254,16 +246,4 @@ def _candidate(view: View, number: int, one: Candidate) -> dict[str, Any]:
     }
 
 
-def _part(index: int, part: Part, label: str) -> dict[str, Any]:
-    """A part that a candidate adds."""
-    return {
-        "index": index,
-        "name": label,
-        "program": part.program,
-        "drums": part.program == DRUMS,
-        "family": family_of(part.program),
-        "locked": False,
-    }
-
-
-__all__ = ["composing", "keep", "redoing"]
+__all__ = ["composing", "keep", "longer", "redoing"]

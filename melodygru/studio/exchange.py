@@ -24,6 +24,16 @@ def body() -> dict[str, Any]:
     return given
 
 
+def sent(data: bytes, content_type: str, name: str | None = None) -> Response:
+    """Bytes, or the range of them that is asked for; with a name they are a download."""
+    response = Response(data, content_type=content_type)
+    if name is not None:
+        response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    response.add_etag()
+    response.make_conditional(request, accept_ranges=True, complete_length=len(data))
+    return response
+
+
 def event_stream(events: Iterator[tuple[str, dict[str, Any]] | None]) -> Response:
     """Server-sent events (the HTML standard, section 9.2)."""
 
@@ -39,4 +49,4 @@ def event_stream(events: Iterator[tuple[str, dict[str, Any]] | None]) -> Respons
     return Response(lines(), mimetype="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
-__all__ = ["MAX_BODY_BYTES", "body", "event_stream"]
+__all__ = ["MAX_BODY_BYTES", "body", "event_stream", "sent"]

@@ -21,10 +21,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from melodygru.errors import MidiError
+from melodygru.compose import provenance
+from melodygru.errors import MelodyGruError, MidiError
 from melodygru.midi import MAX_FILE_BYTES
 from melodygru.studio.refusals import Conflict, Missing, Refused
-from melodygru.studio.trust import provenance_of
 from melodygru.studio.views import Part, View
 from melodygru.util.atomic import atomic_write
 from melodygru.util.files import read_regular
@@ -153,7 +153,7 @@ class Piece:
     def as_dict(self) -> dict[str, Any]:
         """All of it, as plain JSON values."""
         with self.lock:
-            how = provenance_of(self.view.data)
+            how = _provenance(self.view.data)
             return {
                 "id": self.id,
                 "name": self.name,
@@ -206,6 +206,16 @@ class Piece:
             self._changed()
 
     # -- files
+
+    @property
+    def step_path(self) -> Path:
+        """The file of the step that it stands at, which no later step changes."""
+        return self._file(self._step.file)
+
+    def step_of(self, sha256: str) -> Path | None:
+        """The file of a step by its hash; None where no step has it."""
+        with self.lock:
+            return next((self._file(step.file) for step in self._steps if step.sha256 == sha256), None)
 
     @property
     def _step(self) -> Step:
@@ -263,6 +273,23 @@ class Piece:
         }
         with atomic_write(self._state, MidiError, make_folder=True) as aside:
             aside.write_text(json.dumps(values))
+
+
+def _provenance(data: bytes) -> dict[str, Any] | None:
+    """How a MIDI file says that it was made, as plain JSON values; None if it doesn't."""
+    try:
+        found, _ = provenance.read(data)
+    except MelodyGruError:
+        return None
+    return {
+        "redone": found.of_redo,
+        "settings": found.settings,
+        "seed": found.seed,
+        "piece": found.piece,
+        "of": found.of,
+        "model": found.model,
+        "versions": found.versions,
+    }
 
 
 def _to_disk(path: Path) -> None:

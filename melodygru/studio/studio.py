@@ -20,6 +20,7 @@ from melodygru.render.formats import WRITERS
 from melodygru.studio.jobs import Jobs
 from melodygru.studio.project import Project
 from melodygru.studio.settings import for_page
+from melodygru.studio.trainings import Trainings
 from melodygru.studio.views import family_of
 from melodygru.training.settings import TrainSettings
 from melodygru.util.wording import name
@@ -47,6 +48,7 @@ class Studio:
     def __init__(self, project: Project, model: Path | None = None, soundfont: Path | None = None) -> None:
         self.project, self.soundfont = project, soundfont
         self.jobs = Jobs()
+        self.trainings = Trainings(project.folder / "trainings")
         self._choosing = threading.Lock()
         self.composer = Composer.load(model)
 

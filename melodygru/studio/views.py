@@ -145,13 +145,6 @@ class View:
         return np.maximum(0, bars + origin)
 
     @property
-    def ticks_per_beat(self) -> float:
-        """Of a quarter note; of a file whose time is in seconds, those of half a second."""
-        grid = self.reading.sequence.grid
-        rate = grid.rate if grid.is_metrical else grid.rate * DEFAULT_TEMPO / 1e6
-        return int(rate) if rate == int(rate) else rate
-
-    @property
     def seconds(self) -> float:
         """Length in seconds."""
         return float(self.reading.sequence.step2second(int(self.bars[-1])))
@@ -169,30 +162,12 @@ class View:
     def as_dict(self) -> dict[str, Any]:
         """All of it, as plain JSON values."""
         sequence, origin = self._aligned
-        metrical = sequence.grid.is_metrical
-        bars = self.bars
-        beats = bars[:-1]
-        if metrical:
-            beats = np.maximum(0, np.rint(sequence.bars.beat_lines(bars[:-1] - origin)).astype(np.int64) + origin)
-        tempos = self.reading.sequence.tempos if metrical else np.array([(0, DEFAULT_TEMPO)])
-        metres = sequence.metres
         return {
-            "ticks_per_beat": self.ticks_per_beat,
-            "length": int(bars[-1]),
-            "bars": bars.tolist(),
-            "beats": beats.tolist(),
-            "tempos": [[int(step), round(60e6 / int(tempo), 4)] for step, tempo in tempos.tolist()],
-            "metres": [[max(0, int(step) + origin), int(n), int(d)] for step, n, d in metres.tolist()],
+            **times(sequence, self.bars, origin),
+            "tempos": _tempos(self.reading.sequence),
             "key": self.key,
             "parts": [
-                {
-                    "index": number,
-                    "name": label,
-                    "program": part.program,
-                    "drums": part.program == DRUMS,
-                    "family": family_of(part.program),
-                    "locked": part.locked,
-                }
+                part_as_dict(number, part, label)
                 for number, (part, label) in enumerate(zip(self.parts, self.labels, strict=True))
             ],
             "notes": self.rows(),
@@ -216,6 +191,53 @@ class View:
         return key_name(estimate_key(melodic)) if len(melodic) else None
 
 
+def times(sequence: NoteSequence, bars: np.ndarray, origin: int = 0) -> dict[str, Any]:
+    """The time of a piece as the page has it; `bars` in ticks, which are the sequence's steps from `origin` on."""
+    grid, beats = sequence.grid, bars[:-1]
+    rate = grid.rate if grid.is_metrical else grid.rate * DEFAULT_TEMPO / 1e6
+    if grid.is_metrical:
+        beats = np.maximum(0, np.rint(sequence.bars.beat_lines(bars[:-1] - origin)).astype(np.int64) + origin)
+    return {
+        "ticks_per_beat": int(rate) if rate == int(rate) else rate,
+        "length": int(bars[-1]),
+        "bars": bars.tolist(),
+        "beats": beats.tolist(),
+        "tempos": _tempos(sequence),
+        "metres": [[max(0, int(step) + origin), int(n), int(d)] for step, n, d in sequence.metres.tolist()],
+    }
+
+
+def _tempos(sequence: NoteSequence) -> list[list[float]]:
+    """Tempos as [tick, quarter notes a minute]; where time is in seconds, that of `ticks_per_beat`."""
+    if not sequence.grid.is_metrical:
+        return [[0, 60e6 / DEFAULT_TEMPO]]
+    return [[int(step), round(60e6 / int(tempo), 4)] for step, tempo in sequence.tempos.tolist()]
+
+
+def part_as_dict(number: int, part: Part, label: str) -> dict[str, Any]:
+    """A part as the page has it."""
+    return {
+        "index": number,
+        "name": label,
+        "program": part.program,
+        "drums": part.program == DRUMS,
+        "family": family_of(part.program),
+        "locked": part.locked,
+    }
+
+
+def as_page(sequence: NoteSequence) -> dict[str, Any]:
+    """Notes that are no piece of the project, as the page plays and shows them; ticks are their steps."""
+    bars = np.array([0, sequence.length])
+    if sequence.grid.is_metrical:
+        bars = sequence.bar_starts()
+    rows = sequence.notes
+    columns = [rows[name].astype(np.int64) for name in ("part", "onset", "duration", "pitch", "velocity")]
+    labels = part_labels(sequence)
+    parts = [part_as_dict(at, Part(program), labels[at]) for at, program in enumerate(sequence.part_programs.tolist())]
+    return {**times(sequence, bars), "parts": parts, "notes": np.stack(columns, axis=1).tolist()}
+
+
 def key_name(key: KeySignature) -> str:
     """What people call the key of a signature: `Bb major`, `F# minor`."""
     on_line = key.fifths + 3 * key.minor + 1
@@ -229,4 +251,4 @@ def family_of(program: int) -> str:
     return next((family for family, programs in FAMILIES.items() if program in programs), "other")
 
 
-__all__ = ["Line", "Part", "View", "family_of", "key_name"]
+__all__ = ["Line", "Part", "View", "as_page", "family_of", "key_name", "part_as_dict", "times"]
