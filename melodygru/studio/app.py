@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from melodygru.studio.exchange import MAX_BODY_BYTES, body, event_stream
 from melodygru.studio.refusals import OF_ITS_OWN, Conflict, Missing, Refused
 from melodygru.studio.studio import UPLOAD_BYTES, Studio
 from melodygru.studio.trainings import intake
-from melodygru.util.wording import one_line
+from melodygru.util.wording import escaped, one_line
 
 logger = logging.getLogger("melodygru")
 STATIC = Path(__file__).parent / "static"
@@ -116,6 +117,7 @@ def create_app(studio: Studio, port: int, token: str) -> Flask:
     return app
 
 
+_NAME = re.compile(r"[A-Za-z0-9_-][\w.-]*(/[A-Za-z0-9_-][\w.-]*)*", re.ASCII)
 _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -128,14 +130,11 @@ _TYPES = {
 
 
 def _file(name: str) -> Response:
-    """A file of the page; it is looked up among those that there are, so that no name leads elsewhere."""
-    parts = name.split("/")
-    path = STATIC.joinpath(*parts)
-    suffix = path.suffix.lower()
-    known = all(part and not part.startswith(".") and "\\" not in part and ":" not in part for part in parts)
-    if not known or suffix not in _TYPES or not path.resolve().is_relative_to(STATIC.resolve()) or not path.is_file():
-        raise Missing(f"/static/{name}: there is no such file.")
-    response = Response(path.read_bytes(), content_type=_TYPES[suffix])
+    """A file of the page, below its folder: no part of the name begins with a dot."""
+    path = STATIC.joinpath(*name.split("/"))
+    if not _NAME.fullmatch(name) or path.suffix not in _TYPES or not path.is_file():
+        raise Missing("There is no such file: reload the page.")
+    response = Response(path.read_bytes(), content_type=_TYPES[path.suffix])
     response.headers["Cache-Control"] = "no-cache"
     response.add_etag()
     response.make_conditional(request)
@@ -155,7 +154,7 @@ def _refusal(error: Exception) -> tuple[Response, int]:
     elif isinstance(error, OSError):
         status, text = 500, f"{error.filename or 'A file'}: {error.strerror or error}. Free some space, or allow it."
     else:
-        logger.error("%s %s: %s: %s", request.method, request.path, type(error).__name__, one_line(error))
+        logger.error("%s %s: %s: %s", request.method, request.path, type(error).__name__, escaped(one_line(error)))
         logger.debug("", exc_info=error)
         status, text = 500, OF_ITS_OWN.format(type(error).__name__)
     return jsonify({"error": text, **beside}), status

@@ -87,12 +87,10 @@ def _value(one: Setting, value: Any) -> Any:
         return value
     if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > 1e15:
         raise Refused(f"{words}: expected a number.")
-    if one.type is int and value == int(value):
-        return int(value)
     high = one.about.typed_high
     if high is not None and value > high:
         raise Refused(f"{words}: expected at most {high:,}.")
-    return value
+    return int(value) if one.type is int and value == int(value) else value
 
 
 __all__ = ["for_page", "from_page"]
