@@ -30,6 +30,17 @@ SOUNDFONT = {
     "licenses": [{"license": {"id": "GPL-2.0-only"}}],
 }
 
+SYNTH = {
+    "type": "library",
+    "bom-ref": "pkg:npm/webaudio-tinysynth@1.1.3",
+    "name": "webaudio-tinysynth",
+    "version": "1.1.3",
+    "purl": "pkg:npm/webaudio-tinysynth@1.1.3",
+    "description": "the instruments of the studio's page, in melodygru/studio/static/vendor, unchanged",
+    "hashes": [{"alg": "SHA-256", "content": "408e0d68a17e7eaec02a2e0a9dadffea7bdb145e0450407c56024fa990e1b250"}],
+    "licenses": [{"license": {"id": "Apache-2.0"}}],
+}
+
 
 def constraints(python: str) -> Path:
     """Where the releases for a Python stand."""
@@ -113,16 +124,19 @@ def sbom() -> str:
             },
             "properties": [{"name": "melodygru:constraints-sha256", "value": digest}],
         },
-        "components": [*components, SOUNDFONT],
+        "components": [*components, SYNTH, SOUNDFONT],
     }
     return json.dumps(document, indent=1) + "\n"
 
 
 NOTICES = """# Third-party notices
 
-melodygru is MIT-licensed, see [LICENSE](LICENSE). It contains no code of others. What it needs is installed beside it
-by pip, each package under a licence of its own, which it carries; the releases are those of
+melodygru is MIT-licensed, see [LICENSE](LICENSE). It contains one file of others, below. What it needs is installed
+beside it by pip, each package under a licence of its own, which it carries; the releases are those of
 [constraints/python{python}.txt](constraints/python{python}.txt). Written by `make notices`.
+
+**webaudio-tinysynth** 1.1.3 by Tatsuya Shinyagaito (g200kg), Apache-2.0: the instruments of the studio's page, in
+`melodygru/studio/static/vendor`, unchanged, with its licence and its hash.
 
 The default sound comes from **TimGM6mb.sf2**, a SoundFont by Tim Brechbill under the GNU General Public License,
 version 2, that the package pretty_midi carries. melodygru reads it where it lies and ships no copy. `--soundfont` takes

@@ -27,6 +27,7 @@ def test_the_bill_of_materials_is_of_these_releases():
     document = json.loads((ROOT / "sbom.json").read_text("utf-8"))
     assert (document["bomFormat"], document["specVersion"]) == ("CycloneDX", "1.5")
     released = {one["name"]: one["version"] for one in document["components"] if one["type"] == "library"}
+    assert released.pop("webaudio-tinysynth") == supply.SYNTH["version"]
     assert released == {name: release for name, (release, _) in supply.pinned(supply.FOR_SBOM).items()}
     assert "TimGM6mb.sf2" in {one["name"] for one in document["components"]}
     assert document["serialNumber"] == json.loads(supply.sbom())["serialNumber"]
@@ -37,6 +38,9 @@ def test_the_notices_name_every_package_and_the_soundfont():
     for name, (release, _) in supply.pinned(supply.FOR_SBOM).items():
         assert f"| {name} | {release} | " in text
     assert "TimGM6mb.sf2" in text and "GNU General Public License" in text
+    vendored = (ROOT / "melodygru" / "studio" / "static" / "vendor" / "README.txt").read_text("utf-8")
+    version, (digest,) = supply.SYNTH["version"], [one["content"] for one in supply.SYNTH["hashes"]]
+    assert f"**webaudio-tinysynth** {version}" in text and version in vendored and digest in vendored
 
 
 def test_the_threat_model_names_tests_that_exist():
