@@ -82,7 +82,7 @@ def test_what_is_no_music_is_refused_in_a_sentence(new_page, tmp_path):
 def test_a_piece_is_dragged_out_of_the_list(new_page, tune):
     page = new_page(piece=tune["id"], panel="files")
     name, notes = dragged(page, page.locator(f"[data-piece='{tune['id']}'] .name"))
-    assert name == "two parts.mid"
+    assert name == f"{tune['name']}.mid"
     assert len(notes) == 24
 
 
@@ -90,13 +90,13 @@ def test_a_part_and_the_selection_are_dragged_out(new_page, tune):
     page = new_page(piece=tune["id"], panel="files")
     page.locator("#take-what").select_option(label="Bass")
     name, notes = dragged(page, page.locator(".handle"))
-    assert name == "two parts, Bass.mid"
+    assert name == f"{tune['name']}, Bass.mid"
     assert len(notes) == 8 and {part for part, *_ in notes} == {"Bass"}
     select(page, (1, 2), (0,))
     page.locator("#take-what").select_option("selection")
     page.evaluate("window.carried = null")
     name, notes = dragged(page, page.locator(".handle"))
-    assert name == "two parts, bars 2-3, Melody.mid"
+    assert name == f"{tune['name']}, bars 2-3, Melody.mid"
     assert [pitch for _, pitch, _ in notes] == [79, 81, 79, 76, 72, 74, 76, 77]
     assert notes[0][2] == 0  # it begins with its first bar
 
@@ -121,7 +121,7 @@ STARTS = {
 def test_a_piece_is_saved_in_every_format(new_page, tune, format, start):
     page = new_page(piece=tune["id"], panel="files")
     name, content = saved(page, "The whole piece", format)
-    assert name == f"two parts.{format}"
+    assert name == f"{tune['name']}.{format}"
     assert content[: len(start)].lower() == start.lower()
     if format == "html":
         assert b"http://" not in content.replace(b"http://www.w3.org", b"") and b"https://" not in content
@@ -134,7 +134,7 @@ def test_a_piece_is_saved_in_every_format(new_page, tune, format, start):
 def test_stems_are_a_file_for_each_part(new_page, tune):
     page = new_page(piece=tune["id"], panel="files")
     name, content = saved(page, "The whole piece", "stems")
-    assert name == "two parts.zip"
+    assert name == f"{tune['name']}.zip"
     with zipfile.ZipFile(io.BytesIO(content)) as stems:
         notes = [notes_of(stems.read(one)) for one in stems.namelist()]
     assert sorted(map(len, notes)) == [8, 16]

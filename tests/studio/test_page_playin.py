@@ -3,12 +3,12 @@
 from pages import state, until
 
 # A MIDI keyboard that a test plays: window.strike(pitch, velocity), velocity 0 lets go.
-KEYBOARD = """
+KEYBOARD = """() => {
 const input = {name: "Test keyboard", state: "connected"};
 navigator.requestMIDIAccess = async () => ({inputs: new Map([["1", input]])});
 window.strike = (pitch, velocity) =>
     input.onmidimessage({data: [velocity ? 0x90 : 0x80, pitch, velocity], timeStamp: performance.now()});
-"""
+}"""
 
 
 def record(page):

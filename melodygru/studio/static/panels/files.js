@@ -60,6 +60,8 @@ export function mount(element) {
   const none = el("p", { class: "hint" }, "Nothing yet: compose a piece, or drop MIDI files anywhere on this page.");
   const gone = el("div", { class: "card row", hidden: true, role: "status" });
 
+  let renaming = false; // one is being written: the list waits
+
   function item(piece) {
     const isOpen = store.state.piece?.id === piece.id;
     const details = [counted(piece.bars, "bar"), clock(piece.seconds), ORIGINS[piece.origin]].filter(Boolean).join(" · ");
@@ -77,10 +79,10 @@ export function mount(element) {
 
   function rename(row, piece) {
     const text = el("input", { type: "text", value: piece.name, "aria-label": "New name", maxLength: 100 });
-    let ended = false;
+    renaming = true;
     const end = async (wanted) => {
-      if (ended) return;
-      ended = true;
+      if (!renaming) return;
+      renaming = false;
       const name = text.value.trim();
       if (wanted && name && name !== piece.name) {
         try {
@@ -141,7 +143,7 @@ export function mount(element) {
   }
 
   function show() {
-    if (list.contains(document.activeElement) && document.activeElement.matches("input")) return;
+    if (renaming) return;
     const { pieces } = store.state;
     list.replaceChildren(...pieces.map(item));
     none.hidden = pieces.length > 0;

@@ -124,7 +124,7 @@ export function mount(element) {
 
   function goOn(kind) {
     select();
-    choose(kind, kind === "add" ? { add: "piano, bass" } : { bars: 8 });
+    choose(kind, kind === "add" ? { add: "piano, bass" } : { bars: 4 });
     if (kind === "go") redo();
     else document.querySelector("#redo")?.focus();
   }

@@ -4,6 +4,7 @@ import { get, ignore, post } from "../api.js";
 import { play, stop } from "../player.js";
 import { say, store, ticksOf } from "../store.js";
 import { barsInWords, button, counted, el, jobLine } from "./dom.js";
+import { declared } from "./settings.js";
 
 let changed = () => {};
 const line = jobLine(() => changed());
@@ -130,10 +131,16 @@ export function mount(element) {
       ["Model", inWords(model)],
       ["Seed", String(seed)],
       of > 1 && ["Which", `${number} of ${of}`],
-      ["Settings", inWords(settings) || "none: all was left to the model"],
+      ["Settings", inWords(chosen(settings, redone)) || "none: all was left to the model"],
       ["Versions", inWords(versions)],
     ].filter((row) => row && row[1]);
     made.replaceChildren(el("dl", { class: "figures made" }, rows.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])));
+  }
+
+  /** The settings that aren't as they are without being asked for. */
+  function chosen(settings, redone) {
+    const defaults = new Map(declared(redone ? "redo_settings" : "settings").map((one) => [one.name, one.default]));
+    return Object.fromEntries(Object.entries(settings).filter(([name, value]) => value !== false && value !== defaults.get(name)));
   }
 
   /** Values of a provenance; long ones, checksums, are cut. */
