@@ -14,8 +14,9 @@ const NAMES = ["C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "A♭", "A", "B�
 /** What is visible: `left` in ticks, `scale` in px a tick, `top` in px from pitch 127, `row` the height of a pitch. */
 export const view = { left: 0, scale: 0.1, top: 0, row: 10, width: 0, height: 0, ratio: 1 };
 
-/** What a pointer drags: notes, [x, y, x, y], velocities by number of a note. */
-export const drag = { ghosts: null, rectangle: null, loud: null };
+/** What a pointer drags: notes where they would lie, the numbers of those that they were, [x, y, x, y], velocities by
+ *  number of a note. */
+export const drag = { ghosts: null, carried: null, rectangle: null, loud: null };
 
 export const pitchName = (pitch) => `${NAMES[pitch % 12]}${Math.floor(pitch / 12) - 1}`;
 export const xOf = (tick) => KEYS + (tick - view.left) * view.scale;

@@ -111,20 +111,22 @@ function drawRows(pen, bottom) {
 
 function drawGrid(pen, piece, bottom) {
   const [from, to] = [view.left, tickOf(view.width)];
-  const lines = (ticks, colour, least, top) => {
+  const lines = (ticks, colour, top, stride = 1) => {
     pen.fillStyle = colour;
-    let last = -Infinity;
-    for (let i = searched(ticks, from - 1e-6); i < ticks.length && ticks[i] <= to; i++) {
-      const x = Math.round(xOf(ticks[i]));
-      if (x - last < least) continue;
-      pen.fillRect(x, top, 1, bottom - top);
-      last = x;
-    }
+    for (let i = Math.ceil(searched(ticks, from - 1e-6) / stride) * stride; i < ticks.length && ticks[i] <= to; i += stride) pen.fillRect(Math.round(xOf(ticks[i])), top, 1, bottom - top);
   };
   const beat = piece.ticks_per_beat * view.scale;
-  if (beat > 56) lines(everyStep(piece, from, to), colours["roll-beat"], 5, TOP);
-  if (beat > 7) lines(piece.beats, beat > 56 ? colours["roll-octave"] : colours["roll-beat"], 5, TOP);
-  lines(piece.bars, colours["roll-bar"], 4, RULER);
+  if (beat > 56) lines(everyStep(piece, from, to), colours["roll-beat"], TOP);
+  if (beat > 7) lines(piece.beats, beat > 56 ? colours["roll-octave"] : colours["roll-beat"], TOP);
+  lines(piece.bars, colours["roll-bar"], RULER, strideOf(piece, 9));
+}
+
+/** Every how many bars something stands so that `least` px lie between: 1, 2, 4, 8, ... */
+function strideOf(piece, least) {
+  const bar = (piece.length / Math.max(1, piece.bars.length - 1)) * view.scale;
+  let stride = 1;
+  while (bar > 0 && stride * bar < least) stride *= 2;
+  return stride;
 }
 
 function everyStep(piece, from, to) {
@@ -163,7 +165,7 @@ function drawNotes(pen, bottom) {
   const count = spans.reduce((sum, [first, last]) => sum + Math.max(0, last - first), 0);
   const round = count <= ROUNDED && view.row >= 6;
   const height = round ? Math.max(1, view.row - 1) : Math.max(1, Math.round(view.row - 1));
-  const marked = [];
+  const [marked, carried] = [[], []];
   groups.forEach((one, at) => {
     const [first, last] = spans[at];
     if (first >= last) return;
@@ -176,12 +178,19 @@ function drawNotes(pen, bottom) {
       const width = Math.max(2, Math.round((one.end[i] - one.onset[i]) * view.scale - 1));
       let y = yOf(one.pitch[i]) + 0.5;
       if (!round) [x, y] = [Math.round(x), Math.round(y)]; // whole pixels are drawn faster
+      if (drag.carried?.has(one.number[i])) {
+        carried.push(x, y, width, height);
+        continue;
+      }
       if (round) pen.roundRect(x, y, width, height, Math.min(3, width / 2, height / 3));
       else pen.fillRect(x, y, width, height);
       if (one.added || chosen.has(one.number[i])) marked.push(x, y, width, height, one.added ? 1 : 0);
     }
     if (round) pen.fill();
   });
+  pen.globalAlpha = 0.35;
+  pen.fillStyle = colours.muted;
+  for (let i = 0; i < carried.length; i += 4) pen.fillRect(...carried.slice(i, i + 4));
   pen.globalAlpha = 1;
   pen.lineWidth = 1.5;
   for (let i = 0; i < marked.length; i += 5) {
@@ -260,21 +269,18 @@ function drawLanes(pen, piece) {
       pen.fillStyle = colours["roll-loop"];
       pen.fillRect(from, RULER - 3, to - from, 3);
     }
-    let free = -Infinity;
     const [first, end] = [Math.max(0, searched(piece.bars, view.left) - 1), searched(piece.bars, tickOf(view.width))];
-    for (let bar = first; bar < Math.min(end, last); bar++) {
+    const stride = strideOf(piece, 32);
+    for (let bar = Math.floor(first / stride) * stride; bar < Math.min(end, last); bar += stride) {
       const x = xOf(piece.bars[bar]);
+      const chosen = isOwn() && selection.bars && bar >= selection.bars[0] && bar <= selection.bars[1];
       pen.fillStyle = colours["roll-bar"];
-      if (x - free >= 0) {
-        const chosen = selection.bars && bar >= selection.bars[0] && bar <= selection.bars[1];
-        pen.fillRect(Math.round(x), 0, 1, RULER);
-        label(pen, String(bar + 1), x + 4, 14, chosen ? colours["accent-text"] : colours.text, "11px system-ui, sans-serif");
-        free = x + 30;
-      }
+      pen.fillRect(Math.round(x), 0, 1, RULER);
+      label(pen, String(bar + 1), x + 4, 14, chosen ? colours["accent-text"] : colours.text, "11px system-ui, sans-serif");
     }
     drawForm(pen, piece, first, Math.min(end, last), plan);
     if (!piece.chords?.length && !plan?.chords.some(Boolean) && isOwn()) label(pen, "double-click to wish for chords", KEYS + 5, TOP - 6, colours.muted, "11px system-ui, sans-serif");
-    free = -Infinity;
+    let free = -Infinity;
     const wished = plan?.chords;
     const names = [];
     for (const [tick, name] of piece.chords ?? []) if (!wished?.[barOf(piece, tick)]) names.push([tick, name, false]);

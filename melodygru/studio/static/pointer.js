@@ -88,6 +88,10 @@ function carry(x, y, found) {
   return {
     move(u, v, event) {
       if (!started && Math.hypot(u - x, v - y) < NEAR) return;
+      if (!started) {
+        drag.carried = new Set(list.map(({ number }) => number));
+        redraw();
+      }
       started = true;
       const anchor = found.end === "end" ? found.note[1] + found.note[2] : found.note[1];
       const target = anchor + (u - x) / view.scale;
@@ -99,9 +103,13 @@ function carry(x, y, found) {
       redrawAbove();
     },
     end() {
-      drag.ghosts = null;
-      if (notes) put(list, notes);
-      else if (started === false && list.length > 1) select({ notes: new Set([found.number]), parts: store.state.selection.parts });
+      const over = () => {
+        drag.ghosts = drag.carried = null;
+        redraw();
+      };
+      if (notes) put(list, notes).finally(over);
+      else over();
+      if (!notes && started === false && list.length > 1) select({ notes: new Set([found.number]), parts: store.state.selection.parts });
     },
   };
 }
@@ -200,7 +208,8 @@ function pan(x, y) {
 
 function pinch() {
   gesture?.cancel?.();
-  drag.ghosts = drag.rectangle = null;
+  drag.ghosts = drag.carried = drag.rectangle = null;
+  redraw();
   const both = () => [...pointers.values()].slice(0, 2);
   let [[ax, ay], [bx, by]] = both();
   return {
@@ -401,6 +410,7 @@ export function mountPointer(element) {
   };
   bind("c", "Write the chords of the bar at the cursor", atCursor("chords"), "Editing");
   bind("o", "Write its form letter", (event) => (takesForm() ? atCursor("form")(event) : false), "Editing");
+  store.on("piece", () => (drag.ghosts = drag.carried = null));
   box.addEventListener("pointerdown", begin);
   box.addEventListener("pointermove", (event) => {
     if (!pointers.has(event.pointerId)) return hover(event);
