@@ -5,6 +5,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -599,6 +600,14 @@ def test_the_picture(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert sum("measure" in name.split() for name in classes) == 16
     assert "Sheet" in "".join(root.itertext()) and b"font-face" not in data
     assert capfd.readouterr() == ("", "")
+
+
+def test_sheet_music_is_drawn_in_every_thread() -> None:
+    pytest.importorskip("verovio")
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(score.to_svg, piece((0, 4, 60))).result()
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(score.to_svg, piece((0, 4, 60))).result() == first
 
 
 def test_pages_stand_beneath_each_other() -> None:

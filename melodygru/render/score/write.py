@@ -44,7 +44,9 @@ def to_svg(sequence: NoteSequence, *, title: str | None = None) -> bytes:
         "xmlIdSeed": 1,  # else its ids are random
     }
     with diverted():  # it reports on standard error what it makes of the document
-        toolkit = verovio.toolkit()
+        toolkit = verovio.toolkit(False)
+        # Where its fonts are it knows by itself in the thread that imported it alone.
+        toolkit.setResourcePath(str(Path(verovio.__file__).parent / "data"))
         toolkit.setOptions(options)
         if not toolkit.loadData(document):
             raise SettingError("verovio cannot read the score; write it as .musicxml instead, and open that elsewhere")
