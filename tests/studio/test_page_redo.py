@@ -45,7 +45,7 @@ def test_a_bar_is_redone_heard_and_kept(new_page, tune):
 
 
 def test_a_kept_candidate_is_undone_after_a_reload(new_page, tune):
-    from conftest import ready
+    from studio.conftest import ready
 
     page = new_page(piece=tune["id"])
     before = state(page, "piece.notes")
