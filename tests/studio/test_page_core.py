@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from conftest import ready
+from studio.conftest import ready
 from pages import says, state, until, write_tune
 
 SIZES = {"desktop": (1280, 720), "tablet": (1024, 768), "upright tablet": (768, 1024)}
