@@ -3,8 +3,9 @@
 import re
 
 import pytest
-from studio.conftest import ready
 from pages import says, state, until, write_tune
+
+from studio.conftest import ready
 
 SIZES = {"desktop": (1280, 720), "tablet": (1024, 768), "upright tablet": (768, 1024)}
 NOTE = "[...studio.store.state.selection.notes].map((number) => studio.store.state.piece.notes[number])"
