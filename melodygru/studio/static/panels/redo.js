@@ -150,13 +150,13 @@ function card(one) {
   const nats = typeof one.nats === "number" && `${one.nats.toFixed(2)} nats a note${typeof one.before === "number" ? `, was ${one.before.toFixed(2)}` : ""}`;
   const share = typeof one.likeness === "number" && `${Math.round(one.likeness * 100)}% of the notes as they were`;
   return el("li", { class: `candidate${on ? " on" : ""}` },
-    el("button", { type: "button", class: "hear", "aria-pressed": on, onclick: () => hear(one.number), "data-candidate": one.number },
+    el("button", { type: "button", class: "hear", "aria-pressed": on, title: one.reason, onclick: () => hear(one.number), "data-candidate": one.number },
       el("kbd", {}, String(one.number)),
       el("span", { class: "words" },
         el("b", {}, `Candidate ${one.number}`, one.rank === 1 ? el("span", { class: "best" }, " likeliest") : ""),
-        nats && el("span", { class: "hint", title: "Nats: how much its notes surprise the model; fewer are likelier." }, nats),
+        nats && el("span", { class: "hint" }, nats),
         share && el("span", { class: "hint" }, share),
-        one.reason && el("span", { class: "hint" }, one.reason))));
+        share || nats ? null : el("span", { class: "hint" }, one.reason))));
 }
 
 export function mount(element) {
@@ -164,11 +164,12 @@ export function mount(element) {
     el("label", { title: help }, el("input", { type: "radio", name: "redo-kind", value: kind, onchange: () => choose(kind) }), el("span", {}, words))));
   const help = el("p", { class: "hint" });
   const what = el("p", { class: "what", "aria-live": "polite" });
-  const options = el("div", {});
+  const options = el("div", { class: "options" });
   const go = button([icon("redo"), el("span", {}, "Redo"), el("kbd", {}, "R")], redo, "button primary wide", { id: "redo" });
   const list = el("ul", { class: "list" });
   const original = el("button", { type: "button", class: "hear", onclick: () => hear(0) }, el("kbd", {}, "0"), el("span", { class: "words" }, el("b", {}, "The original")));
   const heard = el("section", { class: "candidates", hidden: true, "aria-label": "Candidates" }, list,
+    el("p", { class: "hint" }, "Nats: how much the notes surprise the model; fewer are likelier."),
     el("div", { class: "row" }, button(["Keep ", el("kbd", {}, "Enter")], keep, "button primary", { id: "keep" }), button(["Discard ", el("kbd", {}, "Esc")], discard)));
   const more = el("div", { class: "controls" });
   const shared = el("p", { class: "hint" });

@@ -165,7 +165,7 @@ function control(setting, { held = steering, seen = false } = {}) {
     inputs = [slider, number, setting.unit && seen ? el("span", { class: "unit" }, setting.unit) : null];
   } else {
     const suggestions = suggestionsOf(setting);
-    const text = el("input", { ...attributes, type: "text", autocomplete: "off", spellcheck: false, placeholder: setting.default_words || (suggestions.length ? `such as ${suggestions[0]}` : ""), onchange: () => held.set(setting.name, text.value.trim()) });
+    const text = el("input", { ...attributes, type: "text", autocomplete: "off", spellcheck: false, placeholder: (!seen && setting.default_words) || (suggestions.length ? `such as ${suggestions[0]}` : ""), onchange: () => held.set(setting.name, text.value.trim()) });
     const list = suggestions.length ? el("datalist", { id: `${id}-list` }, suggestions.map((value) => el("option", { value }))) : null;
     if (list) text.setAttribute("list", list.id);
     show = (value) => (text.value = value ?? "");
