@@ -13,6 +13,7 @@ from melodygru.compose.drawing import Row
 from melodygru.compose.lengths import Plan
 from melodygru.compose.masks import Mask
 from melodygru.compose.original import Original
+from melodygru.compose.parallels import are_avoided
 from melodygru.compose.particles import Particles
 from melodygru.compose.rules import OPENING
 from melodygru.compose.towards import ANY, Item, Towards, extend
@@ -110,7 +111,9 @@ def redo(
     n_before = int(np.count_nonzero(original.onset < window.first + window.begin))
     if n_before < OPENING and not any(constraint.tonal for constraint in constraints):
         constraints = [*constraints, *_own_key(original)]
-    guide = Towards(v, items, programs, open_lines, alone, window.end, constraints, plan)
+    parallels = not _avoids_parallels(original, mask, alone)
+    asked = range(len(original.programs), len(programs))
+    guide = Towards(v, items, programs, open_lines, alone, window.end, constraints, plan, parallels, asked)
     as_it_was = Towards(v, kept, programs, [[]] * len(programs), alone, window.end)
 
     rngs = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(n)]
@@ -122,7 +125,7 @@ def redo(
     there = _found(original, mask)
     old = Made(np.zeros(0, NOTE), -float(whole.log_p[0]), len(whole.rows[0]), 1.0)
     until = sum(item.onset < window.until or item.line < 0 for item in items)
-    added = set(range(len(original.programs), len(programs)))
+    added = set(asked)
     seen, found = {frozenset(there)}, {}
     at_once = max(1, min(AT_ONCE, MOST_NOTES // max(1, until)) // particles)
     for first in range(0, n, at_once):
@@ -244,6 +247,14 @@ def _plays_alone(original: Original, line: int) -> bool:
     order = np.argsort(original.onset[of_line], kind="stable")
     onset, end = original.onset[of_line][order], original.end[of_line][order]
     return bool(len(onset)) and not np.any(onset[1:] < end[:-1])
+
+
+def _avoids_parallels(original: Original, mask: Mask, alone: Sequence[bool]) -> bool:
+    """Whether what stays of a piece shows that its lines of one note at a time don't move in parallel."""
+    stays = ~mask.free
+    pitch = original.editor.reading.sequence.notes["pitch"].astype(np.int64)
+    lines = [line for line, plays_alone in enumerate(alone) if plays_alone and original.programs[line] != DRUMS]
+    return are_avoided(original.onset[stays], original.end[stays], original.line[stays], pitch[stays], lines)
 
 
 def _plan(network: NumpyModel, original: Original, mask: Mask, style: str | None) -> Plan:

@@ -15,6 +15,7 @@ import numpy as np
 from melodygru.compose.constraints import Constraint, Moment
 from melodygru.compose.drawing import Row
 from melodygru.compose.lengths import Plan
+from melodygru.compose.parallels import Parallels
 from melodygru.compose.particles import Particles
 from melodygru.compose.rules import NEVER, Event, Rule, Spans
 from melodygru.errors import SettingError
@@ -22,6 +23,8 @@ from melodygru.events import END, FIRST_PART, N_VELOCITIES, NEW, PART, PITCH, Co
 from melodygru.music.notes import N_PITCHES
 
 ANY = -1  # of an item's pitch, duration or velocity class: it is composed
+PRESSING, MOST_PRESSING = 3.0, 12.0  # nats a bar, and at most, by which lines that are asked for grow more probable
+BAR_S = 2.0  # seconds that count as a bar where there are none
 _LAST = 1 << 40  # an order after all parts that have played
 _PITCHES = np.arange(N_PITCHES)
 
@@ -53,6 +56,8 @@ class Towards(Rule):
     end : step at which what is composed ends at the latest
     constraints : what composed notes keep to or tend to
     plan : what they are told of the piece
+    parallels : whether lines that play alone may move in parallel fifths and octaves
+    asked : lines that shall come in; the later it is, the more they press
     """
 
     def __init__(
@@ -65,8 +70,11 @@ class Towards(Rule):
         end: int,
         constraints: Sequence[Constraint] = (),
         plan: Plan | None = None,
+        parallels: bool = True,
+        asked: Sequence[int] = (),
     ) -> None:
         self.vocabulary, self.items, self.programs, self.end = vocabulary, items, programs, end
+        self._asked = asked
         self._alone, self._constraints, self._plan = alone, constraints, plan
         self._onsets = [item.onset for item in items]
         self._struck: dict[tuple[int, int], list[int]] = {}  # onsets of each line's known pitches
@@ -82,6 +90,11 @@ class Towards(Rule):
         self._starts = [[first for first, _ in spans] for spans in self._open]
         self._open_to_some = _joined([span for spans in self._open for span in spans])
         self._begin = min((spans[0][0] for spans in open_lines if spans), default=0)
+        self._parallels: Parallels | None = None
+        if not parallels:
+            lines = [line for line, plays_alone in enumerate(alone) if plays_alone]
+            struck = {(item.line, item.onset): item.pitch for item in items if item.pitch != ANY}
+            self._parallels = Parallels(lines, struck)
         self.n_composed = 0
         self._particles: Particles | None = None
         self._due: list[Item] = []
@@ -275,6 +288,22 @@ class Towards(Rule):
                 found.append((begin, stop))
         return found
 
+    def _pressing(self, context: Context) -> float:
+        """What lines that are asked for and haven't come in gain at an onset, in nats."""
+        if all(line in context.past.given for line in self._asked):
+            return 0.0
+        bar = (self._plan.bar if self._plan is not None else None) or BAR_S * self.vocabulary.grid.rate
+        return min(MOST_PRESSING, PRESSING * max(0, context.onset - self._begin) / bar)
+
+    def _pressed(self, event: Event, weights: np.ndarray | None) -> np.ndarray | None:
+        """Weights of shifts, where lines press to join the last chord."""
+        pressing = np.array([self._pressing(context) for context in event.contexts])
+        if not pressing.any():
+            return weights
+        found = np.zeros(event.logits.shape) if weights is None else weights + 0.0
+        found[:, 0] += pressing
+        return found
+
     # -- as a rule
 
     def weigh(self, field: str, event: Event) -> np.ndarray | None:
@@ -283,11 +312,8 @@ class Towards(Rule):
         if field == "shift":
             placed = self._particles.placed
             self._due = [self.due(c, int(placed[i])) for c, i in zip(event.contexts, streams, strict=True)]
-            return self._biases(
-                field,
-                event,
-                [context.onset != item.onset for context, item in zip(event.contexts, self._due, strict=True)],
-            )
+            free = [context.onset != item.onset for context, item in zip(event.contexts, self._due, strict=True)]
+            return self._pressed(event, self._biases(field, event, free))
         if field == "part":
             return self._parts(event)
         if field == "pitch":
@@ -338,7 +364,8 @@ class Towards(Rule):
 
     def _parts(self, event: Event) -> np.ndarray:
         """The due item's class, or those of parts that may play before it."""
-        weights = np.full((len(event.contexts), self.vocabulary.size("part")), -np.inf)
+        v = self.vocabulary
+        weights = np.full((len(event.contexts), v.size("part")), -np.inf)
         self._free: list[dict[int, np.ndarray]] = []
         self._classes = []
         for of_stream, context, item, rows in zip(weights, event.contexts, self._due, self._rows(event), strict=True):
@@ -354,6 +381,8 @@ class Towards(Rule):
                 else:
                     at = self._moment(context, context.onset, len(rows))
                     of_stream[part_class] = self._of_program(at, context.program_of(part_class))
+                if part_class < FIRST_PART and v.models_part:
+                    of_stream[part_class] += self._pressing(context)
             self._free.append(free)
             self._classes.append(own)
         return weights
@@ -362,7 +391,7 @@ class Towards(Rule):
         """The due item's pitch, those that it may get, or any of a part that plays before it."""
         chosen = event.chosen["part"].tolist()
         self._at_due = [own == part and own >= 0 for own, part in zip(self._classes, chosen, strict=True)]
-        if not self._constraints and not any(self._at_due):
+        if not self._constraints and not any(self._at_due) and self._parallels is None:
             return None
         weights = np.zeros((len(streams), N_PITCHES))
         assert self._particles is not None
@@ -378,6 +407,9 @@ class Towards(Rule):
                 of_stream[item.pitch] = 0.0
             else:
                 of_stream += self._of_slot(context, item, int(self._particles.placed[streams[k]]), event.parts[k])
+            if self._parallels is not None:
+                avoided = self._parallels.bias(context, item.line if here else self._line_of(context, event.parts[k]))
+                of_stream += 0.0 if avoided is None else avoided
         return weights
 
     def _of_slot(self, context: Context, item: Item, placed: int, part: int) -> np.ndarray:
