@@ -197,20 +197,21 @@ def added(composer: Composer, tracer: Tracer, path: Path, seed: int, n: int, par
 def loop(composer: Composer, tracer: Tracer, path: Path, seed: int, n: int, particles: int) -> Measured:
     """The last bar again, so that the first may follow."""
     from melodygru import midi
+    from melodygru.music.form import bar_returns
 
     old = midi.read(path).sequence.trimmed()
+    lines, returns = old.bar_starts(), bar_returns(old)
+    # The first bars of repeats inside the piece, which a bar leads to that led elsewhere before.
+    again = [bar for bar in range(2, len(returns)) if 0 <= returns[bar] != returns[bar - 1] + 1]
+    inside = [_nats(tracer, old, int(lines[bar]), int(lines[bar + 1])) for bar in again]
     for one in redone(composer, path, seed, n, particles, loop=True):
-        begin, bar = old.length, int(old.bar_starts()[1])
-        inner = _nats(tracer, old.join(old), begin, begin + bar)
-        yield (
-            "loops",
-            {
-                "nats a note of bar 1 after the last, over those after the file's own last bar": _nats(
-                    tracer, _long(one, old.length).join(old), begin, begin + bar
-                )
-                / inner
-            },
-        )
+        begin, bar = old.length, int(lines[1])
+        own = _nats(tracer, old.join(old), begin, begin + bar)
+        led = _nats(tracer, _long(one, old.length).join(old), begin, begin + bar)
+        figures = {"nats a note of bar 1 after the last, over those after the file's own last bar": led / own}
+        if inside:
+            figures["over those of a bar that begins a repeat inside the piece"] = led / float(np.mean(inside))
+        yield "loops", figures
 
 
 # -- figures
