@@ -18,6 +18,7 @@ from melodygru.compose.particles import Particles
 from melodygru.compose.rules import OPENING
 from melodygru.compose.towards import ANY, Item, Towards, extend
 from melodygru.events import DURATION, FIRST_PART, PART, PITCH, SHIFT, TIMES, VELOCITY, VELOCITY_WIDTH, Context
+from melodygru.events.kept import Kept
 from melodygru.model.numpy_model import NumpyModel
 from melodygru.music.keys import DIATONIC, key_signature
 from melodygru.music.metre import METRE
@@ -117,7 +118,8 @@ def redo(
     as_it_was = Towards(v, kept, programs, [[]] * len(programs), alone, window.end)
 
     rngs = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(n)]
-    base = _before(network, original, guide, window, controls, style, programs)
+    shown = _shown(items, spans, mask, programs)
+    base = _before(network, original, guide, window, controls, style, programs, shown)
     whole = base.branch(1, rngs[:1])
     last = sum(item.onset < window.until or item.line < 0 for item in kept)
     for _ in extend(whole, as_it_was, last):
@@ -232,6 +234,14 @@ def _items(
     return found
 
 
+def _shown(items: Sequence[Item], spans: Sequence[tuple[int, int]], mask: Mask, programs: Sequence[int]) -> Kept:
+    """What the model is shown inside the mask."""
+    notes = [item for item in items if item.line >= 0 and item.pitch != ANY]
+    onset, line, pitch = np.array([item[:3] for item in notes], np.int64).reshape(-1, 3).T
+    pitched = np.array(programs, np.int64)[line] != DRUMS
+    return Kept(onset, line, pitch, pitched, tuple(spans), frozenset(mask.lines))
+
+
 def _slot(item: Item, fields: Sequence[str]) -> Item:
     """An item with fields that are composed."""
     return item._replace(
@@ -295,6 +305,7 @@ def _before(
     controls: Controls | None,
     style: str | None,
     programs: Sequence[int],
+    shown: Kept,
 ) -> Particles:
     """One particle that stands before the first gap."""
     v = network.vocabulary
@@ -302,7 +313,7 @@ def _before(
     metres = np.array([(max(0, int(mark["step"]) - window.begin), *mark.tolist()[1:]) for mark in metres], METRE)
     metre = int(metres["numerator"][0]), int(metres["denominator"][0])
     line_up = tuple(sorted(programs)) if v.models_part else None
-    one = Particles(network, Context(v, style, metre, metres, line_up), [np.random.default_rng(0)], controls)
+    one = Particles(network, Context(v, style, metre, metres, line_up, shown), [np.random.default_rng(0)], controls)
     guide.bind(one)
     while one.placed[0] < len(guide.items):
         context = one.contexts[0]

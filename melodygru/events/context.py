@@ -17,6 +17,7 @@ from melodygru.events.features.piece import Past
 from melodygru.events.features.pitch_class_levels import PitchClassLevels
 from melodygru.events.features.previous_event import PreviousEvent
 from melodygru.events.features.sounding import SoundingNotes
+from melodygru.events.kept import Kept
 from melodygru.events.layout import layout_of
 from melodygru.events.vocabulary import Vocabulary
 from melodygru.music.metre import METRE
@@ -36,6 +37,7 @@ class Context:
     line_up : programs of the parts that the piece is to have; None is "unknown"
     metres : array, dtype METRE, optional
         All metres of a piece that is given; default: `metre` (or 4/4) throughout.
+    kept : what stays of a piece of which bars are composed again; None is "unknown"
     """
 
     def __init__(
@@ -45,11 +47,12 @@ class Context:
         metre: tuple[int, int] | None = None,
         metres: np.ndarray | None = None,
         line_up: Sequence[int] | None = None,
+        kept: Kept | None = None,
     ) -> None:
         if metres is None:
             metres = np.array([(0, *(metre or (4, 4)))], METRE)
         self.vocabulary = vocabulary
-        self.past = Past(vocabulary, style, metres, metre is not None, line_up)
+        self.past = Past(vocabulary, style, metres, metre is not None, line_up, kept)
         self._bind([feature(self.past, region) for feature, region in layout_of(vocabulary).regions.items()])
 
     def _bind(self, features: list[Feature]) -> None:

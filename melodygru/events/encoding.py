@@ -34,8 +34,8 @@ are known:
                            notes that sound or have just ended (who, since when, until when); the event that the n-gram
                            lookup found, its program, pitch and duration, where its shift agrees; the note that stood
                            each lag earlier, with its pitch, its interval from its part's last, its duration; how many
-                           parts of the line-up have still to come in; and the lowest note that sounds, and that was
-                           struck since the bar line
+                           parts of the line-up have still to come in; the lowest note that sounds, and that was
+                           struck since the bar line; and inside a gap the next notes that stay, see `kept_notes`
     part_descriptions[t]   at the onset: for each part that has played its program, how long ago it did, what it did
                            here already, its register, and what it did where the n-gram lookup and the lookbacks look
     line_up[t]             the programs of the parts that have still to come in, where the line-up is known
@@ -77,6 +77,7 @@ from melodygru.errors import NoteError
 from melodygru.events.features.conditions import N_CONDITIONS
 from melodygru.events.features.feature import ARRAYS
 from melodygru.events.features.piece import Piece
+from melodygru.events.kept import Kept
 from melodygru.events.layout import layout_of
 from melodygru.events.times import TIMES
 from melodygru.events.vocabulary import DURATION, FIRST_PART, NEW, PART, PITCH, SHIFT, VELOCITY, Vocabulary
@@ -216,6 +217,7 @@ def encode(
     *,
     metre_known: bool = True,
     line_up_known: bool = False,
+    kept: Kept | None = None,
 ) -> Events:
     """Encode a piece for the model, without a Python step per note.
 
@@ -228,9 +230,11 @@ def encode(
         False hides the metre, and with it the position in the bar, where the vocabulary has several metres.
     line_up_known : bool
         True shows the programs of the parts from the start.
+    kept : Kept, optional
+        Shows, inside its gaps, the notes that stay; its lines are the parts.
     """
     sequence, changes = representable(sequence, vocabulary)
-    piece, layout = Piece(sequence, vocabulary, style, metre_known, line_up_known), layout_of(vocabulary)
+    piece, layout = Piece(sequence, vocabulary, style, metre_known, line_up_known, kept), layout_of(vocabulary)
     n = len(piece.fields)
     arrays = {name: np.zeros((n, layout.widths[name]), dtype) for name, dtype in ARRAYS.items()}
     for feature, region in layout.regions.items():

@@ -99,6 +99,7 @@ def fit_vocabulary(pieces: Iterable[tuple[NoteSequence, str | None]], grid: Grid
         lookback_steps=lookback_steps,
         lookback_bars=lookback_bars,
         lookback_runs=bool(lookback_bars),
+        kept=True,
         statistics=CorpusStatistics(
             qpm=float(np.median(tempos)),
             style_qpm=tuple(float(np.median(style_tempos[style])) for style in styles),

@@ -70,6 +70,8 @@ class Vocabulary:
         `lookback_steps` do, in a corpus of several metres.
     lookback_runs : bool
         Whether it is a feature how well the last notes agreed with those a lag before them.
+    kept : bool
+        Whether it is a feature what stays of a piece of which bars are composed again.
     statistics : CorpusStatistics
         What new pieces are drawn from; its styles, metres and programs are always these.
     """
@@ -86,6 +88,7 @@ class Vocabulary:
     lookback_steps: tuple[int, ...] = entry(Rows(Integer(1, MAX_STEP), 0, 16), default=())
     lookback_bars: tuple[int, ...] = entry(Rows(Integer(1, 1024), 0, 16), default=())
     lookback_runs: bool = entry(Flag(), default=False)
+    kept: bool = entry(Flag(), default=False)
     statistics: CorpusStatistics = dataclasses.field(default=CorpusStatistics(), hash=False)  # large
 
     def __post_init__(self) -> None:

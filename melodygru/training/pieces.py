@@ -11,9 +11,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from melodygru.events import Events, Vocabulary, encode, windows
+from melodygru.events import Events, Vocabulary, encode, representable, windows
 from melodygru.music.notes import DRUMS, N_PITCHES, NoteSequence, canonical, transpose
 from melodygru.training.augmentation import EXCERPTS, MISTAKEN, beginnings, excerpt, repeats_itself, with_mistakes
+from melodygru.training.gaps import SHOWN, with_gaps
 from melodygru.training.settings import Settings
 
 UNKNOWN_SHARE = 0.2  # how often a piece condition is hidden in training, so that "unknown" is learned too
@@ -112,7 +113,18 @@ class Pieces:
         mistaken = rng.random() < MISTAKEN and self._repeats_itself(index, epoch)
         style = self.styles[index] if known[0] else None
         start = self._start(index, epoch)
-        return Draw(start, style, bool(known[1]), bool(known[2]), semitones, factor, rng if mistaken else None)
+        gaps = np.random.default_rng([self.settings.seed, epoch, index, 3])
+        shown = self.vocabulary.kept and gaps.random() < SHOWN
+        return Draw(
+            start,
+            style,
+            bool(known[1]),
+            bool(known[2]),
+            semitones,
+            factor,
+            rng if mistaken else None,
+            gaps if shown else None,
+        )
 
     def piece(self, index: int, epoch: int) -> NoteSequence:
         """A piece from where an epoch lets it begin, as it stands in the corpus."""
@@ -175,7 +187,7 @@ class Draw:
     start : step of the piece at which it begins
     style : None where it is hidden
     factor : of all times
-    mistakes : draws them; None where there are none
+    mistakes, gaps : draw them; None where there are none
     """
 
     start: int
@@ -185,20 +197,29 @@ class Draw:
     semitones: int
     factor: float
     mistakes: np.random.Generator | None
+    gaps: np.random.Generator | None = None
 
     def encode(self, sequence: NoteSequence, vocabulary: Vocabulary) -> Events:
-        """The piece with all that done to it; once, for mistakes go on from where the generator is."""
+        """The piece with all that done to it; once, for the generators go on from where they are."""
         moved, odd = _stretched(_transposed(sequence, self.semitones), self.factor), np.zeros(0, bool)
         if self.mistakes is not None:
             moved, odd = with_mistakes(moved, self.mistakes)
-        events = encode(moved, vocabulary, self.style, metre_known=self.metre_known, line_up_known=self.line_up_known)
+        moved, _ = representable(moved, vocabulary)
+        events = encode(
+            moved,
+            vocabulary,
+            self.style,
+            metre_known=self.metre_known,
+            line_up_known=self.line_up_known,
+            kept=None if self.gaps is None else with_gaps(moved, self.gaps),
+        )
         if len(odd) == len(events) - 1:
             events.fields[:-1][odd] = -1
         return events
 
     def key(self, vocabulary: Vocabulary) -> tuple[Any, ...] | None:
         """The same for draws that encode a piece alike; None where no other draw does."""
-        if self.factor != 1 or self.mistakes is not None:
+        if self.factor != 1 or self.mistakes is not None or self.gaps is not None:
             return None
         metre_known = self.metre_known and len(vocabulary.metres) > 1
         return self.start, self.style, metre_known, self.line_up_known and vocabulary.models_part, self.semitones

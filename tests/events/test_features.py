@@ -1,5 +1,6 @@
 """Each feature: its two forms agree, for every registered one; and what it says of pieces small enough to check."""
 
+import dataclasses
 import pkgutil
 
 import numpy as np
@@ -28,6 +29,7 @@ from melodygru.events import (
 from melodygru.events.features import REGISTRY, sounding
 from melodygru.events.features.common_end import CommonEnd
 from melodygru.events.features.feature import ARRAYS
+from melodygru.events.features.kept_notes import N_CLASSES, N_NEAREST, KeptNotes
 from melodygru.events.features.line_up import LineUp
 from melodygru.events.features.lookback_runs import N_RECENT_CLASSES, RUNS
 from melodygru.events.features.metric_position import N_PHRASES
@@ -35,8 +37,11 @@ from melodygru.events.features.near_velocities import N_LATEST, NearVelocities
 from melodygru.events.features.ngram_lookup import _ranked
 from melodygru.events.features.part_descriptions import FAR, description_sizes
 from melodygru.events.features.recent_tempo import RecentTempo
+from melodygru.events.kept import Kept
+from melodygru.events.times import N_SPANS
 from melodygru.music.grid import Grid
-from melodygru.music.notes import DRUMS
+from melodygru.music.notes import DRUMS, ONSET_KEYS, canonical, note_keys
+from melodygru.training.gaps import with_gaps
 
 GRID = Grid.beats(4)
 HARMONY = 2  # columns of `context` of its references, the last ones
@@ -46,8 +51,10 @@ VOCABULARIES = {
     **toys.VOCABULARIES,
     "all": Vocabulary(
         GRID, (0, 40, DRUMS), 5, (80, 90), ("a", "b"), ((4, 4), (3, 4)),
-        n_sounding=5, lookback_steps=(1, 3, 8), lookback_bars=(1, 2), lookback_runs=True,
+        n_sounding=5, lookback_steps=(1, 3, 8), lookback_bars=(1, 2), lookback_runs=True, kept=True,
     ),
+    "kept notes of one part": Vocabulary(GRID, (0,), 0, (80,), kept=True),
+    "kept notes in seconds": Vocabulary(Grid.seconds(10), (0, 40, DRUMS), 5, (80, 90), kept=True),
     "without key": Vocabulary(GRID, (40, 41), 48, (80, 90), lookback_steps=(3,), key=False),
     "parts without any lookup": Vocabulary(GRID, (0, 40), 3, (80,), ngram_orders=()),
     "without any lookup": Vocabulary(GRID, (0,), 0, (80,), ngram_orders=(), metres=((4, 4), (3, 4))),
@@ -55,16 +62,17 @@ VOCABULARIES = {
 }  # fmt: skip
 
 
-def check(piece, vocabulary, style=None, metre_known=True, line_up_known=False):
+def check(piece, vocabulary, style=None, metre_known=True, line_up_known=False, gaps=None):
     """Advance a Context through a piece and compare each feature's columns with those of `encode`, at every event.
 
     Of each event a copy is made, which must go on as if it were the first.
     """
     piece, _ = representable(piece, vocabulary)
-    encoded = encode(piece, vocabulary, style, metre_known=metre_known, line_up_known=line_up_known)
+    kept = None if gaps is None else with_gaps(piece, np.random.default_rng(gaps))
+    encoded = encode(piece, vocabulary, style, metre_known=metre_known, line_up_known=line_up_known, kept=kept)
     layout = layout_of(vocabulary)
     metre, line_up = piece.metre if metre_known else None, piece.part_programs.tolist() if line_up_known else None
-    context = Context(vocabulary, style, metre, piece.metres, line_up)
+    context = Context(vocabulary, style, metre, piece.metres, line_up, kept)
     assert context.start() == encoded.window(0, 1)["context"][0].tolist()
     compared = set()
 
@@ -110,6 +118,7 @@ def check(piece, vocabulary, style=None, metre_known=True, line_up_known=False):
         left_behind.add(*note)  # which must not reach the copy
         assert len(context.past.notes) == t
         context.add(*note)
+        context.past.given[part] = part
     assert t == len(piece) and (not len(piece) or compared == set(ARRAYS))
 
 
@@ -120,16 +129,17 @@ def drawn_pieces(vocabulary):
 
 @pytest.mark.parametrize("name", VOCABULARIES)
 @settings(max_examples=40, deadline=None)
-@given(st.data(), st.sampled_from([None, "b", "unknown"]), st.booleans(), st.booleans())
-def test_both_forms_of_every_feature_agree(name, data, style, metre_known, line_up_known):
+@given(st.data(), st.sampled_from([None, "b", "unknown"]), st.booleans(), st.booleans(), st.none() | st.integers(0, 99))
+def test_both_forms_of_every_feature_agree(name, data, style, metre_known, line_up_known, gaps):
     vocabulary = VOCABULARIES[name]
-    check(data.draw(drawn_pieces(vocabulary)), vocabulary, style, metre_known, line_up_known)
+    check(data.draw(drawn_pieces(vocabulary)), vocabulary, style, metre_known, line_up_known, gaps)
 
 
 @pytest.mark.parametrize("name", VOCABULARIES)
 @pytest.mark.parametrize("line_up_known", [False, True])
 def test_both_forms_agree_on_long_pieces(name, line_up_known):
-    check(toys.piece(VOCABULARIES[name], 5, 400), VOCABULARIES[name], line_up_known=line_up_known)
+    for gaps in (None, 1, 2):
+        check(toys.piece(VOCABULARIES[name], 5, 400), VOCABULARIES[name], line_up_known=line_up_known, gaps=gaps)
 
 
 EDGES = {
@@ -151,7 +161,7 @@ def test_both_forms_agree_at_the_edges(name, edge):
     vocabulary = VOCABULARIES[name]
     for line_up_known in (False, True):
         piece = sequence_of(rows, *length, grid=vocabulary.grid, parts=parts)
-        check(piece, vocabulary, line_up_known=line_up_known)
+        check(piece, vocabulary, line_up_known=line_up_known, gaps=int(line_up_known) or None)
 
 
 def test_every_module_of_a_feature_is_registered_and_compared():
@@ -502,3 +512,47 @@ def test_the_end_that_most_notes_share_is_pointed_to():
 def test_music_with_a_beat_has_none_of_these():
     for name in ("one_loud", "many"):
         assert not {NearVelocities, RecentTempo, CommonEnd} & set(layout_of(toys.VOCABULARIES[name]).regions)
+
+
+def test_inside_a_gap_the_next_notes_that_stay_are_shown():
+    rows = [(0, 4, 0, 60, 80), (0, 4, 40, 48, 80), (4, 4, 0, 62, 80), (6, 2, 40, 50, 80), (8, 8, 0, 64, 80)]
+    vocabulary = VOCABULARIES["all"]
+    piece = sequence_of(rows)  # of bars of 16 steps; its second note of part 0 is open, in steps 4 to 8
+    columns = np.array([(0, 0, 60), (0, 1, 48), (6, 1, 50), (8, 0, 64)]).T
+    kept = Kept(*columns, np.ones(4, bool), ((4, 8),), frozenset({0}))
+    encoded, hidden = encode(piece, vocabulary, kept=kept), encode(piece, vocabulary)
+    layout = layout_of(vocabulary)
+    blocks, region = layout.blocks, layout.regions[KeptNotes]
+    before = encoded.before[:, region.columns["before"] :][:, :2] - (blocks["kept_wait"], blocks["kept_end"])
+    # Events 2 to 4 lie in the gap or may: the notes of steps 6, 6 and 8 are the next ones that stay.
+    assert before[2:5].tolist() == [[6, 8], [2, 4], [2, 2]]
+    context = encoded.context[:, region.columns["context"] :][:, : 1 + N_NEAREST + N_CLASSES]
+    wait = 2 * 128  # ids a class of waits, those of drums among them
+    notes = [blocks["kept_note"] + wait * 1 + 50, blocks["kept_note"] + wait * 2 + 64]  # within half a beat, and one
+    classes = [blocks["kept_class"] + 12 * 1 + 2, blocks["kept_class"] + 12 * 1 + 4]  # D and E, in the beat from D on
+    nothing = [0] * (N_NEAREST - 2), [0] * (N_CLASSES - 2)
+    assert context[2].tolist() == [blocks["kept_end"] + 4, *notes, *nothing[0], *classes, *nothing[1]]
+    pointers = encoded.pitch_pointers[:, region.columns["pitch_pointers"] :]
+    assert pointers[2].tolist() == [64 + 1, 0] and pointers[3].tolist() == [50 + 1, 0]
+    assert encoded.duration_pointers[2, region.columns["duration_pointers"]] == TIMES.encode(np.array(4)) + 1
+    descriptions = encoded.part_descriptions[2].reshape(vocabulary.parts, -1)[:, -1].tolist()
+    assert descriptions[:3] == [1 + 4 + N_SPANS + 1, 1 + 2, 0]  # part 0 is open
+    for name in ("before", "context", "part_descriptions", "pitch_pointers", "duration_pointers", "shift_pointers"):
+        shown = np.flatnonzero(np.any(getattr(encoded, name) != getattr(hidden, name), 1))
+        assert set(shown) <= ({2, 3, 4} if name in ("before", "shift_pointers") else {2, 3})
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_of_what_is_open_nothing_is_shown(seed):
+    vocabulary, rng = VOCABULARIES["all"], np.random.default_rng(seed)
+    piece, _ = representable(toys.piece(vocabulary, seed, 200), vocabulary)
+    kept = with_gaps(piece, rng)
+    goes = ~np.isin(note_keys(piece.notes), kept.onset * ONSET_KEYS + kept.line * 128 + kept.pitch)
+    at = rng.choice(np.flatnonzero(goes))
+    notes = piece.notes.copy()
+    notes["duration"][at] += 1
+    notes["velocity"][at:][goes[at:]] = 1
+    changed, _ = representable(dataclasses.replace(piece, notes=canonical(notes)[0]), vocabulary)
+    one, other = (encode(of, vocabulary, kept=kept) for of in (piece, changed))
+    for name in ARRAYS:
+        assert np.array_equal(getattr(one, name)[: at + 1], getattr(other, name)[: at + 1]), name

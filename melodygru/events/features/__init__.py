@@ -9,6 +9,7 @@ from melodygru.events.features.common_end import CommonEnd
 from melodygru.events.features.conditions import Conditions
 from melodygru.events.features.feature import Feature
 from melodygru.events.features.harmony import Harmony
+from melodygru.events.features.kept_notes import KeptNotes
 from melodygru.events.features.legality import Legality
 from melodygru.events.features.line_up import LineUp
 from melodygru.events.features.lookback import Lookback
@@ -43,4 +44,5 @@ REGISTRY: tuple[type[Feature], ...] = (
     NearVelocities,
     RecentTempo,
     CommonEnd,
+    KeptNotes,
 )

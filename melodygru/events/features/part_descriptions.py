@@ -9,8 +9,9 @@ import numpy as np
 from melodygru.events.features.feature import Feature, Region
 from melodygru.events.features.lookback import lags
 from melodygru.events.features.ngram_lookup import ngram_followers
-from melodygru.events.features.piece import Past, Piece
-from melodygru.events.times import N_SPANS, SPANS, span_class
+from melodygru.events.features.piece import Ahead, Past, Piece
+from melodygru.events.kept import NEVER
+from melodygru.events.times import N_SPANS, SPANS, span_class, span_of
 from melodygru.events.vocabulary import Vocabulary
 from melodygru.music.notes import N_PITCHES, N_PROGRAMS
 
@@ -29,12 +30,12 @@ def description_sizes(vocabulary: Vocabulary) -> tuple[int, ...]:
     The part's program; steps since its last onset; steps until its last end; its notes at the onset, and whether the
     last note was its; the register of its last pitch; how many of the last 64 events were its; the longest n-gram whose
     follower was its; how far in the order of the parts it comes after the chord's last one, or at a new onset after the
-    first, so that of several parts the first in order can be chosen; and for each lag whether what it struck so long
-    before is done or due.
+    first, so that of several parts the first in order can be chosen; for each lag whether what it struck so long
+    before is done or due; and inside a gap steps until its next note that stays, and whether it may get others.
     """
     orders, n = len(vocabulary.ngram_orders), vocabulary.n_lookbacks
     of_part = (N_PROGRAMS, N_SPANS, N_SPANS, 2 * (MANY + 1), N_PITCHES // REGISTER, N_RECENT, orders, 2 * FAR)
-    sizes = (*of_part, *[DUE] * n)
+    sizes = (*of_part, *[DUE] * n, *[2 * (N_SPANS + 1)] * vocabulary.kept)
     return sizes if vocabulary.models_part else ()
 
 
@@ -71,6 +72,8 @@ class PartDescriptions(Feature):
                 if lag:
                     there = np.searchsorted(onset, step - lag, side="right") - np.searchsorted(onset, step - lag)
                     row[:, N_COLUMNS + level] = np.where(there > 0, np.where(there > here, DUE, DONE), 0)
+        if piece.ahead is not None and vocabulary.kept:
+            _encode_kept(piece, piece.ahead, rows)
         for level, found in enumerate(ngram_followers(piece)):
             has = np.flatnonzero(found >= 0)
             agree = piece.shift[found[has]] == piece.shift[has]
@@ -114,6 +117,11 @@ class PartDescriptions(Feature):
             if there is not None:
                 for part, n in there.items():
                     row[part * n_columns + column] = DUE if part not in here or n > here[part] else DONE
+        if past.kept is not None and past.vocabulary.kept and past.gap() is not None:
+            for line, part in past.given.items():
+                following = past.kept_next.get(line)
+                wait = N_SPANS if following is None else span_of(following[0] - at)
+                row[(part + 1) * n_columns - 1] = 1 + wait + (N_SPANS + 1) * (line in past.kept.open)
         for level, found in enumerate(past.ngram_followers):
             if found >= 0 and past.notes[found][0] == past.shift:
                 row[past.values[found][0] * n_columns + 6] = level + 1
@@ -135,6 +143,17 @@ class PartDescriptions(Feature):
             struck[part] = struck.get(part, 0) + 1
         else:
             self._struck[at] = {part: 1}
+
+
+def _encode_kept(piece: Piece, ahead: Ahead, rows: np.ndarray) -> None:
+    """The last column: of the parts that have come in, inside a gap."""
+    for part, first in enumerate(piece.firsts):
+        t = ahead.within[ahead.within > first]
+        wait = np.full(len(t), N_SPANS)
+        if part in ahead.kept.lines:
+            onset = ahead.onset[t, ahead.kept.lines.index(part)]
+            wait = np.where(onset < NEVER, span_class(onset - piece.at[t]), N_SPANS)
+        rows[t, part, -1] = 1 + wait + (N_SPANS + 1) * (part in ahead.kept.open)
 
 
 def _recent_class(count: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
+from melodygru.events.kept import NEVER, Kept
 from melodygru.events.times import MOTIONS, TIMES, span_class, span_of, time_of
 from melodygru.events.vocabulary import (
     DURATION,
@@ -39,6 +40,7 @@ class Piece:
     metres : array, dtype METRE: those in force
     metre : the first of them, (numerator, denominator); None is unknown
     line_up_known : whether the programs of its parts are known from the start
+    kept : what of it stays where it is composed again; None is unknown
     onset, duration, end, part, program, slot, pitch, span, velocity : arrays, shape (n,), of the notes: steps; the
         part, its program and that one's slot; MIDI pitch; the duration's `span_class`; the velocity's class, 0 where it
         is unmodelled
@@ -58,8 +60,9 @@ class Piece:
         style: str | None = None,
         metre_known: bool = True,
         line_up_known: bool = False,
+        kept: Kept | None = None,
     ) -> None:
-        self.vocabulary, self.style = vocabulary, style
+        self.vocabulary, self.style, self.kept = vocabulary, style, kept
         self.metres, self.metre = metres_in_force(sequence.metres, metre_known, vocabulary)
         self.line_up_known = line_up_known and vocabulary.models_part
         notes = sequence.notes
@@ -112,6 +115,11 @@ class Piece:
         return np.argsort(self.part, kind="stable")
 
     @cached_property
+    def ahead(self) -> Ahead | None:
+        """What the events are shown of the notes that stay, if anything."""
+        return None if self.kept is None else Ahead(self, self.kept)
+
+    @cached_property
     def last_pitch(self) -> np.ndarray:
         """For each event the pitch plus 1 that its part struck last; 0 is none. Shape (n + 1,)."""
         return self.earlier(self.pitch, 1)
@@ -128,6 +136,43 @@ class Piece:
     def counterparts(self, lag: int) -> np.ndarray:
         """For each note the one of its part and of its rank there that stood `lag` steps before, or -1. Shape (n,)."""
         return found_at(self.order_keys, self.order_keys - lag * ORDER_KEYS)
+
+
+class Ahead:
+    """Of each event of a piece the notes that stay and have still to come.
+
+    Attributes
+    ----------
+    kept : Kept
+    before : the events that are shown them before their shift: none stands before the gap, which isn't over
+    within : the events that are shown them at their onset, which lies in the gap
+    onset, pitch : arrays, shape (n + 1, lines): of each of `Kept.lines` the next note; NEVER is none
+    """
+
+    def __init__(self, piece: Piece, kept: Kept) -> None:
+        self.kept, n = kept, len(piece.at)
+        self._first, self._end = (np.array([gap[k] for gap in kept.gaps], np.int64) for k in range(2))
+        now = piece.at - piece.shift
+        self.before = self._inside(now, piece.at)
+        self.within = self._inside(piece.at, piece.at)
+        keys = kept.onset.astype(np.int64) * ONSET_KEYS + kept.line * N_PITCHES + kept.pitch
+        stays = np.isin(piece.note_keys, keys)
+        shape = n, len(kept.lines)
+        self.onset, self.pitch = np.full(shape, NEVER), np.zeros(shape, np.int64)
+        for column, line in enumerate(kept.lines):
+            own = np.flatnonzero(stays & (piece.part == line))
+            following = np.searchsorted(own, np.arange(n))
+            has = following < len(own)
+            self.onset[has, column] = piece.onset[own[following[has]]]
+            self.pitch[has, column] = piece.pitch[own[following[has]]]
+
+    def end(self, step: np.ndarray) -> np.ndarray:
+        """Where the gap that isn't over at a step is."""
+        return self._end[np.searchsorted(self._end, step, side="right")]
+
+    def _inside(self, now: np.ndarray, following: np.ndarray) -> np.ndarray:
+        gap = np.searchsorted(self._end, now, side="right")
+        return np.flatnonzero(np.append(self._first, NEVER)[gap] <= following)
 
 
 def encode_parts(notes: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
@@ -169,6 +214,8 @@ class Past:
     order_keys, note_keys : of the notes, see `Piece`
     given : of a piece that parts are added to, the number here of each part of it that has played, by its number there
     active : part, pitch, onset, end and slot of the notes that sound or end at the onset, oldest first
+    kept : of a piece of which bars are composed again, what stays of it; None is unknown
+    kept_next : onset and pitch of each line's next note that stays, which `KeptNotes` keeps
     ngram_followers : for each order of the n-gram lookup, which keeps it if there is one, the note that followed then,
         or -1
     """
@@ -185,8 +232,10 @@ class Past:
         metres: np.ndarray,
         metre_known: bool,
         line_up: Sequence[int] | None = None,
+        kept: Kept | None = None,
     ) -> None:
-        self.vocabulary, self.style = vocabulary, style
+        self.vocabulary, self.style, self.kept = vocabulary, style, kept
+        self.kept_next: dict[int, tuple[int, int]] = {}
         self.metres, self.metre = metres_in_force(metres, metre_known, vocabulary)
         self.line_up = Counter(line_up) if line_up is not None and vocabulary.models_part else None
         self.onset = self.shift = self.in_chord = 0
@@ -229,6 +278,29 @@ class Past:
     def last_pitch_of(self, part: int) -> int | None:
         """The pitch that a part struck last, if it has."""
         return self._last_pitches[part] - 1 if part in self._last_pitches else None
+
+    def line_of(self, part: int) -> int:
+        """The line of the piece that parts are added to that a part is, or -1."""
+        return next((line for line, number in self.given.items() if number == part), -1)
+
+    def gap(self) -> tuple[int, int] | None:
+        """The gap that the onset lies in, if it does."""
+        gap = None if self.kept is None else self.kept.gap_after(self.onset)
+        return gap if gap is not None and gap[0] <= self.onset else None
+
+    def find_kept(self) -> dict[int, tuple[int, int]]:
+        """Onset and pitch of each line's next note that stays, of the lines that have one."""
+        found = {}
+        assert self.kept is not None
+        last = self.last if self.last is not None and self.last[2] == self.onset else None
+        for line in self.kept.lines:
+            number, least = self.given.get(line), self.onset * N_PITCHES
+            if last is not None and number is not None and number <= last[0]:
+                least += last[1] + 1 if number == last[0] else N_PITCHES
+            following = self.kept.next_of(line, least)
+            if following is not None:
+                found[line] = following
+        return found
 
     def order_key(self, part: int) -> int:
         """The order key that a part's next note at the onset would have."""
