@@ -12,7 +12,7 @@ from melodygru.music.notes import N_PITCHES
 
 PERFECT = (0, 7)  # semitones, within an octave, of the intervals that don't move in parallel
 COST = 5.0  # nats
-RARE, CHANGES = 0.01, 16  # parallels a change of chord up to which a piece has none, and the changes that show it
+RARE, CHANGES = 0.02, 16  # parallels a change of chord up to which a piece has none, and the changes that show it
 _PITCHES = np.arange(N_PITCHES)
 
 
