@@ -14,7 +14,7 @@ help:
 	@echo "make docs    write docs/cli.md, the reference of the command line, anew"
 	@echo "make constraints resolves the releases that CI installs anew; make notices: the bill of materials and the licences"
 	@echo "make audit   looks for known weaknesses of these releases"
-	@echo "make picture draws docs/piece.png, the piece at the head of the README, anew"
+	@echo "make picture draws docs/piece.png, the piece in docs/see.md, anew"
 	@echo "make release makes the wheel, the sdist and the release's text, in dist/"
 	@echo "make clean   delete everything that these made, .venv and .venv-peers too"
 
