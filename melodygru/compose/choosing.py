@@ -1,9 +1,10 @@
 """The best of several: of a piece's candidates the one that is most like the music that the model was trained on.
 
-How unlike a candidate is: by form (likeness to bars before, bars that return, line-up changes), groove (kick, snare and
-hat as in the bar before), harmony (at bar lines), ending (its last note and, where none was asked for, its length) and
-likelihood (the model's nats a note), how many spreads it lies from the mean of the style's pieces (`music.traits`; of
-held-out ones, for the likelihood), FARTHEST at most; the mean over what belongs to one of the five, then over the five.
+How unlike a candidate is: by form (likeness to bars before and of all bars, line-up changes), returns (bars that
+return), groove (kick, snare and hat as in the bar before), harmony (at bar lines), ending (its last note), length
+(where none was asked for) and likelihood (the model's nats a note), how many spreads it lies from the mean of the
+style's pieces (`music.traits`; of held-out ones, for the likelihood), FARTHEST at most; the mean over what belongs to
+one of these, then over them.
 
 A candidate that copies more than three in four held-out pieces do is no choice, be it by its longest match with the
 training music or by the share that stands in it. Where all do, the one with the smallest share is chosen.
@@ -30,10 +31,12 @@ if TYPE_CHECKING:
 
 NATS = "nats_a_note"  # what is typical beside the traits
 RESPECTS = {
-    "form": (*(f"bar_similarity_{lag}" for lag in LAGS), "bar_returns", "line_up_changes"),
+    "form": (*(f"bar_similarity_{lag}" for lag in LAGS), "self_similarity", "line_up_changes"),
+    "returns": ("bar_returns",),
     "groove": tuple(KITS),
     "harmony": ("harmony_at_bars",),
-    "ending": ("last_note", "length"),
+    "ending": ("last_note",),
+    "length": ("length",),
     "likelihood": (NATS,),
 }
 FARTHEST = 4.0  # spreads

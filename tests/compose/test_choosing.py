@@ -73,7 +73,7 @@ class TestChoice:
         assert choice.candidate == 2 and choice.respects == {"form": 0, "likelihood": 0}
 
     def test_a_length_that_was_asked_for_is_no_ending(self):
-        assert chooser({"length": (9, 2)}).choose([NEW]).respects == {"ending": 2}
+        assert chooser({"length": (9, 2)}).choose([NEW]).respects == {"length": 2}
         assert chooser({"length": (9, 2), "last_note": (1, 1)}, bars=5).choose([NEW]).respects == {"ending": 0}
 
     def test_what_others_have_and_one_lacks_is_far_from_typical(self):
