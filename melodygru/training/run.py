@@ -23,7 +23,7 @@ from melodygru.music.notes import NoteSequence
 from melodygru.training import models
 from melodygru.training.cluster import read_cluster
 from melodygru.training.progress import Budget, Count, OnProgress
-from melodygru.training.settings import Settings, TrainSettings, default_epochs, default_transpose_until, for_gpu
+from melodygru.training.settings import Settings, TrainSettings, default_epochs, default_transpose_until, for_update
 from melodygru.training.startup import join_workers, start_tensorflow
 from melodygru.util.atomic import remedy
 from melodygru.util.locks import Held, held
@@ -383,12 +383,14 @@ def _trainer(
     if "minutes" not in given and "epochs" not in given:
         given["epochs"] = epochs = default_epochs(corpus)
         say(f"training for {epochs:g} epochs, as suits the size of the corpus (or give --epochs or --minutes)")
-    if on_gpu() and not {"batch", "learning_rate"} & set(given):
-        given |= for_gpu(sum(piece.n_notes for piece in corpus.pieces), given.get("epochs") or default_epochs(corpus))
-        say(
-            f"as suits a GPU and the length of the run: batch {given['batch']}, windows of {given['window']}, learning "
-            f"rate {given['learning_rate']:.4g} after {given['warmup']} updates (or give --batch or --learning-rate)"
-        )
+    if on_gpu() or "batch" in given:
+        notes, epochs = sum(piece.n_notes for piece in corpus.pieces), given.get("epochs") or default_epochs(corpus)
+        given = for_update(notes, epochs, given.get("batch"), gpu=on_gpu()) | given
+        if on_gpu() or given["window"] != Settings.window:
+            say(
+                f"an update learns from {given['window']} events of {given['batch']} pieces; learning rate "
+                f"{given['learning_rate']:.4g} after {given['warmup']} updates (--batch and --learning-rate set them)"
+            )
     settings = Settings(seed=asked.seed, mixed_precision=is_mixed_precision(), **given)
     trainer = Trainer(
         model,

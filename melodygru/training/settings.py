@@ -29,6 +29,7 @@ LARGE, FALL = 400_000, 0.35
 ONE_KEY_FROM = 0.6  # share of the run after which pieces of a corpus in one key are no longer transposed
 FEWEST_STEPS = 200  # of a run whose length follows from the corpus
 GPU_BATCH = 64  # pieces: many short windows keep a GPU busier than few long ones, and teach as much
+LEAST_WINDOW = 8  # events: of larger batches than leave it so many, an update learns from more
 GPU_STEPS = 4000  # updates that a run on a GPU keeps when more is learned from at once
 GPU_DOUBLINGS = 4  # of the events of an update, at most: to 32,768
 MAX_SEED = 1_000_000  # TensorFlow's seeds are 32 bits, and each is a thousandfold of this
@@ -51,7 +52,7 @@ class Settings:
     )
     batch: int = setting(
         16,
-        "Pieces learned from at once.",
+        "Pieces learned from at once; more of them have shorter windows.",
         low=1,
         high=4096,
         default_words="16; on a GPU 64 to 256, as suits the length of the run",
@@ -208,28 +209,31 @@ def default_epochs(corpus: Music) -> float:
     return round(max(EPOCHS * min(1.0, (LARGE / max(1, total)) ** FALL), FEWEST_STEPS / steps), 1)
 
 
-def for_gpu(notes: int, epochs: float) -> dict[str, float]:
-    """Batch, window, learning rate, warm-up and weight decay that suit a GPU, as fields of `Settings`.
+def for_update(notes: int, epochs: float, batch: int | None = None, *, gpu: bool) -> dict[str, float]:
+    """Batch, window, learning rate, warm-up and weight decay that suit each other, as fields of `Settings`.
 
-    An update learns from as many events as on a CPU, batch x window, but from more pieces and a shorter window each. In
-    a run that is long enough these events double, up to 16-fold, as long as GPU_STEPS updates are left: at first the
-    window, to the CPU's; then the batch. With k times the events the learning rate, the updates in which it rises and
-    the weight decay are those of a CPU times the square root of k (Malladi et al., 2022, of Adam).
+    An update learns from as many events whatever the batch, the defaults' batch x window: from more pieces with a
+    shorter window each, whose state is carried over. On a GPU, in a run that is long enough, these events double, up to
+    16-fold, as long as GPU_STEPS updates are left. With k times the events the learning rate, the updates in which it
+    rises and the weight decay are the defaults times the square root of k (Malladi et al., 2022, of Adam).
 
     Parameters
     ----------
     notes : of the corpus
     epochs : passes over it; where minutes are asked for, those that suit the corpus
+    batch : as asked for; default: the least from GPU_BATCH on whose window is no longer than the default's
+    gpu : whether GPUs train
     """
     events = Settings.batch * Settings.window
     doublings = 0
-    while doublings < GPU_DOUBLINGS and notes * epochs / (events << (doublings + 1)) >= GPU_STEPS:
+    while gpu and doublings < GPU_DOUBLINGS and notes * epochs / (events << (doublings + 1)) >= GPU_STEPS:
         doublings += 1
     events <<= doublings
-    window = min(Settings.window, events // GPU_BATCH)
-    scale = math.sqrt(1 << doublings)
+    window = max(LEAST_WINDOW, min(Settings.window, events // (batch or GPU_BATCH)))
+    batch = batch or events // window
+    scale = math.sqrt(max(1.0, batch * window / (Settings.batch * Settings.window)))
     return {
-        "batch": events // window,
+        "batch": batch,
         "window": window,
         "learning_rate": Settings.learning_rate * scale,
         "warmup": round(Settings.warmup * scale),

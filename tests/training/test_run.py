@@ -48,16 +48,17 @@ def test_a_run_from_python_is_reported_interrupted_and_resumed(tunes):
         if isinstance(update, Progress):
             signal.raise_signal(signal.SIGINT)
 
-    settings = {"output": "a.keras", "preset": "tiny", "epochs": 2, "batch": 2}
+    settings = {"output": "a.keras", "preset": "tiny", "epochs": 2, "batch": 32}
     stopped = melodygru.train(tunes, on_progress=interrupt, on_message=messages.append, **settings)
     assert stopped.interrupted_by == signal.SIGINT and stopped.held_out is None
     stages = {update.stage for update in progress if isinstance(update, Count)}
     assert stages >= {f"reading {tunes}", "indexing notes"}
     assert any(line.startswith("training on the CPU, ") and " thread" in line for line in messages)
     assert messages[-1].endswith("11 pieces to learn, 1 held out (a tenth of the pieces, seed 0)")
+    assert messages[-2].startswith("an update learns from 64 events of 32 pieces; learning rate 0.003 after 50 updates")
 
     result = melodygru.train(tunes, TrainSettings(**settings, resume=True))
-    assert result.interrupted_by is None and result.settings.epochs == 2 and result.settings.batch == 2
+    assert result.interrupted_by is None and result.settings.epochs == 2 and result.settings.batch == 32
     assert result.history[-1]["validation_nats_per_note"] > 0
     assert all(path.exists() for path in result.paths.values())
     assert result.held_out.nats_per_note == evaluate(load_model("a.keras"), read_corpora(tunes).held_out).nats_per_note

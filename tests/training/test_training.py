@@ -36,7 +36,7 @@ from melodygru.training.optimizer import AveragedAdamW
 from melodygru.training.pace import Pace
 from melodygru.training.pieces import UNKNOWN_SHARE
 from melodygru.training.progress import Budget, Progress, Timer
-from melodygru.training.settings import for_gpu
+from melodygru.training.settings import for_update
 
 STYLES = VOCABULARIES["styles"]
 CORPUS = {"name": "toys", "fingerprint": "f00", "pieces": 7, "notes": 109}
@@ -828,9 +828,24 @@ def test_a_larger_corpus_has_fewer_epochs_and_a_tiny_one_more(pieces, notes, epo
     ],
 )
 def test_a_long_run_on_a_gpu_learns_from_more_at_once(updates, found):
-    suited = for_gpu(2048 * 100, updates / 100)
+    suited = for_update(2048 * 100, updates / 100, gpu=True)
     assert tuple(suited.values()) == pytest.approx(found)
     Settings(epochs=1, **suited)
+
+
+@pytest.mark.parametrize(
+    ("batch", "found"),
+    [
+        (4, (4, 128, 0.003, 50, 0.6)),
+        (16, (16, 128, 0.003, 50, 0.6)),
+        (64, (64, 32, 0.003, 50, 0.6)),
+        (256, (256, 8, 0.003, 50, 0.6)),
+        (1024, (1024, 8, 0.006, 100, 1.2)),  # no shorter windows: four times the events
+    ],
+)
+def test_more_pieces_at_once_have_shorter_windows(batch, found):
+    assert tuple(for_update(10**9, 1, batch, gpu=False).values()) == pytest.approx(found)
+    assert for_update(1, 1, batch, gpu=True) == for_update(1, 1, batch, gpu=False)
 
 
 @pytest.mark.parametrize(
