@@ -202,7 +202,8 @@ def loop(composer: Composer, tracer: Tracer, path: Path, seed: int, n: int, part
     old = midi.read(path).sequence.trimmed()
     lines, returns = old.bar_starts(), bar_returns(old)
     # The first bars of repeats inside the piece, which a bar leads to that led elsewhere before.
-    again = [bar for bar in range(2, len(returns)) if 0 <= returns[bar] != returns[bar - 1] + 1]
+    goes_on = (returns[:-1] >= 0) & (returns[1:] == returns[:-1] + 1)
+    again = (1 + np.flatnonzero((returns[1:] >= 0) & ~goes_on)).tolist()
     inside = [_nats(tracer, old, int(lines[bar]), int(lines[bar + 1])) for bar in again]
     for one in redone(composer, path, seed, n, particles, loop=True):
         begin, bar = old.length, int(lines[1])

@@ -71,7 +71,7 @@ class Mask:
             if length > original.length:
                 bar = int(lines_at[-1] - lines_at[-2])
                 lines_at = np.append(lines_at, np.arange(int(lines_at[-1]) + bar, length + bar, bar))
-        spans = _spans(settings, original.name, lines_at, length)
+        spans = _spans(settings, original, lines_at, length)
         added = () if settings.add is None else added_programs(settings.add, original, vocabulary, settings.style)
         parts = _parts(settings, original)
         lines = {int(line) for line in original.line[np.isin(original.editor.reading.sequence.notes["part"], parts)]}
@@ -97,13 +97,15 @@ class Mask:
         return cls(tuple(spans), new, added, free, in_place, length)
 
 
-def _spans(settings: RedoSettings, name: str, lines_at: np.ndarray, length: int) -> list[tuple[int, int]]:
+def _spans(settings: RedoSettings, original: Original, lines_at: np.ndarray, length: int) -> list[tuple[int, int]]:
     """The steps that are composed again."""
-    n_bars = len(lines_at) - 1
+    n_bars, name = len(lines_at) - 1, original.name
     text = settings.bars
     only = all(getattr(settings, one) is None for one in ("parts", "lock", "fields", "keep", "surprising", "add"))
     if text is None and settings.loop and only and n_bars > 0:
-        text = str(n_bars)
+        # From the last bar on in which a note begins: what sounds on in the end is none to compose again.
+        last = int(np.searchsorted(lines_at, original.onset.max(initial=0), side="right"))
+        text = f"{min(last, n_bars)}:"
     if text is None:
         return [(0, length)]
     if n_bars < 1:

@@ -383,6 +383,13 @@ def test_steering_holds_inside_the_mask_alone():
         assert not rows_in(candidate) - old  # the bass sounds throughout
 
 
+def test_a_loop_is_composed_from_the_last_bar_on_in_which_a_note_begins():
+    vocabulary = VOCABULARIES["many"]
+    piece = sequence_of([(0, 480, 0, 60, 80), (1920, 3840, 0, 62, 80)], 3 * 1920, Grid.beats(480))
+    original = Original.of(sources(piece), vocabulary)
+    assert Mask.of(RedoSettings(loop=True), original, vocabulary).spans == ((16, 48),)
+
+
 def test_an_end_of_another_length(tmp_path):
     midi.write(dataclasses.replace(SONG, length=96), tmp_path / "long.mid")
     midi.write(sequence_of([(0, 96, 0, 60, 80)], 96), tmp_path / "form.mid")
