@@ -27,7 +27,7 @@ import numpy as np
 from melodygru import midi
 from melodygru.corpus.beats import align
 from melodygru.midi.reading import load
-from melodygru.music.chords import N_QUALITIES, half_bar_chords
+from melodygru.music.chords import N_QUALITIES, half_bar_chords, half_bar_edges
 from melodygru.music.form import bar_returns
 from melodygru.music.harmony import parse_chord
 from melodygru.music.notes import NoteSequence, canonical
@@ -45,14 +45,6 @@ def pieces(folder: Path, limit: int) -> Iterator[tuple[str, NoteSequence]]:
     for path in sorted(folder.glob("*.mid"))[:limit]:
         reading = midi.read(load(path))
         yield path.stem, align(reading.sequence, stated=reading.has_metre)[0]
-
-
-def half_edges(piece: NoteSequence) -> np.ndarray:
-    starts = piece.bar_starts()
-    size = piece.bars.at(starts[:-1]).size
-    halves = np.repeat(starts[:-1], 2)
-    halves[1::2] = np.minimum(starts[:-1] + (size + 1) // 2, starts[1:])
-    return np.append(halves, starts[-1])
 
 
 def majority(spans: list[tuple[float, float, int]], edges: np.ndarray) -> np.ndarray:
@@ -128,7 +120,7 @@ def nottingham(folder: Path, limit: int) -> dict[str, np.ndarray]:
         low, spans = beneath(piece)
         if not low.any() or low.all():
             continue
-        known = majority(spans, half_edges(piece))
+        known = majority(spans, half_bar_edges(piece))
         versions = (
             piece,
             arpeggiated(piece, low),
@@ -147,7 +139,7 @@ def labelled(folder: Path) -> dict[str, np.ndarray]:
         midi_file = next(folder.glob(f"*/{path.stem}.mid"))
         reading = midi.read(load(midi_file))
         piece = align(reading.sequence, stated=reading.has_metre)[0]
-        edges = half_edges(piece)
+        edges = half_bar_edges(piece)
         seconds = piece.step2second(edges)
         offset = float(reading.sequence.step2second(int(reading.sequence.notes["onset"][0])))
         seconds = seconds - float(piece.step2second(int(piece.notes["onset"][0]))) + offset

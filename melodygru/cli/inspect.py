@@ -9,18 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 from melodygru.cli import options, screen
 from melodygru.cli.reading import read
 from melodygru.corpus.grid import parse_grid
 from melodygru.errors import SettingError
 from melodygru.music.grid import Grid
+from melodygru.music.harmony import NO_CHORD
+from melodygru.music.notes import NoteSequence
 from melodygru.training.settings import TrainSettings
 from melodygru.util.wording import clock, counted
 
 Asked = tuple[Grid | None, tuple[int, int] | None]  # grid and metre; None: as found
 
 MOST_BARS_NAMED = 20  # of those in which a score had to round
+MOST_SECTIONS, MOST_CHORD_BARS = 8, 16  # whose chords are shown, and how many bars of each
 
 
 @click.command()
@@ -152,6 +156,7 @@ def _midi(path: Path, asked: Asked, score_file: Path | None) -> dict[str, Any]:
         "tempos": len(piece.tempos),
         "metre": "{}/{}".format(*piece.metre),
         "metres": len(piece.metres),
+        **_found(piece, aligned.trimmed() if grid.is_metrical else None),
         "parts": [
             {"name": label, "program": program, "notes": int((piece.notes["part"] == part).sum())}
             for part, (program, label) in enumerate(zip(piece.part_programs.tolist(), part_labels(piece), strict=True))
@@ -168,6 +173,54 @@ def _midi(path: Path, asked: Asked, score_file: Path | None) -> dict[str, Any]:
     }
 
 
+def _found(piece: NoteSequence, with_bars: NoteSequence | None) -> dict[str, Any]:
+    """The key, form and chords that are found in a piece; the last two where it has bars."""
+    from melodygru.music.chords import chord_name, half_bar_chords
+    from melodygru.music.form import bar_returns, form_name
+    from melodygru.music.keys import KeySignature, estimate_key, key_name
+    from melodygru.music.notes import DRUMS
+
+    in_file = [key_name(KeySignature(int(key["fifths"]), bool(key["minor"]))) for key in piece.keys]
+    pitched = bool((piece.notes["program"] != DRUMS).any())
+    estimated = estimate_key(piece.notes) if pitched else None
+    about: dict[str, Any] = {
+        "key": in_file[0] if in_file else None,
+        "keys": len(in_file),
+        "key_found": None if estimated is None else key_name(estimated),
+    }
+    if with_bars is None or not with_bars.grid.is_metrical or not len(piece):
+        return {**about, "form": None, "returns": [], "chords": []}
+    returns = bar_returns(with_bars)
+    fifths = estimated.fifths if estimated else 0
+    chords = [chord_name(code, fifths) for code in half_bar_chords(with_bars).tolist()]
+    return {**about, "form": form_name(returns), "returns": returns.tolist(), "chords": chords}
+
+
+def _plan_rows(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The key and form of a piece, and the chords of each section where its letter comes first."""
+    from melodygru.music.form import sections
+
+    if about["key"] or about["key_found"]:
+        changes = _changes(max(about["keys"], 1))
+        by_notes = f"{about['key_found']} by the notes" if about["key_found"] else ""
+        same = about["key"] == about["key_found"]
+        named = f"{about['key']}{changes}" if about["key"] else ""
+        yield "key", "; ".join(text for text in (named, "" if same else by_notes) if text)
+    if about["form"] is None:
+        return
+    yield "form", f"{about['form']} (letters are sections, numbers their bars)"
+    chords, told = about["chords"], set[str]()
+    for section in sections(np.array(about["returns"])):
+        if section.letter in told or len(told) == MOST_SECTIONS:
+            continue
+        told.add(section.letter)
+        shown = range(section.start, section.start + min(section.n_bars, MOST_CHORD_BARS))
+        bars = [" ".join(dict.fromkeys(chords[2 * bar : 2 * bar + 2])) for bar in shown]
+        more = " ..." if section.n_bars > MOST_CHORD_BARS else ""
+        if any(bar != NO_CHORD[0] for bar in bars):
+            yield f"chords of {section.letter}", " | ".join(bars) + more
+
+
 def _midi_rows(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
     from melodygru.midi import oddity_words
     from melodygru.music.grid import Grid
@@ -181,6 +234,7 @@ def _midi_rows(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "length", f"{clock(about['seconds'])}, {about['beats']:,.1f} beats{after}"
     yield "tempo", f"{about['qpm']:.1f} quarter notes per minute{_changes(about['tempos'])}"
     yield "metre", about["metre"] + _changes(about["metres"])
+    yield from _plan_rows(about)
     for item in about["parts"]:
         name, program = item["name"], program_name(item["program"])
         played = f"{item['program']} {program}"

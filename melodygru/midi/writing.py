@@ -13,6 +13,7 @@ import numpy as np
 from melodygru.errors import MidiError
 from melodygru.midi.chunks import DRUM_CHANNEL, MAX_DENOMINATOR_POWER, tick_limit
 from melodygru.music.grid import Grid
+from melodygru.music.keys import fifths_name
 from melodygru.music.metre import METRE
 from melodygru.music.names import clean_name, own_names, part_labels
 from melodygru.music.notes import (
@@ -119,7 +120,8 @@ def to_bytes(sequence: NoteSequence, text: Sequence[str] = ()) -> bytes:
         message = mido.MetaMessage("time_signature", numerator=numerator, denominator=denominator)
         conductor.append((int(mark["step"]) * ticks_per_step, message))
     for mark in sequence.keys:
-        message = mido.MetaMessage("key_signature", key=_key_name(int(mark["fifths"]), minor=bool(mark["minor"])))
+        fifths, minor = int(mark["fifths"]), bool(mark["minor"])
+        message = mido.MetaMessage("key_signature", key=fifths_name(fifths + 3 * minor) + "m" * minor)
         conductor.append((int(mark["step"]) * ticks_per_step, message))
     conductor.sort(key=lambda item: item[0])
 
@@ -142,12 +144,6 @@ def to_bytes(sequence: NoteSequence, text: Sequence[str] = ()) -> bytes:
     buffer = io.BytesIO()
     file.save(file=buffer)
     return buffer.getvalue()
-
-
-def _key_name(fifths: int, *, minor: bool) -> str:
-    """What mido calls a key signature: `Bb`, `F#m`."""
-    on_line = fifths + 3 * minor
-    return "FCGDAEB"[(on_line + 1) % 7] + ("b", "", "#")[(on_line + 1) // 7 + 1] + "m" * minor
 
 
 def _part_track(heading: list, notes: np.ndarray, shared: bool, ticks_per_step: int, end: int):

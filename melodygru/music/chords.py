@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from melodygru.music.harmony import Chord
-from melodygru.music.keys import estimate_key
+from melodygru.music.keys import estimate_key, fifths_name
 from melodygru.music.notes import DRUMS, NoteSequence
 
 QUALITIES = ("", "m", "7", "maj7", "m7", "dim", "m7b5", "sus4")  # as they are written after the root
@@ -36,8 +36,8 @@ _CLEAR = 0.5  # share of what sounds that is in the chord, at least
 def half_bar_chords(sequence: NoteSequence) -> np.ndarray:
     """The chord of each half bar, estimated from all notes but drums. Shape (2 * n_bars,), int8, codes.
 
-    Bars are those of `NoteSequence.bar_starts`; the second half of a bar begins at its middle, rounded up. Without
-    beats there are none. Where nothing sounds there is no chord; a rest of one half bar keeps the one before.
+    Half bars are those of `half_bar_edges`; without beats there are none. There is no chord where
+    nothing sounds or none is clear for longer than a half bar.
 
     Notes
     -----
@@ -46,23 +46,36 @@ def half_bar_chords(sequence: NoteSequence) -> np.ndarray:
     """
     if not sequence.grid.is_metrical:
         return np.zeros(0, np.int8)
-    starts = sequence.bar_starts()
-    halves = np.repeat(starts[:-1], 2)
-    size = sequence.bars.at(starts[:-1]).size
-    halves[1::2] = np.minimum(starts[:-1] + (size + 1) // 2, starts[1:])
-    edges = np.append(halves, starts[-1])
+    edges = half_bar_edges(sequence)
+    codes = np.zeros(len(edges) - 1, np.int8)
     notes = sequence.notes[sequence.notes["program"] != DRUMS]
-    if not len(notes) or not len(halves):
-        return np.zeros(len(halves), np.int8)
+    if not len(notes):
+        return codes
+    n = int(np.searchsorted(edges, (notes["onset"] + notes["duration"]).max()))
+    n += n % 2  # half bars of the bars with music
+    edges = edges[: n + 1]
     weights, bass = _sounding(sequence, notes, edges)
     path = _likeliest(_evidence(weights, bass, _profiles(notes)))
     held = np.take_along_axis(weights @ (_MEMBERS.T > 0), path[:, None], 1)[:, 0]
     total = weights.sum(axis=1)
-    codes = np.where((total > 0) & (held >= _CLEAR * total), 1 + path, 0)
-    silent = np.append(total <= 0, False)
-    rest = 1 + np.flatnonzero(silent[1:-1] & ~silent[:-2] & ~silent[2:])
-    codes[rest] = codes[rest - 1]
-    return codes.astype(np.int8)
+    none = np.append((total <= 0) | (held < _CLEAR * total), False)
+    alone = 1 + np.flatnonzero(none[1:-1] & ~none[:-2] & ~none[2:])
+    none[alone] = False
+    codes[:n] = np.where(none[:-1], 0, 1 + path)
+    return codes
+
+
+def half_bar_edges(sequence: NoteSequence) -> np.ndarray:
+    """The steps at which half bars begin, and the end of the last: shape (2 * n_bars + 1,). Only on a metrical grid.
+
+    Bars are those of `NoteSequence.bar_starts`; the second half of one begins at its middle, rounded up, and is empty
+    where a change of metre ends the bar before.
+    """
+    starts = sequence.bar_starts()
+    halves = np.repeat(starts[:-1], 2)
+    size = sequence.bars.at(starts[:-1]).size
+    halves[1::2] = np.minimum(starts[:-1] + (size + 1) // 2, starts[1:])
+    return np.append(halves, starts[-1])
 
 
 def _members() -> np.ndarray:
@@ -159,10 +172,8 @@ def chord_name(code: int, fifths: int = 0) -> str:
         return "N.C."
     root, quality = divmod(code - 1, N_QUALITIES)
     # The root nearest on the line of fifths to the middle of the key's own, F to B in C major.
-    place = (7 * root - fifths - 2 + 6) % 12 - 6 + fifths + 2
-    letter = "FCGDAEB"[(place + 1) % 7]
-    signs = (place + 1) // 7
-    return letter + ("#" * signs if signs > 0 else "b" * -signs) + QUALITIES[quality]
+    middle = fifths + 2
+    return fifths_name((7 * root - middle + 6) % 12 - 6 + middle) + QUALITIES[quality]
 
 
 def chord_code(chord: Chord) -> int:

@@ -45,9 +45,11 @@ def bar_returns(sequence: NoteSequence) -> np.ndarray:
     if not sequence.grid.is_metrical:
         return np.zeros(0, np.int64)
     starts = sequence.bar_starts()
-    n_bars = len(starts) - 1
-    contents = [_content(sequence, starts, detail) for detail in range(3)]
-    return _best_path(contents, n_bars, min(WINDOW, max(n_bars - 1, 1)))
+    returns = np.full(len(starts) - 1, -1, np.int64)
+    n_bars = int(np.searchsorted(starts, sequence.notes["onset"][-1], side="right")) if len(sequence) else 0
+    contents = [_content(sequence, starts[: n_bars + 1], detail) for detail in range(3)]
+    returns[:n_bars] = _best_path(contents, n_bars, min(WINDOW, max(n_bars - 1, 1)))
+    return returns
 
 
 class _Content(NamedTuple):

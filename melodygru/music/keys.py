@@ -25,6 +25,17 @@ class KeySignature(NamedTuple):
     minor: bool = False
 
 
+def fifths_name(place: int) -> str:
+    """The name of a pitch class by its place on the line of fifths: `C` at 0, `G` at 1, `Bb` at -2, `F#` at 6."""
+    octave, letter = divmod(place + 1, 7)
+    return "FCGDAEB"[letter] + ("#" * octave if octave > 0 else "b" * -octave)
+
+
+def key_name(key: KeySignature) -> str:
+    """The name of a key: `Bb major`, `F# minor`."""
+    return f"{fifths_name(key.fifths + 3 * key.minor)} {'minor' if key.minor else 'major'}"
+
+
 def pitch_class_weights(sequence: NoteSequence) -> np.ndarray:
     """Total duration of each pitch class, in steps, drums left out. Shape (12,), C first."""
     notes = sequence.notes[sequence.notes["program"] != DRUMS]

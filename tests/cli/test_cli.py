@@ -28,7 +28,7 @@ from melodygru.model import checkpoint
 from melodygru.model.architecture import PRESETS
 from melodygru.music.grid import Grid
 from melodygru.music.metre import METRE
-from melodygru.music.notes import NoteSequence, canonical, note_array
+from melodygru.music.notes import KEY, NoteSequence, canonical, note_array
 from melodygru.music.quantize import quantize
 from melodygru.render import audio
 from melodygru.training import startup
@@ -705,6 +705,9 @@ def test_inspect_a_midi_file(call: Callable[..., Result], song: Path) -> None:
         "length": "0:08, 16.0 beats",
         "tempo": "120.0 quarter notes per minute",
         "metre": "4/4",
+        "key": "C major by the notes",
+        "form": "A4 (letters are sections, numbers their bars)",
+        "chords of A": "Dm7 | Dm7 | C | Fmaj7 Dm7",
         "part": "0 Acoustic Grand Piano: 32 notes",
         "pitches": "60..67 (C4..G4)",
         "grid": "train would choose 2 steps per beat for this piece alone",
@@ -757,6 +760,25 @@ def test_inspect_shows_oddities_and_changes(call: Callable[..., Result], tmp_pat
     oddities = [text for name, text in rows if name == "oddity"]
     assert oddities == ["notes without length dropped: 1", "ends without a note: 1"]
     assert ("notes lost", "1 dropped, merged or cut in reading") in rows
+
+
+def test_inspect_shows_key_form_and_chords(call: Callable[..., Result], tmp_path: Path) -> None:
+    """A of four whole chords, B of four that are struck twice: AABA."""
+    a = [(48, 64, 67), (45, 60, 64), (41, 60, 69), (43, 62, 71)]
+    b = [(50, 65, 69), (40, 64, 68), (50, 65, 69), (40, 64, 68)]
+    bars = [*((chord, 16) for chord in a + a), *((chord, 8) for chord in b), *((chord, 16) for chord in a)]
+    struck = [(bar, at, size, chord) for bar, (chord, size) in enumerate(bars) for at in range(0, 16, size)]
+    notes = note_array([(16 * bar + at, size, 0, pitch, 80) for bar, at, size, chord in struck for pitch in chord])
+    keys = np.array([(0, 0, 0)], KEY)
+    midi.write(NoteSequence(canonical(notes)[0], Grid.beats(4), 256, keys=keys), tmp_path / "x.mid")
+    found = dict(line.split("  ", 1) for line in call("inspect", "x.mid", "--grid", 4).stdout.splitlines())
+    assert found["key"].strip() == "C major; A minor by the notes"
+    assert found["form"].strip() == "A4 A4 B4 A4 (letters are sections, numbers their bars)"
+    assert found["chords of A"].strip() == "C | Am | F | G"
+    assert found["chords of B"].strip() == "Dm | E | Dm | E"
+    about = json.loads(call("inspect", "x.mid", "--grid", 4, "--json").stdout)
+    assert (about["key"], about["key_found"], about["form"]) == ("C major", "A minor", "A4 A4 B4 A4")
+    assert about["returns"][:5] == [-1, -1, -1, -1, 0] and about["chords"][:4] == ["C", "C", "Am", "Am"]
 
 
 def test_inspect_a_folder(call: Callable[..., Result], tunes: Path) -> None:

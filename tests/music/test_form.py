@@ -78,6 +78,11 @@ def test_without_beats_or_notes():
     assert bar_returns(replace(song, notes=song.notes[:0], length=0)).tolist() == []
 
 
+def test_silence_at_the_end_is_new():
+    song = piece(*A, *B, *A)
+    assert bar_returns(replace(song, length=10**6))[:14].tolist() == [*bar_returns(song).tolist(), -1, -1]
+
+
 def test_long_pieces_look_back_as_far_as_the_window():
     between = [[40 + number % 40, 41 + number // 40] for number in range(2 * WINDOW)]
     returns = bar_returns(piece(*A, *between, *A, *A))

@@ -58,6 +58,7 @@ def assert_nothing_cut_or_overlapping(figure):
         low, high = axes.get_xlim()
         shown += [t for at, t in zip(axes.get_xticks(), axes.get_xticklabels(), strict=True) if low <= at <= high]
         shown += [t for t in axes.get_yticklabels() if t.get_text()]
+        shown += [t for t in axes.texts if t.get_text()]
     extents = [text.get_window_extent(renderer) for text in shown]
     for text, box in zip(shown, extents, strict=True):
         assert box.x0 >= 0 and box.y0 >= 0, text
@@ -137,6 +138,50 @@ class TestNotes:
         low, high = roll.pitch_range(piece([(0, 4, 0, pitch, 90)]))
         assert 0 <= low <= pitch <= high <= 127
         assert high - low == 18
+
+
+def song(*bars, **marks):
+    """Bars of 16 steps: chords, tuples of pitches, each as long as the next leaves it."""
+    rows = [
+        (16 * number + place * 16 // len(chords), 16 // len(chords), 0, pitch, 80)
+        for number, chords in enumerate(bars)
+        for place, chord in enumerate(chords)
+        for pitch in chord
+    ]
+    return piece(rows, **marks)
+
+
+class TestPlan:
+    C, AM, F, G = (48, 64, 67, 72), (45, 60, 64, 69), (41, 60, 65, 69), (43, 59, 62, 67)
+    A, B = ((C,), (AM,), (F, G), (C,)), ((F,), (F, C), (G,), (F, G, F, G))
+
+    @staticmethod
+    def drawn(figure, gid):
+        """Where each text of this kind stands, in steps, and what it says."""
+        return [(t.get_position()[0], t.get_text()) for axes in figure.axes for t in axes.texts if t.get_gid() == gid]
+
+    def test_chords_stand_where_they_change(self):
+        figure = pictures.piano_roll_figure(song(*self.A))
+        assert self.drawn(figure, "chord") == [(0, "C"), (16, "Am"), (32, "F"), (40, "G"), (48, "C")]
+        assert_nothing_cut_or_overlapping(figure)
+
+    def test_letters_stand_where_sections_begin_and_muted_where_a_system_does(self):
+        figure = pictures.piano_roll_figure(song(*self.A, *self.A, *self.B, *self.A))
+        letters = [t for axes in figure.axes for t in axes.texts if t.get_gid() == "letter"]
+        begun = [(round(t.get_position()[0]) // 64, t.get_text()) for t in letters if t.get_fontweight() == "bold"]
+        assert begun == [(0, "A"), (1, "A"), (2, "B"), (3, "A")]
+        assert [t.get_text() for t in letters if t.get_fontweight() != "bold"] == []
+        assert_nothing_cut_or_overlapping(figure)
+
+    def test_neither_without_bars_nor_in_a_few_of_them(self):
+        for sequence in (song(*self.A, grid=Grid.seconds(4)), song(*self.A[:3])):
+            assert not pictures.piano_roll_figure(sequence).axes[0].texts
+
+    def test_no_chords_where_most_have_no_place(self):
+        figure = pictures.piano_roll_figure(song(*[(self.C, self.F), (self.G, self.AM)] * 250))
+        assert len(figure.axes) == 8
+        assert not self.drawn(figure, "chord")
+        assert_nothing_cut_or_overlapping(figure)
 
 
 class TestVoices:
@@ -262,7 +307,7 @@ class TestLayout:
 
     def test_a_page_stays_a_page(self):
         long = pictures.piano_roll_figure(piece([(0, 4, 0, 20, 90), (0, 4, 0, 110, 90)], length=16 * 3000))
-        assert long.get_figwidth() == 12 and long.get_figheight() < 22
+        assert long.get_figwidth() == 12 and long.get_figheight() < 25
         short = pictures.piano_roll_figure(piece([(0, 4, 0, 60, 90)], length=16))
         assert short.get_figwidth() == 6.5 and short.get_figheight() < 4
 

@@ -12,6 +12,7 @@ import numpy as np
 from melodygru.music.names import DRUM_NAMES, facts, pitch_name
 from melodygru.music.notes import DRUMS, NoteSequence
 from melodygru.music.voices import voices
+from melodygru.render.pictures.plan import PLAN_HEIGHT, draw_plan, plan_of
 from melodygru.render.pictures.style import COLOURS, INK, MUTED, drawing, shorten
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def piano_roll_figure(sequence: NoteSequence, *, title: str | None = None) -> Fi
 
     Bars and beats are lines on a metrical grid, seconds otherwise. A colour is a voice (see `voices`), its strength the
     velocity. A long piece is broken into systems, eight at most; then more of it goes into each. Drums have lanes of
-    their own beneath the pitches.
+    their own beneath the pitches. Above each system stand the letters of the sections and the chords that are found.
     """
     from matplotlib.figure import Figure
 
@@ -52,14 +53,16 @@ def piano_roll_figure(sequence: NoteSequence, *, title: str | None = None) -> Fi
     columns = max(1, min(len(names), int((width - 0.4) / _LEGEND_COLUMN)))
     legend_height = _LEGEND_LINE * math.ceil(len(names) / columns) + 0.2 if len(names) > 1 else 0.0
     head = _FACTS + (_TITLE if title else 0.0)
-    height = head + len(systems) * row_height + (len(systems) - 1) * SYSTEM_GAP + _FOOT + legend_height
+    plan = plan_of(sequence)
+    above = PLAN_HEIGHT if plan else 0.0
+    height = head + len(systems) * (row_height + above) + (len(systems) - 1) * SYSTEM_GAP + _FOOT + legend_height
     figure = Figure(figsize=(width, height), facecolor="white")
 
     colours = voice_colours(sequence, len(names))
     span = max(end - start for start, end in systems)
     top = height - head
     for start, end in systems:
-        top -= row_height
+        top -= row_height + above
         box = (LEFT / width, top / height, (width - LEFT - RIGHT) / width, row_height / height)
         axes = figure.add_axes(box)
         axes.set_xlim(start, start + span)
@@ -68,6 +71,8 @@ def piano_roll_figure(sequence: NoteSequence, *, title: str | None = None) -> Fi
         draw_keyboard(axes, low, high, lanes, row_height / (high + 0.5 - bottom), start, end)
         draw_time(axes, sequence, start, end, inches_per_step)
         draw_notes(axes, sequence, start, end, low, lanes, colours[voice], inches_per_step)
+        if plan:
+            draw_plan(axes, sequence, plan, start, end, row_height, inches_per_step)
         top -= SYSTEM_GAP
     figure.text(
         (width - RIGHT) / width, (legend_height + 0.08) / height, _time_label(sequence),
