@@ -68,6 +68,18 @@ def test_a_setting_out_of_range_is_one_sentence(new_page):
     page.get_by_role("button", name="Leave all to the model").first.click()
 
 
+def test_what_is_written_above_the_roll_steers_the_next_piece(new_page, tune):
+    page = new_page(piece=tune["id"])
+    asked = []
+    refusal = {"status": 400, "json": {"error": "Not now."}}
+    page.route("**/api/compose", lambda route: asked.append(route.request.post_data_json) or route.fulfill(**refusal))
+    page.evaluate("studio.store.set({plan: {form: [], chords: ['', 'C', '', 'G7']}})")
+    page.get_by_text("With the chords written above the roll.").wait_for()
+    page.locator("#compose").click()
+    says(page, "Not now.")
+    assert asked[0]["settings"]["chords"] == "N.C. | C | % | G7"
+
+
 def test_a_length_is_one_of_three(new_page):
     page = new_page(panel="steer")
     for name, value in (("bars", "2"), ("seconds", "5")):

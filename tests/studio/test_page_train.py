@@ -83,6 +83,7 @@ def test_a_failed_training_says_why(new_page):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_model_is_trained_and_composes(new_page, music, start_studio):
     at = start_studio()
     page = new_page(panel="train", at=at)
@@ -92,10 +93,11 @@ def test_a_model_is_trained_and_composes(new_page, music, start_studio):
     page.locator("[data-setting=epochs]:visible").fill("3")
     page.locator("[data-setting=preset]:visible").select_option("tiny")
     page.locator("#train-start").click()
+    page.locator("[data-training]").wait_for()
     page.close()  # the training goes on
     page = new_page(panel="train", at=at)
     card = page.locator("[data-state=done]")
-    card.wait_for(timeout=200_000)
+    card.wait_for(timeout=400_000)
     card.get_by_role("button", name="Compose with it").click()
     until(page, "studio.store.state.status.model.name.includes('my music')")
     page.evaluate("studio.store.set({panel: 'compose'})")

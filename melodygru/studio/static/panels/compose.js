@@ -2,7 +2,7 @@
 
 import { ignore, open, post, refresh } from "../api.js";
 import { bind } from "../keys.js";
-import { play } from "../player.js";
+import { play, stop } from "../player.js";
 import { say, store } from "../store.js";
 import { button, counted, el, icon, jobLine } from "./dom.js";
 import { declared, fill, inWords, steering } from "./settings.js";
@@ -33,7 +33,8 @@ export function chordsInWords(bars) {
 function grow(data) {
   if (data.piece) growing = { name: "", notes: growing?.notes ?? [], ...growing, ...data.piece };
   if (!growing || !data.notes) return;
-  growing = { ...growing, notes: [...growing.notes, ...data.notes] };
+  // After a lost connection they come from the first one on again.
+  growing = { ...growing, notes: [...growing.notes.slice(0, data.count - data.notes.length), ...data.notes] };
   store.set({ growing });
   const certain = growing.notes.at(-1)?.[1] ?? 0;
   if (!store.state.playing && certain >= (growing.bars[CERTAIN] ?? Infinity)) play(0);
@@ -45,7 +46,10 @@ export async function compose() {
   growing = null;
   const answer = await line.run("compose", () => post("/api/compose", { settings: settingsOf() }), "Composing …", grow);
   const heard = store.state.playing && store.state.growing !== null;
-  if (!answer?.pieces?.length) return store.set({ growing: null });
+  if (!answer?.pieces?.length) {
+    if (heard) stop();
+    return store.set({ growing: null });
+  }
   try {
     await refresh();
     const piece = await open(answer.pieces[0].id);

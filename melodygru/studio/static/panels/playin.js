@@ -143,7 +143,7 @@ export function mount(element) {
     if (sentence) midi.textContent = sentence;
   }
 
-  listenToKeys({ on, off, isOn: () => held.keys, octaveChanged: (pitch) => (status.textContent = `The lowest key is C${Math.floor(pitch / 12) - 1}.`) });
+  listenToKeys({ on, off, isOn: () => held.keys && store.state.panel === "playin", octaveChanged: (pitch) => (status.textContent = `The lowest key is C${Math.floor(pitch / 12) - 1}.`) });
   store.on("panel", () => listen().catch(ignore));
   store.on("piece", (piece, before) => piece?.id !== before?.id && piece?.origin !== "recorded" && (after.hidden = true));
   let model = null;
