@@ -30,3 +30,10 @@ def test_no_script_makes_code_of_text_or_names_another_host():
         text = path.read_text()
         assert not re.search(r"\beval\(|new Function\(|importScripts|document\.write", text), path
         assert not re.findall(r"https?://(?!www\.w3\.org)[^\s\"'`)]+", text), path
+
+
+def test_all_modules_are_asked_for_at_once():
+    """A module that is found only in another one costs a round trip more."""
+    named = set(re.findall(r'rel="modulepreload" href="/static/([^"]+)"', (STATIC / "index.html").read_text()))
+    modules = {path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*.js")}
+    assert named == modules - {"app.js", "vendor/webaudio-tinysynth.js"}

@@ -114,23 +114,6 @@ function tick() {
   requestAnimationFrame(tick);
 }
 
-/** Milliseconds that each of `frames` drawings take while the view moves: for benchmarks. */
-export function measure(frames = 120) {
-  const taken = [];
-  const start = view.left;
-  for (let i = 0; i < frames; i++) {
-    view.left = start + ((i % 20) * 6) / view.scale;
-    const begun = performance.now();
-    drawGround(ground);
-    drawAbove(above);
-    ground.getContext("2d").getImageData(0, 0, 1, 1); // waits until it is drawn
-    taken.push(performance.now() - begun);
-  }
-  view.left = start;
-  keepInside();
-  return taken;
-}
-
 function resize() {
   view.width = box.clientWidth;
   view.height = box.clientHeight;
