@@ -86,6 +86,14 @@ def test_a_failed_training_says_why(new_page):
 @pytest.mark.timeout(600)
 def test_a_model_is_trained_and_composes(new_page, music, start_studio):
     at = start_studio()
+    try:
+        train_and_compose(new_page, music, at)
+    finally:
+        for training in at.ask("GET", "/api/trainings"):
+            at.ask("POST", f"/api/trainings/{training['id']}/stop")
+
+
+def train_and_compose(new_page, music, at):
     page = new_page(panel="train", at=at)
     page.locator("#train-folder").fill(str(music))
     page.locator("#train-read").click()
@@ -99,7 +107,8 @@ def test_a_model_is_trained_and_composes(new_page, music, start_studio):
     card = page.locator("[data-state=done]")
     card.wait_for(timeout=400_000)
     card.get_by_role("button", name="Compose with it").click()
-    until(page, "studio.store.state.status.model.name.includes('my music')")
+    page.get_by_text("Composing with my music.").wait_for()
+    assert page.locator("#model option:checked").inner_text() == "my music"
     page.evaluate("studio.store.set({panel: 'compose'})")
     page.locator("#compose").click()
     until(page, "studio.store.state.piece !== null")

@@ -178,7 +178,11 @@ function control(setting, { held = steering, seen = false } = {}) {
     : el("div", { class: "field", title: seen ? "" : about(setting) }, label, line, hint);
   const update = () => {
     const value = held.values[setting.name];
+    // What is being written stays, whatever else is set meanwhile.
+    const written = inputs.find((input) => input === document.activeElement && ["text", "number"].includes(input.type));
+    const text = written?.value;
     show(value);
+    if (written && written.value !== text) written.value = text;
     reset.hidden = value === undefined;
     element.classList.toggle("is-set", value !== undefined);
   };

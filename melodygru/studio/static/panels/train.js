@@ -175,7 +175,7 @@ export function mount(element) {
     try {
       await post("/api/model", { path });
       const { model } = await refresh();
-      say(`Composing with ${model.name}.`);
+      say(`Composing with ${nameOfModel(model)}.`);
       showModels().catch(ignore);
     } catch (error) {
       ignore(error);
@@ -183,6 +183,12 @@ export function mount(element) {
   }
 
   const nameOf = (path) => path.split(/[\\/]/).filter(Boolean).at(-1) ?? path;
+
+  /** A model that was trained here is called as its folder. */
+  function nameOfModel({ path, name }) {
+    const training = trainings.find(({ model }) => model === path);
+    return training ? nameOf(training.folder) : name;
+  }
 
   function item(training) {
     const { folder: of, state, epoch, epochs, seconds_left: left, model, words: said } = training;
@@ -223,7 +229,7 @@ export function mount(element) {
   async function showModels() {
     const found = await get("/api/models");
     const current = store.state.status?.model?.path;
-    const entries = found.map(({ path, name, mine }) => [path, mine === false ? `${name} (comes along)` : name]);
+    const entries = found.map((model) => [model.path, model.mine ? nameOfModel(model) : `${model.name} (comes along)`]);
     models.replaceChildren(field("Composing with", choice(entries, current, use, { id: "model" })));
   }
 
@@ -243,8 +249,7 @@ export function mount(element) {
   store.on("panel", (panel) => {
     clearInterval(timer);
     if (panel !== "train") return;
-    load().catch(ignore);
-    showModels().catch(ignore);
+    load().then(showModels).catch(ignore);
     timer = setInterval(() => trainings.some(({ state }) => state === "running") && !store.state.lost && load().catch(ignore), EVERY_MS);
   });
   build();
