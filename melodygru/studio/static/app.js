@@ -152,7 +152,7 @@ function mountPieces() {
 
 /** Stands for a panel that couldn't be loaded: the rest of the page goes on. */
 function absent(error) {
-  console.error(error);
+  reportError(error);
   return { mount: (panel) => (panel.textContent = "This panel could not be loaded. Reload the page.") };
 }
 
@@ -181,7 +181,11 @@ async function mountTabs() {
     panel.setAttribute("role", "tabpanel");
     panel.setAttribute("aria-labelledby", `tab-${id}`);
     panels.append(panel);
-    loaded[at].mount(panel);
+    try {
+      loaded[at].mount(panel);
+    } catch (error) {
+      absent(error).mount(panel);
+    }
   });
   tabs.addEventListener("keydown", (event) => {
     const names = TABS.map(([id]) => id);

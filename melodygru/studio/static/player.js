@@ -9,7 +9,7 @@ const AHEAD_HIDDEN_S = 1.6; // a page in the background is woken once a second
 const EVERY_MS = 40;
 const LEAD_S = 0.05; // from the press of a key to the first note
 const FIRST_CHANNEL = 16; // above those of the synthesiser: one for each part, as many as there are
-const VOICES = 160;
+const VOICES = 128;
 const LOUDEST = 1.9; // of a channel; the synthesiser's own compressor stands behind
 const USUAL = 0.8; // volume of a part that nobody has set
 

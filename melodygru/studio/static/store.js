@@ -44,7 +44,15 @@ export const store = {
       if (!Object.is(state[key], value)) changed.push([key, value, state[key]]);
       state[key] = value;
     }
-    for (const [key, value, before] of changed) for (const fn of followers.get(key) ?? []) fn(value, before);
+    for (const [key, value, before] of changed) {
+      for (const fn of followers.get(key) ?? []) {
+        try {
+          fn(value, before);
+        } catch (error) {
+          reportError(error); // the mistake of one follower is not the others' loss
+        }
+      }
+    }
   },
 
   /** Calls fn(value, before) after each change of a key, or of any of several. Returns what ends that. */
