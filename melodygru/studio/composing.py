@@ -43,18 +43,20 @@ def composing(composer: Composer, project: Project, values: Any) -> Callable[[Jo
     if settings.num_outputs > MOST_PIECES:
         raise Refused(f"Expected at most {MOST_PIECES} pieces at once.")
 
+    several = settings.best_of > 1  # of which one is kept: nobody knows yet which
+
     def work(job: Job) -> dict[str, Any]:
         growing: list[_Growing] = []
 
         def start(plans: list[Plan]) -> None:
             growing.append(_Growing(composer, plans[0]))
-            job.progress(0.0, piece=growing[0].as_dict())
+            job.progress(0.0, piece=None if several else growing[0].as_dict())
 
         def add(note: Note) -> None:
             if note.stream == 0:
-                growing[0].add(note, job)
-            else:
-                job.progress(growing[0].share)
+                growing[0].add(note)
+            certain = note.stream == 0 and not several
+            job.progress(growing[0].share, *(growing[0].news(note) if certain else ()))
 
         made = composer.generate(settings, on_start=start, on_note=add)
         names = "Piece" if settings.style is None else settings.style.replace("/", " ").capitalize()
@@ -76,24 +78,27 @@ class _Growing:
         self.share: float | None = 0.0
         self._count = 0
 
-    def add(self, note: Note, job: Job) -> None:
-        """A note more, which the job's readers are told of."""
+    def add(self, note: Note) -> None:
+        """A note more."""
         self._count += 1
-        plan, grown = self._plan, False
+        plan, self._grown = self._plan, False
         if note.part >= len(self._programs):
             self._programs += [note.program] * (note.part + 1 - len(self._programs))
-            grown = True
+            self._grown = True
         while note.onset + note.duration > self._end:
             self._end *= 2
-            grown = True
+            self._grown = True
         if plan.length.notes is not None:
             self.share = min(1.0, self._count / plan.length.notes)
         elif plan.steps:
             self.share = min(1.0, max(0, note.onset - plan.start) / plan.steps)
         else:
             self.share = None
+
+    def news(self, note: Note) -> tuple[list[list[int]], dict[str, Any] | None]:
+        """The note as the page has it, and what it needs beside it where that has changed."""
         row = [note.part, note.onset * self._step, note.duration * self._step, note.pitch, note.velocity]
-        job.progress(self.share, [row], self.as_dict() if grown else None)
+        return [row], self.as_dict() if self._grown else None
 
     def as_dict(self) -> dict[str, Any]:
         """What the page needs to show it, as plain JSON values."""

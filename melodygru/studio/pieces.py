@@ -282,7 +282,7 @@ def _provenance(data: bytes) -> dict[str, Any] | None:
     except MelodyGruError:
         return None
     return {
-        "redone": found.of_redo,
+        "redone": provenance.REDONE in found.inputs,
         "settings": found.settings,
         "seed": found.seed,
         "piece": found.piece,

@@ -97,14 +97,16 @@ def replaying(piece: Piece) -> Callable[[Job], dict[str, Any]]:
 
     def work(job: Job) -> dict[str, Any]:
         inputs: dict[str, Any] = {}
-        if how.of_redo:
+        if provenance.REDONE in how.inputs:
             source = piece.step_of(how.inputs[provenance.REDONE].get("file", ""))
             if source is None:
                 raise ProvenanceError("the piece that this one was made from is no longer in its history")
             inputs["piece"] = source
             if "form_of" in how.inputs:
                 inputs["form_of"] = _continued(View(source.read_bytes()), how.inputs["form_of"].get("notes"))
-        made = replay(path, on_note=None if how.of_redo else lambda note: job.progress(None), **inputs)
+        made = replay(
+            path, on_note=None if provenance.REDONE in how.inputs else lambda note: job.progress(None), **inputs
+        )
         return {"same": made.identical or made.as_composed, "words": f"Composed anew: {made.verdict}."}
 
     def named(job: Job) -> dict[str, Any]:

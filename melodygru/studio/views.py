@@ -11,6 +11,8 @@ import numpy as np
 
 from melodygru.corpus.beats import align
 from melodygru.midi.editing import Editor
+from melodygru.music.chords import chord_name, half_bar_chords
+from melodygru.music.form import bar_returns, form_letters
 from melodygru.music.keys import KeySignature, estimate_key
 from melodygru.music.names import FAMILIES, part_labels, program_name
 from melodygru.music.notes import DEFAULT_TEMPO, DRUMS, NoteSequence
@@ -149,6 +151,21 @@ class View:
         """Length in seconds."""
         return float(self.reading.sequence.step2second(int(self.bars[-1])))
 
+    @cached_property
+    def plan(self) -> tuple[list[str] | None, list[list[Any]]]:
+        """The form letter of each bar, and the chords as [tick, name] where they change, both as the notes have them;
+        None and nothing for a piece without notes or beats."""
+        sequence, origin = self._aligned
+        if not len(sequence) or not sequence.grid.is_metrical:
+            return None, []
+        starts = sequence.bar_starts()
+        halves = np.stack([starts[:-1], -(-(starts[:-1] + starts[1:]) // 2)], axis=1).reshape(-1)
+        codes = half_bar_chords(sequence)
+        changes = np.flatnonzero(np.diff(codes, prepend=-1))
+        fifths = estimate_key(sequence.notes).fifths
+        chords = [[max(0, int(halves[at]) + origin), chord_name(int(codes[at]), fifths)] for at in changes.tolist()]
+        return form_letters(bar_returns(sequence)), chords
+
     @property
     def summary(self) -> dict[str, Any]:
         """What a list of pieces says of it."""
@@ -171,8 +188,8 @@ class View:
                 for number, (part, label) in enumerate(zip(self.parts, self.labels, strict=True))
             ],
             "notes": self.rows(),
-            "form": None,
-            "chords": [],
+            "form": self.plan[0],
+            "chords": self.plan[1],
         }
 
     def rows(self) -> list[list[int]]:

@@ -1,6 +1,7 @@
 """The server over HTTP: what each route answers, what it refuses, and many at once."""
 
 import contextlib
+import dataclasses
 import http.client
 import io
 import json
@@ -18,6 +19,7 @@ from melodygru.compose.settings import SETTINGS
 from melodygru.errors import SettingError
 from melodygru.midi.editing import Editor
 from melodygru.music.notes import note_array
+from melodygru.studio import composing
 
 
 @pytest.fixture(scope="module")
@@ -65,12 +67,14 @@ def test_a_piece_as_the_page_shows_it(piece):
     assert piece["ticks_per_beat"] == 480 and piece["length"] == 4 * 1920
     assert piece["bars"] == [0, 1920, 3840, 5760, 7680]
     assert piece["beats"] == list(range(0, 7680, 480))
-    assert piece["tempos"] == [[0, 120.0]] and piece["metres"] == [[0, 4, 4]] and piece["key"] == "G major"
+    assert piece["tempos"] == [[0, 120.0]] and piece["metres"] == [[0, 4, 4]] and piece["key"] == "C major"
     assert [(part["name"], part["program"], part["family"], part["locked"]) for part in piece["parts"]] == [
         ("Fingered Bass", 33, "bass", False),
         ("Flute", 73, "winds", False),
     ]
     assert piece["notes"][:3] == [[0, 0, 960, 36, 90], [1, 0, 480, 60, 80], [1, 480, 480, 62, 80]]
+    assert piece["form"] == ["A"] * 4 and piece["chords"][0][0] == 0
+    assert all(tick % 960 == 0 and isinstance(name, str) for tick, name in piece["chords"])
     assert (piece["can_undo"], piece["can_redo"], piece["composed"], piece["provenance"]) == (False, False, False, None)
 
 
@@ -226,6 +230,25 @@ def test_compose_streams_notes_and_ends_with_a_piece(served):
     assert sorted(note[1:] for note in notes) == sorted(note[1:] for note in made["notes"])
     assert order and made["composed"] and made["provenance"]["seed"] == 1 and summary["origin"] == "composed"
     assert served.events(f"/api/jobs/{job['job']}/events")[-1] == events[-1]  # after a lost connection
+
+
+def test_of_several_candidates_nothing_is_shown_before_one_is_chosen(served):
+    composer = served.server.studio.composer
+
+    class Choosing:
+        """Composes and doesn't choose: not every model knows what is typical."""
+
+        vocabulary = composer.vocabulary
+
+        def generate(self, settings, **callbacks):
+            return composer.generate(dataclasses.replace(settings, best_of=1), **callbacks)
+
+    settings = {"bars": 1, "seed": 1, "best_of": 2}
+    work = composing.composing(Choosing(), served.project, settings)
+    job = served.server.studio.jobs.start(work).id
+    *progress, (name, values) = served.events(f"/api/jobs/{job}/events")
+    assert name == "done" and len(values["pieces"]) == 1
+    assert all("piece" not in values and not values["notes"] for _, values in progress)
 
 
 def test_the_same_seed_is_the_same_piece(served):
