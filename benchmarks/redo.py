@@ -127,17 +127,14 @@ def band(composer: Composer, tracer: Tracer, path: Path, seed: int, n: int, part
 
     import bands
 
-    from melodygru import midi
     from melodygru.compose.original import Original
     from melodygru.compose.primer import Source
 
-    old = midi.read(path).sequence
-    programs, order = (
-        old.part_programs.tolist(),
-        Original.of(Source.from_given(path), composer.vocabulary).part_numbers(),
-    )
+    original = Original.of(Source.from_given(path), composer.vocabulary)
+    old = original.editor.reading.sequence
+    programs, order = old.part_programs.tolist(), original.part_numbers()
     pitches = {p: old.notes["pitch"][old.notes["part"] == p].mean() for p in order if programs[p] != DRUMS}
-    lines = old.bar_starts()
+    lines = np.maximum(original.sequence.bar_starts() + original.origin, 0)  # the bars that redo finds
     if len(lines) < 19 or not pitches:
         return
     found = {
@@ -146,16 +143,18 @@ def band(composer: Composer, tracer: Tracer, path: Path, seed: int, n: int, part
         "melody": max(pitches, key=pitches.__getitem__),
     }
     real = bands.measure(bands.read(path))
-    first, last = int(lines[8]), int(lines[16])
+    last, steps = int(lines[16]), original.bar_lines()
+    # In steps: a note beside the grid is in the bar that it is nearest to.
+    inside = (original.onset >= steps[8]) & (original.onset < steps[16])
     for what, part in found.items():
-        if part is None or not (_part(old, part) & _inside(old, first, last)).any():
+        if part is None or not (_part(old, part) & inside).any():
             continue
         for one in redone(composer, path, seed, n, particles, bars="9:16", parts=str(order.index(part) + 1)):
             with tempfile.TemporaryDirectory() as folder:
                 file = Path(folder) / "one.mid"
                 one.save(file)
                 new = bands.measure(bands.read(file))
-            free = _part(old, part) & _inside(old, first, last)
+            free = _part(old, part) & inside
             figures = {f"{name}, over the real one's": new[name] / real[name] for name in new if real.get(name)}
             new_notes = (_rows(one) - _rows(old)).total()
             yield (
