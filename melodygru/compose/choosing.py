@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -81,6 +81,21 @@ class Choice:
         }
 
 
+class Measured(NamedTuple):
+    """What is known of a candidate.
+
+    Attributes
+    ----------
+    figures : what it has of that which is typical
+    copies : whether it copies more than held-out music does
+    share : how much of it stands in the training music, 0..1
+    """
+
+    figures: dict[str, float]
+    copies: bool
+    share: float
+
+
 class Chooser:
     """Chooses among candidates.
 
@@ -109,55 +124,50 @@ class Chooser:
         at = v.styles.index(settings.style) if settings.style in v.styles and len(nats) > len(v.styles) else -1
         if (known := nats[at] or nats[-1]) is not None:
             self._typical[NATS] = known
-        if any(getattr(settings, name) is not None for name in ("bars", "seconds", "notes")):
+        if any(getattr(settings, name, None) is not None for name in ("bars", "seconds", "notes", "form")):
             self._typical.pop("length", None)
         self._tracer, self._index = Tracer(model), index
 
-    def choose(self, candidates: Sequence[NoteSequence]) -> Choice:
+    def choose(self, candidates: Sequence[Measured]) -> Choice:
         """One of some pieces."""
-        found = [self._measured(one) for one in candidates]
-        copies = [self._copies(one) for one in candidates]
-        least = min(share for _, share in copies)
-        allowed = [not too_much for too_much, _ in copies]
+        least = min(one.share for one in candidates)
+        allowed = [not one.copies for one in candidates]
         if not any(allowed):
-            allowed = [share == least for _, share in copies]
+            allowed = [one.share == least for one in candidates]
         # What one candidate has, and another lacks, is far from typical of that; but a piece needs no drums.
-        wanted = {name for one in found for name in one} - set(KITS)
-        apart = [self._respects(one, wanted) for one in found]
+        wanted = {name for one in candidates for name in one.figures} - set(KITS)
+        apart = [self._respects(one.figures, wanted) for one in candidates]
         distances = [round(float(np.mean([*one.values()] or [0.0])), 3) for one in apart]
         best = min(np.flatnonzero(allowed).tolist(), key=lambda at: distances[at])
         respects = {name: round(distance, 3) for name, distance in apart[best].items()}
         shown = tuple(distance if ok else None for distance, ok in zip(distances, allowed, strict=True))
-        return Choice(best + 1, shown, respects, sum(too_much for too_much, _ in copies))
+        return Choice(best + 1, shown, respects, sum(one.copies for one in candidates))
 
-    def _measured(self, piece: NoteSequence) -> dict[str, float]:
-        """What a piece has of that which is typical."""
+    def measure(self, piece: NoteSequence) -> Measured:
+        """What `choose` wants to know of a piece."""
         found = traits(piece)
         found[NATS] = float(self._tracer.trace(piece).nats.sum()) / max(1, len(piece))
-        return {name: value for name, value in found.items() if name in self._typical and not np.isnan(value)}
+        figures = {name: value for name, value in found.items() if name in self._typical and not np.isnan(value)}
+        if self._index is None or self._index.baseline is None:
+            return Measured(figures, False, 0.0)
+        copied, usual = self._index.examine(piece), self._index.baseline
+        copies = copied.longest_notes > usual["longest"][COPIED] or copied.share > usual["share"][COPIED]
+        return Measured(figures, copies, copied.share)
 
-    def _respects(self, measured: dict[str, float], wanted: set[str]) -> dict[str, float]:
+    def _respects(self, figures: dict[str, float], wanted: set[str]) -> dict[str, float]:
         """How far a piece is from what is typical, in each of RESPECTS."""
         apart = {}
         for respect, names in RESPECTS.items():
             far = []
             for name in names:
-                if name in measured:
+                if name in figures:
                     mean, spread = self._typical[name]
-                    far.append(min(abs(measured[name] - mean) / max(spread, LEAST_SPREAD * mean, 1e-9), FARTHEST))
+                    far.append(min(abs(figures[name] - mean) / max(spread, LEAST_SPREAD * mean, 1e-9), FARTHEST))
                 elif name in wanted:
                     far.append(FARTHEST)
             if far:
                 apart[respect] = float(np.mean(far))
         return apart
 
-    def _copies(self, piece: NoteSequence) -> tuple[bool, float]:
-        """Whether a piece copies more than held-out music does; the share of it that stands in the training music."""
-        if self._index is None or self._index.baseline is None:
-            return False, 0.0
-        found, usual = self._index.examine(piece), self._index.baseline
-        too_much = found.longest_notes > usual["longest"][COPIED] or found.share > usual["share"][COPIED]
-        return too_much, found.share
 
-
-__all__ = ["Choice", "Chooser"]
+__all__ = ["Choice", "Chooser", "Measured"]

@@ -134,7 +134,7 @@ class Composer:
         choices: list[Choice] = []
         if chooser is not None:
             of_each = [pieces[at : at + settings.best_of] for at in range(0, len(pieces), settings.best_of)]
-            choices = [chooser.choose(candidates) for candidates in of_each]
+            choices = [chooser.choose([chooser.measure(one) for one in candidates]) for candidates in of_each]
             pieces = [of[choice.candidate - 1] for of, choice in zip(of_each, choices, strict=True)]
             kept = {at * settings.best_of + choice.candidate - 1: at for at, choice in enumerate(choices)}
             for action in actions:

@@ -33,7 +33,7 @@ NEW, ALIKE, HALF = bars(60, 62, 64, 65, 67), bars(60, 60, 60, 60, 60), bars(60, 
 
 
 def chooser(typical, *, nats=(), matches=None, **settings):
-    """A chooser of a toy model that knows what is typical; `matches`: (longest, share) by the candidates' pitches."""
+    """What chooses, with a toy model that knows what is typical; `matches`: (longest, share) of some candidates."""
     vocabulary = toys.with_statistics(
         toys.VOCABULARIES["many"], typical=(tuple(typical.get(name) for name in TRAITS),) if typical else ()
     )
@@ -51,13 +51,13 @@ def chooser(typical, *, nats=(), matches=None, **settings):
     made = Chooser.__new__(Chooser)
     made.__init__(SimpleNamespace(card={"piece_nats": list(nats)}), network, index, GenerateSettings(**settings))
     made._tracer = SimpleNamespace(trace=lambda piece: SimpleNamespace(nats=piece.notes["pitch"] / 10))
-    return made
+    return lambda candidates: made.choose([made.measure(one) for one in candidates])
 
 
 class TestChoice:
     def test_the_one_nearest_to_the_means_is_chosen(self):
         typical = {"bar_similarity_1": (0.5, 0.25), "line_up_changes": (0.0, 0.1)}
-        choice = chooser(typical).choose([NEW, ALIKE, HALF])
+        choice = chooser(typical)([NEW, ALIKE, HALF])
         # likeness to the bar before of 0, 1 and 1/2; no line-up changes in any
         assert choice.candidate == 3 and choice.distances == (1, 1, 0) and choice.respects == {"form": 0}
         assert choice.reason == "candidate 3 of 3, the most typical (spreads from the mean: form 0.0)"
@@ -65,25 +65,25 @@ class TestChoice:
 
     def test_each_respect_counts_alike(self):
         typical = {"bar_similarity_1": (1, 0.5), "bar_similarity_2": (1, 0.5), "last_note": (2, 1)}
-        choice = chooser(typical).choose([ALIKE])
+        choice = chooser(typical)([ALIKE])
         assert choice.respects == {"form": 0, "ending": 1} and choice.distances == (0.5,)
 
     def test_the_likelihood_is_that_of_held_out_pieces(self):
-        choice = chooser({"line_up_changes": (0, 1)}, nats=[(6.0, 0.1)]).choose([NEW, ALIKE])
+        choice = chooser({"line_up_changes": (0, 1)}, nats=[(6.0, 0.1)])([NEW, ALIKE])
         assert choice.candidate == 2 and choice.respects == {"form": 0, "likelihood": 0}
 
     def test_a_length_that_was_asked_for_is_no_ending(self):
-        assert chooser({"length": (9, 2)}).choose([NEW]).respects == {"length": 2}
-        assert chooser({"length": (9, 2), "last_note": (1, 1)}, bars=5).choose([NEW]).respects == {"ending": 0}
+        assert chooser({"length": (9, 2)})([NEW]).respects == {"length": 2}
+        assert chooser({"length": (9, 2), "last_note": (1, 1)}, bars=5)([NEW]).respects == {"ending": 0}
 
     def test_what_others_have_and_one_lacks_is_far_from_typical(self):
         short = bars(60, 60)
-        choice = chooser({"bar_similarity_1": (0.5, 0.25)}).choose([short, ALIKE])
+        choice = chooser({"bar_similarity_1": (0.5, 0.25)})([short, ALIKE])
         assert choice.distances == (FARTHEST, 2) and choice.candidate == 2
-        assert chooser({"bar_similarity_1": (0.5, 0.25), "last_note": (1, 1)}).choose([short]).respects == {"ending": 0}
+        assert chooser({"bar_similarity_1": (0.5, 0.25), "last_note": (1, 1)})([short]).respects == {"ending": 0}
 
     def test_no_distance_is_above_the_farthest(self):
-        assert chooser({"last_note": (50, 1)}).choose([NEW]).distances == (FARTHEST,)
+        assert chooser({"last_note": (50, 1)})([NEW]).distances == (FARTHEST,)
 
     def test_a_model_that_knows_nothing_is_refused(self):
         with pytest.raises(SettingError, match="best-of: this model doesn't know what is typical of its music; train"):
@@ -96,13 +96,13 @@ class TestCopies:
     @pytest.mark.parametrize("match", [(11, 0.0), (0, 0.21)])
     def test_one_that_copies_more_than_held_out_music_is_no_choice(self, match):
         matches = [(HALF, match), (NEW, (10, 0.2))]
-        choice = chooser(self.TYPICAL, matches=matches).choose([HALF, NEW])
+        choice = chooser(self.TYPICAL, matches=matches)([HALF, NEW])
         assert choice.candidate == 2 and choice.distances == (None, 2) and choice.copied == 1
         assert choice.reason.endswith("; 1 copied more than held-out music")
 
     def test_where_all_copy_the_one_that_copies_least_is_chosen(self):
         matches = [(HALF, (50, 0.9)), (NEW, (40, 0.4)), (ALIKE, (60, 0.5))]
-        choice = chooser(self.TYPICAL, matches=matches).choose([HALF, NEW, ALIKE])
+        choice = chooser(self.TYPICAL, matches=matches)([HALF, NEW, ALIKE])
         assert choice.candidate == 2 and choice.copied == 3
 
 
