@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from flask import Flask, Response, jsonify, request
 
 from melodygru import midi
@@ -170,7 +171,9 @@ def _read(filename: str, data: bytes) -> tuple[bytes, str, str]:
         try:
             if not reading.sequence.grid.is_metrical:
                 raise MidiError("its times are in seconds")
-            Editor(data)
+            editor = Editor(data)
+            if not data.startswith(b"MThd"):  # inside something else, a RIFF file for instance
+                data = editor.exchange(np.ones(len(reading.sequence), bool), reading.sequence.notes[:0])
         except MidiError:  # a file of type 2, of another format, or of SMPTE time: its notes are written anew
             data = midi.to_bytes(reading.sequence)
     except MelodyGruError as error:

@@ -11,7 +11,7 @@ from typing import Any
 
 from melodygru.errors import MelodyGruError
 from melodygru.studio.refusals import OF_ITS_OWN, Missing
-from melodygru.util.wording import one_line
+from melodygru.util.wording import escaped, one_line
 
 logger = logging.getLogger("melodygru")
 
@@ -144,7 +144,8 @@ class Jobs:
             except MelodyGruError as error:
                 job.end("failed", {"error": one_line(error)})
             except Exception as error:
-                logger.exception("job %s: %s", job.id, error)
+                logger.error("a job failed: %s: %s", type(error).__name__, escaped(one_line(error)))
+                logger.debug("", exc_info=error)
                 job.end("failed", {"error": OF_ITS_OWN.format(type(error).__name__)})
 
     def cancel_all(self) -> None:

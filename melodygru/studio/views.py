@@ -11,9 +11,9 @@ import numpy as np
 
 from melodygru.corpus.beats import align
 from melodygru.midi.editing import Editor
-from melodygru.music.chords import chord_name, half_bar_chords
+from melodygru.music.chords import chord_name, half_bar_chords, half_bar_edges
 from melodygru.music.form import bar_returns, form_letters
-from melodygru.music.keys import KeySignature, estimate_key
+from melodygru.music.keys import KeySignature, estimate_key, key_name
 from melodygru.music.names import FAMILIES, part_labels, program_name
 from melodygru.music.notes import DEFAULT_TEMPO, DRUMS, NoteSequence
 
@@ -158,9 +158,7 @@ class View:
         sequence, origin = self._aligned
         if not len(sequence) or not sequence.grid.is_metrical:
             return None, []
-        starts = sequence.bar_starts()
-        halves = np.stack([starts[:-1], -(-(starts[:-1] + starts[1:]) // 2)], axis=1).reshape(-1)
-        codes = half_bar_chords(sequence)
+        halves, codes = half_bar_edges(sequence), half_bar_chords(sequence)
         changes = np.flatnonzero(np.diff(codes, prepend=-1))
         fifths = estimate_key(sequence.notes).fifths
         chords = [[max(0, int(halves[at]) + origin), chord_name(int(codes[at]), fifths)] for at in changes.tolist()]
@@ -255,12 +253,6 @@ def as_page(sequence: NoteSequence) -> dict[str, Any]:
     return {**times(sequence, bars), "parts": parts, "notes": np.stack(columns, axis=1).tolist()}
 
 
-def key_name(key: KeySignature) -> str:
-    """What people call the key of a signature: `Bb major`, `F# minor`."""
-    on_line = key.fifths + 3 * key.minor + 1
-    return "FCGDAEB"[on_line % 7] + ("b", "", "#")[on_line // 7 + 1] + (" minor" if key.minor else " major")
-
-
 def family_of(program: int) -> str:
     """What musicians call the family of a program; `drums`, or "other" for one of none."""
     if program == DRUMS:
@@ -268,4 +260,4 @@ def family_of(program: int) -> str:
     return next((family for family, programs in FAMILIES.items() if program in programs), "other")
 
 
-__all__ = ["Line", "Part", "View", "as_page", "family_of", "key_name", "part_as_dict", "times"]
+__all__ = ["Line", "Part", "View", "as_page", "family_of", "part_as_dict", "times"]

@@ -450,6 +450,15 @@ def test_odd_files_become_pieces_that_can_be_worked_on(served, name):
     assert len(after["notes"]) == len(piece["notes"]) + 1
 
 
+def test_a_file_inside_another_goes_out_as_midi(served):
+    riff = (
+        b"RIFF" + (len(tune(1)) + 12).to_bytes(4, "little") + b"RMIDdata" + len(tune(1)).to_bytes(4, "little") + tune(1)
+    )
+    piece = served.bring(riff, "song.rmi")
+    _, _, data = served.raw("GET", f"/api/pieces/{piece['id']}/export?format=mid")
+    assert data.startswith(b"MThd") and midi.read(data).sequence == midi.read(tune(1)).sequence
+
+
 @pytest.mark.parametrize(
     ("name", "data", "words"),
     [
