@@ -62,25 +62,24 @@ def measure(composer: Any, piece: Any, seed: int, **values: Any) -> dict[str, fl
     from melodygru.model.trace import Tracer
 
     score, velocities = flat(piece)
-    started = time.process_time()
-    (made,) = composer.humanise(score, HumaniseSettings(seed=seed, **values))
-    cpu_s = time.process_time() - started
-    # What was played, note by note in the score's order: the file's notes are in the order of what it plays.
-    player = Player(composer.model, Original.of(Source("flat", score), composer.vocabulary))
     settings = HumaniseSettings(seed=seed, **values)
-    rng = np.random.default_rng(np.random.SeedSequence(seed).spawn(1)[0])
+    rng = np.random.default_rng(np.random.SeedSequence(seed).spawn(1)[0])  # as `Composer.humanise` has it
+    started = time.process_time()
+    player = Player(composer.model, Original.of(Source("flat", score), composer.vocabulary))
     (played,) = player.play(
         [rng], keep_tempo=settings.keep_tempo, temperature=settings.temperature, particles=settings.particles
     )
+    cpu_s = time.process_time() - started
+    before, after = player.nats_as_it_was() / len(player.score), played.nats / len(player.score)
     louder, lag = played.velocity[player.score.of_note], played.onset - player.score.onset
     rng = np.random.default_rng(seed)
     return {
         "notes": len(score),
         "minutes": piece.seconds / 60,
         "nats a note, the player": float(Tracer(composer.model).trace(piece).nats.sum()) / len(piece),
-        "nats a note, flat": made.before,
-        "nats a note, humanised": made.nats,
-        "flat less humanised": made.before - made.nats,
+        "nats a note, flat": before,
+        "nats a note, humanised": after,
+        "flat less humanised": before - after,
         "correlation of velocities, humanised": correlation(velocities, louder),
         "correlation of velocities, loud melody": correlation(velocities, melody(score.notes)),
         "correlation of velocities, constant": correlation(velocities, score.notes["velocity"]),
@@ -96,7 +95,6 @@ def measure(composer: Any, piece: Any, seed: int, **values: Any) -> dict[str, fl
 @click.option("--model", required=True, type=click.Path(exists=True, path_type=Path), help="Checkpoint, on 10 ms.")
 @click.option("--pieces", default=12, show_default=True, help="How many of them, evenly spread over their names.")
 @click.option("--seconds", default=60.0, show_default=True, help="Of each, from its first note on.")
-@click.option("--strength", default=1.0, show_default=True)
 @click.option("--temperature", type=float, help="[default: that of humanise]")
 @click.option("--particles", type=int, help="[default: that of humanise]")
 @click.option("--keep-tempo", is_flag=True)

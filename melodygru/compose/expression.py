@@ -31,6 +31,7 @@ FREE_DEVIATION, TEMPO_DEVIATION, SPREAD_DEVIATION = 0.5, 0.08, 0.2
 RETURN = 0.15  # share of the lag that is made up for from chord to chord
 SHORTEST = 0.3  # share of its length that a note sounds at least
 LONGEST, HELD_S = 1.5, 2.0  # times its length that a note sounds at most, and how long a pedal may hold it beyond that
+LEVELS = (48, 64, 80)  # velocities
 
 _MIDDLE = TIMES.low + (TIMES.width.astype(np.float64) - 1) / 2  # of each class of time
 
@@ -278,8 +279,8 @@ class Player:
         """Performances of the piece, one for each generator.
 
         At first onsets are drawn, with lengths and velocities that go with them; then, the onsets given, lengths anew,
-        for a pedal may hold a note just until its pitch is struck again. Velocities are at last those that the model
-        expects on the average, which are nearer to what players do than any that it draws.
+        for a pedal may hold a note just until its pitch is struck again. Velocities are at last a mean of what the
+        model expects, which is nearer to what players do than any that it draws.
         """
         v, score, original = self.vocabulary, self.score, self._original
         metre = int(original.metres["numerator"][0]), int(original.metres["denominator"][0])
@@ -304,15 +305,27 @@ class Player:
         return [self._expected(one) for one in found]
 
     def _expected(self, played: Played) -> Played:
-        """A performance with the velocities that are expected, and its nats."""
+        """A performance with the velocities that are expected, and its nats.
+
+        They are the mean of what is expected after what was drawn, and after every note being as loud, at several
+        levels; and as uneven as what was drawn, for a mean is too even.
+        """
         v = self.vocabulary
-        notes, at = self._notes(played)
-        trace = self._tracer.trace(notes)
         if v.models_velocity:
-            expected = np.exp(trace.log_p["velocity"][:-1]) @ np.array(v.velocities)
-            played = replace(played, velocity=np.clip(np.rint(expected), 1, 127).astype(np.int64)[at])
-            trace = self._tracer.trace(self._notes(played)[0])
-        return replace(played, nats=float(trace.nats.sum()))
+            drawn = played.velocity
+            starts = [drawn, *(np.full(len(drawn), level) for level in LEVELS)]
+            mean = np.mean([self._mean_velocity(replace(played, velocity=one)) for one in starts], 0)
+            wider = drawn.std() / max(mean.std(), 1.0)
+            stretched = mean.mean() + (mean - mean.mean()) * max(1.0, wider)
+            played = replace(played, velocity=np.clip(np.rint(stretched), 1, 127).astype(np.int64))
+        return replace(played, nats=float(self._tracer.trace(self._notes(played)[0]).nats.sum()))
+
+    def _mean_velocity(self, played: Played) -> np.ndarray:
+        """The velocity that is expected of each slot after those before it, shape (m,)."""
+        notes, at = self._notes(played)
+        log_p = self._tracer.trace(notes).log_p["velocity"][:-1]
+        mean: np.ndarray = np.exp(log_p) @ np.array(self.vocabulary.velocities)
+        return mean[at]
 
     def nats_as_it_was(self) -> float:
         """-ln p of the piece as it was, its end included."""
