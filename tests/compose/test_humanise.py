@@ -97,7 +97,7 @@ def test_what_is_written_is_what_was_played(composers):
     player = Player(composer.model, original)
     rng = np.random.default_rng(np.random.SeedSequence(5).spawn(1)[0])
     (played,) = player.play([rng], keep_tempo=False, temperature=0.7, particles=4)
-    (made,) = composer.humanise(old, HumaniseSettings(seed=5))
+    (made,) = composer.humanise(old, HumaniseSettings(seed=5, temperature=0.7, particles=4))
     read = midi.read(made.midi()).sequence
     on_grid = quantize(read, composer.vocabulary.grid)[0].notes
     expected = sorted(np.stack([played.onset, played.duration, player.score.pitch, played.velocity], 1).tolist())
