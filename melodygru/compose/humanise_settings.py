@@ -30,7 +30,11 @@ class HumaniseSettings:
         False, "Keep the beats where they are: no tempo curve, only timing around them.", section="expression"
     )
     temperature: float = setting(
-        0.2, "The lower, the more the playing is what is most usual; 1 is as the model learned it.", section="expression", low=0, high=10
+        0.2,
+        "The lower, the more the playing is what is most usual; 1 is as the model learned it.",
+        section="expression",
+        low=0,
+        high=10,
     )
     particles: int = setting(
         4,
