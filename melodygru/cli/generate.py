@@ -86,6 +86,7 @@ def generate(
         settings = replace(settings, primer=Source.from_given(settings.primer))
     playing = Playing(port, soundfont) if play_it or port is not None else None
     actions: list[Action] = []
+    settled: list[Plan] = []
     with playing or contextlib.nullcontext(), screen.ProgressLine() as line:
         progress = _Progress(line)
         live = playing if settings.best_of == 1 else None  # of candidates none sounds
@@ -93,6 +94,7 @@ def generate(
         def start(plans: list[Plan]) -> None:
             outputs.make_folder(output_dir)
             progress.start(plans)
+            settled.extend(plans)
             if live is not None:
                 live.start(plans[0], composer.vocabulary, settings)
 
@@ -112,6 +114,8 @@ def generate(
         for stream, about in enumerate(made):
             choice = pieces[stream].choice
             about["choice"] = None if choice is None else choice.as_dict()
+            plan = stream if choice is None else stream * settings.best_of + choice.candidate - 1
+            about["plan"] = settled[plan].as_dict()
             about["guard"] = [action.as_dict() for action in actions if action.stream == stream]
         if index is not None:
             for piece, about in zip(pieces, made, strict=True):

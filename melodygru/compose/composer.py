@@ -21,6 +21,7 @@ from melodygru.compose.composition import Composition
 from melodygru.compose.constraints import of_settings
 from melodygru.compose.controls import Controls
 from melodygru.compose.drawing import Note
+from melodygru.compose.forms import resolved
 from melodygru.compose.humanise_settings import HumaniseSettings
 from melodygru.compose.humanising import Performance, performances
 from melodygru.compose.lengths import Length, Plan
@@ -252,6 +253,8 @@ class Composer:
         if settings.primer_bars is not None:
             check_bars(settings.primer_bars)
         primer = None
+        if settings.form is not None:
+            settings = replace(settings, form=resolved(settings.form, self.vocabulary))
         if settings.primer is not None:
             source = Source.from_given(settings.primer)
             settings = replace(settings, primer=source)
@@ -268,6 +271,8 @@ class Composer:
             primer=primer,
             no_primer=settings.no_primer,
             qpm=settings.qpm,
+            form=settings.form,
+            ending=settings.ending,
             guard=settings.guard,
             max_copy=settings.max_copy,
             index=None if settings.max_copy is None else self.index,

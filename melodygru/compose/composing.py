@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from melodygru.compose.actions import Action
-from melodygru.compose.constraints import Constraint, PitchClasses, Programs
+from melodygru.compose.constraints import Chords, Constraint, PitchClasses, Programs
 from melodygru.compose.controls import Controls
 from melodygru.compose.drawing import Note
 from melodygru.compose.guards import Guard, guarded
-from melodygru.compose.lengths import Length, Plan
+from melodygru.compose.lengths import N_DRAWS, Length, Plan
 from melodygru.compose.primer import Primer
-from melodygru.compose.rules import NEVER, FirstNote, Rule, programs_of
+from melodygru.compose.rules import NEVER, EarliestEnd, Ending, FirstNote, FormBias, Rule, programs_of
 from melodygru.compose.sampler import Sampler
 from melodygru.compose.settings import check_setting
 from melodygru.compose.steering import Steering
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from melodygru.analysis.originality import Index
 
 MAX_NOTES = 20_000  # composed for a piece whose end is left to the model
+
+HELD_BEATS = 2.0  # that the last chord sounds at least, or its whole bar
 ATTEMPTS = 20  # at a piece in which no note is composed
 
 
@@ -104,9 +106,12 @@ def sampler_for(
         primer=primer,
         steering=steering,
         due=[plan.due for plan in plans],
+        planned=[plan.planned for plan in plans],
         haste=[plan.haste for plan in plans],
         limits=[plan.limit for plan in plans],
-        rules=rules,
+        rules=[FormBias(network.vocabulary, [plan.form_bias for plan in plans]), *rules]
+        if network.vocabulary.plans
+        else rules,
     )
 
 
@@ -117,6 +122,11 @@ def line_up_asked(
     playing = () if primer is None else primer.sequence.part_programs.tolist()
     asked = [one.line_up(vocabulary, style, playing) for one in constraints if isinstance(one, Programs)]
     return asked[0] if asked and vocabulary.models_part else None
+
+
+def chords_asked(constraints: Sequence[Constraint]) -> Chords | None:
+    """The chords that constraints ask for; None: none does."""
+    return next((one for one in constraints if isinstance(one, Chords)), None)
 
 
 def compose(
@@ -131,6 +141,8 @@ def compose(
     primer: Primer | None = None,
     no_primer: bool = False,
     qpm: float | None = None,
+    form: str | None = None,
+    ending: bool = True,
     guard: bool = False,
     max_copy: int | None = None,
     index: Index | None = None,
@@ -155,7 +167,9 @@ def compose(
     primer : what the pieces begin with; its metres hold on, and its notes may sound on beyond its splice. `length`
         counts from the first bar line at the splice or after it
     no_primer : leave the primer out of the pieces, which then begin at `first_step`
-    qpm : tempo to write; default: the primer's, else the vocabulary's
+    qpm : tempo to write; default: the primer's, else drawn for each piece, as frequent as among the training pieces
+    form : see `forms.form_from`; default: with a primer unknown, else drawn likewise
+    ending : whether the last bar holds one chord that sounds on, see `rules.Ending`
     guard : whether a piece that degenerates is taken back and goes on anew, see `guards`
     max_copy, index : notes of the longest match with what was indexed that a piece may hold, N_GRAM - 1 or more; what
         the primer itself matches stays
@@ -188,17 +202,23 @@ def compose(
             primer=primer,
             qpm=qpm,
             line_up=line_up_asked(constraints, v, style, primer),
-            draws=tuple(rng.random(4)),
+            form=form,
+            chords=chords_asked(constraints),
+            draws=rng.random(N_DRAWS).tolist(),
         )
         for rng in rngs
     ]
     pieces: dict[int, NoteSequence] = {}
     for attempt in range(ATTEMPTS):
         left = [at for at in range(n) if at not in pieces]
-        going, rules = [plans[at] for at in left], []
+        going = [plans[at] for at in left]
+        rules: list[Rule] = [EarliestEnd([plan.earliest_end for plan in going])]
+        if ending and v.plans:
+            held = [round(HELD_BEATS * float(v.grid.steps_per_beat or 1)) for _ in going]
+            rules.append(Ending(v, [plan.last_bar for plan in going], held))
         if attempt:
             rngs = [np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(at, attempt))) for at in left]
-            rules = [FirstNote([plan.limit for plan in going])]
+            rules.append(FirstNote([plan.limit for plan in going]))
         sampler = sampler_for(
             network, going, rngs, controls, style=style, primer=primer, constraints=constraints, rules=rules
         )
@@ -252,11 +272,11 @@ def _compose(
         watch=guard,
         index=index,
         max_copy=max_copy,
-        may_shorten=length == Length(),
+        may_shorten=length == Length() and plans[0].steps is None,
         style=style,
         on_action=on_guard,
     )
-    for note in notes(sampler, ends, may_end=length == Length(), most=length.notes, guard=watching):
+    for note in notes(sampler, ends, may_end=length.notes is None, most=length.notes, guard=watching):
         if on_note is not None:
             on_note(note)
 
@@ -275,7 +295,7 @@ def _piece(
     if given is not None:
         piece.notes[: len(given)] = given.notes  # with the velocities that it came with
         piece = replace(piece, names=given.names, keys=given.keys)
-    if limit is not None and end is None:
+    if limit is not None and (end is None or plan.steps is not None):
         piece = piece.crop(0, limit) if piece.length >= limit else replace(piece, length=limit)
     elif end is None and plan.bar is not None:
         piece = replace(piece, length=plan.start - (plan.start - piece.length) // plan.bar * plan.bar)

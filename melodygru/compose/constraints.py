@@ -20,6 +20,7 @@ from melodygru.compose.rules import NEVER
 from melodygru.compose.settings import CHORD_BIAS, GenerateSettings
 from melodygru.errors import SettingError
 from melodygru.events import END, TIMES, Context, Vocabulary
+from melodygru.music.chords import chord_codes
 from melodygru.music.harmony import (
     Chord,
     parse_chords,
@@ -318,6 +319,10 @@ class Chords(Constraint):
         number, step_in_bar = divmod(step - plan.start, plan.bar or 1)
         chords = self.bars[number % len(self.bars)]
         return chords[_last_begun(step_in_bar, len(chords), plan.bar or 1)]
+
+    def codes(self, first: int, until: int) -> np.ndarray:
+        """The chord of each half bar of a piece of `until` bars that is composed from `first` on."""
+        return np.append(np.zeros(2 * first, np.int64), chord_codes(self.bars, until - first))
 
     def bias(self, field: str, at: Moment) -> np.ndarray | None:
         if field != "pitch" or at.program == DRUMS:

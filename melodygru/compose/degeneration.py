@@ -80,7 +80,7 @@ class Thresholds:
     @classmethod
     def _usual(cls, vocabulary: Vocabulary) -> Thresholds:
         """By the grid, how many notes sound together, how long pieces are."""
-        rate, diversity = vocabulary.grid.steps_per_beat, vocabulary.statistics.diversity or LEAST_DIVERSITY
+        rate, diversity = vocabulary.grid.steps_per_beat, LEAST_DIVERSITY
         sounding, onset = max(16, 5 * vocabulary.n_sounding), max(16, 2 * vocabulary.n_sounding)
         if rate is not None:
             longest = max(round(32 * rate), vocabulary.statistics.longest // 3)

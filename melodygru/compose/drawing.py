@@ -168,6 +168,9 @@ class Streams:
         event.pointers["shift"] = np.array([context.shift_pointers() for context in contexts], np.int64)
         shifts = self._draw_time("shift", step, u[:, :2], rules, event)
         shifts = [max(steps, least) for steps, least in zip(shifts, event.least, strict=True)]
+        for rule in rules:
+            if type(rule).moved is not Rule.moved:
+                shifts = [rule.moved(*of_stream, at) for at, of_stream in enumerate(zip(shifts, contexts, strict=True))]
         for context, steps, goes_on in zip(contexts, shifts, live.tolist(), strict=True):
             if goes_on:
                 context.move(steps)

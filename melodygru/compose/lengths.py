@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from melodygru.compose.forms import form_from, text_of
 from melodygru.compose.primer import Primer
 from melodygru.compose.settings import check_setting
 from melodygru.errors import SettingError
 from melodygru.events import Vocabulary
+from melodygru.events.planned import UNPLANNED, Planned
+from melodygru.music.chords import chord_name
+from melodygru.music.form import bar_returns
 from melodygru.music.metre import signatures, steps_per_bar
+
+if TYPE_CHECKING:
+    from melodygru.compose.constraints import Chords
+
+N_DRAWS = 6  # of a plan
+FORM_BIAS = 1.5  # nats; a form that is drawn gets none: with it pieces repeat themselves more than their corpus
 
 
 @dataclass(frozen=True)
@@ -68,11 +80,13 @@ class Plan:
     start : step from which `length` counts: 0, or the first bar line at the primer's splice or after it
     bar : steps of a bar; None without a metrical grid
     length : Length
-    steps : the length asked for, in steps; None where it was given in notes or is left to the model
+    steps : the length, in steps, where it is asked for or follows from the form; else None
     due : step from which on the piece ends where the model finds an end plausible; None where its length is given
     limit : step at which the piece is cut; None where notes are counted
     signature : key signature that the piece opens in, 0..11 semitones above C; None: the model's choice
     line_up : programs of the parts, ascending, those of a primer among them; None: unknown
+    planned : what of tempo, length, form and chords the model is given
+    form_bias : by how many nats what its form points to is more probable
     haste : how much sooner its parts come in than in a whole piece, in nats: ln of the style's median length over the
         steps asked for, where these are fewer
     """
@@ -87,7 +101,39 @@ class Plan:
     limit: int | None
     signature: int | None = None
     line_up: tuple[int, ...] | None = None
+    planned: Planned = UNPLANNED
+    form_bias: float = 0.0
     haste: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """What was settled, as plain JSON values; what was left to the model is null."""
+        planned = self.planned
+        return {
+            "metre": "{}/{}".format(*self.metre) if self.bar is not None else None,
+            "qpm": self.qpm if self.bar is not None else None,
+            "bars": planned.n_bars,
+            "sharps": None if self.signature is None else (7 * self.signature + 5) % 12 - 5,
+            "line_up": None if self.line_up is None else list(self.line_up),
+            "form": None if planned.returns is None else text_of(planned.returns),
+            "chords": None if planned.chords is None else [chord_name(int(code)) for code in planned.chords],
+        }
+
+    @property
+    def last_bar(self) -> tuple[int, int] | None:
+        """The steps at which the last bar begins and ends, where that is settled and it isn't the only one."""
+        if self.bar is None or self.steps is None or self.limit is None or self.steps <= self.bar:
+            return None
+        return self.limit - self.bar, self.limit
+
+    @property
+    def earliest_end(self) -> int | None:
+        """The step from which on the model may end a piece whose length is settled; None: anywhere.
+
+        The middle of the last bar, where the model knows which one is the last; else it is cut at its limit.
+        """
+        if self.steps is None or self.limit is None:
+            return None
+        return self.limit - (self.bar or 0) // 2 if self.planned.n_bars is not None else self.limit + 1
 
     @classmethod
     def from_settings(
@@ -100,11 +146,14 @@ class Plan:
         primer: Primer | None = None,
         qpm: float | None = None,
         line_up: tuple[int, ...] | None = None,
-        draws: tuple[float, float, float, float] = (0.0, 0.5, 0.0, 0.5),
+        form: str | None = None,
+        chords: Chords | None = None,
+        draws: Sequence[float] = (0.0, 0.5, 0.0, 0.5, 0.5, 0.5),
     ) -> Plan:
         """The plan of these settings, which mean and raise what they do in `compose`.
 
-        The `draws`, in [0, 1), are for `metre_of`, `length_of`, `signature_of` and `line_up_of` of the vocabulary.
+        The `draws`, in [0, 1), are for `metre_of`, `length_of`, `signature_of`, `line_up_of`, `tempo_of` and
+        `form_of` of the vocabulary's statistics.
         """
         v, length = vocabulary, length or Length()
         if style is not None and style not in v.styles:
@@ -119,7 +168,7 @@ class Plan:
             raise SettingError("metre {}/{}: the primer's {}/{} goes on, leave metre out".format(*metre, *given.metre))
         going: float | None = qpm  # the tempo of what is composed
         if qpm is None:
-            qpm = given.qpm if given is not None else v.statistics.tempo_of(style)
+            qpm = given.qpm if given is not None else v.statistics.tempo_of(style, draws[4])
         check_setting("qpm", qpm)
         bar = steps_per_bar(v.grid, metre) if v.grid.is_metrical else None
         start = 0
@@ -132,10 +181,27 @@ class Plan:
             if going is None:
                 going = 60e6 / float(given.tempos["tempo"][-1])
         steps = length.steps(v, bar, going or qpm)
+        first_bar = 0
+        if primer is not None and given is not None and bar is not None:
+            first_bar = int(np.searchsorted(given.bar_starts(), start))
+        n_bars = None if steps is None or bar is None else -(-steps // bar)
+        returns = None
+        if bar is not None and v.plans:
+            if form is not None:
+                returns = form_from(form, n_bars)
+            elif primer is None:
+                returns = v.statistics.form_of(style, metre, draws[5], n_bars)
+        elif form is not None:
+            raise SettingError("form: this model's music has no bars, or it learned no forms; leave form out")
+        asked = steps
+        if n_bars is None and returns is not None and bar is not None and length == Length():
+            n_bars = len(returns)
+            steps = n_bars * bar
         at_most = steps
         if steps is None and length.notes is None and v.statistics.longest:
             at_most = -(-v.statistics.longest // (bar or 1)) * (bar or 1)
-        typical = v.statistics.length_of(style, metre, draws[1]) if length == Length() else None
+        settled = steps is not None or length != Length()
+        typical = None if settled else v.statistics.length_of(style, metre, draws[1])
         due = None if typical is None else start + typical
         signature = v.statistics.signature_of(style, draws[2]) if primer is None else None
         if line_up is None:
@@ -143,5 +209,17 @@ class Plan:
             line_up = v.statistics.line_up_of(style, draws[3], playing)
         limit = None if at_most is None else start + at_most
         whole = v.statistics.length_of(style, metre, 0.5)
-        haste = math.log(max(1.0, whole / max(1, steps))) if steps is not None and whole is not None else 0.0
-        return cls(metre, qpm, start, bar, length, steps, due, limit, signature, line_up, haste)
+        haste = math.log(max(1.0, whole / max(1, asked))) if asked is not None and whole is not None else 0.0
+        planned = UNPLANNED
+        if v.plans:
+            if returns is not None and first_bar:
+                assert given is not None
+                returns = np.append(bar_returns(given)[:first_bar], np.where(returns >= 0, returns + first_bar, -1))
+            whole_bars = None if n_bars is None else first_bar + n_bars
+            codes = None
+            if chords is not None and bar is not None:
+                until = whole_bars or first_bar + -(-v.statistics.longest // bar)
+                codes = chords.codes(first_bar, until)
+            planned = Planned(going or qpm, whole_bars, returns, codes)
+        bias = FORM_BIAS if form is not None else 0.0
+        return cls(metre, qpm, start, bar, length, steps, due, limit, signature, line_up, planned, bias, haste)

@@ -21,6 +21,8 @@ import numpy as np
 
 from melodygru.compose.controls import to_weights
 from melodygru.events import END, FIRST_PART, NEW, TIMES, Context, Vocabulary
+from melodygru.events.features.form import Form, due_parts
+from melodygru.events.layout import layout_of
 from melodygru.music.keys import DIATONIC
 from melodygru.music.notes import DRUMS, N_PITCHES, N_PROGRAMS
 
@@ -94,7 +96,21 @@ class Event:
             self.mask = yielding if self.mask is None else self.mask & yielding
         if name in ("shift", "duration"):
             for rule in rules:
-                self.spans = rule.spans(name, self) or self.spans
+                spans = rule.spans(name, self)
+                if spans is not None and self.spans is not None:
+                    spans = [within(first, second) for first, second in zip(self.spans, spans, strict=True)]
+                self.spans = spans or self.spans
+
+
+def within(wanted: Spans, also: Spans) -> Spans:
+    """The steps that lie in both; the former's, where none does."""
+    both = [
+        (max(first, low), min(after, high))
+        for first, after in wanted
+        for low, high in also
+        if max(first, low) < min(after, high)
+    ]
+    return both or wanted
 
 
 class Rule:
@@ -115,6 +131,10 @@ class Rule:
     def spans(self, field: str, event: Event) -> Sequence[Spans] | None:
         """The steps of a shift or duration that are allowed, for each stream; None is all."""
         return None
+
+    def moved(self, shift: int, context: Context, stream: int) -> int:
+        """The steps that a stream goes on, instead of those of the shift that was drawn."""
+        return shift
 
     def __str__(self) -> str:
         """As messages say it, where somebody has asked for it."""
@@ -346,6 +366,113 @@ class Avoided(Rule):
             mask[stream, list(pitches)] = False
         self.pitches.clear()
         return mask
+
+
+class EarliestEnd(Rule):
+    """A piece whose length is asked for does not end before its last bar.
+
+    Parameters
+    ----------
+    earliest : for each stream the step from which on it may end, or None for any
+    """
+
+    def __init__(self, earliest: Sequence[int | None]) -> None:
+        self._earliest = np.array([0 if step is None else step for step in earliest])
+
+    def weigh(self, field: str, event: Event) -> np.ndarray | None:
+        if field != "part" or not event.may_end:
+            return None
+        early = np.array([context.onset for context in event.contexts]) < self._earliest
+        if not early.any():
+            return None
+        mask = np.ones(event.logits.shape, bool)
+        mask[early, END] = False
+        return mask
+
+
+class Ending(Rule):
+    """The last bar of a piece holds one chord, which begins it and sounds on: nothing is cut.
+
+    Parameters
+    ----------
+    vocabulary : Vocabulary
+    last_bars : for each stream the steps at which its last bar begins and ends, or None for none
+    held : steps that a note of the last chord lasts at least, drums aside
+    """
+
+    yields = True
+
+    def __init__(
+        self, vocabulary: Vocabulary, last_bars: Sequence[tuple[int, int] | None], held: Sequence[int]
+    ) -> None:
+        self._models_part = vocabulary.models_part
+        self._last_bars = [(NEVER, NEVER) if bar is None else bar for bar in last_bars]
+        self._held = held
+
+    def weigh(self, field: str, event: Event) -> np.ndarray | None:
+        if field != "part" or not event.may_end:
+            return None
+        onset = np.array([context.onset for context in event.contexts])
+        begin, end = np.array(self._last_bars).T
+        last, over = onset >= begin, onset >= end
+        if not last.any():
+            return None
+        mask = np.ones(event.logits.shape, bool)
+        mask[last, NEW:FIRST_PART] = not self._models_part  # nobody comes in for the last chord
+        mask[over] = np.arange(event.logits.shape[1]) == END
+        return mask
+
+    def spans(self, field: str, event: Event) -> Sequence[Spans] | None:
+        if field != "duration" or all(begin == NEVER for begin, _ in self._last_bars):
+            return None
+        found: list[Spans] = []
+        for stream, (context, (begin, end)) in enumerate(zip(event.contexts, self._last_bars, strict=True)):
+            at = context.onset
+            if begin == NEVER or at >= end:
+                found.append([(0, NEVER)])
+            elif at < begin or not event.live[stream] or event.programs[stream] == DRUMS:
+                found.append([(1, end - at + 1)])
+            else:
+                found.append([(min(self._held[stream], end - at), end - at + 1)])
+        return found
+
+    def moved(self, shift: int, context: Context, stream: int) -> int:
+        (begin, end), at = self._last_bars[stream], context.onset
+        if at < begin < at + shift:
+            return begin - at
+        return end - at if begin <= at < end and shift else shift
+
+
+class FormBias(Rule):
+    """What the plan's form points to is more probable, so that a form that is asked for is heard.
+
+    Parameters
+    ----------
+    vocabulary : Vocabulary
+    strengths : of each stream, in nats
+    """
+
+    def __init__(self, vocabulary: Vocabulary, strengths: Sequence[float]) -> None:
+        region = layout_of(vocabulary).regions[Form]
+        self._columns = {name: region.columns[f"{name}_pointers"] for name in ("shift", "pitch", "duration")}
+        self._strengths, self._models_part = np.array(strengths), vocabulary.models_part
+
+    def weigh(self, field: str, event: Event) -> np.ndarray | None:
+        if not self._strengths.any():
+            return None
+        found = np.zeros(event.logits.shape)
+        if field == "part":
+            for row, context, strength in zip(found, event.contexts, self._strengths, strict=True):
+                for part in due_parts(context.past) if strength else ():
+                    row[FIRST_PART + part if self._models_part else NEW] = strength
+        elif field in self._columns:
+            first = self._columns[field]
+            pointed = event.pointers[field][:, first : first + (2 if field == "duration" else 1)].max(1)
+            rows = np.flatnonzero(pointed)
+            found[rows, pointed[rows] - 1] = self._strengths[rows]
+        else:
+            return None
+        return found if found.any() else None
 
 
 class DueEnd(Rule):

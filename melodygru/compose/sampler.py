@@ -27,6 +27,7 @@ from melodygru.compose.rules import (
 from melodygru.compose.steering import Steering
 from melodygru.errors import SettingError
 from melodygru.events import DURATION, FIRST_PART, NEW, SHIFT, TIMES, Context
+from melodygru.events.planned import UNPLANNED, Planned
 from melodygru.model.numpy_model import NumpyModel
 
 PAST_BYTES = 1 << 26  # of states that `Sampler.rewind` finds at hand
@@ -47,6 +48,7 @@ class Sampler(Streams):
     metres : for each stream its time signature; default: unknown
     line_ups : for each stream the programs of the parts that it is to have, those of the primer among them; or None,
         the default, for unknown
+    planned : for each stream what of its plan the model is given; default: nothing
     signatures : for each stream the key signature that its first OPENING notes keep to, or None
     primer : what every stream begins with; it is composed from its splice on
     steering : constraints on what is chosen, put together for these streams
@@ -75,6 +77,7 @@ class Sampler(Streams):
         style: str | None = None,
         metres: Sequence[tuple[int, int]] | None = None,
         line_ups: Sequence[Sequence[int] | None] | None = None,
+        planned: Sequence[Planned] | None = None,
         signatures: Sequence[int | None] | None = None,
         primer: Primer | None = None,
         steering: Steering | None = None,
@@ -87,8 +90,8 @@ class Sampler(Streams):
         given = primer.sequence if primer is not None else None
         of_streams: Sequence[tuple[int, int] | None] = metres or [None] * n
         self._conditions = [
-            (style, metre, None if given is None else given.metres, line_up)
-            for metre, line_up in zip(of_streams, line_ups or [None] * n, strict=True)
+            (style, metre, None if given is None else given.metres, line_up, None, plan)
+            for metre, line_up, plan in zip(of_streams, line_ups or [None] * n, planned or [UNPLANNED] * n, strict=True)
         ]
         super().__init__(network, [Context(v, *conditions) for conditions in self._conditions])
         self.set_controls(controls or Controls())

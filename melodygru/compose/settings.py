@@ -134,6 +134,16 @@ class GenerateSettings:
         metavar="N/D",
         marks=(STREAM,),
     )
+    form: str | None = _length(
+        None,
+        "Sections, by letters: AABA, or A8 B8 A8 with their bars; a letter alone has 8, or its share of --bars. Or 8 "
+        "8<8, for eight bars that come twice; or a MIDI file, for its form.",
+        default_words="that of a piece of the corpus",
+        metavar="FORM",
+    )
+    ending: bool = _length(
+        True, "Lead to an end: the last bar holds one chord, which sounds on. Otherwise the music is cut at its length."
+    )
     primer: Piece | None = _piece(None, "Go on from this piece; it stands at the beginning.", metavar=_MIDI_FILE)
     primer_bars: str | None = _piece(
         None,
@@ -148,7 +158,8 @@ class GenerateSettings:
         low=5,
         high=1000,
         in_words="5..1000 quarter notes per minute",
-        default_words="the primer's, else the corpus's",
+        default_words="the primer's, else that of a piece of the corpus",
+        flags=("--qpm", "--tempo"),
         marks=(STREAM,),
     )
     seed: int | None = _length(
@@ -273,6 +284,8 @@ def check_written(known: Setting, value: Any) -> None:
             raise SettingError(f"{name} {shown}: expected a numerator and a denominator")
         parse_metre("{}/{}".format(*value))
         return
+    if name == "form" and isinstance(value, str) and "." in value:  # no file is read for a stranger's
+        raise SettingError(f"{name} {shown}: expected sections or runs of bars")
     if known.type in (int, float):
         check_value(known, value)
     types: tuple[type, ...] = {int: (int, float), float: (int, float), bool: (bool,), str: (str,)}.get(known.type, ())

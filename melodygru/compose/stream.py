@@ -9,11 +9,11 @@ import numpy as np
 
 from melodygru.analysis.originality import Index
 from melodygru.compose.actions import Action
-from melodygru.compose.composing import ATTEMPTS, line_up_asked, notes, sampler_for
+from melodygru.compose.composing import ATTEMPTS, chords_asked, line_up_asked, notes, sampler_for
 from melodygru.compose.constraints import Constraint
 from melodygru.compose.controls import Controls
 from melodygru.compose.guards import Guard, check_copy, guarded
-from melodygru.compose.lengths import Plan
+from melodygru.compose.lengths import N_DRAWS, Plan
 from melodygru.compose.sampler import Sampler
 from melodygru.compose.settings import GenerateSettings
 from melodygru.errors import SettingError
@@ -102,14 +102,14 @@ class Stream(Iterator[LiveNote]):
 
     def _plan(self, style: str | None) -> Plan:
         of, vocabulary = self._settings, self._model.vocabulary
-        first, second, third, fourth = self._rng.random(4).tolist()
         return Plan.from_settings(
             vocabulary,
             style=style,
             metre=of.metre,
             qpm=of.qpm,
             line_up=line_up_asked(self._constraints, vocabulary, style),
-            draws=(first, second, third, fourth),
+            chords=chords_asked(self._constraints),
+            draws=self._rng.random(N_DRAWS).tolist(),
         )
 
     def _piece(self, number: int, start_s: float) -> Generator[LiveNote, None, float]:

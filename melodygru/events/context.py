@@ -19,6 +19,7 @@ from melodygru.events.features.previous_event import PreviousEvent
 from melodygru.events.features.sounding import SoundingNotes
 from melodygru.events.kept import Kept
 from melodygru.events.layout import layout_of
+from melodygru.events.planned import UNPLANNED, Planned
 from melodygru.events.vocabulary import Vocabulary
 from melodygru.music.metre import METRE
 
@@ -35,6 +36,7 @@ class Context:
     vocabulary : Vocabulary
     style, metre : as for `encode`; None is "unknown"
     line_up : programs of the parts that the piece is to have; None is "unknown"
+    planned : what of the plan is known, as for `encode`
     metres : array, dtype METRE, optional
         All metres of a piece that is given; default: `metre` (or 4/4) throughout.
     kept : what stays of a piece of which bars are composed again; None is "unknown"
@@ -48,11 +50,12 @@ class Context:
         metres: np.ndarray | None = None,
         line_up: Sequence[int] | None = None,
         kept: Kept | None = None,
+        planned: Planned = UNPLANNED,
     ) -> None:
         if metres is None:
             metres = np.array([(0, *(metre or (4, 4)))], METRE)
         self.vocabulary = vocabulary
-        self.past = Past(vocabulary, style, metres, metre is not None, line_up, kept)
+        self.past = Past(vocabulary, style, metres, metre is not None, line_up, kept, planned)
         self._bind([feature(self.past, region) for feature, region in layout_of(vocabulary).regions.items()])
 
     def _bind(self, features: list[Feature]) -> None:

@@ -35,7 +35,8 @@ are known:
                            lookup found, its program, pitch and duration, where its shift agrees; the note that stood
                            each lag earlier, with its pitch, its interval from its part's last, its duration; how many
                            parts of the line-up have still to come in; the lowest note that sounds, and that was
-                           struck since the bar line; and inside a gap the next notes that stay, see `kept_notes`
+                           struck since the bar line; what the plan knows; and inside a gap the next notes that stay,
+                           see `kept_notes`
     part_descriptions[t]   at the onset: for each part that has played its program, how long ago it did, what it did
                            here already, its register, and what it did where the n-gram lookup and the lookbacks look
     line_up[t]             the programs of the parts that have still to come in, where the line-up is known
@@ -43,10 +44,15 @@ are known:
                            below and above the last one its lowest and its highest lie
     pitch_class_levels[t]  before event t: how often each pitch class stood among the last 24 notes, and in the piece
 
+A **plan** may be known before the first note, each entry on its own (`planned`): the tempo; the length, as bars left
+and the share behind; the form, which is a lookback with a lag of its own in every bar, to the bar that it returns to;
+the chords, as this half bar's, the next other one and when it comes. In training each is hidden at random, so that
+"unknown" is learned, and likelihoods are given with nothing known.
+
 The pitch head is also given what sounds and the pitch class levels relative to the part's last pitch, and it gives
 logits to intervals beside pitches, so that a transposed phrase looks alike, and to pitch classes: by their levels, and
-above each of the two lowest notes, so that a chord looks alike on any root. The duration head is given the same
-relative to the chosen pitch: dissonance is short.
+above each of the two lowest notes and the plan's root, so that a chord looks alike on any root. The duration head is
+given the same relative to the chosen pitch: dissonance is short.
 
 Every field has **pointers**: a class that may come again has a logit of its own, added to that class's, as in See et
 al. (2017), but before the softmax. They point to what n-gram lookup and lookbacks found; a shift also to the last
@@ -79,6 +85,7 @@ from melodygru.events.features.feature import ARRAYS
 from melodygru.events.features.piece import Piece
 from melodygru.events.kept import Kept
 from melodygru.events.layout import layout_of
+from melodygru.events.planned import UNPLANNED, Planned
 from melodygru.events.times import TIMES
 from melodygru.events.vocabulary import DURATION, FIRST_PART, NEW, PART, PITCH, SHIFT, VELOCITY, Vocabulary
 from melodygru.music.metre import METRE
@@ -218,6 +225,7 @@ def encode(
     metre_known: bool = True,
     line_up_known: bool = False,
     kept: Kept | None = None,
+    planned: Planned = UNPLANNED,
 ) -> Events:
     """Encode a piece for the model, without a Python step per note.
 
@@ -232,9 +240,12 @@ def encode(
         True shows the programs of the parts from the start.
     kept : Kept, optional
         Shows, inside its gaps, the notes that stay; its lines are the parts.
+    planned : Planned
+        What of the plan is shown from the start; default: nothing.
     """
     sequence, changes = representable(sequence, vocabulary)
-    piece, layout = Piece(sequence, vocabulary, style, metre_known, line_up_known, kept), layout_of(vocabulary)
+    piece = Piece(sequence, vocabulary, style, metre_known, line_up_known, kept, planned)
+    layout = layout_of(vocabulary)
     n = len(piece.fields)
     arrays = {name: np.zeros((n, layout.widths[name]), dtype) for name, dtype in ARRAYS.items()}
     for feature, region in layout.regions.items():

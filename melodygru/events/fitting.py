@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from melodygru.errors import NoteError
 from melodygru.events.features.sounding import active_counts
-from melodygru.events.statistics import CorpusStatistics
+from melodygru.events.statistics import MAX_RUNS, CorpusStatistics
 from melodygru.events.vocabulary import MAX_PARTS, VELOCITY_WIDTH, Vocabulary
 from melodygru.music.extremes import Extremes, extremes, limits
+from melodygru.music.form import Runs, bar_returns, runs_of
 from melodygru.music.grid import Grid
 from melodygru.music.keys import commonest_share, key_signature
 from melodygru.music.metre import steps_per_bar
@@ -23,6 +25,7 @@ N_SIGNATURES = 12
 ONE_KEY = 0.45  # share of the pieces in one key signature above which a corpus is taken to be in one key
 N_LINE_UPS = 64  # that are kept of a style's pieces
 N_TYPICAL = 256  # of a style's pieces whose traits are measured, at least, where there are so many
+N_FORMS = 64  # likewise of their forms
 N_LENGTHS = 32  # quantiles that are kept of the lengths of a style's pieces
 MAX_SOUNDING = 16  # sounding notes that are features, at most; the most recent ones, should there be more
 N_LOOKBACKS = 6  # lags, at most
@@ -50,6 +53,7 @@ def fit_vocabulary(pieces: Iterable[tuple[NoteSequence, str | None]], grid: Grid
     style_programs: dict[str, set[int]] = {}
     style_tempos: dict[str, list[float]] = {}
     tempos: list[float] = []
+    forms: list[tuple[str | None, tuple[int, int], Runs]] = []
     sounding = 4.0
     lengths: dict[tuple[str | None, tuple[int, int]], list[int]] = {}
     signatures: list[tuple[str | None, int | None]] = []
@@ -69,6 +73,8 @@ def fit_vocabulary(pieces: Iterable[tuple[NoteSequence, str | None]], grid: Grid
         velocity_count += np.bincount(notes["velocity"], minlength=128)
         metre_count[sequence.metre] += 1
         tempos.append(sequence.qpm)
+        if grid.is_metrical:
+            forms.append((style, sequence.metre, runs_of(bar_returns(sequence))))
         for key in {(style, sequence.metre), (None, sequence.metre)}:
             lengths.setdefault(key, []).append(sequence.length)
         if style is not None:
@@ -100,6 +106,7 @@ def fit_vocabulary(pieces: Iterable[tuple[NoteSequence, str | None]], grid: Grid
         lookback_bars=lookback_bars,
         lookback_runs=bool(lookback_bars),
         kept=True,
+        plans=grid.is_metrical,
         statistics=CorpusStatistics(
             qpm=float(np.median(tempos)),
             style_qpm=tuple(float(np.median(style_tempos[style])) for style in styles),
@@ -111,6 +118,8 @@ def fit_vocabulary(pieces: Iterable[tuple[NoteSequence, str | None]], grid: Grid
             ),
             longest=max(max(of_metre) for of_metre in lengths.values()),
             signatures=tuple(_signature_counts(signatures, style) for style in (*styles, None)),
+            tempos=tuple(_quantiles(style_tempos[style]) for style in styles) + (_quantiles(tempos),),
+            forms=tuple(_forms(forms, style, metres) for style in (*styles, None)) if grid.is_metrical else (),
             line_ups=tuple(_spread(line_ups.get(style, [])) for style in (*styles, None)) if most_parts > 1 else (),
             extremes=tuple(
                 tuple(limits([reached for of, reached in farthest if style in (of, None)])) for style in (*styles, None)
@@ -223,7 +232,10 @@ def _modelled_parts(most: int, n_programs: int) -> int:
     return min(MAX_PARTS, most + max(4, most // 2))
 
 
-def _quantiles(lengths: Sequence[int]) -> tuple[int, ...]:
+Value = TypeVar("Value", int, float)
+
+
+def _quantiles(lengths: Sequence[Value]) -> tuple[Value, ...]:
     """At most N_LENGTHS of the numbers, evenly over their ranks."""
     ranked = sorted(lengths)
     n = min(len(ranked), N_LENGTHS)
@@ -233,6 +245,19 @@ def _quantiles(lengths: Sequence[int]) -> tuple[int, ...]:
 def _by_frequency(count: Counter[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
     """Time signatures, the most frequent first."""
     return tuple(sorted(count, key=lambda metre: (-count[metre], metre)))
+
+
+def _forms(
+    forms: Sequence[tuple[str | None, tuple[int, int], Runs]],
+    style: str | None,
+    metres: Sequence[tuple[int, int]],
+) -> tuple[tuple[int, Runs], ...]:
+    """At most N_FORMS of a style's pieces, or of the corpus's, evenly over their order, each with its metre."""
+    found = [
+        (metres.index(metre), runs) for of, metre, runs in forms if style in (of, None) and 0 < len(runs) <= MAX_RUNS
+    ]
+    n = min(len(found), N_FORMS)
+    return tuple(found[(2 * i + 1) * len(found) // (2 * n)] for i in range(n))
 
 
 def _signature_counts(signatures: Sequence[tuple[str | None, int | None]], style: str | None) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from melodygru.music.extremes import Extremes
+from melodygru.music.form import returns_of
 from melodygru.music.notes import N_PROGRAMS
 from melodygru.music.traits import TRAITS
 from melodygru.util.schema import Integer, Number, Optional, Row, Rows, entry
@@ -22,6 +23,10 @@ _QPM = Number(0.01, 1e8)
 _COUNT = Integer()
 _TRAIT = Number(0, 1e15)
 _RANGE = Optional(Row(_TRAIT, _TRAIT))  # mean and spread
+MAX_RUNS = 1000  # of bars in a form
+USUAL = (0.1, 0.9)  # between these quantiles of a style's lengths a piece is as long as usual
+RUN_FORM = Row(Integer(1, 100_000), Integer(0, 100_000))
+Form = tuple[int, tuple[tuple[int, int], ...]]
 
 
 @dataclass(frozen=True)
@@ -45,8 +50,10 @@ class CorpusStatistics:
         How many of its pieces stand in each of the twelve key signatures (`music.keys.key_signature`).
     line_ups : tuple, for each style and then for the whole corpus
         The programs of the parts of some of its pieces, ascending; empty where every piece has one and the same.
-    diversity : int
-        The fewest different trigrams that a piece keeps to, the least diverse pieces left out, see `music.diversity`.
+    tempos : tuple of float, for each style and then for the whole corpus
+        Quarter notes per minute of its pieces, quantiles of them in rising order.
+    forms : tuple, for each style and then for the whole corpus
+        Of some of its pieces the number of their metre, and their form as runs of bars, see `music.form.runs_of`.
     extremes : tuple of float, for each style and then for the whole corpus
         How far its music may go, in the order of `music.extremes.Extremes`.
     typical : tuple, for each style and then for the whole corpus
@@ -71,7 +78,10 @@ class CorpusStatistics:
     line_ups: tuple[tuple[tuple[int, ...], ...], ...] = entry(
         Rows(Rows(Rows(PROGRAM_FORM, 0, 1024), 0, 1024), 0, MAX_STYLES + 1), default=()
     )
-    diversity: int = entry(_COUNT, default=0)
+    tempos: tuple[tuple[float, ...], ...] = entry(Rows(Rows(_QPM, 0, 1024), 0, MAX_STYLES + 1), default=())
+    forms: tuple[tuple[Form, ...], ...] = entry(
+        Rows(Rows(Row(Integer(0, MAX_METRES), Rows(RUN_FORM, 0, MAX_RUNS)), 0, 1024), 0, MAX_STYLES + 1), default=()
+    )
     extremes: tuple[tuple[float, ...], ...] = entry(
         Rows(Row(*[Number(0, 1e15)] * len(Extremes._fields)), 0, MAX_STYLES + 1), default=()
     )
@@ -92,6 +102,8 @@ class CorpusStatistics:
             "line_ups": (len(self.line_ups), styles + 1),
             "extremes": (len(self.extremes), styles + 1),
             "typical": (len(self.typical), styles + 1),
+            "tempos": (len(self.tempos), styles + 1),
+            "forms": (len(self.forms), styles + 1),
         }
         sizes |= {f"style_metres[{at}]": (len(row), metres) for at, row in enumerate(self.style_metres)}
         sizes |= {f"lengths[{at}]": (len(row), metres) for at, row in enumerate(self.lengths)}
@@ -170,8 +182,42 @@ class CorpusStatistics:
         """The programs of a style's pieces; of the whole corpus, where the style, or its pieces, are unknown."""
         return self._of_style(self.style_programs, style) or self.programs
 
-    def tempo_of(self, style: str | None) -> float:
-        """Quarter notes per minute that a new piece of `style` is written with."""
+    def form_of(
+        self, style: str | None, metre: tuple[int, int], draw: float, n_bars: int | None = None
+    ) -> np.ndarray | None:
+        """The form of a piece of `style` in `metre`, one of them over draws in [0, 1); None: unknown.
+
+        Parameters
+        ----------
+        n_bars : how long it is to be: the beginning of a longer piece's form, or one that begins again after its end;
+            as long as usual if it isn't said
+
+        Returns
+        -------
+        returns : array of int, see `music.form.bar_returns`
+        """
+        if not self.forms or metre not in self.metres:
+            return None
+        of_style = self.forms[self.styles.index(style) if style in self.styles else -1]
+        runs = [form for number, form in of_style if number == self.metres.index(metre)]
+        if not runs:
+            return None
+        lengths = [sum(bars for bars, _ in form) for form in runs]
+        if n_bars is None:
+            low, high = np.quantile(lengths, USUAL, method="nearest")
+            usual = [form for form, length in zip(runs, lengths, strict=True) if low <= length <= high]
+            return returns_of(usual[int(draw * len(usual))])
+        least = min(n_bars, max(lengths))
+        long_enough = [form for form, length in zip(runs, lengths, strict=True) if length >= least]
+        returns = returns_of(long_enough[int(draw * len(long_enough))])[:n_bars]
+        return np.append(returns, np.arange(n_bars - len(returns)))
+
+    def tempo_of(self, style: str | None, draw: float | None = None) -> float:
+        """Quarter notes per minute of a piece of `style`: the median, or as frequent as among them over draws."""
+        if draw is not None and self.tempos:
+            tempos = self.tempos[self.styles.index(style) if style in self.styles else -1]
+            if tempos:
+                return tempos[int(draw * len(tempos))]
         if style in self.styles and self.style_qpm:
             return self.style_qpm[self.styles.index(style)]
         return self.qpm

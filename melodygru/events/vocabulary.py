@@ -72,6 +72,8 @@ class Vocabulary:
         Whether it is a feature how well the last notes agreed with those a lag before them.
     kept : bool
         Whether it is a feature what stays of a piece of which bars are composed again.
+    plans : bool
+        Whether tempo, length, form and chords are features where the plan knows them; only on a metrical grid.
     statistics : CorpusStatistics
         What new pieces are drawn from; its styles, metres and programs are always these.
     """
@@ -89,6 +91,7 @@ class Vocabulary:
     lookback_bars: tuple[int, ...] = entry(Rows(Integer(1, 1024), 0, 16), default=())
     lookback_runs: bool = entry(Flag(), default=False)
     kept: bool = entry(Flag(), default=False)
+    plans: bool = entry(Flag(), default=False)
     statistics: CorpusStatistics = dataclasses.field(default=CorpusStatistics(), hash=False)  # large
 
     def __post_init__(self) -> None:
@@ -96,6 +99,8 @@ class Vocabulary:
             self.statistics, styles=self.styles, metres=self.metres, programs=self.programs
         )
         object.__setattr__(self, "statistics", statistics)
+        if self.plans and not self.grid.is_metrical:
+            raise ValueError("plans without a beat: expected a metrical grid")
 
     # -- plain values, for the checkpoint
 

@@ -199,16 +199,13 @@ def upgrade(settings: dict[str, Any]) -> dict[str, Any]:
     if number > FORMAT:
         raise CheckpointError(f"format {number} of a newer melodygru, this one reads up to {FORMAT}: upgrade melodygru")
     if number < OLDEST:
-        raise CheckpointError(
-            f"format {number} of an older melodygru, which knew no parts, or no bar lines to point to: "
-            "train the model anew"
-        )
+        raise CheckpointError(f"format {number} of an older melodygru, which knew no plans: train the model anew")
     for step in _UPGRADES[number - OLDEST :]:
         settings = step(settings)
     return {**settings, "format": FORMAT}
 
 
-OLDEST = 4  # format that can be upgraded: that of the first models that are given bar lines and the bass
+OLDEST = 5  # format that can be upgraded: that of the first models that are given a plan
 _UPGRADES: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = ()  # from format OLDEST, from the next one, ...
 FORMAT = OLDEST + len(_UPGRADES)  # of the checkpoints that are written
 

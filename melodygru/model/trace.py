@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from melodygru.events import FIELDS, PART_HISTORY, TIMES, Events, Vocabulary, encode, possible_parts, representable
+from melodygru.events.planned import UNPLANNED, Planned
 from melodygru.model.numpy_model import NumpyModel, Step
 from melodygru.music.notes import NoteSequence
 
@@ -62,10 +63,10 @@ class Tracer:
         self.vocabulary = model.vocabulary
         self.gates = tuple(model.cell.gates)  # their names; the first one keeps the memory
 
-    def trace(self, sequence: NoteSequence) -> Trace:
-        """Trace a piece, style and metre unknown as in `evaluate`. NoteError if it is on another grid."""
+    def trace(self, sequence: NoteSequence, *, metre_known: bool = False, planned: Planned = UNPLANNED) -> Trace:
+        """Trace a piece, by default with nothing known as in `evaluate`. NoteError if it is on another grid."""
         sequence, _ = representable(sequence, self.vocabulary)
-        events = encode(sequence, self.vocabulary, metre_known=False)
+        events = encode(sequence, self.vocabulary, metre_known=metre_known, planned=planned)
         given = _Given(self.model, events)
         h = given.x[:, None]
         outputs, gates = [], []

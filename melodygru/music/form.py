@@ -290,3 +290,21 @@ def _named_sections(text: str) -> list[tuple[str, int | None]]:
             raise SettingError(f"form {text!r}: {name}0 has no bars; expected 1 or more")
         named += [(letter, bars) for letter in (name if name.isupper() or set(name) <= set("abcdefgh") else [name])]
     return named
+
+
+Runs = tuple[tuple[int, int], ...]
+
+
+def runs_of(returns: np.ndarray) -> Runs:
+    """A form as runs of bars: how many, and how many bars back they return to; 0 is new."""
+    back = np.where(returns >= 0, np.arange(len(returns)) - returns, 0)
+    begins = np.flatnonzero(np.append(True, back[1:] != back[:-1])[: len(back)])
+    n = np.diff(np.append(begins, len(back)))
+    return tuple(zip(n.tolist(), back[begins].tolist(), strict=True))
+
+
+def returns_of(runs: Runs) -> np.ndarray:
+    """The inverse of `runs_of`; what returns to before the beginning is new. Shape (n_bars,)."""
+    back = np.repeat([lag for _, lag in runs], [n for n, _ in runs]).astype(np.int64)
+    bar = np.arange(len(back))
+    return np.where((back > 0) & (back <= bar), bar - back, -1)

@@ -123,6 +123,16 @@ class Bars:
         bar, position = divmod(step - start, size)
         return bars_before + bar, position, size
 
+    def starts_of(self, bars: np.ndarray) -> np.ndarray:
+        """Steps at which bars, given by their numbers, begin."""
+        mark = np.searchsorted(self._bars_before, bars, side="right") - 1
+        return self._starts[mark] + (bars - self._bars_before[mark]) * self._sizes[mark]
+
+    def start_of(self, bar: int) -> int:
+        """The same for one bar, in Python's integers."""
+        start, size, bars_before = next(mark for mark in reversed(self._marks) if mark[2] <= bar)
+        return start + (bar - bars_before) * size
+
     def beats_at(self, steps: np.ndarray) -> InBeat:
         """Where steps, of any shape, lie in the beats of their metres."""
         assert self._grid.steps_per_beat is not None

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from melodygru.events import Events, Vocabulary, encode, representable, windows
+from melodygru.events.planned import UNPLANNED, Planned
 from melodygru.music.notes import DRUMS, N_PITCHES, NoteSequence, canonical, transpose
 from melodygru.training.augmentation import EXCERPTS, MISTAKEN, beginnings, excerpt, repeats_itself, with_mistakes
 from melodygru.training.gaps import SHOWN, with_gaps
@@ -20,6 +21,7 @@ from melodygru.training.settings import Settings
 UNKNOWN_SHARE = 0.2  # how often a piece condition is hidden in training, so that "unknown" is learned too
 # Likewise the line-up, which is asked for or drawn in composing, and unknown where a likelihood is given.
 UNKNOWN_LINE_UP = 0.5
+UNKNOWN_PLAN = (0.3, 0.5, 0.5, 0.5)  # and each entry of the plan: tempo, length, form, chords
 LENGTH_JITTER = 0.2  # pieces of lengths within about this factor share a batch
 
 
@@ -45,6 +47,7 @@ class Pieces:
         self._of_epoch: tuple[int, np.ndarray, np.ndarray] = (-1, np.zeros(0), np.zeros(0))
         self.transposed_epochs = math.inf  # from this epoch on, pieces are not transposed
         self._repeating: dict[tuple[int, int], bool] = {}
+        self._planned: dict[int, Planned] = {}
         # Of each piece the steps from which on it may begin, and its events from there on.
         self._starts: list[np.ndarray] = []
         self._lengths: list[np.ndarray] = []
@@ -98,7 +101,7 @@ class Pieces:
     def draw(self, index: int, epoch: int) -> Draw:
         """What an epoch does to a piece, before it is done."""
         rng = np.random.default_rng([self.settings.seed, epoch, index, 1])
-        known = rng.random(3) >= [UNKNOWN_SHARE, UNKNOWN_SHARE, UNKNOWN_LINE_UP]
+        known = rng.random(7) >= [UNKNOWN_SHARE, UNKNOWN_SHARE, UNKNOWN_LINE_UP, *UNKNOWN_PLAN]
         sequence = self.piece(index, epoch)
         semitones, factor = 0, 1.0
         pitched = sequence.notes["program"] != DRUMS
@@ -115,16 +118,29 @@ class Pieces:
         start = self._start(index, epoch)
         gaps = np.random.default_rng([self.settings.seed, epoch, index, 3])
         shown = self.vocabulary.kept and gaps.random() < SHOWN
+        entries = tuple(known[3:].tolist())
+        # Not of one that begins later: it begins in the full line-up and density, which no plan tells.
+        planned = UNPLANNED if start else self._plan(index).knowing(entries).transposed(semitones)
         return Draw(
             start,
             style,
             bool(known[1]),
             bool(known[2]),
+            entries,
+            planned,
             semitones,
             factor,
             rng if mistaken else None,
             gaps if shown else None,
         )
+
+    def _plan(self, index: int) -> Planned:
+        """The plan of a piece, found once."""
+        if not self.vocabulary.plans:
+            return UNPLANNED
+        if index not in self._planned:
+            self._planned[index] = Planned.of(self.corpus[index])
+        return self._planned[index]
 
     def piece(self, index: int, epoch: int) -> NoteSequence:
         """A piece from where an epoch lets it begin, as it stands in the corpus."""
@@ -186,6 +202,7 @@ class Draw:
     ----------
     start : step of the piece at which it begins
     style : None where it is hidden
+    entries_known, planned : which entries of the plan are known, and those
     factor : of all times
     mistakes, gaps : draw them; None where there are none
     """
@@ -194,6 +211,8 @@ class Draw:
     style: str | None
     metre_known: bool
     line_up_known: bool
+    entries_known: tuple[bool, ...]
+    planned: Planned
     semitones: int
     factor: float
     mistakes: np.random.Generator | None
@@ -212,6 +231,7 @@ class Draw:
             metre_known=self.metre_known,
             line_up_known=self.line_up_known,
             kept=None if self.gaps is None else with_gaps(moved, self.gaps),
+            planned=self.planned,
         )
         if len(odd) == len(events) - 1:
             events.fields[:-1][odd] = -1
@@ -222,7 +242,8 @@ class Draw:
         if self.factor != 1 or self.mistakes is not None or self.gaps is not None:
             return None
         metre_known = self.metre_known and len(vocabulary.metres) > 1
-        return self.start, self.style, metre_known, self.line_up_known and vocabulary.models_part, self.semitones
+        line_up_known = self.line_up_known and vocabulary.models_part
+        return self.start, self.style, metre_known, line_up_known, self.entries_known, self.semitones
 
 
 def _transposed(sequence: NoteSequence, semitones: int) -> NoteSequence:

@@ -146,7 +146,7 @@ def test_numbers_of_numpy_are_numbers():
 def test_none_is_left_out_where_it_is_the_default():
     (one,) = provenances(GenerateSettings(bars=2), None, 0, [PRIMER])
     assert list(one.settings) == [
-        "temperature", "top_k", "min_p", "bars", "no_primer", "guard", "chords_only",
+        "best_of", "temperature", "top_k", "min_p", "bars", "ending", "no_primer", "guard", "chords_only",
     ]  # fmt: skip
 
 

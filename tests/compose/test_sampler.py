@@ -564,7 +564,7 @@ def test_a_piece_ends_at_a_plausible_place_once_it_is_as_long_as_those_of_the_co
         128,
     ]
     assert vocabulary.statistics.length_of(None, (3, 4), 0.5) is None
-    assert Plan.from_settings(vocabulary, draws=(0.0, 0.4, 0.0, 0.5)).due == 64
+    assert Plan.from_settings(vocabulary, draws=(0.0, 0.4, 0.0, 0.5, 0.5, 0.5)).due == 64
     wishes = {"shift": {4: 1.0}, "pitch": {60: 1.0}, "duration": {4: 1.0}}
     # What is plausible halves 20 times until the piece is twice as long: to 0.042 in 4 steps of 64, to 1e-7 in 64.
     for p_end, lengths in ((0.11, {64, 128}), (0.09, {68, 132}), (1e-7, {128, 256}), (1e-15, {216, 428})):
@@ -725,7 +725,7 @@ def test_the_samplers_log_p_is_evaluates_on_the_file_it_wrote(name, seed, tmp_pa
     from melodygru.training import evaluate
 
     vocabulary = VOCABULARIES[name]
-    model, network = toys.model(name, 2, -2.0), toys.network(name, 2, -2.0)
+    model, network = toys.model(name, 2, -1.5), toys.network(name, 2, -1.5)
     rngs = [np.random.default_rng([seed, stream]) for stream in range(6)]
     sampler = Sampler(network, rngs)
     for _ in notes(sampler, [None] * len(rngs)):
@@ -800,7 +800,7 @@ def test_a_key_signature_is_as_frequent_as_in_the_corpus():
     assert Counter(v.statistics.signature_of(None, draw) for draw in draws) == {0: 20, 2: 30, 5: 20}
     assert ONE.statistics.signature_of(None, 0.5) is None
     assert toys.with_statistics(ONE, signatures=((0,) * 12,)).statistics.signature_of(None, 0.5) is None
-    assert Plan.from_settings(v, style="b", draws=(0.0, 0.5, 0.9, 0.5)).signature == 5
+    assert Plan.from_settings(v, style="b", draws=(0.0, 0.5, 0.9, 0.5, 0.5, 0.5)).signature == 5
     primer = toys.sequence_of([(0, 4, 0, 61, 80)], 16)
     assert Plan.from_settings(v, style="b", primer=Primer.fit(primer, v)).signature is None
 

@@ -29,6 +29,7 @@ from melodygru.events import (
 from melodygru.events.features import REGISTRY, sounding
 from melodygru.events.features.common_end import CommonEnd
 from melodygru.events.features.feature import ARRAYS
+from melodygru.events.features.form import Form
 from melodygru.events.features.kept_notes import N_CLASSES, N_NEAREST, KeptNotes
 from melodygru.events.features.line_up import LineUp
 from melodygru.events.features.lookback_runs import N_RECENT_CLASSES, RUNS
@@ -38,13 +39,14 @@ from melodygru.events.features.ngram_lookup import _ranked
 from melodygru.events.features.part_descriptions import FAR, description_sizes
 from melodygru.events.features.recent_tempo import RecentTempo
 from melodygru.events.kept import Kept
+from melodygru.events.planned import N_CHORDS, UNPLANNED, Planned
 from melodygru.events.times import N_SPANS
 from melodygru.music.grid import Grid
 from melodygru.music.notes import DRUMS, ONSET_KEYS, canonical, note_keys
 from melodygru.training.gaps import with_gaps
 
 GRID = Grid.beats(4)
-HARMONY = 2  # columns of `context` of its references, the last ones
+HARMONY = 3  # columns of `context` of its references, the last ones
 BEATS = 3  # pointers to a bar line, a beat and half of one, the first ones
 
 VOCABULARIES = {
@@ -55,6 +57,10 @@ VOCABULARIES = {
     ),
     "kept notes of one part": Vocabulary(GRID, (0,), 0, (80,), kept=True),
     "kept notes in seconds": Vocabulary(Grid.seconds(10), (0, 40, DRUMS), 5, (80, 90), kept=True),
+    "planned": Vocabulary(
+        GRID, (0, 40, DRUMS), 7, (80, 90), metres=((4, 4), (3, 4)), n_sounding=5, lookback_bars=(1,), plans=True
+    ),
+    "planned, one part": Vocabulary(GRID, (0,), 0, (80,), ngram_orders=(), plans=True),
     "without key": Vocabulary(GRID, (40, 41), 48, (80, 90), lookback_steps=(3,), key=False),
     "parts without any lookup": Vocabulary(GRID, (0, 40), 3, (80,), ngram_orders=()),
     "without any lookup": Vocabulary(GRID, (0,), 0, (80,), ngram_orders=(), metres=((4, 4), (3, 4))),
@@ -62,17 +68,37 @@ VOCABULARIES = {
 }  # fmt: skip
 
 
-def check(piece, vocabulary, style=None, metre_known=True, line_up_known=False, gaps=None):
+def a_plan(piece, vocabulary):
+    """A plan for a piece, in a vocabulary with plans: any form and chords, known in part, for more or fewer bars."""
+    if not vocabulary.plans:
+        return UNPLANNED
+    rng = np.random.default_rng(len(piece))
+    n_bars = max(1, len(piece.bar_starts()) - 1 + int(rng.integers(-2, 3)))
+    returns = np.array([int(rng.integers(-1, bar)) if bar else -1 for bar in range(n_bars)])
+    chords = rng.integers(0, N_CHORDS, 2 * n_bars)
+    return Planned(float(rng.uniform(20, 400)), n_bars, returns, chords).knowing(tuple(rng.random(4) < 0.8))
+
+
+def check(piece, vocabulary, style=None, metre_known=True, line_up_known=False, gaps=None, planned=None):
     """Advance a Context through a piece and compare each feature's columns with those of `encode`, at every event.
 
     Of each event a copy is made, which must go on as if it were the first.
     """
     piece, _ = representable(piece, vocabulary)
     kept = None if gaps is None else with_gaps(piece, np.random.default_rng(gaps))
-    encoded = encode(piece, vocabulary, style, metre_known=metre_known, line_up_known=line_up_known, kept=kept)
+    planned = planned or a_plan(piece, vocabulary)
+    encoded = encode(
+        piece,
+        vocabulary,
+        style,
+        metre_known=metre_known,
+        line_up_known=line_up_known,
+        kept=kept,
+        planned=planned,
+    )
     layout = layout_of(vocabulary)
     metre, line_up = piece.metre if metre_known else None, piece.part_programs.tolist() if line_up_known else None
-    context = Context(vocabulary, style, metre, piece.metres, line_up, kept)
+    context = Context(vocabulary, style, metre, piece.metres, line_up, kept, planned)
     assert context.start() == encoded.window(0, 1)["context"][0].tolist()
     compared = set()
 
@@ -297,7 +323,7 @@ def test_pointers_point_to_what_n_gram_lookup_lookbacks_and_the_part_s_last_note
         [0, 0, 0, 0, 0, 0, 0, 0],
     ]
     layout = layout_of(vocabulary)
-    assert layout.n_outputs("pitch") == 128 + 255 + 12 + 24 + 3
+    assert layout.n_outputs("pitch") == 128 + 255 + 12 + 36 + 3
     assert [layout.n_outputs(field) - TIMES.size for field in ("shift", "duration")] == [BEATS + 4, BEATS + 8]
 
 
@@ -401,7 +427,7 @@ def test_levels_of_pitch_classes_among_the_last_notes_and_in_the_whole_piece():
 def test_phrases_of_four_bars_are_counted_from_the_beginning():
     piece = sequence_of([(step, 1, 0, 60, 80) for step in (0, 16 * 4 - 1, 16 * 4, 16 * 4 * 40)])
     vocabulary = Vocabulary(GRID, (0,), 0, (80,))
-    phrase = encode(piece, vocabulary).context[:, 5] - layout_of(vocabulary).blocks["phrase"]
+    phrase = encode(piece, vocabulary).context[:, 6] - layout_of(vocabulary).blocks["phrase"]
     assert phrase.tolist() == [0, 0, 1, N_PHRASES - 1, N_PHRASES - 1]
 
 
@@ -429,10 +455,38 @@ def test_references_to_the_harmony_are_the_lowest_that_sounds_and_the_lowest_of_
     piece = sequence_of([*rows, (16, 1, 0, 70, 80), (17, 1, 0, 71, 80)], 32)
     vocabulary = Vocabulary(GRID, (0, DRUMS), 2, (80,), metres=((4, 4), (3, 4)))
     first = [layout_of(vocabulary).blocks[name] for name in ("lowest_sounding", "lowest_in_bar")]
-    found = encode(piece, vocabulary).context[:, -HARMONY:]
+    found = encode(piece, vocabulary).context[:, -HARMONY:-1]
     pitches = np.where(found > 0, found - first, 0).tolist()
     assert pitches == [[0, 0], [64, 64], [64, 64], [64, 64], [64, 48], [64, 0], [64, 70], [0, 0]]
-    assert not encode(piece, vocabulary, metre_known=False).context[:, -1].any()
+    assert not encode(piece, vocabulary, metre_known=False).context[:, -2].any()
+
+
+def test_the_form_points_to_the_bar_that_this_one_returns_to():
+    bar = [(0, 4, 0, 60, 80), (4, 2, 0, 64, 80), (12, 4, 0, 67, 80)]
+    rows = [*bar, (16, 8, 0, 72, 80), *[(48 + onset, *note) for onset, *note in bar]]
+    piece = sequence_of(rows, 64)
+    vocabulary = Vocabulary(GRID, (0,), 0, (80,), ngram_orders=(), plans=True)
+    events = encode(piece, vocabulary, planned=Planned(returns=np.array([-1, -1, -1, 0])))
+    region = layout_of(vocabulary).regions[Form]
+    pitch = events.context[:, region.columns["context"]] - region.blocks["form_pitch"]
+    assert pitch[4:].tolist() == [60, 64, 67, -region.blocks["form_pitch"]]
+    pointer = region.columns["pitch_pointers"]
+    assert events.pitch_pointers[:, pointer].tolist() == [0, 0, 0, 0, 61, 65, 68, 0]
+    # The last note before it is a bar and a half away: only a note of its own bar or of the next is pointed to.
+    assert events.shift_pointers[4:, region.columns["shift_pointers"]].tolist() == [0, 5, 9, 0]
+    unknown = encode(piece, vocabulary)
+    assert not unknown.context[:, region.columns["context"] :].any()
+
+
+def test_no_feature_sees_a_note_that_is_still_to_come():
+    vocabulary = VOCABULARIES["planned"]
+    for seed in range(20):
+        piece = toys.piece(vocabulary, seed, 60)
+        planned, n = a_plan(piece, vocabulary), 20 + seed
+        begun = dataclasses.replace(piece, notes=piece.notes[:n])
+        whole, first = (encode(one, vocabulary, planned=planned) for one in (piece, begun))
+        for name in ARRAYS:
+            assert np.array_equal(getattr(whole, name)[:n], getattr(first, name)[:n]), name
 
 
 def test_open_parts_are_those_after_the_last_note_s_that_do_not_sound():

@@ -5,9 +5,12 @@ arrays' columns, which checkpoints rely on.
 """
 
 from melodygru.events.features.chord_position import ChordPosition
+from melodygru.events.features.chords import Chords
 from melodygru.events.features.common_end import CommonEnd
 from melodygru.events.features.conditions import Conditions
+from melodygru.events.features.extent import Extent
 from melodygru.events.features.feature import Feature
+from melodygru.events.features.form import Form
 from melodygru.events.features.harmony import Harmony
 from melodygru.events.features.kept_notes import KeptNotes
 from melodygru.events.features.legality import Legality
@@ -45,4 +48,7 @@ REGISTRY: tuple[type[Feature], ...] = (
     RecentTempo,
     CommonEnd,
     KeptNotes,
+    Form,
+    Chords,
+    Extent,
 )

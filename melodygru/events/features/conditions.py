@@ -1,6 +1,8 @@
-"""The piece's conditions: style and metre, known before the first event."""
+"""The piece's conditions: style, metre and tempo, known before the first event."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
@@ -8,16 +10,18 @@ from melodygru.events.features.feature import Feature, Region
 from melodygru.events.features.piece import Past, Piece
 from melodygru.events.vocabulary import Vocabulary
 
-N_CONDITIONS = 2  # columns of `context`
+N_CONDITIONS = 3  # columns of `context`
+SLOWEST, TEMPOS_AN_OCTAVE, N_TEMPOS = 40.0, 5, 15  # classes of tempos, from 40 to 280 quarter notes per minute
 
 
 class Conditions(Feature):
-    """The style and the first metre of the piece, each 0 where it is unknown or the same in the whole corpus."""
+    """The style, the first metre and the tempo of the piece, each 0 where it is unknown or the corpus has only one."""
 
     @staticmethod
     def blocks(vocabulary: Vocabulary) -> dict[str, int]:
         styles, metres = len(vocabulary.styles), len(vocabulary.metres)
-        return {"style": styles if styles > 1 else 0, "metre": metres if metres > 1 else 0}
+        tempos = N_TEMPOS if vocabulary.plans else 0
+        return {"style": styles if styles > 1 else 0, "metre": metres if metres > 1 else 0, "tempo": tempos}
 
     @staticmethod
     def columns(vocabulary: Vocabulary) -> dict[str, int]:
@@ -36,12 +40,19 @@ class Conditions(Feature):
         row += self.ids
 
 
-def _ids(piece: Piece | Past, region: Region) -> tuple[int, int]:
-    """Ids of style and metre."""
+def tempo_class(qpm: float) -> int:
+    """Class in [0, N_TEMPOS) of a tempo in quarter notes per minute."""
+    return min(max(round(TEMPOS_AN_OCTAVE * math.log2(qpm / SLOWEST)), 0), N_TEMPOS - 1)
+
+
+def _ids(piece: Piece | Past, region: Region) -> tuple[int, int, int]:
+    """Ids of style, metre and tempo."""
     vocabulary, style, metre = piece.vocabulary, piece.style, piece.metre
-    style_id = metre_id = 0
+    style_id = metre_id = tempo_id = 0
     if len(vocabulary.styles) > 1 and style in vocabulary.styles:
         style_id = region.blocks["style"] + vocabulary.styles.index(style)
     if len(vocabulary.metres) > 1 and metre in vocabulary.metres:
         metre_id = region.blocks["metre"] + vocabulary.metres.index(metre)
-    return style_id, metre_id
+    if vocabulary.plans and piece.planned.qpm is not None:
+        tempo_id = region.blocks["tempo"] + tempo_class(piece.planned.qpm)
+    return style_id, metre_id, tempo_id

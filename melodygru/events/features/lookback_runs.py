@@ -38,7 +38,7 @@ class LookbackRuns(Feature):
             source = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
             agrees = (keys[source] == wanted) & (pitch[source] == pitch)
             column = region.columns["before"] + level
-            arrays["before"][1:, column] = region.blocks["lookback_run"] + level * N_CLASSES + _run_class(agrees)
+            arrays["before"][1:, column] = region.blocks["lookback_run"] + level * N_CLASSES + run_class(agrees)
 
     def __init__(self, past: Past, region: Region) -> None:
         super().__init__(past, region)
@@ -53,8 +53,7 @@ class LookbackRuns(Feature):
         begun = bool(self.past.notes)
         for (lag, first), run, recent in zip(self._lags, self._runs, self._recent, strict=True):
             if begun and lag:
-                of_run = (bisect_right(RUNS, run) - 1) * N_RECENT_CLASSES
-                row.append(first + of_run + _recent_class(recent.bit_count()))
+                row.append(first + run_id(run, recent))
             else:
                 row.append(0)
 
@@ -77,15 +76,20 @@ class LookbackRuns(Feature):
             all_recent[level] = (all_recent[level] << 1 | agrees) & ((1 << RECENT) - 1)
 
 
-def _run_class(agrees: np.ndarray) -> np.ndarray:
+def run_class(agrees: np.ndarray) -> np.ndarray:
     """After each note, how many in a row agreed, and how many of the last RECENT, as one class; shape (n,)."""
     index = np.arange(1, len(agrees) + 1)
     run = index - np.maximum.accumulate(np.where(agrees, 0, index))
     total = np.append(0, np.cumsum(agrees))
     recent = total[1:] - total[np.maximum(index - RECENT, 0)]
-    return (np.searchsorted(RUNS, run, side="right") - 1) * N_RECENT_CLASSES + _recent_class(recent)
+    return (np.searchsorted(RUNS, run, side="right") - 1) * N_RECENT_CLASSES + recent_class(recent)
 
 
-def _recent_class(count: Any) -> Any:
+def run_id(run: int, recent: int) -> int:
+    """`run_class` after one note: how many in a row agreed, and a bit for each of the last RECENT."""
+    return (bisect_right(RUNS, run) - 1) * N_RECENT_CLASSES + recent_class(recent.bit_count())
+
+
+def recent_class(count: Any) -> Any:
     """Class of how many of the last RECENT notes agree."""
     return (count * (N_RECENT_CLASSES - 1) + RECENT - 1) // RECENT

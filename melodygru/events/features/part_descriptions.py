@@ -31,11 +31,12 @@ def description_sizes(vocabulary: Vocabulary) -> tuple[int, ...]:
     last note was its; the register of its last pitch; how many of the last 64 events were its; the longest n-gram whose
     follower was its; how far in the order of the parts it comes after the chord's last one, or at a new onset after the
     first, so that of several parts the first in order can be chosen; for each lag whether what it struck so long
-    before is done or due; and inside a gap steps until its next note that stays, and whether it may get others.
+    before is done or due, and, where there are plans, the same of the form's; and inside a gap steps until its next
+    note that stays, and whether it may get others.
     """
     orders, n = len(vocabulary.ngram_orders), vocabulary.n_lookbacks
     of_part = (N_PROGRAMS, N_SPANS, N_SPANS, 2 * (MANY + 1), N_PITCHES // REGISTER, N_RECENT, orders, 2 * FAR)
-    sizes = (*of_part, *[DUE] * n, *[2 * (N_SPANS + 1)] * vocabulary.kept)
+    sizes = (*of_part, *[DUE] * (n + vocabulary.plans), *[2 * (N_SPANS + 1)] * vocabulary.kept)
     return sizes if vocabulary.models_part else ()
 
 
@@ -70,8 +71,12 @@ class PartDescriptions(Feature):
             row[:, 5] = 1 + _recent_class(n - np.searchsorted(own, now - RECENT))
             for level, lag in enumerate(lags(vocabulary, piece.metre)):
                 if lag:
-                    there = np.searchsorted(onset, step - lag, side="right") - np.searchsorted(onset, step - lag)
-                    row[:, N_COLUMNS + level] = np.where(there > 0, np.where(there > here, DUE, DONE), 0)
+                    row[:, N_COLUMNS + level] = _struck_before(onset, step - lag, here)
+            if vocabulary.plans:
+                back = piece.form_lag[first + 1 :]
+                row[:, N_COLUMNS + vocabulary.n_lookbacks] = np.where(
+                    back > 0, _struck_before(onset, step - back, here), 0
+                )
         if piece.ahead is not None and vocabulary.kept:
             _encode_kept(piece, piece.ahead, rows)
         for level, found in enumerate(ngram_followers(piece)):
@@ -83,7 +88,7 @@ class PartDescriptions(Feature):
     def __init__(self, past: Past, region: Region) -> None:
         super().__init__(past, region)
         vocabulary = past.vocabulary
-        self._lags = lags(vocabulary, past.metre)
+        self._lags, self._plans = lags(vocabulary, past.metre), vocabulary.plans
         self._n_columns = len(description_sizes(vocabulary))
         self._width = self._n_columns * vocabulary.parts
         self._parts: list[tuple[int, int]] = []  # of each part the last onset and the last pitch
@@ -112,7 +117,8 @@ class PartDescriptions(Feature):
                 row[first + 7] = 1 + FAR + min(part, FAR - 1)
             elif part >= last:
                 row[first + 7] = 1 + min(part - last, FAR - 1)
-        for column, lag in enumerate(self._lags, N_COLUMNS):
+        all_lags = (*self._lags, past.form_lag) if self._plans else self._lags
+        for column, lag in enumerate(all_lags, N_COLUMNS):
             there = struck.get(at - lag) if lag else None
             if there is not None:
                 for part, n in there.items():
@@ -154,6 +160,12 @@ def _encode_kept(piece: Piece, ahead: Ahead, rows: np.ndarray) -> None:
             onset = ahead.onset[t, ahead.kept.lines.index(part)]
             wait = np.where(onset < NEVER, span_class(onset - piece.at[t]), N_SPANS)
         rows[t, part, -1] = 1 + wait + (N_SPANS + 1) * (part in ahead.kept.open)
+
+
+def _struck_before(onset: np.ndarray, step: np.ndarray, here: np.ndarray) -> np.ndarray:
+    """Whether what a part, by its onsets, struck at earlier steps is DONE or DUE, by its notes here; 0: nothing."""
+    there = np.searchsorted(onset, step, side="right") - np.searchsorted(onset, step)
+    return np.where(there > 0, np.where(there > here, DUE, DONE), 0)
 
 
 def _recent_class(count: np.ndarray) -> np.ndarray:

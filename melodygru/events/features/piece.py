@@ -10,6 +10,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from melodygru.events.kept import NEVER, Kept
+from melodygru.events.planned import UNPLANNED, Planned
 from melodygru.events.times import MOTIONS, TIMES, span_class, span_of, time_of
 from melodygru.events.vocabulary import (
     DURATION,
@@ -39,6 +40,7 @@ class Piece:
     vocabulary, style : those of `encode`
     metres : array, dtype METRE: those in force
     metre : the first of them, (numerator, denominator); None is unknown
+    planned : what the plan knows; without bars, no more than the tempo
     line_up_known : whether the programs of its parts are known from the start
     kept : what of it stays where it is composed again; None is unknown
     onset, duration, end, part, program, slot, pitch, span, velocity : arrays, shape (n,), of the notes: steps; the
@@ -61,9 +63,12 @@ class Piece:
         metre_known: bool = True,
         line_up_known: bool = False,
         kept: Kept | None = None,
+        planned: Planned = UNPLANNED,
     ) -> None:
         self.vocabulary, self.style, self.kept = vocabulary, style, kept
         self.metres, self.metre = metres_in_force(sequence.metres, metre_known, vocabulary)
+        self.bars = bars_of(vocabulary, self.metres, self.metre)
+        self.planned = planned if self.bars is not None else planned.tempo_alone()
         self.line_up_known = line_up_known and vocabulary.models_part
         notes = sequence.notes
         n = len(notes)
@@ -101,8 +106,24 @@ class Piece:
     @cached_property
     def in_bar(self) -> InBar | None:
         """Where each event's onset lies in its bar, arrays of shape (n + 1,); None where bars aren't known."""
-        bars = bars_of(self.vocabulary, self.metres, self.metre)
-        return None if bars is None else bars.at(self.at)
+        return None if self.bars is None else self.bars.at(self.at)
+
+    @cached_property
+    def half_bar(self) -> np.ndarray | None:
+        """The half bar in which each event's onset lies, shape (n + 1,); None where bars aren't known."""
+        if self.in_bar is None:
+            return None
+        return 2 * self.in_bar.bar + (2 * self.in_bar.position >= self.in_bar.size)
+
+    @cached_property
+    def form_lag(self) -> np.ndarray:
+        """Steps from the bar that each event's bar returns to; 0 where it is new, or not known. Shape (n + 1,)."""
+        returns = self.planned.returns
+        if returns is None or self.in_bar is None or self.bars is None or not len(returns):
+            return np.zeros(len(self.at), np.int64)
+        bar = np.arange(len(returns))
+        lag = np.where(returns >= 0, self.bars.starts_of(bar) - self.bars.starts_of(np.maximum(returns, 0)), 0)
+        return np.append(lag, 0)[np.minimum(self.in_bar.bar, len(returns))]
 
     @cached_property
     def notes_of_parts(self) -> list[np.ndarray]:
@@ -199,10 +220,13 @@ class Past:
     Attributes
     ----------
     vocabulary, style, metres, metre : as of `Piece`
+    planned : what the plan knows, as of `Piece`
+    bars : where bars are; None where they aren't known
     line_up : how many parts of each program are still to come in; None is unknown
     onset, shift : of the event being made, in steps
     in_chord : how many notes stand at the onset already
     in_bar : of the onset, the bar, the position in it and the bar's steps; None where bars aren't known
+    form_lag : of the onset, steps from the bar that its bar returns to; 0 where it is new, or not known
     programs : of each part that has played
     ends : of each of them, when the last of its notes ends
     newest : the onset at which the newest part came in
@@ -233,6 +257,7 @@ class Past:
         metre_known: bool,
         line_up: Sequence[int] | None = None,
         kept: Kept | None = None,
+        planned: Planned = UNPLANNED,
     ) -> None:
         self.vocabulary, self.style, self.kept = vocabulary, style, kept
         self.kept_next: dict[int, tuple[int, int]] = {}
@@ -240,8 +265,10 @@ class Past:
         self.line_up = Counter(line_up) if line_up is not None and vocabulary.models_part else None
         self.onset = self.shift = self.in_chord = 0
         self.last: tuple[int, int, int] | None = None
-        self._bars = bars_of(vocabulary, self.metres, self.metre)
-        self.in_bar = None if self._bars is None else self._bars.at_step(0)
+        self.bars = bars_of(vocabulary, self.metres, self.metre)
+        self.planned = planned if self.bars is not None else planned.tempo_alone()
+        self.in_bar = None if self.bars is None else self.bars.at_step(0)
+        self.form_lag = 0
         self.programs: list[int] = []
         self.ends: list[int] = []
         self.given: dict[int, int] = {}
@@ -259,10 +286,28 @@ class Past:
         if shift:
             self.onset = at = self.onset + shift
             self.in_chord = 0
-            self.in_bar = None if self._bars is None else self._bars.at_step(at)
+            if self.bars is not None:
+                before, self.in_bar = self.in_bar, self.bars.at_step(at)
+                if before is None or before[0] != self.in_bar[0]:
+                    self.form_lag = self.lag_of_bar(self.in_bar[0])
             self.active = [note for note in self.active if note[3] >= at]
         else:
             self.in_chord = 0 if self.last is None else self.in_chord + 1
+
+    @property
+    def half_bar(self) -> int | None:
+        """The half bar in which the onset lies; None where bars aren't known."""
+        if self.in_bar is None:
+            return None
+        bar, position, size = self.in_bar
+        return 2 * bar + (2 * position >= size)
+
+    def lag_of_bar(self, bar: int) -> int:
+        """Steps from the bar that a bar returns to; 0 where it is new, or not known."""
+        returns = self.planned.returns
+        if returns is None or self.bars is None or bar >= len(returns) or returns[bar] < 0:
+            return 0
+        return self.bars.start_of(bar) - self.bars.start_of(int(returns[bar]))
 
     def part_of(self, part_class: int) -> int:
         """The part that a class means at the onset; one more than there are, or later, is a new one."""

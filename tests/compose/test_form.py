@@ -1,0 +1,141 @@
+"""The plan's form, tempo and ending in composing."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import toys
+
+from melodygru.compose.composing import compose
+from melodygru.compose.constraints import Chords
+from melodygru.compose.forms import form_from, resolved, text_of
+from melodygru.compose.lengths import Length, Plan
+from melodygru.compose.settings import SETTINGS, check_written
+from melodygru.errors import SettingError
+from melodygru.events import FIRST_PART, NEW, Context, Vocabulary
+from melodygru.events.features.form import due_parts
+from melodygru.events.planned import Planned
+from melodygru.music.chords import chord_code
+from melodygru.music.grid import Grid
+from melodygru.music.harmony import parse_chord
+from melodygru.music.notes import DRUMS
+
+PLANS = toys.with_statistics(
+    Vocabulary(Grid.beats(4), (0, 40, DRUMS), 7, (80,), metres=((4, 4), (3, 4)), plans=True),
+    forms=(((0, ((2, 0), (2, 2))), (0, ((4, 0),)), (1, ((3, 0), (1, 3)))),),
+    tempos=((60.0, 90.0, 140.0),),
+    longest=16 * 20,
+)
+
+NETWORK = toys.network_of(toys.new_model(PLANS, end_bias=-2.0))
+
+
+def drawn(of_form, of_tempo=0.0, **settings):
+    return Plan.from_settings(PLANS, draws=(0.0, 0.5, 0.0, 0.5, of_tempo, of_form), **settings)
+
+
+def test_a_plan_has_the_form_the_length_and_the_tempo_of_a_piece_of_the_corpus():
+    plans = [drawn(0.0, 0.0), drawn(0.9, 0.9), drawn(0.5, 0.5, metre=(3, 4))]
+    assert [plan.planned.returns.tolist() for plan in plans] == [[-1, -1, 0, 1], [-1] * 4, [-1, -1, -1, 0]]
+    assert [plan.qpm for plan in plans] == [60.0, 140.0, 90.0] == [plan.planned.qpm for plan in plans]
+    assert [(plan.planned.n_bars, plan.steps) for plan in plans] == [(4, 64), (4, 64), (4, 48)]
+
+
+def test_a_length_that_is_asked_for_cuts_a_form_or_begins_it_again():
+    assert drawn(0.0, length=Length(bars=3)).planned.returns.tolist() == [-1, -1, 0]
+    assert drawn(0.0, length=Length(bars=6)).planned.returns.tolist() == [-1, -1, 0, 1, 0, 1]
+    unknown = Plan.from_settings(PLANS, metre=(5, 4))  # no piece of the corpus is in it
+    assert unknown.planned.returns is None and unknown.steps is None
+
+
+def test_a_form_is_asked_for_in_letters_in_runs_or_as_that_of_a_piece(tmp_path):
+    assert form_from("AABA", 8).tolist() == [-1, -1, 0, 1, -1, -1, 0, 1]
+    assert form_from("2 2<2 1").tolist() == [-1, -1, 0, 1, -1] == form_from(text_of(form_from("2 2<2 1"))).tolist()
+    assert drawn(0.9, form="A1 B1 A1").planned.returns.tolist() == [-1, -1, 0]
+    bar = [(0, 4, 0, 60, 80), (4, 4, 0, 64, 80), (8, 8, 0, 67, 80)]
+    other = [(0, 8, 0, 50, 80), (8, 2, 0, 41, 80), (10, 6, 0, 43, 80)]
+    rows = [(16 * at + onset, *rest) for at, one in enumerate((bar, other, bar, other)) for onset, *rest in one]
+    path = tmp_path / "song.mid"
+    from melodygru import midi
+
+    midi.write(toys.sequence_of(rows, 64), path)
+    assert form_from(resolved(str(path), PLANS)).tolist() == [-1, -1, 0, 1]
+    assert resolved("AABA", PLANS) == "AABA"
+
+
+@pytest.mark.parametrize("text", ["", "?", "8<", "A0"])
+def test_what_is_no_form_is_refused(text):
+    with pytest.raises(SettingError, match="form"):
+        form_from(text)
+
+
+def test_no_file_is_read_for_a_form_that_a_stranger_s_file_claims():
+    with pytest.raises(SettingError, match="expected sections or runs of bars"):
+        check_written(SETTINGS["form"], "/etc/song.mid")
+    check_written(SETTINGS["form"], "8 8<8")
+
+
+def test_chords_that_are_asked_for_are_in_the_plan():
+    plan = drawn(0.0, chords=Chords.parse("C | Am F"), length=Length(bars=3))
+    codes = [chord_code(parse_chord(name)) for name in ("C", "Am", "F")]
+    assert plan.planned.chords.tolist() == [codes[0], codes[0], codes[1], codes[2], codes[0], codes[0]]
+
+
+@pytest.mark.parametrize("bars", [2, 5])
+def test_the_last_bar_holds_one_chord_that_sounds_on(bars):
+    for piece in compose(NETWORK, 4, 1, length=Length(bars=bars), metre=(4, 4)):
+        last = piece.notes[piece.notes["onset"] >= 16 * (bars - 1)]
+        assert len(last) and piece.length == 16 * bars
+        assert set(last["onset"].tolist()) == {16 * (bars - 1)}
+        assert (last["duration"][last["program"] != DRUMS] >= 8).all()
+    cut = compose(NETWORK, 4, 1, length=Length(bars=bars), metre=(4, 4), ending=False)
+    lasts = [piece.notes[piece.notes["onset"] >= 16 * (bars - 1)]["onset"].tolist() for piece in cut]
+    assert any(set(onsets) != {16 * (bars - 1)} for onsets in lasts)
+
+
+def test_a_form_without_bars_is_refused():
+    live = toys.VOCABULARIES["performance"]
+    with pytest.raises(SettingError, match="form"):
+        Plan.from_settings(live, form="AABA")
+    assert dataclasses.asdict(drawn(0.0))["steps"] == 64
+    assert np.array_equal(drawn(0.0).as_dict()["form"], "2 2<2")
+
+
+def test_what_the_form_points_to_is_more_probable():
+    def share_returned(strength, monkeypatch):
+        monkeypatch.setattr("melodygru.compose.lengths.FORM_BIAS", strength)
+        pieces = compose(NETWORK, 6, 3, length=Length(bars=8), metre=(4, 4), form="A4 A4", ending=False)
+        alike = []
+        for piece in pieces:
+            keys = {(int(note["onset"]), int(note["part"]), int(note["pitch"])) for note in piece.notes}
+            second = [key for key in keys if key[0] >= 64]
+            alike += [(onset - 64, part, pitch) in keys for onset, part, pitch in second]
+        return np.mean(alike)
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        assert share_returned(8.0, monkeypatch) > 0.3 > 0.1 > share_returned(0.0, monkeypatch)
+
+
+def test_the_parts_that_are_due_are_those_of_the_form_s_notes_here_that_come_after_the_last():
+    rows = [(0, 4, 0, 60, 80), (0, 4, 40, 48, 80), (4, 4, 40, 50, 80)]
+    piece = toys.sequence_of(rows, 32)
+    context = Context(PLANS, None, (4, 4), piece.metres, planned=Planned(returns=np.array([-1, 0])))
+    assert due_parts(context.past) == []
+    for shift, part_class, pitch in ((0, NEW, 60), (0, NEW + 40, 48), (4, FIRST_PART + 1, 50)):
+        context.before()
+        context.move(shift)
+        context.add(part_class, pitch, 4)
+    context.before()
+    context.move(12)
+    assert due_parts(context.past) == [0, 1]
+    context.add(FIRST_PART, 60, 4)
+    context.before()
+    context.move(0)
+    assert due_parts(context.past) == [1]
+
+
+def test_a_form_is_asked_of_a_model_of_one_part():
+    vocabulary = toys.with_statistics(Vocabulary(Grid.beats(4), (0,), 0, (80,), plans=True), longest=320)
+    network = toys.network_of(toys.new_model(vocabulary, end_bias=-2.0))
+    pieces = compose(network, 2, 3, length=Length(bars=8), metre=(4, 4), form="A4 A4")
+    assert [piece.length for piece in pieces] == [128, 128]
