@@ -12,6 +12,7 @@ from melodygru.compose.original import Original
 from melodygru.compose.redo_settings import RedoSettings, bars_of
 from melodygru.errors import SettingError
 from melodygru.events import Vocabulary
+from melodygru.music.form import bar_returns
 from melodygru.music.names import FAMILIES, PROGRAM_NAMES, program_name
 from melodygru.util.wording import counted
 
@@ -30,6 +31,7 @@ class Mask:
     free : array, shape (n,), bool: notes of the piece that are composed again
     fields : what of them is, in their places; None: notes come and go
     length : steps of the piece that comes of it
+    returns : array, shape (bars,): the form that it shall have, see `music.form.bar_returns`; None is unknown
     """
 
     spans: tuple[tuple[int, int], ...]
@@ -38,6 +40,7 @@ class Mask:
     free: np.ndarray
     fields: tuple[str, ...] | None
     length: int
+    returns: np.ndarray | None = None
 
     @classmethod
     def of(
@@ -94,7 +97,8 @@ class Mask:
         elif not parts and not added:
             raise SettingError(f"{original.name}: no part is left to compose again; {_what_there_is(original)}")
         new = frozenset({*lines, *range(first, first + len(added))})
-        return cls(tuple(spans), new, added, free, in_place, length)
+        returns = None if other is None else bar_returns(other.sequence)
+        return cls(tuple(spans), new, added, free, in_place, length, returns)
 
 
 def _spans(settings: RedoSettings, original: Original, lines_at: np.ndarray, length: int) -> list[tuple[int, int]]:

@@ -18,7 +18,7 @@ import numpy as np
 from melodygru.compose.controls import Controls, below_best
 from melodygru.compose.drawing import DRAWS, Row, Streams, share_of_classes
 from melodygru.compose.redo_settings import REDO_SETTINGS
-from melodygru.compose.rules import Event, Rule
+from melodygru.compose.rules import Event, FormBias, Rule
 from melodygru.errors import SettingError
 from melodygru.events import TIMES, Context
 from melodygru.model.numpy_model import NumpyModel
@@ -47,6 +47,7 @@ class Particles(Streams):
     log_weights : array of the same shape: since the last resampling
     log_z : array, shape (pieces,): the estimate of the log-probability, in nats, that what the model composes keeps to
         the guide, up to the last resampling (see `evidence`)
+    form_bias : what the form points to gains, in nats, see `rules.FormBias`
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Particles(Streams):
         self._filters = {field: controls.filters(field, context.n_parts) for field in self.vocabulary.fields}
         self.log_p, self.log_weights, self.log_z = np.zeros(total), np.zeros(total), np.zeros(len(rngs))
         self.placed = np.zeros(total, np.int64)
+        self.form_bias = 0.0
 
     def branch(self, n: int, rngs: Sequence[np.random.Generator]) -> Particles:
         """Particles that go on from the first one here, which stays as it is; with randomness of their own."""
@@ -94,7 +96,8 @@ class Particles(Streams):
         of_pieces = np.bincount(at // self.n, minlength=len(self.rngs)).tolist()
         u = np.concatenate([rng.random((k, DRAWS)) for rng, k in zip(self.rngs, of_pieces, strict=True)])
         contexts = [self.contexts[i] for i in at]
-        return self.draw(u, [guide], Event(contexts, [0] * n, np.ones(n, bool), [0] * n, at=at))
+        rules = [guide, FormBias(self.vocabulary, [self.form_bias] * n)] if self.form_bias else [guide]
+        return self.draw(u, rules, Event(contexts, [0] * n, np.ones(n, bool), [0] * n, at=at))
 
     def _choose(self, field: str, event: Event, u: np.ndarray) -> np.ndarray:
         """Choose a class for each particle; what all that may come weighs together is the particle's weight."""

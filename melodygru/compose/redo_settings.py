@@ -70,7 +70,10 @@ class RedoSettings:
         metavar="LIST",
     )
     form_of: Piece | None = _mask(
-        None, "With bars A: at the end: make the piece as many bars long as this file.", metavar="FILE.mid"
+        None,
+        "With bars A: at the end: make the piece as many bars long as this file, and let its bars return as they do "
+        "there.",
+        metavar="FILE.mid",
     )
     loop: bool = _mask(
         False, "The end leads back to the beginning; without other choices the last bar is composed again."

@@ -10,7 +10,7 @@ import numpy as np
 from melodygru.compose.constraints import Constraint, Moment
 from melodygru.compose.controls import Controls
 from melodygru.compose.drawing import Row
-from melodygru.compose.lengths import Plan
+from melodygru.compose.lengths import FORM_BIAS, Plan
 from melodygru.compose.masks import Mask
 from melodygru.compose.original import Original
 from melodygru.compose.parallels import are_avoided
@@ -19,6 +19,7 @@ from melodygru.compose.rules import OPENING
 from melodygru.compose.towards import ANY, Item, Towards, extend
 from melodygru.events import DURATION, FIRST_PART, PART, PITCH, SHIFT, TIMES, VELOCITY, VELOCITY_WIDTH, Context
 from melodygru.events.kept import Kept
+from melodygru.events.planned import UNPLANNED, Planned
 from melodygru.model.numpy_model import NumpyModel
 from melodygru.music.keys import DIATONIC, key_signature
 from melodygru.music.metre import METRE
@@ -119,7 +120,8 @@ def redo(
 
     rngs = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(n)]
     shown = _shown(items, spans, mask, programs)
-    base = _before(network, original, guide, window, controls, style, programs, shown)
+    planned = _planned(original, mask, window)
+    base = _before(network, original, guide, window, controls, style, programs, shown, planned)
     whole = base.branch(1, rngs[:1])
     last = sum(item.onset < window.until or item.line < 0 for item in kept)
     for _ in extend(whole, as_it_was, last):
@@ -242,6 +244,15 @@ def _shown(items: Sequence[Item], spans: Sequence[tuple[int, int]], mask: Mask, 
     return Kept(onset, line, pitch, pitched, tuple(spans), frozenset(mask.lines))
 
 
+def _planned(original: Original, mask: Mask, window: Window) -> Planned:
+    """The form that is asked for, from where the model begins."""
+    if mask.returns is None:
+        return UNPLANNED
+    first = int(np.searchsorted(original.bar_lines(), window.begin))
+    returns = mask.returns[first:] - first
+    return Planned(n_bars=len(returns), returns=np.maximum(returns, -1))
+
+
 def _slot(item: Item, fields: Sequence[str]) -> Item:
     """An item with fields that are composed."""
     return item._replace(
@@ -306,6 +317,7 @@ def _before(
     style: str | None,
     programs: Sequence[int],
     shown: Kept,
+    planned: Planned,
 ) -> Particles:
     """One particle that stands before the first gap."""
     v = network.vocabulary
@@ -313,7 +325,10 @@ def _before(
     metres = np.array([(max(0, int(mark["step"]) - window.begin), *mark.tolist()[1:]) for mark in metres], METRE)
     metre = int(metres["numerator"][0]), int(metres["denominator"][0])
     line_up = tuple(sorted(programs)) if v.models_part else None
-    one = Particles(network, Context(v, style, metre, metres, line_up, shown), [np.random.default_rng(0)], controls)
+    one = Particles(
+        network, Context(v, style, metre, metres, line_up, shown, planned), [np.random.default_rng(0)], controls
+    )
+    one.form_bias = FORM_BIAS if v.plans and planned.returns is not None else 0.0
     guide.bind(one)
     while one.placed[0] < len(guide.items):
         context = one.contexts[0]

@@ -22,6 +22,7 @@ from melodygru.compose.original import Original
 from melodygru.compose.particles import Particles
 from melodygru.compose.primer import Source
 from melodygru.compose.redo_settings import RedoSettings
+from melodygru.compose.redoing import Window, _planned
 from melodygru.compose.replay import replay
 from melodygru.compose.towards import Item, Towards, extend
 from melodygru.errors import MidiError, SettingError
@@ -395,6 +396,17 @@ def test_an_end_of_another_length(tmp_path):
     midi.write(sequence_of([(0, 96, 0, 60, 80)], 96), tmp_path / "form.mid")
     (candidate,) = made_by_chain(bars="3:", form_of=tmp_path / "form.mid")
     assert candidate.length == 6 * 4 * 480
+
+
+def test_an_end_of_the_form_of_another_piece():
+    vocabulary, bars = VOCABULARIES["many"], [[60, 64, 67, 72], [62, 65, 69, 74]] * 2
+    rows = [(480 * at, 480, 0, pitch, 80) for at, pitch in enumerate(sum(bars, []))]
+    other = Original.of(sources(sequence_of(rows, 4 * 1920, Grid.beats(480))), vocabulary)
+    piece = Original.of(sources(sequence_of(rows[:8], 2 * 1920, Grid.beats(480))), vocabulary)
+    mask = Mask.of(RedoSettings(bars="3:", form_of=Path("form.mid")), piece, vocabulary, other=other)
+    assert mask.spans == ((32, 64),) and mask.returns.tolist() == [-1, -1, 0, 1]
+    planned = _planned(piece, mask, Window(16, 16, 48, 48))  # of which the model is given all but the first bar
+    assert planned.n_bars == 3 and planned.returns.tolist() == [-1, -1, 0]
 
 
 # -- what is refused
