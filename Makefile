@@ -106,7 +106,7 @@ audit: .venv/.installed-dev
 # One seed, and the model that comes along: the piece changes when that model does.
 picture: .venv/.installed
 	rm -rf build/picture
-	.venv/bin/melodygru generate --model checkpoints/starter.keras --style chorales --bars 16 --seed 1 -o build/picture
+	.venv/bin/melodygru generate --model checkpoints/starter.keras --style chorales --form "A4 A4 B8" --seed 1 -o build/picture
 	mv build/picture/starter-1-1.mid build/picture/chorale.mid
 	.venv/bin/melodygru show build/picture/chorale.mid --png docs/piece.png
 

@@ -203,6 +203,7 @@ def compose(
             qpm=qpm,
             line_up=line_up_asked(constraints, v, style, primer),
             form=form,
+            ending=ending,
             chords=chords_asked(constraints),
             draws=rng.random(N_DRAWS).tolist(),
         )

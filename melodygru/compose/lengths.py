@@ -147,6 +147,7 @@ class Plan:
         qpm: float | None = None,
         line_up: tuple[int, ...] | None = None,
         form: str | None = None,
+        ending: bool = False,
         chords: Chords | None = None,
         draws: Sequence[float] = (0.0, 0.5, 0.0, 0.5, 0.5, 0.5),
     ) -> Plan:
@@ -216,6 +217,8 @@ class Plan:
                 assert given is not None
                 returns = np.append(bar_returns(given)[:first_bar], np.where(returns >= 0, returns + first_bar, -1))
             whole_bars = None if n_bars is None else first_bar + n_bars
+            if ending and returns is not None and len(returns) == whole_bars:
+                returns = np.append(returns[:-1], -1)  # to return to the middle of a phrase would be no end
             codes = None
             if chords is not None and bar is not None:
                 until = whole_bars or first_bar + -(-v.statistics.longest // bar)

@@ -139,3 +139,7 @@ def test_a_form_is_asked_of_a_model_of_one_part():
     network = toys.network_of(toys.new_model(vocabulary, end_bias=-2.0))
     pieces = compose(network, 2, 3, length=Length(bars=8), metre=(4, 4), form="A4 A4")
     assert [piece.length for piece in pieces] == [128, 128]
+
+
+def test_the_last_bar_is_new_where_the_music_is_to_end():
+    assert drawn(0.0, ending=True).planned.returns.tolist() == [-1, -1, 0, -1]
