@@ -19,11 +19,16 @@ def page(new_page, tune):
     return opened
 
 
+def settle(page):
+    """Wait until every edit that was begun is saved."""
+    page.evaluate("import('/static/edit.js').then(({settled}) => settled())")
+
+
 def press(page, *keys):
     """Press keys one after another, and wait until what they changed was saved."""
     for key in keys:
         page.keyboard.press(key)
-    page.evaluate("studio.change('edit', null)")  # waits for its turn, and changes nothing
+    settle(page)
 
 
 def selected(page):
@@ -58,7 +63,7 @@ def drag(page, start, end, steps=6):
     page.mouse.down()
     page.mouse.move(*end, steps=steps)
     page.mouse.up()
-    page.evaluate("studio.change('edit', null)")
+    settle(page)
 
 
 def colours(page, tick, pitch):

@@ -1,6 +1,6 @@
 // Editing: what is selected is moved, stretched, copied, ... Each edit is one POST, and one step of undo.
 
-import { change, get, ignore, numbersOf } from "./api.js";
+import { change, get, ignore, numbersOf, Refused } from "./api.js";
 import { pitchName } from "./geometry.js";
 import { bind } from "./keys.js";
 import { playNote } from "./player.js";
@@ -71,11 +71,23 @@ function replace(removed, added, kept = null) {
   return change("edit", body, after).catch(ignore);
 }
 
-/** Replaces each chosen note by what `fn` makes of it. */
-function map(fn, list = chosen()) {
-  const pairs = list.map(({ note }) => [note, fn(note)]).filter(([before, after]) => key(before) !== key(after));
-  return replace(pairs.map(([before]) => before), pairs.map(([, after]) => after));
+let last = Promise.resolve();
+// Keys that are held send more than the server should write: what has come together since is one step.
+let waiting = null;
+
+/** Runs an edit once those before it are done, so that it sees what they have made. */
+function inTurn(run) {
+  waiting = null;
+  last = last.then(run).catch((error) => {
+    if (!(error instanceof Refused)) reportError(error);
+  });
+  return last;
 }
+
+/** Resolves once every edit that was begun is saved. */
+export const settled = () => last;
+
+const turned = (edit) => (...values) => inTurn(() => edit(...values));
 
 const locked = (part) => store.state.piece.parts.find((one) => one.index === part)?.locked;
 
@@ -107,52 +119,42 @@ export function stretched(list, ticks, fromStart = false) {
   });
 }
 
-/** Puts the places that a drag has found, note for note. */
-export function put(list, notes) {
+function place(list, notes) {
   const changed = list.map(({ note }, at) => [note, notes[at]]).filter(([before, after]) => key(before) !== key(after));
-  return replace(changed.map(([before]) => before), changed.map(([, after]) => after));
+  return replace(changed.map(([before]) => before), changed.map(([, after]) => after), notes);
 }
+
+/** Puts the places that a drag has found, note for note. */
+export const put = turned(place);
 
 export const forDrag = (list) => free(list);
 
-// Keys that are held send more than the server should write: what has come together since is one step.
-let waiting = null;
-
 function gather(ticks, semitones, longer) {
-  if (!editable() || !chosen().length) return;
   if (waiting) {
     waiting.ticks += ticks;
     waiting.semitones += semitones;
     waiting.longer += longer;
     return;
   }
-  const all = (waiting = { ticks, semitones, longer });
-  const closed = () => {
+  const all = { ticks, semitones, longer };
+  inTurn(async () => {
     if (waiting === all) waiting = null;
-  };
-  let added = [];
-  const body = (piece) => {
-    closed();
     const list = free(chosen());
-    if (!list.length) return null;
-    added = moved(list, all.ticks, all.semitones);
-    if (all.longer) added = stretched(added.map((note) => ({ note })), all.longer);
-    return { remove: [...numbersOf(piece, list.map(({ note }) => note))], add: added };
-  };
-  const after = (piece) => {
-    if (!added.length) return;
-    store.set({ selection: { ...store.state.selection, notes: numbersOf(piece, added), bars: null } });
-    if (semitones && added.length === 1) playNote(added[0][0], added[0][3], added[0][4]);
-    reveal(added[0][1]);
-  };
-  change("edit", body, after).finally(closed).catch(ignore);
+    if (!list.length || !editable()) return;
+    let notes = moved(list, all.ticks, all.semitones);
+    if (all.longer) notes = stretched(notes.map((note) => ({ note })), all.longer);
+    await place(list, notes);
+    if (all.semitones && notes.length === 1) playNote(notes[0][0], notes[0][3], notes[0][4]);
+    reveal(notes[0][1]);
+  });
+  waiting = all;
 }
 
-export function erase() {
+export const erase = turned(() => {
   const list = free(chosen());
   if (list.length && editable()) say(list.length === 1 ? "One note deleted." : `${list.length} notes deleted.`);
   return replace(list.map(({ note }) => note), []);
-}
+});
 
 /** The part that a new note belongs to: the selected one, or the first. */
 export function partForNew() {
@@ -160,30 +162,33 @@ export function partForNew() {
   return selection.parts.size ? Math.min(...selection.parts) : (piece.parts.find((part) => !part.locked)?.index ?? 0);
 }
 
-export function add(onset, pitch, duration, part = partForNew()) {
-  if (!editable() || locked(part)) return say("A locked part stays as it is.");
+function addNow(onset, pitch, duration, part = partForNew()) {
+  if (!editable()) return;
+  if (locked(part)) return say("A locked part stays as it is.");
   playNote(part, pitch, VELOCITY);
   return replace([], [[part, onset, Math.max(1, Math.round(duration)), pitch, VELOCITY]]);
 }
 
+export const add = turned(addNow);
+
 /** Sets velocities by number of a note; what is selected stays so. */
-export function loud(velocities) {
+export const loud = turned((velocities) => {
   const { piece, selection } = store.state;
   const list = free([...velocities.keys()].map((number) => ({ number, note: piece.notes[number] })));
   const louder = new Map(list.map(({ number, note }) => [number, [...note.slice(0, 4), velocities.get(number)]]));
   const kept = [...selection.notes].map((number) => louder.get(number) ?? piece.notes[number]);
   return replace(list.map(({ note }) => note), [...louder.values()], kept);
-}
+});
 
-export function quantise() {
+export const quantise = turned(() => {
   const list = free(chosen().length ? chosen() : store.state.piece.notes.map((note, number) => ({ note, number })));
   if (!editable() || !list.length) return;
   if (!stepsPerBeat) return say("Choose a grid of a part of a beat first.");
   const numbers = list.map(({ number }) => number);
-  change("edit", { op: "quantise", notes: numbers, steps_per_beat: stepsPerBeat })
+  return change("edit", { op: "quantise", notes: numbers, steps_per_beat: stepsPerBeat })
     .then(() => say(`${numbers.length} notes are on the grid.`))
     .catch(ignore);
-}
+});
 
 export function copy() {
   const { piece } = store.state;
@@ -199,11 +204,11 @@ export function copy() {
 }
 
 export function cut() {
-  copy();
+  inTurn(copy);
   erase();
 }
 
-export function paste() {
+export const paste = turned(() => {
   const { piece, cursor, playing, position } = store.state;
   const clip = JSON.parse(sessionStorage.getItem(CLIP) ?? "null");
   if (!clip) return say("Nothing was copied yet.");
@@ -211,11 +216,11 @@ export function paste() {
   const start = snap(playing ? position : cursor);
   const parts = new Set(piece.parts.map((part) => part.index));
   const notes = clip.notes.map(([part, onset, duration, ...rest]) => [parts.has(part) ? part : partForNew(), start + Math.round(onset * times), Math.max(1, Math.round(duration * times)), ...rest]);
-  replace([], notes).then(() => reveal(start));
-}
+  return replace([], notes).then(() => reveal(start));
+});
 
 /** The selection once more after itself: a whole bar later where it fills one, else a whole number of steps. */
-export function duplicate() {
+export const duplicate = turned(() => {
   const { piece, selection } = store.state;
   const list = free(chosen());
   if (!list.length) return;
@@ -223,12 +228,8 @@ export function duplicate() {
   const end = Math.max(...list.map(({ note }) => note[1] + note[2]));
   const [from, to] = selection.bars ? ticksOf(piece, selection.bars) : [snap(first, Math.floor), snap(end, Math.ceil)];
   const by = Math.max(1, to - from);
-  replace([], moved(list, by, 0)).then(() => reveal(from + by, to + by));
-}
-
-export function transpose(semitones) {
-  gather(0, semitones, 0);
-}
+  return replace([], moved(list, by, 0)).then(() => reveal(from + by, to + by));
+});
 
 function history(step) {
   const { piece, lost } = store.state;
@@ -250,8 +251,8 @@ function history(step) {
   }).catch(ignore);
 }
 
-export const undo = () => history(-1);
-export const again = () => history(1);
+export const undo = turned(() => history(-1));
+export const again = turned(() => history(1));
 
 export async function toggleSurprise() {
   const { piece, surprise } = store.state;
@@ -372,7 +373,7 @@ function arrow(dx, dy) {
   };
 }
 
-function insertAtCursor() {
+const insertAtCursor = turned(async () => {
   const { piece, selection, cursor } = store.state;
   if (!piece) return;
   const before = [...selection.notes].map((number) => piece.notes[number]).at(-1);
@@ -380,14 +381,15 @@ function insertAtCursor() {
   const pitch = before?.[3] ?? piece.notes.find((note) => note[0] === part)?.[3] ?? 60;
   const duration = before?.[2] ?? stepAt(cursor);
   const onset = before && before[1] === cursor ? before[1] + before[2] : cursor;
-  add(onset, pitch, duration, part)?.then?.(() => store.set({ cursor: onset }));
-}
+  await addNow(onset, pitch, duration, part);
+  store.set({ cursor: onset });
+});
 
 function bindAll() {
   const inRoll = (run) => (event) => (shown() ? run(event) : false);
   bind(["Control+z"], "Undo", undo, "Editing");
   bind(["Control+Shift+z", "Control+y"], "Redo what was undone", again, "Editing");
-  bind("Control+c", "Copy", () => (String(getSelection()) ? false : copy()), "Editing");
+  bind("Control+c", "Copy", () => (String(getSelection()) ? false : void inTurn(copy)), "Editing");
   bind("Control+x", "Cut", cut, "Editing");
   bind("Control+v", "Paste at the cursor", paste, "Editing");
   bind("Control+d", "Duplicate", duplicate, "Editing");
@@ -424,9 +426,10 @@ function selectAll() {
   select({ notes: new Set(numbers), parts: selection.parts });
 }
 
-function nudgeVelocity(by) {
-  map(([part, onset, duration, pitch, velocity]) => [part, onset, duration, pitch, Math.max(1, Math.min(127, velocity + by))], free(chosen()));
-}
+const nudgeVelocity = turned((by) => {
+  const list = free(chosen());
+  return place(list, list.map(({ note: [part, onset, duration, pitch, velocity] }) => [part, onset, duration, pitch, Math.max(1, Math.min(127, velocity + by))]));
+});
 
 const hasSelection = () => store.state.selection.notes.size || store.state.selection.bars || store.state.selection.parts.size;
 
