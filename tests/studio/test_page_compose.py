@@ -24,9 +24,9 @@ HEAR = """() => {
 def test_one_press_composes_and_plays(new_page):
     page = new_page()
     page.evaluate(HEAR)
-    compose(page, bars=2)
+    compose(page, bars=6)
     until(page, "heard.position > 0 && heard.level > 0.001")
-    assert state(page, "piece.bars.length") == 3
+    assert state(page, "piece.bars.length") == 7
     assert state(page, "pieces[0].id") == state(page, "piece.id")
 
 
