@@ -97,7 +97,6 @@ function mountTransport() {
   byId("volume").addEventListener("input", (event) => setMasterVolume(Number(event.target.value) / 100));
   byId("sound").addEventListener("change", (event) => store.set({ sound: event.target.value }));
   store.on("sound", (sound) => (byId("sound").value = sound));
-  store.on("status", (status) => (byId("sound").closest("label").hidden = !status?.soundfont));
 
   bind("Space", "Play, stop", toggle, "Playing");
   bind("l", "Loop the selected bars, or the whole piece", toggleLoop, "Playing");

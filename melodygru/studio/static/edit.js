@@ -254,7 +254,7 @@ function history(step) {
 export const undo = turned(() => history(-1));
 export const again = turned(() => history(1));
 
-export async function toggleSurprise() {
+export const toggleSurprise = turned(async () => {
   const { piece, surprise } = store.state;
   if (!piece) return;
   if (surprise) return store.set({ surprise: null });
@@ -264,7 +264,7 @@ export async function toggleSurprise() {
   } catch (error) {
     ignore(error);
   }
-}
+});
 
 // --- words for what is selected ---
 

@@ -1,7 +1,7 @@
 // Plays what is seen: the open piece with a chosen candidate in place, a piece that is being composed, or a preview.
 // The page's own instruments are webaudio-tinysynth's; with a SoundFont the server renders the piece.
 
-import { address } from "./api.js";
+import { bytes, ignore } from "./api.js";
 import { isOwn, say, shown, soundingNotes, store } from "./store.js";
 
 const AHEAD_S = 0.18; // notes are handed to the audio clock this long before they sound
@@ -231,7 +231,7 @@ const tickIn = (pass, time) => line.tickOf(line.secondOf(pass.from) + Math.max(0
 
 /** The tick that is heard now. */
 function now() {
-  if (bySoundFont()) return line.tickOf(audio.currentTime);
+  if (bySoundFont()) return audio.paused ? store.state.position : line.tickOf(audio.currentTime);
   const time = context.currentTime - (context.outputLatency || 0);
   while (passes.length > 1 && passes[1].at <= time) passes.shift();
   return Math.min(tickIn(passes[0], time), passes[0].to);
@@ -298,34 +298,49 @@ export function seek(tick) {
 
 // With a SoundFont: the server's WAV in an audio element, which keeps the pitch at any tempo.
 let audio = null;
+let rendered = { wanted: "", address: "" }; // what was asked for, and where its sound lies in the browser
 
 function bySoundFont() {
   const { sound: chosen, preview, growing, candidate } = store.state;
   return chosen === "soundfont" && !preview && !growing && !candidate;
 }
 
-function playRendered(start) {
-  const { piece, mutes, solos } = store.state;
-  const heard = piece.parts.filter((part) => isHeard(part.index)).map((part) => part.index + 1);
-  const parts = mutes.size || solos.size ? heard.join(",") : null;
-  const source = address(`/api/pieces/${piece.id}/sound`, { soundfont: 1, revision: piece.revision, parts });
+function element() {
   if (!audio) {
     audio = new Audio();
+    audio.volume = Math.min(1, masterVolume);
     audio.addEventListener("ended", () => {
       const loop = loopOf();
       if (loop) playRendered(loop[0]);
       else stop();
     });
-    audio.addEventListener("error", () => {
-      stop();
-      store.set({ sound: "synth", error: "The SoundFont could not be played; the built-in sound is chosen instead." });
-    });
-    audio.volume = Math.min(1, masterVolume);
   }
-  if (audio.src !== source) {
-    audio.src = source;
-    say("The server renders the sound.");
+  return audio;
+}
+
+async function playRendered(start) {
+  const { piece, mutes, solos } = store.state;
+  const heard = piece.parts.filter((part) => isHeard(part.index)).map((part) => part.index + 1);
+  const parts = mutes.size || solos.size ? heard.join(",") : null;
+  const wanted = `${piece.id} ${piece.revision} ${parts}`;
+  element();
+  if (rendered.wanted !== wanted) {
+    URL.revokeObjectURL(rendered.address);
+    rendered = { wanted, address: "" };
+    if (parts === "") return; // nothing is heard
+    say("The sound is rendered …");
+    try {
+      const sound_ = await bytes(`/api/pieces/${piece.id}/sound`, { parts, revision: piece.revision });
+      if (rendered.wanted !== wanted) return;
+      rendered.address = URL.createObjectURL(new Blob([sound_], { type: "audio/wav" }));
+    } catch (error) {
+      rendered = { wanted: "", address: "" };
+      ignore(error);
+      return stop();
+    }
+    audio.src = rendered.address;
   }
+  if (!store.state.playing || !bySoundFont() || !rendered.address) return;
   audio.playbackRate = speed;
   audio.currentTime = line.secondOf(start);
   audio.play().catch(() => {});

@@ -62,14 +62,16 @@ export function showAll() {
   fitRows(3, piece);
 }
 
+/** Rows so high that all notes are visible, where that leaves them high enough; else the bulk of them. */
 function fitRows(least, piece) {
   fitted = true;
-  let [low, high] = [127, 0];
-  for (const note of piece.notes) [low, high] = [Math.min(low, note[3]), Math.max(high, note[3])];
-  if (low > high) [low, high] = [48, 84];
+  const pitches = Uint8Array.from(piece.notes, (note) => note[3]).sort();
   const room = noteBottom() - TOP;
+  const at = (share) => pitches[Math.floor(share * (pitches.length - 1))] ?? 66;
+  let [low, high] = pitches.length ? [at(0), at(1)] : [48, 84];
+  if ((high - low + 5) * least > room) [low, high] = [at(0.04), at(0.96)];
   view.row = Math.max(least, Math.min(14, room / (high - low + 5)));
-  view.top = (127 - high - 2) * view.row - Math.max(0, (room - (high - low + 5) * view.row) / 2);
+  view.top = (127.5 - (low + high) / 2) * view.row - room / 2;
   keepInside();
 }
 

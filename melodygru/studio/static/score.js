@@ -1,6 +1,6 @@
 // Sheet music beside the roll, drawn by the server where verovio is installed.
 
-import { address } from "./api.js";
+import { address, get, Refused } from "./api.js";
 import { store } from "./store.js";
 
 export function mountScore(element) {
@@ -11,10 +11,19 @@ export function mountScore(element) {
   element.tabIndex = 0;
   element.setAttribute("role", "region");
   element.setAttribute("aria-label", "Sheet music");
-  image.addEventListener("error", () => {
+  // An image doesn't tell why it failed; the same request does.
+  image.addEventListener("error", async () => {
     image.hidden = true;
     words.hidden = false;
     words.textContent = "This piece could not be set as sheet music.";
+    element.removeAttribute("aria-busy");
+    drawn = "";
+    try {
+      await get(new URL(image.src).pathname);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      words.textContent = error.message;
+    }
   });
   image.addEventListener("load", () => element.removeAttribute("aria-busy"));
   let drawn = "";
