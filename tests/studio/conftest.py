@@ -24,6 +24,7 @@ MODULES = """async () => {
     const modules = await Promise.all(["store", "api", "player"].map((name) => import(`/static/${name}.js`)));
     window.studio = Object.assign({}, ...modules);
 }"""
+MODEL = Path(__file__).parents[2] / "checkpoints" / "starter.keras"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SIZE = {"width": 1280, "height": 720}
 
@@ -82,7 +83,8 @@ def start_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
 
     def start(*options: object, folder: Path | None = None) -> Studio:
         folder = folder or tmp_path_factory.mktemp("studio") / "project"
-        command = [sys.executable, "-m", "melodygru", "studio", "--no-browser", "--folder", folder, *options]
+        command = [sys.executable, "-m", "melodygru", "studio", "--no-browser", "--folder", folder]
+        command += ["--model", MODEL, *options]  # of two `--model` the latter counts
         process = subprocess.Popen(
             list(map(str, command)),
             env=environment,
