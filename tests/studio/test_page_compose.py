@@ -73,11 +73,12 @@ def test_what_is_written_above_the_roll_steers_the_next_piece(new_page, tune):
     asked = []
     refusal = {"status": 400, "json": {"error": "Not now."}}
     page.route("**/api/compose", lambda route: asked.append(route.request.post_data_json) or route.fulfill(**refusal))
-    page.evaluate("studio.store.set({plan: {form: [], chords: ['', 'C', '', 'G7']}})")
-    page.get_by_text("With the chords written above the roll.").wait_for()
+    page.evaluate("studio.store.set({plan: {form: ['A', '', 'B', 'A'], chords: ['', 'C', '', 'G7']}})")
+    page.get_by_text("With the form and chords written above the roll.").wait_for()
     page.locator("#compose").click()
     says(page, "Not now.")
     assert asked[0]["settings"]["chords"] == "N.C. | C | % | G7"
+    assert asked[0]["settings"]["form"] == "A2 B1 A1"
 
 
 def test_a_length_is_one_of_three(new_page):

@@ -20,13 +20,23 @@ function settingsOf() {
   const { plan } = store.state;
   const known = new Set(declared().map(({ name }) => name));
   if (plan?.chords?.some(Boolean) && known.has("chords")) settings.chords = chordsInWords(plan.chords);
-  if (plan?.form?.some(Boolean) && known.has("form")) settings.form = plan.form.map((letter) => letter || "A").join("");
+  if (plan?.form?.some(Boolean) && known.has("form")) settings.form = formInWords(plan.form);
   return settings;
 }
 
 /** The chords of bars as a setting: a bar without any goes on with those of the bar before. */
 export function chordsInWords(bars) {
   return bars.map((text) => text.trim() || "%").join(" | ").replace(/^(% \| )+/, (rests) => rests.replaceAll("%", "N.C."));
+}
+
+/** Letters of bars as a setting, A8 B8: a bar without one belongs to the section before. */
+export function formInWords(letters) {
+  const sections = [];
+  for (const letter of letters) {
+    if (!sections.length || (letter && letter !== sections.at(-1)[0])) sections.push([letter || "A", 1]);
+    else sections.at(-1)[1]++;
+  }
+  return sections.map(([letter, bars]) => `${letter}${bars}`).join(" ");
 }
 
 /** What is certain so far is seen, and soon heard. */
