@@ -19,6 +19,7 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).parents[1]
+MODEL = ROOT / "checkpoints" / "starter.keras"
 FOLDER = ROOT / "docs" / "studio"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -31,7 +32,17 @@ IMPORT = """async () => {
 @contextmanager
 def studio(folder: Path) -> Iterator[str]:
     """The address of a studio that runs meanwhile."""
-    command = [sys.executable, "-m", "melodygru", "studio", "--no-browser", "--folder", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "melodygru",
+        "studio",
+        "--no-browser",
+        "--folder",
+        str(folder),
+        "--model",
+        str(MODEL),
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
     try:
         assert process.stdout is not None
