@@ -174,6 +174,8 @@ COMMANDS = {
     "train": ("train", SONGS, "--preset", "tiny", "--epochs", "0.1", "--output", f"new{NAME}.keras", "--threads", "1"),
     "train on nothing": ("train", f"nothing{NAME}"),
     "compare": ("compare", f"nothing{NAME}"),
+    "studio with a damaged model": ("studio", "--model", BAD, "--folder", f"studio{NAME}", "--no-browser"),
+    "studio in a file's place": ("studio", "--model", GOOD, "--folder", SONG, "--no-browser"),
 }
 
 
