@@ -80,6 +80,8 @@ def _value(one: Setting, value: Any) -> Any:
     if one.about.parse is not None or one.type is str:
         if not isinstance(value, str) or len(value) > LONGEST_TEXT:
             raise Refused(f"{words}: expected a text of at most {LONGEST_TEXT:,} characters.")
+        if one.name == "form" and "." in value:  # it may name a file, which a page can't
+            raise Refused("form: expected sections such as AABA or A8 B8 A8.")
         return one.about.parse(value) if one.about.parse is not None else value
     if one.type is bool:
         if not isinstance(value, bool):

@@ -270,6 +270,7 @@ def test_the_same_seed_is_the_same_piece(served):
         ({"guard": 1}, "guard: expected yes or no"),
         ({"metre": "four"}, "four"),
         ({"primer": "/etc/passwd"}, "'primer' is no setting that the page can give"),
+        ({"form": "/music/song.mid"}, "form: expected sections such as AABA"),
         ({"constraints": []}, "'constraints' is no setting"),
         ({"nothing": 1}, "'nothing' is no setting"),
         ({"bars": 2, "notes": 2}, "at most one of bars, seconds and notes"),
