@@ -320,12 +320,12 @@ def test_a_checkpoint_from_before_there_were_lstms_holds_a_gru(saved, tmp_path):
 # -- formats
 
 
-OLDER = "format {} of an older melodygru, which knew no parts, or no bar lines to point to: train the model anew"
+OLDER = "format {} of an older melodygru, which knew no plans: train the model anew"
 
 
 def test_the_format_is_written(saved):
     settings = json.loads(_members(saved)["config.json"])["config"]
-    assert settings["format"] == checkpoint.FORMAT == 4
+    assert settings["format"] == checkpoint.FORMAT == 5
     assert checkpoint.upgrade(settings) == settings
 
 
@@ -341,8 +341,8 @@ def _without_format(path, source):
     ("number", "message"),
     [
         (None, OLDER.format(1)),
-        (3, OLDER.format(3)),
-        (5, "format 5 of a newer melodygru, this one reads up to 4: upgrade melodygru"),
+        (4, OLDER.format(4)),
+        (6, "format 6 of a newer melodygru, this one reads up to 5: upgrade melodygru"),
     ],
 )
 def test_an_older_and_a_newer_format_are_refused_in_one_line(saved, tmp_path, number, message):
