@@ -11,7 +11,7 @@ from melodygru.compose.primer import Source
 from melodygru.errors import SettingError
 from melodygru.events import Vocabulary
 from melodygru.midi.formats import READERS
-from melodygru.music.form import bar_returns, parse_form, returns_of, runs_of
+from melodygru.music.form import bar_returns, of_length, parse_form, returns_of, runs_of
 
 _RUN = re.compile(r"(\d{1,5})(?:<(\d{1,5}))?", re.ASCII)
 MOST_BARS = 100_000
@@ -34,14 +34,14 @@ def form_from(text: str, n_bars: int | None = None) -> np.ndarray:
     words = text.split()
     runs = [_RUN.fullmatch(word) for word in words]
     if words and all(runs):
-        found = returns_of(tuple((int(run[1]), int(run[2] or 0)) for run in runs if run is not None))
+        pairs = tuple((int(run[1]), int(run[2] or 0)) for run in runs if run is not None)
+        total = sum(n for n, _ in pairs)
+        if not 0 < total <= MOST_BARS:  # before there is an array of so many
+            raise SettingError(f"form {text[:40]!r}: {total:,} bars; expected 1..{MOST_BARS:,}")
+        found = returns_of(pairs)
     else:
         found = parse_form(text, n_bars)
-    if not 0 < len(found) <= MOST_BARS:
-        raise SettingError(f"form {text!r}: {len(found)} bars; expected 1..{MOST_BARS:,}")
-    if n_bars is None:
-        return found
-    return np.append(found[:n_bars], np.arange(max(0, n_bars - len(found))))
+    return found if n_bars is None else of_length(found, n_bars)
 
 
 def resolved(form: str, vocabulary: Vocabulary) -> str:

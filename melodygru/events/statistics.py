@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from melodygru.music.extremes import Extremes
-from melodygru.music.form import returns_of
+from melodygru.music.form import of_length, returns_of
 from melodygru.music.notes import N_PROGRAMS
 from melodygru.music.traits import TRAITS
 from melodygru.util.schema import Integer, Number, Optional, Row, Rows, entry
@@ -209,8 +209,7 @@ class CorpusStatistics:
             return returns_of(usual[int(draw * len(usual))])
         least = min(n_bars, max(lengths))
         long_enough = [form for form, length in zip(runs, lengths, strict=True) if length >= least]
-        returns = returns_of(long_enough[int(draw * len(long_enough))])[:n_bars]
-        return np.append(returns, np.arange(n_bars - len(returns)))
+        return of_length(returns_of(long_enough[int(draw * len(long_enough))]), n_bars)
 
     def tempo_of(self, style: str | None, draw: float | None = None) -> float:
         """Quarter notes per minute of a piece of `style`: the median, or as frequent as among them over draws."""

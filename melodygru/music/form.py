@@ -308,3 +308,8 @@ def returns_of(runs: Runs) -> np.ndarray:
     back = np.repeat([lag for _, lag in runs], [n for n, _ in runs]).astype(np.int64)
     bar = np.arange(len(back))
     return np.where((back > 0) & (back <= bar), bar - back, -1)
+
+
+def of_length(returns: np.ndarray, n_bars: int) -> np.ndarray:
+    """A form of so many bars: its beginning, or one that begins again after its end. Shape (n_bars,)."""
+    return np.append(returns[:n_bars], np.arange(max(0, n_bars - len(returns))))

@@ -143,3 +143,8 @@ def test_a_form_is_asked_of_a_model_of_one_part():
 
 def test_the_last_bar_is_new_where_the_music_is_to_end():
     assert drawn(0.0, ending=True).planned.returns.tolist() == [-1, -1, 0, -1]
+
+
+def test_a_form_beyond_all_bounds_takes_no_memory():
+    with pytest.raises(SettingError, match="bars; expected 1"):
+        form_from(" ".join(["99999"] * 1000))
