@@ -89,7 +89,9 @@ def sampler_for(
     A piece without constraints on its pitch classes opens in its plan's key signature: in training the model was given
     most pieces transposed, so that it does not prefer a key by itself.
     """
-    steering = None
+    steering, strengths = None, [plan.form_bias for plan in plans]
+    if any(strengths):
+        rules = [FormBias(network.vocabulary, strengths), *rules]
     if constraints:
         given, begin = (None, 0) if primer is None else (primer.sequence, primer.splice)
         programs = programs_of(network.vocabulary, style)
@@ -109,9 +111,7 @@ def sampler_for(
         planned=[plan.planned for plan in plans],
         haste=[plan.haste for plan in plans],
         limits=[plan.limit for plan in plans],
-        rules=[FormBias(network.vocabulary, [plan.form_bias for plan in plans]), *rules]
-        if network.vocabulary.plans
-        else rules,
+        rules=rules,
     )
 
 
@@ -215,7 +215,7 @@ def compose(
         going = [plans[at] for at in left]
         rules: list[Rule] = [EarliestEnd([plan.earliest_end for plan in going])]
         if ending and v.plans:
-            held = [round(HELD_BEATS * float(v.grid.steps_per_beat or 1)) for _ in going]
+            held = round(HELD_BEATS * float(v.grid.steps_per_beat or 1))
             rules.append(Ending(v, [plan.last_bar for plan in going], held))
         if attempt:
             rngs = [np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(at, attempt))) for at in left]

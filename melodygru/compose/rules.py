@@ -397,14 +397,12 @@ class Ending(Rule):
     ----------
     vocabulary : Vocabulary
     last_bars : for each stream the steps at which its last bar begins and ends, or None for none
-    held : steps that a note of the last chord lasts at least, drums aside
+    held : steps that a note of the last chord lasts at least, or to its end, drums aside
     """
 
     yields = True
 
-    def __init__(
-        self, vocabulary: Vocabulary, last_bars: Sequence[tuple[int, int] | None], held: Sequence[int]
-    ) -> None:
+    def __init__(self, vocabulary: Vocabulary, last_bars: Sequence[tuple[int, int] | None], held: int) -> None:
         self._models_part = vocabulary.models_part
         self._last_bars = [(NEVER, NEVER) if bar is None else bar for bar in last_bars]
         self._held = held
@@ -423,17 +421,17 @@ class Ending(Rule):
         return mask
 
     def spans(self, field: str, event: Event) -> Sequence[Spans] | None:
-        if field != "duration" or all(begin == NEVER for begin, _ in self._last_bars):
+        onsets = [context.onset for context in event.contexts]
+        bars = list(zip(onsets, self._last_bars, strict=True))
+        if field != "duration" or not any(begin <= at < end for at, (begin, end) in bars):
             return None
         found: list[Spans] = []
-        for stream, (context, (begin, end)) in enumerate(zip(event.contexts, self._last_bars, strict=True)):
-            at = context.onset
-            if begin == NEVER or at >= end:
+        for stream, (at, (begin, end)) in enumerate(bars):
+            if not begin <= at < end:
                 found.append([(0, NEVER)])
-            elif at < begin or not event.live[stream] or event.programs[stream] == DRUMS:
-                found.append([(1, end - at + 1)])
             else:
-                found.append([(min(self._held[stream], end - at), end - at + 1)])
+                free = not event.live[stream] or event.programs[stream] == DRUMS
+                found.append([(1 if free else min(self._held, end - at), end - at + 1)])
         return found
 
     def moved(self, shift: int, context: Context, stream: int) -> int:
@@ -458,8 +456,6 @@ class FormBias(Rule):
         self._strengths, self._models_part = np.array(strengths), vocabulary.models_part
 
     def weigh(self, field: str, event: Event) -> np.ndarray | None:
-        if not self._strengths.any():
-            return None
         found = np.zeros(event.logits.shape)
         if field == "part":
             for row, context, strength in zip(found, event.contexts, self._strengths, strict=True):
