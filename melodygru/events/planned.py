@@ -43,6 +43,11 @@ class Planned:
         returns = bar_returns(sequence)
         return cls(sequence.qpm, len(returns), returns, half_bar_chords(sequence).astype(np.int64))
 
+    @property
+    def known(self) -> tuple[bool, ...]:
+        """Of each of ENTRIES whether it is known."""
+        return tuple(getattr(self, name) is not None for name in ENTRIES)
+
     def knowing(self, known: tuple[bool, ...]) -> Planned:
         """The same with an entry for each of ENTRIES left in it or hidden."""
         return Planned(

@@ -118,15 +118,13 @@ class Pieces:
         start = self._start(index, epoch)
         gaps = np.random.default_rng([self.settings.seed, epoch, index, 3])
         shown = self.vocabulary.kept and gaps.random() < SHOWN
-        entries = tuple(known[3:].tolist())
         # Not of one that begins later: it begins in the full line-up and density, which no plan tells.
-        planned = UNPLANNED if start else self._plan(index).knowing(entries).transposed(semitones)
+        planned = UNPLANNED if start else self._plan(index).knowing(tuple(known[3:].tolist())).transposed(semitones)
         return Draw(
             start,
             style,
             bool(known[1]),
             bool(known[2]),
-            entries,
             planned,
             semitones,
             factor,
@@ -202,7 +200,7 @@ class Draw:
     ----------
     start : step of the piece at which it begins
     style : None where it is hidden
-    entries_known, planned : which entries of the plan are known, and those
+    planned : what of its plan is known
     factor : of all times
     mistakes, gaps : draw them; None where there are none
     """
@@ -211,7 +209,6 @@ class Draw:
     style: str | None
     metre_known: bool
     line_up_known: bool
-    entries_known: tuple[bool, ...]
     planned: Planned
     semitones: int
     factor: float
@@ -243,7 +240,7 @@ class Draw:
             return None
         metre_known = self.metre_known and len(vocabulary.metres) > 1
         line_up_known = self.line_up_known and vocabulary.models_part
-        return self.start, self.style, metre_known, line_up_known, self.entries_known, self.semitones
+        return self.start, self.style, metre_known, line_up_known, self.planned.known, self.semitones
 
 
 def _transposed(sequence: NoteSequence, semitones: int) -> NoteSequence:
