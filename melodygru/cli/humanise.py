@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from melodygru.cli import options, outputs, screen
+from melodygru.cli import options, outputs
+from melodygru.cli.remaking import remake
 from melodygru.compose.humanise_settings import HumaniseSettings
 
 
@@ -47,43 +46,21 @@ def humanise(
     melodygru humanise score.mid --model checkpoints/piano.keras -n 3 --strength 0.5
     melodygru humanise score.mid --model checkpoints/piano.keras --keep-tempo --wav
     """  # fmt: skip
-    from melodygru.compose.composer import Composer
-    from melodygru.model import checkpoint
-
     kinds = outputs.asked(values, None, show_it, as_json)
-    settings = HumaniseSettings(**values)
-    path = checkpoint.find(model)
-    composer = Composer.load(path)
-    if settings.seed is None:
-        settings = replace(settings, seed=secrets.randbits(32))
-    screen.say(f"model {screen.name(path)}, seed {settings.seed}")
-    with screen.ProgressLine() as line:
-
-        def show(share: float) -> None:
-            left = screen.left(line.elapsed_s * (1 / share - 1)) if share else ""
-            line.show(lambda: f"playing: {share:.0%}, {left}")
-
-        made = composer.humanise(file, settings, on_progress=show)
-        line.clear()
-    outputs.make_folder(output_dir)
-    paths = outputs.write_midi(made, output_dir, f"{file.stem}-{settings.seed}")
-    described = [outputs.described(piece, written) for piece, written in zip(made, paths, strict=True)]
-    for piece, about in zip(made, described, strict=True):
-        about |= {**piece.as_dict(), "reason": piece.reason}
-    problems = outputs.write_others(
-        made,
-        paths,
-        described,
+    remake(
+        lambda composer, settings, show: composer.humanise(file, settings, on_progress=show),
+        file,
+        model,
+        HumaniseSettings(**values),
+        doing="playing",
+        about=lambda composer, piece: {},
         kinds=kinds,
-        scores=outputs.score_paths(None, len(made)),
+        output_dir=output_dir,
+        score_file=None,
         soundfont=soundfont,
         show_it=show_it,
         as_json=as_json,
     )
-    if as_json:
-        result = {"model": str(path), "seed": settings.seed, "file": str(file), "outputs": described}
-        screen.result_json({**result, "problems": problems})
-    outputs.end(described, kinds, None)
 
 
 __all__ = ["humanise"]

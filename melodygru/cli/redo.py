@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import secrets
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from melodygru.cli import options, outputs, screen
+from melodygru.cli import options, outputs
 from melodygru.cli.originality import in_short
+from melodygru.cli.remaking import remake
 from melodygru.compose.redo_settings import RedoSettings
+
+if TYPE_CHECKING:
+    from melodygru.compose.candidates import Candidate
+    from melodygru.compose.composer import Composer
 
 
 @click.command(
@@ -53,49 +56,30 @@ def redo(
     melodygru redo loop.mid --loop
     melodygru redo song.mid --bars 5:8 --surprising 10
     """  # fmt: skip
-    from melodygru.compose.composer import Composer
-    from melodygru.model import checkpoint
-
     kinds = outputs.asked(values, score_file, show_it, as_json)
-    settings = RedoSettings(**values)
-    path = checkpoint.find(model)
-    composer = Composer.load(path)
-    if settings.seed is None:
-        settings = replace(settings, seed=secrets.randbits(32))
-    screen.say(f"model {screen.name(path)}, seed {settings.seed}")
-    with screen.ProgressLine() as line:
-
-        def show(share: float) -> None:
-            left = screen.left(line.elapsed_s * (1 / share - 1)) if share else ""
-            line.show(lambda: f"composing: {share:.0%}, {left}")
-
-        made = composer.redo(file, settings, on_progress=show)
-        line.clear()
-    outputs.make_folder(output_dir)
-    paths = outputs.write_midi(made, output_dir, f"{file.stem}-{settings.seed}")
-    described = [outputs.described(piece, written) for piece, written in zip(made, paths, strict=True)]
-    for piece, about in zip(made, described, strict=True):
-        about |= {**piece.as_dict(), "reason": piece.reason}
-        if piece.originality is not None and composer.index is not None:
-            baseline = composer.index.baseline
-            summary = f"{piece.reason}; {in_short(piece.originality, baseline)}"
-            about["originality"] = {**piece.originality.as_dict(), "held_out": baseline, "summary": summary}
-        else:
-            about["originality"] = {"summary": piece.reason}
-    problems = outputs.write_others(
-        made,
-        paths,
-        described,
+    remake(
+        lambda composer, settings, show: composer.redo(file, settings, on_progress=show),
+        file,
+        model,
+        RedoSettings(**values),
+        doing="composing",
+        about=_originality,
         kinds=kinds,
-        scores=outputs.score_paths(score_file, len(made)),
+        output_dir=output_dir,
+        score_file=score_file,
         soundfont=soundfont,
         show_it=show_it,
         as_json=as_json,
     )
-    if as_json:
-        result = {"model": str(path), "seed": settings.seed, "file": str(file), "outputs": described}
-        screen.result_json({**result, "problems": problems})
-    outputs.end(described, kinds, score_file)
+
+
+def _originality(composer: Composer, piece: Candidate) -> dict[str, Any]:
+    """What of a candidate stands in the training music, and its place among the others in words."""
+    if piece.originality is None or composer.index is None:
+        return {"originality": {"summary": piece.reason}}
+    baseline = composer.index.baseline
+    summary = f"{piece.reason}; {in_short(piece.originality, baseline)}"
+    return {"originality": {**piece.originality.as_dict(), "held_out": baseline, "summary": summary}}
 
 
 __all__ = ["redo"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 from melodygru.analysis import originality
 from melodygru.analysis.originality import Index
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from melodygru.compose.stream import Stream
 
 Settings = ParamSpec("Settings")
+Made = TypeVar("Made", Candidate, Performance)
 
 logger = logging.getLogger("melodygru")
 
@@ -177,8 +178,7 @@ class Composer:
         if settings.form_of is not None:
             settings = replace(settings, form_of=Source.from_given(settings.form_of, "form-of", "take the form of"))
         made = candidates(self.model, source, settings, seed, _controls(settings), self.index, on_progress)
-        how = provenances(settings, self.checkpoint.sha256, seed, made, source)
-        return [replace(one, provenance=provenance) for one, provenance in zip(made, how, strict=True)]
+        return self._with_provenance(made, settings, seed, source)
 
     def humanise(
         self,
@@ -211,8 +211,7 @@ class Composer:
         made = performances(self.model, source, settings, seed, on_progress)
         if not settings.strength:
             return made
-        how = provenances(settings, self.checkpoint.sha256, seed, made, source)
-        return [replace(one, provenance=provenance) for one, provenance in zip(made, how, strict=True)]
+        return self._with_provenance(made, settings, seed, source)
 
     def stream(
         self, settings: GenerateSettings | None = None, *, on_guard: Callable[[Action], None] | None = None
@@ -245,6 +244,13 @@ class Composer:
             index=index,
             on_guard=on_guard,
         )
+
+    def _with_provenance(
+        self, made: Sequence[Made], settings: RedoSettings | HumaniseSettings, seed: int, source: Source
+    ) -> list[Made]:
+        """What was made of a piece, each with how."""
+        how = provenances(settings, self.checkpoint.sha256, seed, made, source)
+        return [replace(one, provenance=provenance) for one, provenance in zip(made, how, strict=True)]
 
     def _new(
         self, settings: GenerateSettings, seed: int, **callbacks: Any
