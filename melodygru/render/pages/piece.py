@@ -18,19 +18,27 @@ def shown(piece: NoteSequence, more: Sequence[str] = ()) -> str:
 
     `more` stands after the piece's own facts.
     """
-    from melodygru.render import audio, pictures
+    from melodygru.render import pictures
 
     try:
         roll = pictures.picture(pictures.piano_roll_figure(piece), ".png")
         picture = html.image(roll, "piano roll")
     except SettingError as error:
         picture = html.markup("<p>{}</p>", str(error))
-    sound = silence = ""
-    if piece.seconds > MOST_S:
-        silence = f"the piece is longer than {MOST_S / 60:.0f} minutes; save it as sound instead"
-    else:
-        try:
-            sound = "data:audio/mpeg;base64," + base64.b64encode(audio.as_mp3(audio.render(piece))).decode("ascii")
-        except AudioError as error:
-            silence = str(error)
+    sound, silence = sound_of(piece, "; save it as sound instead")
     return html.render("piece.html", picture=picture, facts=[*facts(piece), *more], sound=sound, silence=silence)
+
+
+def sound_of(piece: NoteSequence, instead: str = "") -> tuple[str, str]:
+    """The sound of a piece as the URL of an MP3 that holds it, and why there is none; one of them is empty.
+
+    `instead` is what to do about a piece that is too long for one.
+    """
+    from melodygru.render import audio
+
+    if piece.seconds > MOST_S:
+        return "", f"the piece is longer than {MOST_S / 60:.0f} minutes{instead}"
+    try:
+        return "data:audio/mpeg;base64," + base64.b64encode(audio.as_mp3(audio.render(piece))).decode("ascii"), ""
+    except AudioError as error:
+        return "", str(error)

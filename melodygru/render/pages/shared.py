@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import json
 
 import numpy as np
 
-from melodygru.errors import AudioError
 from melodygru.music.names import facts, part_labels
 from melodygru.music.notes import DRUMS, NoteSequence
 from melodygru.render.pages import html
-from melodygru.render.pages.piece import MOST_S
+from melodygru.render.pages.piece import sound_of
 
 
 def page(piece: NoteSequence, title: str) -> str:
     """The page, with its sound as MP3; where there can be none, it says why."""
-    from melodygru.render import audio
-
-    sound = silence = ""
-    if piece.seconds > MOST_S:
-        silence = f"the piece is longer than {MOST_S / 60:.0f} minutes"
-    else:
-        try:
-            sound = "data:audio/mpeg;base64," + base64.b64encode(audio.as_mp3(audio.render(piece))).decode("ascii")
-        except AudioError as error:
-            silence = str(error)
+    sound, silence = sound_of(piece)
     notes = piece.notes
     begins_s, ends_s = piece.step2second(notes["onset"]), piece.step2second(notes["onset"] + notes["duration"])
     columns = [
