@@ -80,15 +80,15 @@ class Thresholds:
     @classmethod
     def _usual(cls, vocabulary: Vocabulary) -> Thresholds:
         """By the grid, how many notes sound together, how long pieces are."""
-        rate, diversity = vocabulary.grid.steps_per_beat, LEAST_DIVERSITY
+        rate = vocabulary.grid.steps_per_beat
         sounding, onset = max(16, 5 * vocabulary.n_sounding), max(16, 2 * vocabulary.n_sounding)
         if rate is not None:
             longest = max(round(32 * rate), vocabulary.statistics.longest // 3)
-            return cls(48, 24, 48, round(16 * rate), onset, sounding, longest, diversity)
+            return cls(48, 24, 48, round(16 * rate), onset, sounding, longest)
         rate = vocabulary.grid.steps_per_second
         assert rate is not None
         # A player never repeats to the hundredth of a second, and trills.
-        return cls(128, 64, 128, round(24 * rate), onset, sounding, round(90 * rate), diversity)
+        return cls(128, 64, 128, round(24 * rate), onset, sounding, round(90 * rate))
 
 
 class Degeneration(NamedTuple):
