@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -24,8 +24,8 @@ from melodygru.music.traits import ranges, traits
 N_SIGNATURES = 12
 ONE_KEY = 0.45  # share of the pieces in one key signature above which a corpus is taken to be in one key
 N_LINE_UPS = 64  # that are kept of a style's pieces
-N_TYPICAL = 256  # of a style's pieces whose traits are measured, at least, where there are so many
-N_FORMS = 64  # likewise of their forms
+N_MEASURED = 256  # of a style's pieces whose traits and forms are found, at least, where there are so many
+N_FORMS = 64  # that are kept of them
 N_LENGTHS = 32  # quantiles that are kept of the lengths of a style's pieces
 MAX_SOUNDING = 16  # sounding notes that are features, at most; the most recent ones, should there be more
 N_LOOKBACKS = 6  # lags, at most
@@ -35,6 +35,10 @@ LOOKBACK_BARS = 16  # the longest lag that is counted in bars
 LOOKBACK_GAIN, LOOKBACK_BAR_GAIN = 0.03, 0.02
 OFTEN_BARS, OFTEN = (1, 2, 4, 8), 0.2  # lags that count where they repeat this share of the notes
 LOOKBACK_NOTES = 10_000  # of the corpus that lags are chosen by, about
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
+Length = TypeVar("Length", int, float)
 
 
 def fit_vocabulary(pieces: Iterable[tuple[NoteSequence, str | None]], grid: Grid) -> Vocabulary:
@@ -53,13 +57,13 @@ def fit_vocabulary(pieces: Iterable[tuple[NoteSequence, str | None]], grid: Grid
     style_programs: dict[str, set[int]] = {}
     style_tempos: dict[str, list[float]] = {}
     tempos: list[float] = []
-    forms: list[tuple[str | None, tuple[int, int], Runs]] = []
+    forms = _Measured(lambda piece: (piece.metre, runs_of(bar_returns(piece))))
     sounding = 4.0
     lengths: dict[tuple[str | None, tuple[int, int]], list[int]] = {}
     signatures: list[tuple[str | None, int | None]] = []
     line_ups: dict[str | None, list[tuple[int, ...]]] = {}
     farthest: list[tuple[str | None, Extremes]] = []
-    typical: dict[str | None, _Traits] = {}
+    typical = _Measured(traits)
     repeats = _Repeats(grid)
     for sequence, style in pieces:
         notes = sequence.notes
@@ -74,7 +78,7 @@ def fit_vocabulary(pieces: Iterable[tuple[NoteSequence, str | None]], grid: Grid
         metre_count[sequence.metre] += 1
         tempos.append(sequence.qpm)
         if grid.is_metrical:
-            forms.append((style, sequence.metre, runs_of(bar_returns(sequence))))
+            forms.add(sequence, style)
         for key in {(style, sequence.metre), (None, sequence.metre)}:
             lengths.setdefault(key, []).append(sequence.length)
         if style is not None:
@@ -85,7 +89,7 @@ def fit_vocabulary(pieces: Iterable[tuple[NoteSequence, str | None]], grid: Grid
         sounding = max(sounding, float(np.quantile(counts, 0.98)))
         signatures.append((style, key_signature(sequence)))
         farthest.append((style, extremes(sequence)))
-        typical.setdefault(style, _Traits()).add(sequence)
+        typical.add(sequence, style)
         repeats.add(notes, sequence.metre)
     if not program_count.any():
         raise NoteError("no note in the corpus: nothing to make a vocabulary of")
@@ -119,35 +123,39 @@ def fit_vocabulary(pieces: Iterable[tuple[NoteSequence, str | None]], grid: Grid
             longest=max(max(of_metre) for of_metre in lengths.values()),
             signatures=tuple(_signature_counts(signatures, style) for style in (*styles, None)),
             tempos=tuple(_quantiles(style_tempos[style]) for style in styles) + (_quantiles(tempos),),
-            forms=tuple(_forms(forms, style, metres) for style in (*styles, None)) if grid.is_metrical else (),
+            forms=tuple(_forms(forms.of(style), metres) for style in (*styles, None)) if grid.is_metrical else (),
             line_ups=tuple(_spread(line_ups.get(style, [])) for style in (*styles, None)) if most_parts > 1 else (),
             extremes=tuple(
                 tuple(limits([reached for of, reached in farthest if style in (of, None)])) for style in (*styles, None)
             ),
-            typical=tuple(
-                ranges([of_piece for of, each in typical.items() if style in (of, None) for of_piece in each.found])
-                for style in (*styles, None)
-            ),
+            typical=tuple(ranges(typical.of(style)) for style in (*styles, None)),
         ),
     )
 
 
-class _Traits:
-    """The traits of pieces; of many, of every second one, fourth one, ..."""
+class _Measured(Generic[Value]):
+    """What is measured of the pieces of each style; of many, of every second one, fourth one, ..."""
 
-    def __init__(self) -> None:
-        self.found: list[dict[str, float]] = []
-        self._every, self._n_pieces = 1, 0
+    def __init__(self, measure: Callable[[NoteSequence], Value]) -> None:
+        self._measure = measure
+        self._found: dict[str | None, list[Value]] = {}
+        self._n_pieces: Counter[str | None] = Counter()
+        self._every: Counter[str | None] = Counter()  # doublings
 
-    def add(self, piece: NoteSequence) -> None:
+    def add(self, piece: NoteSequence, style: str | None) -> None:
         """Measure a piece, if it is its turn."""
-        self._n_pieces += 1
-        if self._n_pieces % self._every:
+        self._n_pieces[style] += 1
+        if self._n_pieces[style] % (1 << self._every[style]):
             return
-        self.found.append(traits(piece))
-        if len(self.found) == 2 * N_TYPICAL:
-            self.found = self.found[1::2]
-            self._every *= 2
+        found = self._found.setdefault(style, [])
+        found.append(self._measure(piece))
+        if len(found) == 2 * N_MEASURED:
+            self._found[style] = found[1::2]
+            self._every[style] += 1
+
+    def of(self, style: str | None) -> list[Value]:
+        """Of the pieces of a style; None: of all."""
+        return [value for of, found in self._found.items() if style in (of, None) for value in found]
 
 
 class _Repeats:
@@ -220,9 +228,7 @@ def _most_explaining(repeated: np.ndarray, any_lag: np.ndarray, least: float) ->
 
 def _spread(line_ups: Sequence[tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:
     """At most N_LINE_UPS of them, evenly over the order of the pieces, the shortest first."""
-    n = min(len(line_ups), N_LINE_UPS)
-    chosen = [line_ups[(2 * i + 1) * len(line_ups) // (2 * n)] for i in range(n)]
-    return tuple(sorted(chosen, key=lambda line_up: (len(line_up), line_up)))
+    return tuple(sorted(_evenly(line_ups, N_LINE_UPS), key=lambda line_up: (len(line_up), line_up)))
 
 
 def _modelled_parts(most: int, n_programs: int) -> int:
@@ -232,14 +238,15 @@ def _modelled_parts(most: int, n_programs: int) -> int:
     return min(MAX_PARTS, most + max(4, most // 2))
 
 
-Value = TypeVar("Value", int, float)
-
-
-def _quantiles(lengths: Sequence[Value]) -> tuple[Value, ...]:
+def _quantiles(lengths: Sequence[Length]) -> tuple[Length, ...]:
     """At most N_LENGTHS of the numbers, evenly over their ranks."""
-    ranked = sorted(lengths)
-    n = min(len(ranked), N_LENGTHS)
-    return tuple(ranked[(2 * i + 1) * len(ranked) // (2 * n)] for i in range(n))
+    return _evenly(sorted(lengths), N_LENGTHS)
+
+
+def _evenly(values: Sequence[Item], most: int) -> tuple[Item, ...]:
+    """At most so many of the values, evenly over their order."""
+    n = min(len(values), most)
+    return tuple(values[(2 * i + 1) * len(values) // (2 * n)] for i in range(n))
 
 
 def _by_frequency(count: Counter[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
@@ -248,16 +255,10 @@ def _by_frequency(count: Counter[tuple[int, int]]) -> tuple[tuple[int, int], ...
 
 
 def _forms(
-    forms: Sequence[tuple[str | None, tuple[int, int], Runs]],
-    style: str | None,
-    metres: Sequence[tuple[int, int]],
+    found: Sequence[tuple[tuple[int, int], Runs]], metres: Sequence[tuple[int, int]]
 ) -> tuple[tuple[int, Runs], ...]:
-    """At most N_FORMS of a style's pieces, or of the corpus's, evenly over their order, each with its metre."""
-    found = [
-        (metres.index(metre), runs) for of, metre, runs in forms if style in (of, None) and 0 < len(runs) <= MAX_RUNS
-    ]
-    n = min(len(found), N_FORMS)
-    return tuple(found[(2 * i + 1) * len(found) // (2 * n)] for i in range(n))
+    """At most N_FORMS of the forms of pieces, evenly over their order, each with the number of its metre."""
+    return _evenly([(metres.index(metre), runs) for metre, runs in found if 0 < len(runs) <= MAX_RUNS], N_FORMS)
 
 
 def _signature_counts(signatures: Sequence[tuple[str | None, int | None]], style: str | None) -> tuple[int, ...]:

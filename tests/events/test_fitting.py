@@ -117,12 +117,11 @@ def test_what_is_typical_is_kept_by_style_and_for_the_corpus():
 
 
 def test_the_traits_of_a_large_corpus_are_those_of_a_sample(monkeypatch):
-    monkeypatch.setattr("melodygru.events.fitting.N_TYPICAL", 4)
+    monkeypatch.setattr("melodygru.events.fitting.N_MEASURED", 4)
     measured = []
-    monkeypatch.setattr("melodygru.events.fitting.traits", lambda piece: measured.append(len(piece)) or {})
-    from melodygru.events.fitting import _Traits
+    from melodygru.events.fitting import _Measured
 
-    kept = _Traits()
+    kept = _Measured(lambda piece: measured.append(len(piece)) or {})
     for notes in range(1, 41):
-        kept.add(sequence_of([(16 * note, 4, 0, 60, 80) for note in range(notes)]))
-    assert 4 <= len(kept.found) < 8 and len(measured) < 24
+        kept.add(sequence_of([(16 * note, 4, 0, 60, 80) for note in range(notes)]), "a")
+    assert 4 <= len(kept.of("a")) < 8 and len(measured) < 24
