@@ -182,18 +182,14 @@ class Plan:
             if going is None:
                 going = 60e6 / float(given.tempos["tempo"][-1])
         steps = length.steps(v, bar, going or qpm)
-        first_bar = 0
-        if primer is not None and given is not None and bar is not None:
-            first_bar = int(np.searchsorted(given.bar_starts(), start))
         n_bars = None if steps is None or bar is None else -(-steps // bar)
         returns = None
-        if bar is not None and v.plans:
-            if form is not None:
-                returns = form_from(form, n_bars)
-            elif primer is None:
-                returns = v.statistics.form_of(style, metre, draws[5], n_bars)
-        elif form is not None:
-            raise SettingError("form: this model's music has no bars, or it learned no forms; leave form out")
+        if form is not None:
+            if not v.plans:
+                raise SettingError("form: this model's music has no bars, or it learned no forms; leave form out")
+            returns = form_from(form, n_bars)
+        elif v.plans and primer is None:
+            returns = v.statistics.form_of(style, metre, draws[5], n_bars)
         asked = steps
         if n_bars is None and returns is not None and bar is not None and length == Length():
             n_bars = len(returns)
@@ -212,17 +208,15 @@ class Plan:
         whole = v.statistics.length_of(style, metre, 0.5)
         haste = math.log(max(1.0, whole / max(1, asked))) if asked is not None and whole is not None else 0.0
         planned = UNPLANNED
-        if v.plans:
-            if returns is not None and first_bar:
-                assert given is not None
+        if v.plans and bar is not None:
+            first_bar = 0 if given is None else int(np.searchsorted(given.bar_starts(), start))
+            if given is not None and first_bar and returns is not None:
                 returns = np.append(bar_returns(given)[:first_bar], np.where(returns >= 0, returns + first_bar, -1))
-            whole_bars = None if n_bars is None else first_bar + n_bars
-            if ending and returns is not None and len(returns) == whole_bars:
+            in_all = None if n_bars is None else first_bar + n_bars
+            if ending and returns is not None and len(returns) == in_all:
                 returns = np.append(returns[:-1], -1)  # to return to the middle of a phrase would be no end
-            codes = None
-            if chords is not None and bar is not None:
-                until = whole_bars or first_bar + -(-v.statistics.longest // bar)
-                codes = chords.codes(first_bar, until)
-            planned = Planned(going or qpm, whole_bars, returns, codes)
+            until = in_all or first_bar + -(-v.statistics.longest // bar)
+            codes = None if chords is None else chords.codes(first_bar, until)
+            planned = Planned(going or qpm, in_all, returns, codes)
         bias = FORM_BIAS if form is not None else 0.0
         return cls(metre, qpm, start, bar, length, steps, due, limit, signature, line_up, planned, bias, haste)
