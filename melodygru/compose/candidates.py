@@ -23,7 +23,7 @@ from melodygru.errors import SettingError
 from melodygru.midi import read
 from melodygru.model.numpy_model import NumpyModel
 from melodygru.model.trace import Tracer
-from melodygru.music.notes import NOTE, NoteSequence, canonical, note_keys, part_order
+from melodygru.music.notes import NoteSequence
 from melodygru.util.wording import counted
 
 logger = logging.getLogger("melodygru")
@@ -150,20 +150,13 @@ def _added(made: Made, original: Original, mask: Mask) -> int:
 
 def note_nats(network: NumpyModel, original: Original) -> np.ndarray:
     """What each note costs the model, shape (n,); 0 for one that is another one's double on the model's grid."""
-    old = original.editor.reading.sequence.notes
-    rows = np.zeros(len(old), NOTE)
-    rows["onset"], rows["duration"] = original.onset, original.end - original.onset
-    rows["part"], rows["program"] = original.line, np.array(original.programs, np.int16)[original.line]
-    rows["pitch"], rows["velocity"] = old["pitch"], old["velocity"]
-    notes, _ = canonical(rows)
+    notes, at = original.as_given()
     length = max(original.length, int((notes["onset"] + notes["duration"]).max()))
     trace = Tracer(network).trace(NoteSequence(notes, original.grid, length, metres=original.metres))
     if len(trace.sequence) != len(notes):
         raise SettingError(
             f"{original.name}: the model can't hold this piece as it is, and so not say what surprises it"
         )
-    rows["part"] = np.argsort(part_order(rows))[rows["part"]]
-    at = np.searchsorted(note_keys(notes), note_keys(rows))
     nats: np.ndarray = trace.nats.sum(1)[at]
     return nats
 

@@ -17,10 +17,10 @@ from melodygru.compose.original import Original
 from melodygru.compose.particles import Particles
 from melodygru.compose.rules import Event, Rule, Spans
 from melodygru.errors import SettingError
-from melodygru.events import DURATION, FIRST_PART, NEW, SHIFT, TIMES, VELOCITY, Context, Vocabulary
+from melodygru.events import DURATION, SHIFT, TIMES, VELOCITY, Context, Vocabulary, encode_parts
 from melodygru.model.numpy_model import NumpyModel
 from melodygru.model.trace import Tracer
-from melodygru.music.notes import NOTE, ONSET_KEYS, NoteSequence, note_keys
+from melodygru.music.notes import ONSET_KEYS, NoteSequence, note_keys
 
 FREE_S = 0.03  # that an onset may be off where the tempo stays, and beside the tempo curve where it doesn't
 SPREAD_S = 0.04  # from the first note of a chord to its last, at most
@@ -42,17 +42,18 @@ class Score:
 
     Attributes
     ----------
-    onset, duration, pitch : arrays, shape (m,), in steps of the model's grid
-    line, part_class : arrays, shape (m,): each slot's line, and the class of its part as it comes in order
+    notes : array, shape (m,), dtype NOTE: the slots as the model is given them, in order
+    onset, duration, pitch : arrays, shape (m,), of these, in steps of the model's grid
+    part_class : array, shape (m,): the class of each slot's part as it comes in order
     first : array, shape (m,): the first slot of each slot's chord
     again : array, shape (m,): the slot at which the part strikes the pitch again; -1 is none
     of_note : array, shape (n,): the slot of each note of the piece
     """
 
+    notes: np.ndarray
     onset: np.ndarray
     duration: np.ndarray
     pitch: np.ndarray
-    line: np.ndarray
     part_class: np.ndarray
     first: np.ndarray
     again: np.ndarray
@@ -61,45 +62,22 @@ class Score:
     @classmethod
     def of(cls, original: Original, vocabulary: Vocabulary) -> Score:
         """The score that a piece is."""
-        pitches = original.editor.reading.sequence.notes["pitch"].astype(np.int64)
-        number = _numbers(original)
-        order = np.lexsort((-original.end, pitches, number[original.line], original.onset))
-        keys = np.stack([original.onset, original.line, pitches], 1)[order]
-        new = np.append(True, np.any(keys[1:] != keys[:-1], 1))
-        of_note = np.empty(len(order), np.int64)
-        of_note[order] = np.cumsum(new) - 1
-        onset, line, pitch = keys[new].T
-        by_key = np.lexsort((onset, pitch, line))
-        same = (line[by_key][1:] == line[by_key][:-1]) & (pitch[by_key][1:] == pitch[by_key][:-1])
+        notes, of_note = original.as_given()
+        onset, part, pitch = notes["onset"], notes["part"], notes["pitch"].astype(np.int64)
+        by_key = np.lexsort((onset, pitch, part))
+        same = (part[by_key][1:] == part[by_key][:-1]) & (pitch[by_key][1:] == pitch[by_key][:-1])
         again = np.full(len(onset), -1)
         again[by_key[:-1][same]] = by_key[1:][same]
         begins = np.append(True, onset[1:] != onset[:-1])
         first = np.maximum.accumulate(np.where(begins, np.arange(len(onset)), 0))
-        part_class = np.full(len(onset), NEW)
-        if vocabulary.models_part:
-            part_class = FIRST_PART + number[line]
-            lines, comes_in = np.unique(line, return_index=True)
-            part_class[comes_in] = NEW + np.array(original.programs)[lines]
-        duration = np.minimum(original.end[order][new] - onset, _waits(onset, again))
-        return cls(onset, duration, pitch, line, part_class, first, again, of_note)
+        return cls(notes, onset, notes["duration"], pitch, encode_parts(notes, vocabulary), first, again, of_note)
 
     def __len__(self) -> int:
         return len(self.onset)
 
     def waits(self, onset: np.ndarray) -> np.ndarray:
         """For each slot the steps until its part strikes the pitch again, played at `onset`; much where it doesn't."""
-        return _waits(onset, self.again)
-
-
-def _waits(onset: np.ndarray, again: np.ndarray) -> np.ndarray:
-    return np.where(again >= 0, onset[again] - onset, TIMES.maximum)
-
-
-def _numbers(original: Original) -> np.ndarray:
-    """The number of each line in the order in which the lines come in; of those that come in together, by program."""
-    lines = range(len(original.programs))
-    first = [int(original.onset[original.line == at].min(initial=original.length)) for at in lines]
-    return np.argsort(sorted(lines, key=lambda at: (first[at], original.programs[at], at)))
+        return np.where(self.again >= 0, onset[self.again] - onset, TIMES.maximum)
 
 
 class _Guide(Rule):
@@ -336,14 +314,9 @@ class Player:
 
     def _notes(self, played: Played) -> tuple[NoteSequence, np.ndarray]:
         """A performance as the model is given it, and the place of each slot's note there."""
-        score, v, original = self.score, self.vocabulary, self._original
-        rows = np.zeros(len(score), NOTE)
+        v, original, rows = self.vocabulary, self._original, self.score.notes.copy()
         rows["onset"], rows["duration"] = played.onset, played.duration
-        rows["pitch"], rows["velocity"] = score.pitch, np.maximum(1, played.velocity)
-        rows["program"] = np.array(original.programs, np.int16)[score.line]
-        if v.models_part:
-            _, first = np.unique(score.line, return_index=True)
-            rows["part"] = np.argsort(np.argsort(first))[np.searchsorted(np.sort(score.line[first]), score.line)]
+        rows["velocity"] = np.maximum(1, played.velocity)
         order = np.argsort(note_keys(rows), kind="stable")
         end = max(int((rows["onset"] + rows["duration"]).max()), original.length if v.grid.is_metrical else 0)
         place = np.argsort(order)

@@ -16,7 +16,7 @@ from melodygru.midi import to_bytes
 from melodygru.midi.editing import Editor
 from melodygru.music.grid import Grid
 from melodygru.music.names import FAMILIES, part_labels
-from melodygru.music.notes import DRUMS, NoteSequence
+from melodygru.music.notes import DRUMS, NOTE, NoteSequence, canonical, note_keys, part_order
 from melodygru.music.quantize import converter
 
 
@@ -106,6 +106,17 @@ class Original:
             metres,
             vocabulary.models_velocity,
         )
+
+    def as_given(self) -> tuple[np.ndarray, np.ndarray]:
+        """The notes as the model is given them, dtype NOTE, in steps; and the place there of each of the n notes."""
+        old = self.editor.reading.sequence.notes
+        rows = np.zeros(len(old), NOTE)
+        rows["onset"], rows["duration"] = self.onset, self.end - self.onset
+        rows["part"], rows["program"] = self.line, np.array(self.programs, np.int16)[self.line]
+        rows["pitch"], rows["velocity"] = old["pitch"], old["velocity"]
+        notes, _ = canonical(rows)
+        rows["part"] = np.argsort(part_order(rows))[rows["part"]]
+        return notes, np.searchsorted(note_keys(notes), note_keys(rows))
 
     def bar_lines(self) -> np.ndarray:
         """The steps at which bars begin, and the end of the last one; empty where the file has no beat."""
