@@ -325,9 +325,7 @@ class Player:
 
 def _drawn(cloud: Particles, piece: int, vocabulary: Vocabulary) -> Played:
     """A particle of a piece, drawn by its weight."""
-    own = np.arange(piece * cloud.n, (piece + 1) * cloud.n)
-    best = int(own[np.argmax(cloud.log_weights[own] + cloud.rngs[piece].gumbel(size=cloud.n))])
-    rows = np.array(cloud.rows[best], np.int64).reshape(-1, 5)
+    rows = np.array(cloud.rows[cloud.drawn(piece)[0]], np.int64).reshape(-1, 5)
     velocity = np.zeros(len(rows), np.int64)
     if vocabulary.models_velocity:
         velocity = np.array(vocabulary.velocities)[rows[:, VELOCITY]]

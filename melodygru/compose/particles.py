@@ -167,6 +167,12 @@ class Particles(Streams):
         self.log_p, self.placed = self.log_p[parents], self.placed[parents]
         self.pick(parents)
 
+    def drawn(self, piece: int) -> list[int]:
+        """The particles of a piece in an order in which they are drawn, each in proportion to its weight."""
+        own = np.arange(piece * self.n, (piece + 1) * self.n)
+        order = np.argsort(-(self.log_weights[own] + self.rngs[piece].gumbel(size=self.n)), kind="stable")
+        return own[order].tolist()
+
     def _of_pieces(self, values: np.ndarray) -> np.ndarray:
         """Values of particles as a view, shape (pieces, n)."""
         return values.reshape(len(self.rngs), self.n)

@@ -144,12 +144,11 @@ def redo(
             again = []
             for piece, number in enumerate(numbers):
                 # In proportion to their weights, those first that are unlike what there is and have all parts.
-                own = np.arange(piece * particles, (piece + 1) * particles)
-                order = own[np.argsort(-(cloud.log_weights[own] + rngs[number].gumbel(size=particles)), kind="stable")]
-                contents = {at: frozenset(_new(base, cloud, at, guide, mask, window)) for at in order.tolist()}
-                new = [at for at in order.tolist() if contents[at] not in seen]
+                order = cloud.drawn(piece)
+                contents = {at: frozenset(_new(base, cloud, at, guide, mask, window)) for at in order}
+                new = [at for at in order if contents[at] not in seen]
                 full = [at for at in new if added <= {content[1] for content in contents[at]}]
-                best = next(iter([*full, *new, *order.tolist()]))
+                best = [*full, *new, *order][0]
                 if not full and attempt < TRIES - 1:
                     again.append(number)
                     continue
