@@ -164,7 +164,7 @@ class Editor:
             for tick, value in ((pedal.down, 127), (pedal.up, 0)):
                 new[track].append((tick, _OFF, bytes([0xB0 | channel & 15, SUSTAIN, value])))
         for tick, tempo in tempos or ():
-            new[0].append((tick, _OFF, b"\xff" + bytes([TEMPO_META, 3]) + tempo.to_bytes(3, "big")))
+            new[0].append((tick, _OFF, _meta(TEMPO_META, tempo.to_bytes(3, "big"))))
 
         def stays_as_it_was(track: int, place: int, event: Event) -> bool:
             if pedals is not None and event.status >> 4 == 0xB and event.data[0] == SUSTAIN:
@@ -178,14 +178,12 @@ class Editor:
 
     def with_text(self, text: str, mark: str) -> bytes:
         """The file with a text event at its beginning, in place of those that begin with `mark`."""
-        data = text.encode()
-        message = b"\xff" + bytes([TEXT_META]) + _quantity(len(data)) + data
         prefix = bytes([TEXT_META]) + mark.encode()
 
         def stays(_: int, __: int, event: Event) -> bool:
             return event.status != 0xFF or not event.data.startswith(prefix)
 
-        return self._written({0: [(0, _OFF, message)]}, stays)
+        return self._written({0: [(0, _OFF, _meta(TEXT_META, text.encode()))]}, stays)
 
     def with_program(self, part: int, program: int) -> bytes:
         """The file with a part on another program; neither is that of drums.
@@ -216,15 +214,14 @@ class Editor:
 
     def with_name(self, part: int, name: str) -> bytes:
         """The file with another name of the track that a part stands on alone; else the same file."""
-        track, data = self._lines[part][0], name.encode()
+        track = self._lines[part][0]
         if sum(line[0] == track for line in self._lines) > 1 or parse_chunks(self._data).kind == 0:
             return self._data
 
         def stays(of: int, _: int, event: Event) -> bool:
             return of != track or event.status != 0xFF or event.data[0] != TRACK_NAME
 
-        named = b"\xff" + bytes([TRACK_NAME]) + _quantity(len(data)) + data
-        return self._written({track: [(0, _OFF, named)]}, stays)
+        return self._written({track: [(0, _OFF, _meta(TRACK_NAME, name.encode()))]}, stays)
 
     # -- tracks
 
@@ -249,10 +246,10 @@ class Editor:
             lines.append((track, channel, program))
             start = headings.setdefault(track, [])
             if not alone:
-                name = ("Drums" if program == DRUMS else program_name(program)).encode()
-                start.append((0, _OFF, b"\xff" + bytes([TRACK_NAME]) + _quantity(len(name)) + name))
+                name = "Drums" if program == DRUMS else program_name(program)
+                start.append((0, _OFF, _meta(TRACK_NAME, name.encode())))
                 if channel > 15:
-                    start.append((0, _OFF, bytes([0xFF, PORT, 1, channel // 16])))
+                    start.append((0, _OFF, _meta(PORT, bytes([channel // 16]))))
             if program != DRUMS:
                 start.append((0, _OFF, bytes([0xC0 | channel & 15, program])))
         return lines, headings
@@ -334,6 +331,11 @@ def _fitted(notes: Sequence[np.void], kept: Sequence[tuple[int, int]]) -> Iterat
         if end > onset:
             reached = end
             yield note, onset, end
+
+
+def _meta(kind: int, data: bytes) -> bytes:
+    """A meta event."""
+    return bytes([0xFF, kind]) + _quantity(len(data)) + data
 
 
 def _quantity(value: int) -> bytes:
