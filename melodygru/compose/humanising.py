@@ -20,10 +20,11 @@ from melodygru.compose.original import Original
 from melodygru.compose.primer import Source
 from melodygru.midi import read, to_bytes
 from melodygru.midi.editing import Pedal
+from melodygru.midi.writing import MAX_TEMPO
 from melodygru.model.numpy_model import NumpyModel
 from melodygru.music.notes import NoteSequence
 
-FASTEST, SLOWEST = 10_000, 0xFFFFFF  # microseconds a beat
+FASTEST = 10_000  # microseconds a beat; the slowest is what MIDI can say
 PIANOS = range(8)  # programs
 FEWEST = 2  # notes that a pedal holds together
 
@@ -100,9 +101,9 @@ def _written(original: Original, player: Player, played: Played, settings: Human
     if player.vocabulary.models_velocity:
         change = share * (played.velocity[of] - old["velocity"].astype(np.int64))
         notes["velocity"] = np.clip(np.rint(old["velocity"] + change), 1, 127)
-    everywhere = np.ones(len(old), bool)
+    none = np.zeros(len(old), bool)
     if player.vocabulary.grid.is_metrical:
-        return original.editor.exchange(~everywhere, notes)
+        return original.editor.exchange(none, notes)
     rate = original.grid.rate
     onset_s, end_s = sequence.step2second(old["onset"]), sequence.step2second(old["onset"] + old["duration"])
     begins_s = onset_s + share * (played.onset - score.onset)[of] / rate
@@ -114,7 +115,7 @@ def _written(original: Original, player: Player, played: Played, settings: Human
     notes["duration"] = np.maximum(1, stops - notes["onset"])
     keys = np.clip(curve.ticks(curve.played(end_s)), notes["onset"] + 1, notes["onset"] + notes["duration"])
     notes, pedals = _with_pedals(notes, keys, original)
-    return original.editor.exchange(~everywhere, notes, pedals=pedals, tempos=curve.tempos)
+    return original.editor.exchange(none, notes, pedals=pedals, tempos=curve.tempos)
 
 
 class _Curve:
@@ -147,7 +148,7 @@ class _Curve:
         wanted_s, at_s = self.played(sequence.step2second(self._ticks)), [0.0]
         self.tempos = []
         for tick, until_s in zip(self._ticks[:-1].tolist(), wanted_s[1:].tolist(), strict=True):
-            tempo = min(max(FASTEST, round((until_s - at_s[-1]) * 1e6)), SLOWEST)
+            tempo = min(max(FASTEST, round((until_s - at_s[-1]) * 1e6)), MAX_TEMPO)
             at_s.append(at_s[-1] + tempo / 1e6)
             if not self.tempos or self.tempos[-1][1] != tempo:
                 self.tempos.append((tick, tempo))
