@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from melodygru.analysis.originality import Index, Originality
-from melodygru.compose.composition import Composition, fields_of
+from melodygru.compose.composition import Version, fields_of
 from melodygru.compose.constraints import of_settings
 from melodygru.compose.controls import Controls
 from melodygru.compose.lengths import Plan
@@ -30,17 +30,14 @@ logger = logging.getLogger("melodygru")
 
 
 @dataclass(frozen=True, eq=False)
-class Candidate(Composition):
-    """A piece of which a part was composed again; its notes are in ticks, those of its file.
+class Candidate(Version):
+    """A piece of which a part was composed again.
+
+    `nats` and `before` are those from the first note composed to two bars after the last; the notes there that were
+    kept are among them.
 
     Parameters
     ----------
-    rank : from 1, by `nats`
-    nats : float
-        What a note costs the model, on average, from the first one composed to two bars after the last; the notes there
-        that were kept are among them.
-    before : float
-        The same of the piece as it was; nan where it has no note there.
     likeness : float
         0..1, how much of what was composed again came out as it was: twice the notes that agree in onset, part and
         pitch (and whatever else was composed) over the notes there before and now.
@@ -50,9 +47,6 @@ class Candidate(Composition):
         What of the piece stands in the music that the model was trained on.
     """
 
-    rank: int = 1
-    nats: float = 0.0
-    before: float = 0.0
     likeness: float = 0.0
     composed: int = 0
     originality: Originality | None = None
@@ -67,13 +61,7 @@ class Candidate(Composition):
 
     def as_dict(self) -> dict[str, Any]:
         """Its figures, as plain JSON values."""
-        return {
-            "rank": self.rank,
-            "nats_a_note": round(self.nats, 4),
-            "nats_a_note_before": None if np.isnan(self.before) else round(self.before, 4),
-            "likeness": round(self.likeness, 4),
-            "composed": self.composed,
-        }
+        return {**super().as_dict(), "likeness": round(self.likeness, 4), "composed": self.composed}
 
 
 def candidates(

@@ -17,7 +17,7 @@ from melodygru.compose.actions import Action
 from melodygru.compose.candidates import Candidate, candidates
 from melodygru.compose.choosing import Choice, Chooser
 from melodygru.compose.composing import compose
-from melodygru.compose.composition import Composition
+from melodygru.compose.composition import Composition, Version
 from melodygru.compose.constraints import of_settings
 from melodygru.compose.controls import Controls
 from melodygru.compose.drawing import Note
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from melodygru.compose.stream import Stream
 
 Settings = ParamSpec("Settings")
-Made = TypeVar("Made", Candidate, Performance)
+Made = TypeVar("Made", bound=Version)
 
 logger = logging.getLogger("melodygru")
 

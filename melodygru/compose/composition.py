@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -90,9 +91,34 @@ class Composition(NoteSequence):
         formats.Output(self, texts=self.texts).save(path)
 
 
+@dataclass(frozen=True, eq=False)
+class Version(Composition):
+    """A piece that was made anew, one of several versions; its notes are in ticks, those of its file.
+
+    Parameters
+    ----------
+    rank : int
+        From 1, by `nats`.
+    nats, before : float
+        What a note costs the model, on average, and what it did before; nan where nothing was there.
+    """
+
+    rank: int = 1
+    nats: float = 0.0
+    before: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Its figures, as plain JSON values."""
+        return {
+            "rank": self.rank,
+            "nats_a_note": round(self.nats, 4),
+            "nats_a_note_before": None if math.isnan(self.before) else round(self.before, 4),
+        }
+
+
 def fields_of(sequence: NoteSequence) -> dict[str, Any]:
     """The fields of a note sequence by name."""
     return {f.name: getattr(sequence, f.name) for f in fields(NoteSequence)}
 
 
-__all__ = ["Composition", "fields_of"]
+__all__ = ["Composition", "Version", "fields_of"]

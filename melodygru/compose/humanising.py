@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from melodygru.compose.composition import Composition, fields_of
+from melodygru.compose.composition import Version, fields_of
 from melodygru.compose.expression import Played, Player
 from melodygru.compose.humanise_settings import HumaniseSettings
 from melodygru.compose.lengths import Plan
@@ -30,32 +29,13 @@ FEWEST = 2  # notes that a pedal holds together
 
 
 @dataclass(frozen=True, eq=False)
-class Performance(Composition):
-    """A piece as a model plays it; its notes are in ticks, those of its file.
-
-    Parameters
-    ----------
-    rank : from 1, by `nats`
-    nats, before : float
-        What a note costs the model, on average, and what it did in the score.
-    """
-
-    rank: int = 1
-    nats: float = 0.0
-    before: float = 0.0
+class Performance(Version):
+    """A piece as a model plays it; `before` is what a note costs in the score."""
 
     @property
     def reason(self) -> str:
         """Its place among the performances, in words."""
         return f"{self.nats:.2f} nats a note, {self.before:.2f} as it was"
-
-    def as_dict(self) -> dict[str, Any]:
-        """Its figures, as plain JSON values."""
-        return {
-            "rank": self.rank,
-            "nats_a_note": round(self.nats, 4),
-            "nats_a_note_before": round(self.before, 4),
-        }
 
 
 def performances(
