@@ -25,7 +25,6 @@ const state = {
   sound: "synth", // "synth": the page's own; "soundfont": rendered by the server
   view: "roll", // "roll" or "score"
   panel: "compose", // the open tab
-  jobs: {}, // id -> {kind, share, words}
   error: null, // a sentence, shown and spoken at once
   notice: null, // a sentence, shown for a moment and spoken when there is time
   lost: false, // whether the server doesn't answer

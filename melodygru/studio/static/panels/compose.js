@@ -54,7 +54,7 @@ function grow(data) {
 export async function compose() {
   if (line.running()) return;
   growing = null;
-  const answer = await line.run("compose", () => post("/api/compose", { settings: settingsOf() }), "Composing …", grow);
+  const answer = await line.run(() => post("/api/compose", { settings: settingsOf() }), "Composing …", grow);
   const heard = store.state.playing && store.state.growing !== null;
   if (!answer?.pieces?.length) {
     if (heard) stop();

@@ -1,7 +1,6 @@
 // What the panels share: elements, words, and following a job of the server.
 
 import { events, ignore, post } from "../api.js";
-import { store } from "../store.js";
 
 /** An element with properties, attributes (those with a dash, and `role`, `for`, `list`), listeners (on...) and
  *  children; what is null or false among the children is left out. */
@@ -77,7 +76,7 @@ export function clock(seconds) {
 }
 
 /** A progress bar of one job, with a button that ends it; hidden while there is none.
- *  run(kind, start, words, onprogress) posts with `start()` and follows the job until it is done; resolves to what `done`
+ *  run(start, words, onprogress) posts with `start()` and follows the job until it is done; resolves to what `done`
  *  says, or null where it was cancelled or failed, which was said. changed() is called when one begins and when it ends. */
 export function jobLine(changed) {
   const bar = el("progress", { max: 1 });
@@ -86,29 +85,19 @@ export function jobLine(changed) {
   const stop = button("Stop", () => cancel(), "button small");
   const element = el("div", { class: "job", hidden: true }, el("div", { class: "row" }, words, stop), bar);
 
-  function show(id, kind, share) {
-    const jobs = { ...store.state.jobs };
-    if (share === null) delete jobs[id];
-    else jobs[id] = { kind, share, words: words.textContent };
-    store.set({ jobs });
-  }
-
   function cancel() {
     if (!current) return false;
-    const { id, source, settle, kind } = current;
+    const { id, source, settle } = current;
     current = null;
     source?.close();
-    if (id) {
-      show(id, kind, null);
-      post(`/api/jobs/${id}/cancel`).catch(ignore);
-    }
+    if (id) post(`/api/jobs/${id}/cancel`).catch(ignore);
     element.hidden = true;
     settle(null);
     changed();
     return true;
   }
 
-  async function run(kind, start, saying, onprogress) {
+  async function run(start, saying, onprogress) {
     if (current) return null;
     element.hidden = false;
     words.textContent = saying;
@@ -116,13 +105,12 @@ export function jobLine(changed) {
     bar.setAttribute("aria-label", saying);
     let settle;
     const ended = new Promise((resolve) => (settle = resolve));
-    const own = (current = { settle, kind });
+    const own = (current = { settle });
     changed();
     const finish = (answer) => {
       if (current !== own) return;
       current = null;
       element.hidden = true;
-      if (own.id) show(own.id, kind, null);
       settle(answer);
       changed();
     };
@@ -133,11 +121,9 @@ export function jobLine(changed) {
         return ended;
       }
       own.id = job;
-      show(job, kind, 0);
       own.source = events(`/api/jobs/${job}/events`, {
         progress: (data) => {
           if (typeof data.share === "number") bar.value = data.share;
-          show(job, kind, data.share ?? 0);
           onprogress?.(data);
         },
         done: (data) => finish({ job, ...data }),

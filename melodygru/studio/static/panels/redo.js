@@ -81,7 +81,7 @@ export async function redo() {
   discard();
   store.set({ panel: "redo" });
   const { id, revision } = piece;
-  const answer = await line.run("redo", () => post(`/api/pieces/${id}/${path}`, { revision, ...body }), "Composing …");
+  const answer = await line.run(() => post(`/api/pieces/${id}/${path}`, { revision, ...body }), "Composing …");
   if (!answer?.candidates) return;
   const now = store.state.piece;
   if (now?.id !== id || now.revision !== revision) return say("The piece has changed meanwhile: redo it again.");

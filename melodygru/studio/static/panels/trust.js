@@ -151,7 +151,7 @@ export function mount(element) {
   async function replay() {
     const { piece } = store.state;
     answer.textContent = "";
-    const result = await line.run("replay", () => post(`/api/pieces/${piece.id}/replay`), "Composing it again …");
+    const result = await line.run(() => post(`/api/pieces/${piece.id}/replay`), "Composing it again …");
     if (!result) return;
     answer.textContent = result.words ?? (result.same === false ? "It came out otherwise: the piece was edited since, or its model has changed." : "The same again, byte for byte.");
     say(answer.textContent);
