@@ -5,7 +5,7 @@ import { bind } from "../keys.js";
 import { play, stop } from "../player.js";
 import { say, store } from "../store.js";
 import { button, counted, el, icon, jobLine } from "./dom.js";
-import { declared, fill, inWords, steering } from "./settings.js";
+import { declared, fill, inWords, loadSteering, steering } from "./settings.js";
 
 const FIRST = ["style", "bars", "qpm", "temperature", "programs", "key", "form", "chords"];
 const CERTAIN = 2; // bars after which what is composed begins to play
@@ -111,6 +111,6 @@ export function mount(element) {
   store.on("plan", draft);
   changed = () => (go.disabled = line.running());
   steering.on(update);
-  steering.load().catch(ignore);
+  loadSteering().catch(ignore);
   follow();
 }

@@ -6,7 +6,7 @@ import { play } from "../player.js";
 import { say, scope, store } from "../store.js";
 import { chordsInWords } from "./compose.js";
 import { barsInWords, button, choice, counted, el, field, icon, jobLine } from "./dom.js";
-import { declared, fill, instruments, inWords, steering } from "./settings.js";
+import { declared, fill, holder, instruments, inWords, steering } from "./settings.js";
 
 const KINDS = {
   again: ["Again", "New notes for what is selected."],
@@ -21,22 +21,7 @@ const SHARED = ["temperature", "rhythm_temperature", "pitch_temperature", "top_k
 
 const line = jobLine(() => update());
 const form = { kind: "again", fields: new Set(["pitch"]), share: 0.5, which: "chance", add: "", bars: 8, number: 4 };
-// Settings of redo alone, held like those that steer.
-const own = {
-  values: {},
-  followers: new Set(),
-  set(name, value) {
-    const next = { ...own.values };
-    if (value === null || value === "") delete next[name];
-    else next[name] = value;
-    own.values = next;
-    own.followers.forEach((fn) => fn());
-  },
-  on(fn) {
-    own.followers.add(fn);
-    return () => own.followers.delete(fn);
-  },
-};
+const own = holder(); // settings of redo alone
 let update = () => {};
 let from = 0; // tick from which candidates are heard
 

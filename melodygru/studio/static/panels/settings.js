@@ -18,14 +18,9 @@ const SLIDERS = {
   qpm: [30, 240, 1],
 };
 const WORDS = { qpm: "Tempo", programs: "Line-up", top_p: "Top-p", min_p: "Min-p", top_k: "Top-k", max_copy: "Longest copy" };
-const LENGTHS = ["bars", "seconds", "notes"];
 
-let values = {};
 let revision = 0;
-const followers = new Set();
 let queue = Promise.resolve();
-
-const tell = () => followers.forEach((fn) => fn());
 
 /** A setting's name in words. */
 export function inWords(name) {
@@ -33,51 +28,60 @@ export function inWords(name) {
   return words[0].toUpperCase() + words.slice(1);
 }
 
-export const steering = {
-  /** The values that were set, by name. */
-  get values() {
-    return values;
-  },
+/** Values by name, {values, set, clear, put, on}, that controls hold and show. Of the names in `oneOf` one has a value at
+ *  a time; changed() is called after what a person changes. */
+export function holder(values = {}, oneOf = [], changed = () => {}) {
+  const followers = new Set();
+  const held = {
+    values,
 
-  /** Sets a value; null leaves the setting to the model. */
-  set(name, value) {
-    const next = { ...values };
-    if (value === null || value === "" || value === undefined) delete next[name];
-    else next[name] = value;
-    // A length is one of three.
-    if (LENGTHS.includes(name) && name in next) for (const other of LENGTHS) if (other !== name) delete next[other];
-    values = next;
-    tell();
-    save();
-  },
+    /** Sets a value; null leaves the setting to the model. */
+    set(name, value) {
+      const next = { ...held.values };
+      if (value === null || value === "" || value === undefined) delete next[name];
+      else next[name] = value;
+      if (oneOf.includes(name) && name in next) for (const other of oneOf) if (other !== name) delete next[other];
+      held.put(next);
+      changed();
+    },
 
-  clear() {
-    values = {};
-    tell();
-    save();
-  },
+    clear() {
+      held.put({});
+      changed();
+    },
 
-  /** Calls fn after each change. Returns what ends that. */
-  on(fn) {
-    followers.add(fn);
-    return () => followers.delete(fn);
-  },
+    /** Puts other values in place of those held. */
+    put(all) {
+      held.values = all;
+      followers.forEach((fn) => fn());
+    },
 
-  async load() {
-    const answer = await get("/api/settings");
-    ({ revision } = answer);
-    values = answer.settings ?? {};
-    tell();
-  },
-};
+    /** Calls fn after each change. Returns what ends that. */
+    on(fn) {
+      followers.add(fn);
+      return () => followers.delete(fn);
+    },
+  };
+  return held;
+}
+
+/** The values that steer, kept by the server. */
+export const steering = holder({}, ["bars", "seconds", "notes"], save);
+
+/** Reads them from the server. */
+export async function loadSteering() {
+  const answer = await get("/api/settings");
+  ({ revision } = answer);
+  steering.put(answer.settings ?? {});
+}
 
 function save() {
   queue = queue.then(async () => {
     try {
-      ({ revision } = await post("/api/settings", { revision, settings: values }));
+      ({ revision } = await post("/api/settings", { revision, settings: steering.values }));
     } catch (error) {
       // Another tab was faster: what it holds is what is kept.
-      if (error.status === 409) await steering.load();
+      if (error.status === 409) await loadSteering();
       else throw error;
     }
   }).catch(ignore);
@@ -127,7 +131,7 @@ export function fill(element, settings, options = {}) {
   element.replaceChildren(...made.map((one) => one.element));
 }
 
-/** A control of a setting that holds and shows `values` of `held` ({values, set, on}). With `seen` its help stands
+/** A control of a setting that holds and shows `values` of a holder. With `seen` its help stands
  *  below it, else it is spoken and shown when pointed at. Returns {element, end}. */
 function control(setting, { held = steering, seen = false } = {}) {
   const id = `setting-${++controls}-${setting.name}`;

@@ -3,32 +3,15 @@
 import { events, get, ignore, post, refresh } from "../api.js";
 import { say, store } from "../store.js";
 import { button, choice, clock, counted, el, field, svg } from "./dom.js";
-import { fill } from "./settings.js";
+import { fill, holder } from "./settings.js";
 
 const FIRST = ["minutes", "preset"]; // of the declared settings, those shown at once
 const EVERY_MS = 5000; // trainings that run are asked for again, should their events stop
 const STATES = { running: "is training", paused: "is paused", stopped: "was stopped", done: "is ready", failed: "has failed" };
 const [WIDTH, HEIGHT, LEFT, BOTTOM] = [276, 120, 34, 16];
 
-/** The options of a training, held like the settings that steer. */
-const held = {
-  values: { minutes: 10 },
-  followers: new Set(),
-  set(name, value) {
-    const next = { ...held.values };
-    if (value === null || value === "") delete next[name];
-    else next[name] = value;
-    // The length is one of two.
-    if (name === "minutes" && name in next) delete next.epochs;
-    if (name === "epochs" && name in next) delete next.minutes;
-    held.values = next;
-    held.followers.forEach((fn) => fn());
-  },
-  on(fn) {
-    held.followers.add(fn);
-    return () => held.followers.delete(fn);
-  },
-};
+/** The options of a training, whose length is one of two. */
+const held = holder({ minutes: 10 }, ["minutes", "epochs"]);
 
 /** The curve of a training: nats of the pieces learned and of those held out, over its validations. */
 export function curve(points) {
