@@ -5,7 +5,7 @@ import { bind } from "../keys.js";
 import { play, stop } from "../player.js";
 import { say, store } from "../store.js";
 import { button, counted, el, icon, jobLine } from "./dom.js";
-import { declared, fill, inWords, loadSteering, steering } from "./settings.js";
+import { declared, fill, inWords, loadSteering, onModel, steering } from "./settings.js";
 
 const FIRST = ["style", "bars", "qpm", "temperature", "programs", "key", "form", "chords"];
 const CERTAIN = 2; // bars after which what is composed begins to play
@@ -99,18 +99,10 @@ export function mount(element) {
     drafted.textContent = has.length ? `With the ${has.join(" and ")} written above the roll.` : "";
   }
 
-  let model = null;
-  const follow = () => {
-    const { status } = store.state;
-    if (!status || model === status.model?.path) return;
-    model = status.model?.path;
-    build();
-  };
   bind("n", "Compose a new piece", () => void compose(), "Composing");
-  store.on("status", follow);
   store.on("plan", draft);
   changed = () => (go.disabled = line.running());
   steering.on(update);
   loadSteering().catch(ignore);
-  follow();
+  onModel(build);
 }

@@ -6,6 +6,7 @@ import { say, select, store } from "../store.js";
 import { button, choice, counted, el, field } from "./dom.js";
 import { listenToKeys, listenToMidi, recorder } from "./midi_input.js";
 import { choose, redo } from "./redo.js";
+import { onModel } from "./settings.js";
 
 const COUNT_IN = 4; // beats
 const [FIRST_KEY, KEYS] = [48, 25]; // of the piano that is drawn: C3 to C5
@@ -146,14 +147,6 @@ export function mount(element) {
   listenToKeys({ on, off, isOn: () => held.keys && store.state.panel === "playin", octaveChanged: (pitch) => (status.textContent = `The lowest key is C${Math.floor(pitch / 12) - 1}.`) });
   store.on("panel", () => listen().catch(ignore));
   store.on("piece", (piece, before) => piece?.id !== before?.id && piece?.origin !== "recorded" && (after.hidden = true));
-  let model = null;
-  const follow = () => {
-    const { status: now } = store.state;
-    if (!now || model === now.model?.path) return;
-    model = now.model?.path;
-    build();
-  };
-  store.on("status", follow);
   build();
-  follow();
+  onModel(build);
 }

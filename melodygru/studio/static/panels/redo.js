@@ -6,7 +6,7 @@ import { play } from "../player.js";
 import { say, scope, store } from "../store.js";
 import { chordsInWords } from "./compose.js";
 import { barsInWords, button, choice, counted, el, field, icon, jobLine } from "./dom.js";
-import { declared, fill, holder, instruments, inWords, steering } from "./settings.js";
+import { declared, fill, holder, instruments, inWords, onModel, steering } from "./settings.js";
 
 const KINDS = {
   again: ["Again", "New notes for what is selected."],
@@ -221,21 +221,17 @@ export function mount(element) {
     if (focused) list.querySelector(`[data-candidate="${focused}"]`)?.focus();
   }
 
-  let model = null;
-  const follow = () => {
-    const { status } = store.state;
-    if (!status || model === status.model?.path) return;
-    model = status.model?.path;
+  function build() {
     const alone = declared("redo_settings").filter(({ name }) => ["particles", "seed"].includes(name));
     fill(more, alone, { held: own });
     more.prepend(field("Candidates", choice([1, 2, 3, 4], form.number, (value) => (form.number = Number(value))), "How many are composed."));
-  };
-  store.on("status", follow);
+  }
+
   store.on(["piece", "selection"], () => update());
   store.on(["candidates", "candidate"], show);
   steering.on(() => update());
   bindKeys();
-  follow();
+  onModel(build);
   update();
   show();
 }

@@ -90,6 +90,19 @@ function save() {
 /** The declared settings of `generate`, or of `redo`. */
 export const declared = (of = "settings") => store.state.status?.[of] ?? [];
 
+/** Calls fn as soon as there is a model, and whenever it is another. */
+export function onModel(fn) {
+  let model = null;
+  const follow = () => {
+    const { status } = store.state;
+    if (!status || model === status.model?.path) return;
+    model = status.model?.path;
+    fn();
+  };
+  store.on("status", follow);
+  follow();
+}
+
 function rangeInWords({ low, high, unit }) {
   const has = (bound) => bound !== null && bound !== undefined;
   const words = (bound) => bound.toLocaleString("en");

@@ -1,9 +1,8 @@
 // Steer: every setting of composing as it is declared, section by section.
 
-import { store } from "../store.js";
 import { compose } from "./compose.js";
 import { button, el, icon } from "./dom.js";
-import { declared, fill, steering } from "./settings.js";
+import { declared, fill, onModel, steering } from "./settings.js";
 
 const SECTIONS = {
   style: "Style",
@@ -25,6 +24,7 @@ export function mount(element) {
   );
 
   function build() {
+    for (const controls of sections.querySelectorAll(".controls")) controls.ends?.forEach((end) => end());
     const settings = declared();
     const names = [...new Set([...Object.keys(SECTIONS), ...settings.map(({ section }) => section)])];
     sections.replaceChildren(...names.map((name) => {
@@ -37,16 +37,7 @@ export function mount(element) {
   }
 
   const update = () => (clear.disabled = !Object.keys(steering.values).length);
-  let model = null;
-  const follow = () => {
-    const { status } = store.state;
-    if (!status || model === status.model?.path) return;
-    model = status.model?.path;
-    for (const controls of sections.querySelectorAll(".controls")) controls.ends?.forEach((end) => end());
-    build();
-  };
-  store.on("status", follow);
   steering.on(update);
-  follow();
+  onModel(build);
   update();
 }
