@@ -1,7 +1,7 @@
 // Talks to the studio's server. Whatever goes wrong becomes a sentence in `store.state.error`, and the promise is
 // rejected with a `Refused` that callers may ignore (`.catch(ignore)`): the person has been told.
 
-import { say, store } from "./store.js";
+import { complain, say, store } from "./store.js";
 
 const TOKEN = new URLSearchParams(location.search).get("token") ?? "";
 const STOPPED = "The studio has stopped. Start it again with “melodygru studio”: all is saved.";
@@ -70,8 +70,7 @@ async function call(path, options = {}) {
   }
   const sentence = answer.error ?? `The studio could not do that (${response.status}). Its terminal says more.`;
   if (response.status === 409 && answer.piece?.id === store.state.piece?.id) show(answer.piece);
-  store.set({ error: null });
-  store.set({ error: sentence });
+  complain(sentence);
   throw new Refused(sentence, response.status, answer);
 }
 
@@ -127,7 +126,7 @@ export function events(path, handlers) {
     source.addEventListener(name, (event) => {
       const data = event.data ? JSON.parse(event.data) : {};
       if (name === "done" || name === "failed") source.close();
-      if (name === "failed" && data.error) store.set({ error: data.error });
+      if (name === "failed" && data.error) complain(data.error);
       handlers[name]?.(data);
     });
   }

@@ -79,6 +79,12 @@ export function say(notice) {
   store.set({ notice });
 }
 
+/** Shows and speaks an error, anew where it is the one that stands there. */
+export function complain(error) {
+  store.set({ error: null });
+  store.set({ error });
+}
+
 /** The bar, from 0, that a tick lies in. */
 export function barOf(piece, tick) {
   let low = 0;

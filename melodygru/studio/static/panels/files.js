@@ -1,7 +1,7 @@
 // Files: the pieces of the project; what is brought in and taken out.
 
 import { bytes, ignore, open, post, refresh, remove, upload } from "../api.js";
-import { say, scope, store } from "../store.js";
+import { complain, say, scope, store } from "../store.js";
 import { button, choice, clock, counted, el, field, icon } from "./dom.js";
 import { fileName, mountDragIn, mountDragOut, taken } from "./drag.js";
 
@@ -42,7 +42,7 @@ function save(content, name, type) {
 /** Takes a piece, a part or the selection out as a file. */
 async function take(what, format) {
   const found = taken(what);
-  if (!found) return store.set({ error: what === "selection" ? "Nothing is selected: drag over bars or notes, or click a part’s name, then take it out." : "Open or compose a piece first." });
+  if (!found) return complain(what === "selection" ? "Nothing is selected: drag over bars or notes, or click a part’s name, then take it out." : "Open or compose a piece first.");
   const [, suffix, type] = FORMATS[format] ?? [format, format, "application/octet-stream"];
   const content = await bytes(`/api/pieces/${found.id}/export`, { format, ...found.query });
   save(content, `${fileName(found.name)}.${suffix}`, type);

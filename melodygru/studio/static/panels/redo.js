@@ -3,7 +3,7 @@
 import { change, ignore, post } from "../api.js";
 import { bind } from "../keys.js";
 import { play } from "../player.js";
-import { say, scope, store } from "../store.js";
+import { complain, say, scope, store } from "../store.js";
 import { chordsInWords } from "./compose.js";
 import { barsInWords, button, choice, counted, el, field, icon, jobLine } from "./dom.js";
 import { declared, fill, holder, instruments, inWords, onModel, steering } from "./settings.js";
@@ -58,11 +58,7 @@ export async function redo() {
   const { piece } = store.state;
   if (!piece || line.running()) return;
   const { refused, path, body, first } = request();
-  if (refused) {
-    store.set({ error: null });
-    store.set({ error: refused });
-    return;
-  }
+  if (refused) return complain(refused);
   discard();
   store.set({ panel: "redo" });
   const { id, revision } = piece;
