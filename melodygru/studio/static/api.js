@@ -1,7 +1,7 @@
 // Talks to the studio's server. Whatever goes wrong becomes a sentence in `store.state.error`, and the promise is
 // rejected with a `Refused` that callers may ignore (`.catch(ignore)`): the person has been told.
 
-import { complain, say, store } from "./store.js";
+import { complain, NOTHING, say, store } from "./store.js";
 
 const TOKEN = new URLSearchParams(location.search).get("token") ?? "";
 const STOPPED = "The studio has stopped. Start it again with “melodygru studio”: all is saved.";
@@ -159,7 +159,7 @@ export function show(piece) {
   const patch = { piece };
   if (another || before.revision !== piece.revision) Object.assign(patch, OF_A_REVISION);
   if (another) {
-    Object.assign(patch, { selection: { notes: new Set(), bars: null, parts: new Set() }, loop: null, plan: null });
+    Object.assign(patch, { selection: NOTHING, loop: null, plan: null });
     Object.assign(patch, { tempo: 1, mutes: new Set(), solos: new Set(), volumes: new Map() });
     // A piece that was heard while it was composed goes on being heard.
     if (!(growing && playing)) Object.assign(patch, { cursor: 0, position: 0 });

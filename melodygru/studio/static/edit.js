@@ -5,7 +5,7 @@ import { pitchName } from "./geometry.js";
 import { bind } from "./keys.js";
 import { playNote } from "./player.js";
 import { redrawAbove, reveal, scroll, setFollow, showAll, zoom } from "./roll.js";
-import { barOf, say, select, shown, store, ticksOf } from "./store.js";
+import { barOf, moveTo, say, select, shown, store, ticksOf } from "./store.js";
 
 const SMALLEST = 1 / 16; // of a beat: what a note can be shrunk to
 const GRIDS = [["Bar", null], ["1/2", 0.5], ["1/4", 1], ["1/8", 2], ["1/8 triplet", 3], ["1/16", 4], ["1/16 triplet", 6], ["1/32", 8], ["Off", 0]];
@@ -66,7 +66,7 @@ function replace(removed, added, kept = null) {
   const body = (piece) => ({ remove: [...numbersOf(piece, removed)], add: added });
   const after = (piece) => {
     const { bars, parts } = store.state.selection;
-    store.set({ selection: { notes: numbersOf(piece, kept ?? added), bars: added.length && !kept ? null : bars, parts } });
+    select({ notes: numbersOf(piece, kept ?? added), bars: added.length && !kept ? null : bars, parts });
   };
   return change("edit", body, after).catch(ignore);
 }
@@ -246,7 +246,7 @@ function history(step) {
       return left <= 0;
     });
     if (!back.length) return;
-    store.set({ selection: { notes: numbersOf(now, back), bars: null, parts: store.state.selection.parts } });
+    select({ notes: numbersOf(now, back), parts: store.state.selection.parts });
     reveal(Math.min(...back.map((note) => note[1])));
   }).catch(ignore);
 }
@@ -312,14 +312,14 @@ function walk(step, extend) {
   const found = order[Math.max(0, Math.min(order.length - 1, at))];
   const rest = extend ? numbers.filter((number) => number !== found.number) : [];
   select({ notes: new Set([...rest, found.number]), parts: selection.parts });
-  store.set({ cursor: found.note[1], ...(store.state.playing ? {} : { position: found.note[1] }) });
+  moveTo(found.note[1]);
   playNote(found.note[0], found.note[3], found.note[4]);
   reveal(found.note[1], found.note[1] + found.note[2]);
 }
 
 /** Moves the cursor; with `extend` it takes bars along into the selection. */
 function moveCursor(tick, extend) {
-  const { piece, cursor, selection, playing } = store.state;
+  const { piece, cursor, selection } = store.state;
   if (!piece) return;
   const to = Math.max(0, Math.min(piece.length, tick));
   if (extend) {
@@ -329,7 +329,7 @@ function moveCursor(tick, extend) {
     const bars = bar === last && reached !== first - 1 ? [Math.min(first, reached), Math.max(reached, Math.min(first, reached))] : [reached, last];
     select({ bars, parts: selection.parts });
   }
-  store.set({ cursor: to, ...(playing ? {} : { position: to }) });
+  moveTo(to);
   reveal(to);
 }
 

@@ -1,10 +1,9 @@
 // The list of parts: instrument, mute, solo, lock, volume. A click on a name selects the part.
 
 import { change, ignore } from "./api.js";
-import { isHeard, playNote } from "./player.js";
-import { say, store } from "./store.js";
+import { isHeard, playNote, USUAL } from "./player.js";
+import { say, select, store } from "./store.js";
 
-const USUAL = 0.8;
 const svg = (name) => `<svg aria-hidden="true"><use href="#i-${name}"/></svg>`;
 
 let list = null;
@@ -39,7 +38,7 @@ function choose(part, event) {
   const parts = new Set(event.ctrlKey || event.metaKey || event.shiftKey ? selection.parts : []);
   if (selection.parts.has(part) && (parts.size || selection.parts.size === 1)) parts.delete(part);
   else parts.add(part);
-  store.set({ selection: { notes: new Set(), bars: selection.bars, parts } });
+  select({ bars: selection.bars, parts });
 }
 
 function row(part) {
@@ -150,7 +149,7 @@ function addPart() {
       change("parts", { program: Number(select.value) })
         .then((piece) => {
           const added = piece.parts.filter((part) => !before.has(part.index)).map((part) => part.index);
-          store.set({ selection: { notes: new Set(), bars: store.state.selection.bars, parts: new Set(added) } });
+          select({ bars: store.state.selection.bars, parts: new Set(added) });
           say("The part is empty: draw notes, or redo its bars.");
         })
         .catch(ignore);

@@ -11,7 +11,7 @@ const LEAD_S = 0.05; // from the press of a key to the first note
 const FIRST_CHANNEL = 16; // above those of the synthesiser: one for each part, as many as there are
 const VOICES = 128;
 const LOUDEST = 1.9; // of a channel; the synthesiser's own compressor stands behind
-const USUAL = 0.8; // volume of a part that nobody has set
+export const USUAL = 0.8; // volume of a part that nobody has set
 
 let context = null;
 let synth = null;

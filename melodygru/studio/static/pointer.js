@@ -6,7 +6,7 @@ import { bind } from "./keys.js";
 import { notesIn } from "./paint.js";
 import { playNote, seek } from "./player.js";
 import { redraw, redrawAbove, scroll, zoom } from "./roll.js";
-import { barOf, isOwn, say, select, shown, store } from "./store.js";
+import { barOf, isOwn, moveTo, say, select, shown, store } from "./store.js";
 
 const EDGE = 6; // px at a note's end that stretch it
 const NEAR = 4; // px that a pointer may tremble before it drags
@@ -246,8 +246,7 @@ function ruler(x, event, twice) {
   const first = barOf(piece, tickOf(x));
   const choose = (from, to) => {
     select({ bars: [Math.min(from, to), Math.max(from, to)], parts });
-    const start = piece.bars[Math.min(from, to)];
-    store.set({ cursor: start, ...(store.state.playing ? {} : { position: start }) });
+    moveTo(piece.bars[Math.min(from, to)]);
   };
   if (event.shiftKey && bars) {
     select({ bars: [Math.min(bars[0], first), Math.max(bars[1], first)], parts });

@@ -1,11 +1,13 @@
 // What the page knows, in one place. Modules read `store.state`, change it with `store.set({...})` and follow one key
 // with `store.on(key, fn)`. Values are replaced, never changed in place: a Set with one more note is a new Set.
 
+export const NOTHING = { notes: new Set(), bars: null, parts: new Set() };
+
 const state = {
   status: null, // of the server: models, settings, formats, limits (GET /api/status)
   pieces: [], // what the project folder holds, newest first
   piece: null, // the open piece (GET /api/pieces/ID)
-  selection: { notes: new Set(), bars: null, parts: new Set() }, // numbers of notes; [first, last] bar from 0, both in
+  selection: NOTHING, // notes: numbers of notes; [first, last] bar from 0, both in
   cursor: 0, // ticks: where playing starts and pasting goes
   playing: false,
   position: 0, // ticks: where the line is
@@ -66,11 +68,15 @@ export const store = {
   },
 };
 
-const NOTHING = { notes: new Set(), bars: null, parts: new Set() };
 
 /** Selects notes, bars or parts; what isn't named is no longer selected. */
 export function select(patch = {}) {
   store.set({ selection: { ...NOTHING, ...patch } });
+}
+
+/** Moves the cursor, and the line with it unless it runs. */
+export function moveTo(cursor) {
+  store.set({ cursor, ...(state.playing ? {} : { position: cursor }) });
 }
 
 /** Shows and speaks a sentence that isn't an error. */
