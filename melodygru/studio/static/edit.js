@@ -5,7 +5,7 @@ import { pitchName } from "./geometry.js";
 import { bind } from "./keys.js";
 import { playNote } from "./player.js";
 import { redrawAbove, reveal, scroll, setFollow, showAll, zoom } from "./roll.js";
-import { barOf, moveTo, say, select, shown, store, ticksOf } from "./store.js";
+import { barOf, barsInWords, moveTo, say, select, shown, store, ticksOf } from "./store.js";
 
 const SMALLEST = 1 / 16; // of a beat: what a note can be shrunk to
 const GRIDS = [["Bar", null], ["1/2", 0.5], ["1/4", 1], ["1/8", 2], ["1/8 triplet", 3], ["1/16", 4], ["1/16 triplet", 6], ["1/32", 8], ["Off", 0]];
@@ -290,7 +290,7 @@ export function describe() {
   const list = chosen();
   if (list.length === 1 && selection.notes.size) return inWords(list[0].note);
   const words = [];
-  if (selection.bars) words.push(selection.bars[0] === selection.bars[1] ? `Bar ${selection.bars[0] + 1}` : `Bars ${selection.bars[0] + 1} to ${selection.bars[1] + 1}`);
+  if (selection.bars) words.push(barsInWords(selection.bars));
   if (selection.parts.size) words.push([...selection.parts].map((part) => piece.parts.find((one) => one.index === part)?.name).join(", "));
   if (selection.notes.size || words.length) words.push(list.length === 1 ? "1 note" : `${list.length} notes`);
   return words.join(", ");
@@ -355,7 +355,7 @@ export function toggleLoop() {
   say(bars ? describeLoop(selection.bars) : "The whole piece loops.");
 }
 
-const describeLoop = ([first, last]) => (first === last ? `Bar ${first + 1} loops.` : `Bars ${first + 1} to ${last + 1} loop.`);
+const describeLoop = (bars) => `${barsInWords(bars)} ${bars[0] === bars[1] ? "loops" : "loop"}.`;
 
 function arrow(dx, dy) {
   return (event) => {

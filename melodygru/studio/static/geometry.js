@@ -18,6 +18,7 @@ export const view = { left: 0, scale: 0.1, top: 0, row: 10, width: 0, height: 0,
  *  number of a note. */
 export const drag = { ghosts: null, carried: null, rectangle: null, loud: null };
 
+export const isBlack = (pitch) => [1, 3, 6, 8, 10].includes(pitch % 12);
 export const pitchName = (pitch) => `${NAMES[pitch % 12]}${Math.floor(pitch / 12) - 1}`;
 export const xOf = (tick) => KEYS + (tick - view.left) * view.scale;
 export const tickOf = (x) => view.left + (x - KEYS) / view.scale;

@@ -1,14 +1,13 @@
 // What the piano roll looks like. Only what is visible is drawn: notes lie in groups of one colour, each sorted by onset,
 // so that finding them is a search.
 
-import { drag, FORM, KEYS, LOUD, noteBottom, pitchName, pitchOf, RULER, searched, tickOf, TOP, view, WHOLE, xOf, yOf, CHORDS } from "./geometry.js";
+import { drag, FORM, isBlack, KEYS, LOUD, noteBottom, pitchName, pitchOf, RULER, searched, tickOf, TOP, view, WHOLE, xOf, yOf, CHORDS } from "./geometry.js";
 import { isHeard } from "./player.js";
 import { barOf, isOwn, shown, soundingNotes, store, ticksOf } from "./store.js";
 
 const LEVELS = 4; // shades of velocity
 const PARTS = 12; // colours
 const ROUNDED = 1200; // so many visible notes are drawn with round corners
-const BLACK = new Set([1, 3, 6, 8, 10]);
 const MOST_NATS = 9; // a note as surprising as that has the hottest colour
 const HEATS = 12;
 
@@ -104,7 +103,7 @@ function drawRows(pen, bottom) {
   pen.fillStyle = colours["roll-white"];
   pen.fillRect(KEYS, TOP, view.width - KEYS, bottom - TOP);
   pen.fillStyle = colours["roll-black"];
-  for (let pitch = low; pitch <= high; pitch++) if (BLACK.has(pitch % 12)) pen.fillRect(KEYS, yOf(pitch), view.width - KEYS, view.row);
+  for (let pitch = low; pitch <= high; pitch++) if (isBlack(pitch)) pen.fillRect(KEYS, yOf(pitch), view.width - KEYS, view.row);
   pen.fillStyle = colours["roll-octave"];
   for (let pitch = low; pitch <= high; pitch++) if (pitch % 12 === 0) pen.fillRect(KEYS, yOf(pitch) + view.row - 0.5, view.width - KEYS, 1);
 }
@@ -332,7 +331,7 @@ function drawKeys(pen, bottom) {
     const [high, low] = [pitchOf(TOP), pitchOf(bottom)];
     for (let pitch = low; pitch <= high; pitch++) {
       const y = yOf(pitch);
-      if (BLACK.has(pitch % 12)) {
+      if (isBlack(pitch)) {
         pen.fillStyle = colours["key-black"];
         pen.fillRect(0, y, KEYS * 0.6, view.row);
       } else if (pitch % 12 === 0 || pitch % 12 === 5) {

@@ -108,6 +108,9 @@ export function ticksOf(piece, [first, last]) {
   return [piece.bars[first] ?? 0, piece.bars[last + 1] ?? piece.length];
 }
 
+/** "Bars 3 to 5" of bars from 0, both included. */
+export const barsInWords = ([first, last]) => (first === last ? `Bar ${first + 1}` : `Bars ${first + 1} to ${last + 1}`);
+
 /** What is selected in the words of a redo: {bars: [first, last] | null, parts: [numbers]}, from the selected notes
  *  where neither bars nor parts are. */
 export function scope() {

@@ -65,9 +65,6 @@ export function choice(entries, value, onchange, properties = {}) {
 /** "1 note", "12 notes". */
 export const counted = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 
-/** "Bars 3 to 5" of bars from 0, both included. */
-export const barsInWords = ([first, last]) => (first === last ? `Bar ${first + 1}` : `Bars ${first + 1} to ${last + 1}`);
-
 /** "1:05" of seconds, "2 h 5 min" from an hour on. */
 export function clock(seconds) {
   const whole = Math.max(0, Math.round(seconds));

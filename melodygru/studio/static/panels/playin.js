@@ -1,6 +1,7 @@
 // Play in: a melody from a MIDI keyboard, the computer's keys or the piano that is drawn; then the model goes on with it.
 
 import { ignore, open, post, refresh } from "../api.js";
+import { isBlack, pitchName } from "../geometry.js";
 import { audioClock, click, playLive, stop } from "../player.js";
 import { say, select, store } from "../store.js";
 import { button, choice, counted, el, field } from "./dom.js";
@@ -10,7 +11,6 @@ import { onModel } from "./settings.js";
 
 const COUNT_IN = 4; // beats
 const [FIRST_KEY, KEYS] = [48, 25]; // of the piano that is drawn: C3 to C5
-const BLACK = new Set([1, 3, 6, 8, 10]);
 
 export function mount(element) {
   const held = { qpm: 100, program: 0, metronome: true, keys: false };
@@ -42,7 +42,7 @@ export function mount(element) {
 
   for (let step = 0; step < KEYS; step++) {
     const pitch = FIRST_KEY + step;
-    const key = el("button", { type: "button", class: BLACK.has(pitch % 12) ? "black" : "white", tabIndex: -1, "data-pitch": pitch, "aria-label": `${"C C♯ D E♭ E F F♯ G A♭ A B♭ B".split(" ")[pitch % 12]}${Math.floor(pitch / 12) - 1}` });
+    const key = el("button", { type: "button", class: isBlack(pitch) ? "black" : "white", tabIndex: -1, "data-pitch": pitch, "aria-label": pitchName(pitch) });
     const up = (event) => off(pitch, event.timeStamp);
     key.addEventListener("pointerdown", (event) => {
       event.preventDefault();
@@ -144,7 +144,7 @@ export function mount(element) {
     if (sentence) midi.textContent = sentence;
   }
 
-  listenToKeys({ on, off, isOn: () => held.keys && store.state.panel === "playin", octaveChanged: (pitch) => (status.textContent = `The lowest key is C${Math.floor(pitch / 12) - 1}.`) });
+  listenToKeys({ on, off, isOn: () => held.keys && store.state.panel === "playin", octaveChanged: (pitch) => (status.textContent = `The lowest key is ${pitchName(pitch)}.`) });
   store.on("panel", () => listen().catch(ignore));
   store.on("piece", (piece, before) => piece?.id !== before?.id && piece?.origin !== "recorded" && (after.hidden = true));
   build();

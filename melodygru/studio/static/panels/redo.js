@@ -3,9 +3,9 @@
 import { change, ignore, post } from "../api.js";
 import { bind } from "../keys.js";
 import { play } from "../player.js";
-import { complain, say, scope, store } from "../store.js";
+import { barsInWords, complain, say, scope, store } from "../store.js";
 import { chordsInWords } from "./compose.js";
-import { barsInWords, button, choice, counted, el, field, icon, jobLine } from "./dom.js";
+import { button, choice, counted, el, field, icon, jobLine } from "./dom.js";
 import { declared, fill, holder, instruments, inWords, onModel, steering } from "./settings.js";
 
 const KINDS = {

@@ -2,8 +2,8 @@
 
 import { get, ignore, post } from "../api.js";
 import { play, stop } from "../player.js";
-import { say, store, ticksOf } from "../store.js";
-import { barsInWords, button, counted, el, jobLine } from "./dom.js";
+import { barsInWords, say, store, ticksOf } from "../store.js";
+import { button, counted, el, jobLine } from "./dom.js";
 import { declared } from "./settings.js";
 
 let changed = () => {};
