@@ -283,7 +283,7 @@ async function start() {
   mountHelp();
   const answered = get("/api/status");
   const panels = await mountTabs();
-  mountParts(byId("parts"), panels.files?.dragOut);
+  mountParts(byId("parts"));
   mountEmpty(panels.compose.compose);
   const status = await answered;
   store.set({ status, pieces: status.pieces });

@@ -8,7 +8,6 @@ const svg = (name) => `<svg aria-hidden="true"><use href="#i-${name}"/></svg>`;
 
 let list = null;
 let rows = new Map(); // number of a part -> its row
-let dragOut = null;
 
 /** A list of instruments by family. */
 export function instruments(chosen) {
@@ -48,7 +47,7 @@ function row(part) {
   item.style.setProperty("--colour", `var(--part-${part.index % 12})`);
   item.innerHTML = `
     <div class="line">
-      <button type="button" class="name" aria-pressed="false"><b></b> <span></span></button>
+      <button type="button" class="name" aria-pressed="false" draggable="true" data-drag="${part.index}"><b></b> <span></span></button>
       <span class="instrument"></span>
     </div>
     <div class="line">
@@ -74,7 +73,6 @@ function row(part) {
     store.set({ volumes });
     refresh();
   });
-  dragOut?.(find(".name"), () => ({ format: "mid", parts: String(part.index) }), () => `${store.state.piece.name} - ${current(part.index).name}`);
   return item;
 }
 
@@ -160,9 +158,8 @@ function addPart() {
   dialog.showModal();
 }
 
-export function mountParts(element, dragging) {
+export function mountParts(element) {
   list = element;
-  dragOut = dragging;
   document.getElementById("add-part").addEventListener("click", addPart);
   store.on(["piece", "selection", "mutes", "solos", "volumes", "status"], refresh);
   refresh();

@@ -6,7 +6,7 @@ import { address } from "../api.js";
 import { say, scope, store } from "../store.js";
 
 /** The mark that a drag began on this page: what it drops here is not brought in again. */
-export const OWN = "application/x-melodygru";
+const OWN = "application/x-melodygru";
 
 /** A name that every file system takes. */
 export const fileName = (words) => words.replaceAll(/[\\/:*?"<>|\u0000-\u001f]/g, " ").replaceAll(/\s+/g, " ").trim().slice(0, 80) || "piece";
@@ -31,7 +31,7 @@ export function taken(what, piece = store.state.piece) {
 }
 
 /** Puts a MIDI file into a drag. */
-export function carry(event, { id, name, query }) {
+function carry(event, { id, name, query }) {
   const url = address(`/api/pieces/${id}/export`, { format: "mid", ...query });
   const { dataTransfer } = event;
   dataTransfer.effectAllowed = "copy";
@@ -40,29 +40,18 @@ export function carry(event, { id, name, query }) {
   dataTransfer.setData(OWN, id);
 }
 
-/** Whatever has `data-part`, `data-drag` or `data-piece` and is draggable can be dragged out, wherever it stands. */
+/** Whatever has `data-drag`, as `taken` takes it, or `data-piece` and is draggable can be dragged out, wherever it stands. */
 export function mountDragOut() {
   document.addEventListener("dragstart", (event) => {
     const source = event.target.closest?.("[draggable=true]");
     if (!source) return;
-    const { part, drag, piece } = source.dataset;
-    if (part === undefined && drag === undefined && piece === undefined) return;
+    const { drag, piece } = source.dataset;
+    if (drag === undefined && piece === undefined) return;
     const listed = piece && store.state.pieces.find(({ id }) => id === piece);
-    const what = listed ? { id: listed.id, name: listed.name, query: {} } : taken(part ?? drag);
+    const what = listed ? { id: listed.id, name: listed.name, query: {} } : taken(drag);
     if (what) return carry(event, what);
     event.preventDefault();
     say("Select bars, notes or a part first, then drag.");
-  });
-}
-
-/** Makes an element something that can be dragged out: a part by `query()` {parts: its index}. */
-export function dragOut(element, query, name) {
-  element.draggable = true;
-  element.addEventListener("dragstart", (event) => {
-    const { piece } = store.state;
-    const { parts } = query();
-    const what = parts === undefined ? taken("piece") : taken(parts);
-    if (what) carry(event, { ...what, name: `${piece.name}, ${name()}` });
   });
 }
 

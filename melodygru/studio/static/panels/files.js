@@ -5,8 +5,6 @@ import { complain, say, scope, store } from "../store.js";
 import { button, choice, clock, counted, el, field, icon } from "./dom.js";
 import { fileName, mountDragIn, mountDragOut, taken } from "./drag.js";
 
-export { dragOut } from "./drag.js";
-
 const FORMATS = {
   mid: ["MIDI", "mid", "audio/midi"],
   stems: ["Stems: a MIDI file for each part", "zip", "application/zip"],
@@ -184,7 +182,6 @@ export function mount(element) {
     const found = taken(what);
     handle.replaceChildren(icon("files"), el("span", {}, found ? `${fileName(found.name)}.mid` : "–"));
     handle.dataset.drag = what;
-    delete handle.dataset.part;
     handle.hidden = !found;
     go.disabled = !piece;
   }
