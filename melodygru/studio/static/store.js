@@ -1,13 +1,14 @@
 // What the page knows, in one place. Modules read `store.state`, change it with `store.set({...})` and follow one key
 // with `store.on(key, fn)`. Values are replaced, never changed in place: a Set with one more note is a new Set.
 
+/** A selection: numbers of notes; [first, last] bar from 0, both in; numbers of parts. */
 export const NOTHING = { notes: new Set(), bars: null, parts: new Set() };
 
 const state = {
   status: null, // of the server: models, settings, formats, limits (GET /api/status)
   pieces: [], // what the project folder holds, newest first
   piece: null, // the open piece (GET /api/pieces/ID)
-  selection: NOTHING, // notes: numbers of notes; [first, last] bar from 0, both in
+  selection: NOTHING,
   cursor: 0, // ticks: where playing starts and pasting goes
   playing: false,
   position: 0, // ticks: where the line is
