@@ -4,7 +4,7 @@ import { change, get, ignore, numbersOf, Refused } from "./api.js";
 import { pitchName } from "./geometry.js";
 import { bind } from "./keys.js";
 import { playNote } from "./player.js";
-import { redrawAbove, reveal, scroll, setFollow, showAll, zoom } from "./roll.js";
+import { reveal, scroll, setFollow, showAll, zoom } from "./roll.js";
 import { barOf, barsInWords, moveTo, say, select, shown, store, ticksOf } from "./store.js";
 
 const SMALLEST = 1 / 16; // of a beat: what a note can be shrunk to
@@ -472,7 +472,6 @@ export function mountEdit() {
     document.getElementById("chosen").title = words;
     clearTimeout(speaking);
     speaking = setTimeout(() => (document.getElementById("spoken").textContent = words), 350);
-    redrawAbove();
   });
 }
 

@@ -9,13 +9,17 @@ const FOLLOW_AGAIN_MS = 2500; // after the view was moved by hand
 let box = null;
 let ground = null;
 let above = null;
-let dirty = true;
-let moved = true;
+let dirty = true; // whether the ground is drawn anew with the next frame
+let asked = 0; // the frame that is waited for
 let handled = 0; // when a hand moved the view last
 let fitted = true; // whether the rows were chosen so that all notes are visible
 
-export const redraw = () => (dirty = true);
-export const redrawAbove = () => (moved = true);
+export const redrawAbove = () => (asked ||= requestAnimationFrame(tick));
+
+export function redraw() {
+  dirty = true;
+  redrawAbove();
+}
 
 const leastScale = (piece) => Math.min(0.05, (view.width - KEYS) / (piece.length * 1.02));
 
@@ -25,8 +29,7 @@ function keepInside() {
   const most = Math.max(0, piece.length - (view.width - KEYS) / view.scale + 80 / view.scale);
   view.left = Math.max(0, Math.min(most, view.left));
   view.top = Math.max(0, Math.min(128 * view.row - (noteBottom() - TOP), view.top));
-  dirty = true;
-  moved = true;
+  redraw();
 }
 
 /** Moves the view by px; a person's hand stops the following for a while. */
@@ -109,11 +112,10 @@ export function setFollow(on) {
 }
 
 function tick() {
+  asked = 0;
   if (dirty) drawGround(ground);
-  if (dirty || moved) drawAbove(above);
   dirty = false;
-  moved = false;
-  requestAnimationFrame(tick);
+  drawAbove(above);
 }
 
 function resize() {
@@ -126,8 +128,7 @@ function resize() {
 
 function regroup() {
   group();
-  dirty = true;
-  moved = true;
+  redraw();
 }
 
 export function mountRoll(element) {
@@ -159,17 +160,14 @@ export function mountRoll(element) {
     const words = piece.parts.length === 1 ? "one part" : `${piece.parts.length} parts`;
     box.setAttribute("aria-label", `${piece.name ?? "Piece"}: ${piece.bars.length - 1} bars, ${words}, ${piece.notes.length} notes. Full stop and comma go from note to note, arrows move what is selected.`);
   });
-  let parts = store.state.selection.parts;
-  store.on("selection", (selection) => {
-    if (selection.parts !== parts) group();
-    parts = selection.parts;
-    dirty = true;
-    moved = true;
+  store.on("selection", (selection, before) => {
+    if (selection.parts !== before.parts) group();
+    redraw();
   });
   store.on(["loop", "originality", "match", "plan"], redraw);
   store.on(["position", "cursor", "playing"], () => {
-    moved = true;
+    redrawAbove();
     follow();
   });
-  requestAnimationFrame(tick);
+  redraw();
 }
