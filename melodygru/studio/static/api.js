@@ -21,13 +21,14 @@ export function ignore(error) {
   if (!(error instanceof Refused)) throw error;
 }
 
-/** The address of a path with the token, for downloads, drags, audio and images. */
-export function address(path, query = {}) {
-  const url = new URL(path, location.origin);
-  for (const [key, value] of Object.entries(query)) if (value !== null && value !== undefined) url.searchParams.set(key, value);
-  url.searchParams.set("token", TOKEN);
-  return url.href;
+/** A path with a query, but for what is null in it. */
+function withQuery(path, query) {
+  const search = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== null && value !== undefined));
+  return search.size ? `${path}?${search}` : path;
 }
+
+/** The address of a path with the token, for downloads, drags, audio and images. */
+export const address = (path, query = {}) => new URL(withQuery(path, { ...query, token: TOKEN }), location.origin).href;
 
 let retrying = 0;
 
@@ -81,14 +82,12 @@ async function content(response) {
 
 /** GET: the JSON, or the text of what isn't JSON. */
 export async function get(path, query = {}, options = {}) {
-  const search = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== null && value !== undefined));
-  return content(await call(`${path}${search.size ? `?${search}` : ""}`, options));
+  return content(await call(withQuery(path, query), options));
 }
 
 /** GET of bytes, for sound. */
 export async function bytes(path, query = {}, options = {}) {
-  const search = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== null && value !== undefined));
-  return (await call(`${path}${search.size ? `?${search}` : ""}`, options)).arrayBuffer();
+  return (await call(withQuery(path, query), options)).arrayBuffer();
 }
 
 async function send(method, path, body) {

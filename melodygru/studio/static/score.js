@@ -1,6 +1,6 @@
 // Sheet music beside the roll, drawn by the server where verovio is installed.
 
-import { address, get, Refused } from "./api.js";
+import { address, get, ignore } from "./api.js";
 import { store } from "./store.js";
 
 export function mountScore(element) {
@@ -21,7 +21,7 @@ export function mountScore(element) {
     try {
       await get(new URL(image.src).pathname);
     } catch (error) {
-      if (!(error instanceof Refused)) throw error;
+      ignore(error);
       words.textContent = error.message;
     }
   });
