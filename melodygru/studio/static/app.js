@@ -158,14 +158,18 @@ function absent(error) {
 async function mountTabs() {
   const [tabs, panels, side] = [byId("tabs"), byId("panels"), document.querySelector(".side")];
   const loaded = await Promise.all(TABS.map(([id]) => import(`./panels/${id}.js`).catch(absent)));
-  const choose = (id) => {
-    const closing = store.state.panel === id && !side.classList.contains("closed");
-    side.classList.toggle("closed", closing);
-    store.set({ panel: id });
+  const show = (id, closed = false) => {
+    side.classList.toggle("closed", closed);
     for (const [name] of TABS) {
-      byId(`tab-${name}`).setAttribute("aria-selected", String(name === id && !closing));
+      byId(`panel-${name}`).hidden = name !== id;
+      byId(`tab-${name}`).setAttribute("aria-selected", String(name === id && !closed));
       byId(`tab-${name}`).tabIndex = name === id ? 0 : -1;
     }
+  };
+  /** A press on the tab of the open panel closes it, and opens it again. */
+  const choose = (id) => {
+    if (store.state.panel === id) show(id, !side.classList.contains("closed"));
+    else store.set({ panel: id });
   };
   TABS.forEach(([id, name], at) => {
     const tab = document.createElement("button");
@@ -195,15 +199,7 @@ async function mountTabs() {
     store.set({ panel: names[(to + names.length) % names.length] });
     byId(`tab-${store.state.panel}`).focus();
   });
-  const show = (id) => {
-    side.classList.remove("closed");
-    for (const [name] of TABS) {
-      byId(`panel-${name}`).hidden = name !== id;
-      byId(`tab-${name}`).setAttribute("aria-selected", String(name === id));
-      byId(`tab-${name}`).tabIndex = name === id ? 0 : -1;
-    }
-  };
-  store.on("panel", show);
+  store.on("panel", (id) => show(id));
   show(store.state.panel);
   return Object.fromEntries(TABS.map(([id], at) => [id, loaded[at]]));
 }
@@ -215,7 +211,8 @@ const NAMES = { Space: "Space", ArrowLeft: "←", ArrowRight: "→", ArrowUp: "�
 function mountHelp() {
   const dialog = byId("keys");
   const show = () => {
-    const sections = Map.groupBy ? Map.groupBy(bindings, ({ section }) => section || "More") : grouped();
+    const sections = new Map();
+    for (const binding of bindings) sections.set(binding.section || "More", [...(sections.get(binding.section || "More") ?? []), binding]);
     const columns = [...sections].map(([title, list]) => {
       const section = document.createElement("section");
       section.append(Object.assign(document.createElement("h3"), { textContent: title }));
@@ -231,11 +228,6 @@ function mountHelp() {
     });
     dialog.querySelector(".columns").replaceChildren(...columns);
     dialog.showModal();
-  };
-  const grouped = () => {
-    const sections = new Map();
-    for (const binding of bindings) sections.set(binding.section || "More", [...(sections.get(binding.section || "More") ?? []), binding]);
-    return sections;
   };
   dialog.querySelector("button").addEventListener("click", () => dialog.close());
   byId("help").addEventListener("click", show);
