@@ -191,7 +191,8 @@ export function mount(element) {
     el("p", { class: "hint drag" }, "Or drag it: pieces of the list, names of parts, and this"), handle);
 
   store.on(["pieces", "piece"], show);
-  store.on(["piece", "selection", "status"], showTake);
+  // A drag over notes selects anew with each step: the lists are made where they are seen.
+  store.on(["piece", "selection", "status", "panel"], () => store.state.panel === "files" && showTake());
   mountDragOut();
   mountDragIn(bring);
   show();
