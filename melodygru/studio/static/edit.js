@@ -37,7 +37,7 @@ export function snap(tick, how = Math.round) {
 }
 
 /** What an edit works on: [{number, note}] of the selected notes, or those of the selected bars and parts. */
-export function chosen() {
+function chosen() {
   const { piece, selection } = store.state;
   if (!piece) return [];
   if (selection.notes.size) return [...selection.notes].map((number) => ({ number, note: piece.notes[number] })).filter(({ note }) => note);
@@ -92,7 +92,7 @@ const turned = (edit) => (...values) => inTurn(() => edit(...values));
 const locked = (part) => store.state.piece.parts.find((one) => one.index === part)?.locked;
 
 /** Notes of a locked part stay as they are, and a person is told. */
-function free(list) {
+export function free(list) {
   const rest = list.filter(({ note }) => !locked(note[0]));
   if (rest.length < list.length) say("A locked part stays as it is.");
   return rest;
@@ -127,8 +127,6 @@ function place(list, notes) {
 /** Puts the places that a drag has found, note for note. */
 export const put = turned(place);
 
-export const forDrag = (list) => free(list);
-
 function gather(ticks, semitones, longer) {
   if (waiting) {
     waiting.ticks += ticks;
@@ -150,7 +148,7 @@ function gather(ticks, semitones, longer) {
   waiting = all;
 }
 
-export const erase = turned(() => {
+const erase = turned(() => {
   const list = free(chosen());
   if (list.length && editable()) say(list.length === 1 ? "One note deleted." : `${list.length} notes deleted.`);
   return replace(list.map(({ note }) => note), []);
@@ -180,7 +178,7 @@ export const loud = turned((velocities) => {
   return replace(list.map(({ note }) => note), [...louder.values()], kept);
 });
 
-export const quantise = turned(() => {
+const quantise = turned(() => {
   const list = free(chosen().length ? chosen() : store.state.piece.notes.map((note, number) => ({ note, number })));
   if (!editable() || !list.length) return;
   if (!stepsPerBeat) return say("Choose a grid of a part of a beat first.");
@@ -190,7 +188,7 @@ export const quantise = turned(() => {
     .catch(ignore);
 });
 
-export function copy() {
+function copy() {
   const { piece } = store.state;
   const list = chosen();
   if (!list.length) return say("Select notes to copy first.");
@@ -203,12 +201,12 @@ export function copy() {
   say(notes.length === 1 ? "One note copied." : `${notes.length} notes copied.`);
 }
 
-export function cut() {
+function cut() {
   inTurn(copy);
   erase();
 }
 
-export const paste = turned(() => {
+const paste = turned(() => {
   const { piece, cursor, playing, position } = store.state;
   const clip = JSON.parse(sessionStorage.getItem(CLIP) ?? "null");
   if (!clip) return say("Nothing was copied yet.");
@@ -220,7 +218,7 @@ export const paste = turned(() => {
 });
 
 /** The selection once more after itself: a whole bar later where it fills one, else a whole number of steps. */
-export const duplicate = turned(() => {
+const duplicate = turned(() => {
   const { piece, selection } = store.state;
   const list = free(chosen());
   if (!list.length) return;
@@ -251,10 +249,10 @@ function history(step) {
   }).catch(ignore);
 }
 
-export const undo = turned(() => history(-1));
-export const again = turned(() => history(1));
+const undo = turned(() => history(-1));
+const again = turned(() => history(1));
 
-export const toggleSurprise = turned(async () => {
+const toggleSurprise = turned(async () => {
   const { piece, surprise } = store.state;
   if (!piece) return;
   if (surprise) return store.set({ surprise: null });
@@ -284,7 +282,7 @@ function inWords(note) {
   return `${piece.parts.find((one) => one.index === part)?.name ?? "Part"}, ${name}, bar ${bar + 1} beat ${beat}, ${long} ${long === "1" ? "beat" : "beats"} long, velocity ${velocity}${surprising}`;
 }
 
-export function describe() {
+function describe() {
   const { piece, selection } = store.state;
   if (!piece) return "";
   const list = chosen();
@@ -340,7 +338,7 @@ const barStart = (step) => {
   return piece.bars[Math.max(0, Math.min(piece.bars.length - 1, bar + step))];
 };
 
-export function setTool(name) {
+function setTool(name) {
   tool = name;
   for (const [id, value] of [["tool-select", "select"], ["tool-draw", "draw"]]) document.getElementById(id).setAttribute("aria-pressed", String(value === tool));
   document.getElementById("roll").classList.toggle("drawing", tool === "draw");

@@ -10,7 +10,7 @@ export function bind(keys, words, run, section = "") {
 }
 
 /** The name of what was pressed, as `bind` takes it. */
-export function nameOf(event) {
+function nameOf(event) {
   const key = event.key === " " ? "Space" : event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const letter = key.length > 1 || /[a-z0-9]/.test(key);
   const held = [event.ctrlKey || event.metaKey ? "Control" : "", event.altKey ? "Alt" : "", event.shiftKey && letter ? "Shift" : ""];

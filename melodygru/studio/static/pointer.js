@@ -1,6 +1,6 @@
 // Mouse, pen and fingers on the roll: select, draw, move, stretch, loud; bars on the ruler; scroll and zoom.
 
-import { add, editable, forDrag, isDrawing, loud, moved, partForNew, put, snap, stepAt, stretched } from "./edit.js";
+import { add, editable, free, isDrawing, loud, moved, partForNew, put, snap, stepAt, stretched } from "./edit.js";
 import { cellOf, drag, KEYS, LOUD, pitchOf, tickOf, view, WHOLE, xOf, zoneOf } from "./geometry.js";
 import { bind } from "./keys.js";
 import { notesIn } from "./paint.js";
@@ -82,7 +82,7 @@ function onNotes(x, y, event, touch, twice) {
 /** Moves or stretches what is selected; nothing happens before the pointer has really moved. */
 function carry(x, y, found) {
   const piece = store.state.piece;
-  const list = forDrag([...store.state.selection.notes].map((number) => ({ number, note: piece.notes[number] })));
+  const list = free([...store.state.selection.notes].map((number) => ({ number, note: piece.notes[number] })));
   if (!list.length || !editable()) return null;
   let [started, notes, sounded] = [false, null, found.note[3]];
   return {
@@ -335,7 +335,7 @@ function lane(name, x, twice) {
 }
 
 /** Lays an input over a bar's cell; Tab goes on to the next bar, Enter and leaving keep, Escape doesn't. */
-export function writeCell(name, bar) {
+function writeCell(name, bar) {
   const { piece, plan } = store.state;
   if (!piece || bar < 0 || bar > piece.bars.length - 2) return;
   const place_ = cellOf(name, bar);

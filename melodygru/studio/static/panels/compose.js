@@ -30,7 +30,7 @@ export function chordsInWords(bars) {
 }
 
 /** Letters of bars as a setting, A8 B8: a bar without one belongs to the section before. */
-export function formInWords(letters) {
+function formInWords(letters) {
   const sections = [];
   for (const letter of letters) {
     if (!sections.length || (letter && letter !== sections.at(-1)[0])) sections.push([letter || "A", 1]);

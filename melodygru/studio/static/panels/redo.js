@@ -84,7 +84,7 @@ function hear(number) {
 }
 
 /** Keeps the candidate that is heard. */
-export async function keep() {
+async function keep() {
   const { candidates, candidate } = store.state;
   if (!candidates) return;
   if (!candidate) return discard();

@@ -111,7 +111,7 @@ function rangeInWords({ low, high, unit }) {
 }
 
 /** Help, range and default of a setting, as its hint. */
-export function about(setting) {
+function about(setting) {
   const beside = [rangeInWords(setting), setting.default_words && `default: ${setting.default_words}`].filter(Boolean);
   return `${setting.help.replaceAll(/--([a-z-]+)/g, (_, name) => inWords(name.replaceAll("-", "_")).toLowerCase())}${beside.length ? ` (${beside.join("; ")})` : ""}`;
 }

@@ -13,8 +13,11 @@ const [WIDTH, HEIGHT, LEFT, BOTTOM] = [276, 120, 34, 16];
 /** The options of a training, whose length is one of two. */
 const held = holder({ minutes: 10 }, ["minutes", "epochs"]);
 
+/** The fewest held-out nats of a curve, infinite without any. */
+const bestOf = (points) => Math.min(...points.map((row) => row[2]).filter((one) => typeof one === "number"));
+
 /** The curve of a training: nats of the pieces learned and of those held out, over its validations. */
-export function curve(points) {
+function curve(points) {
   const drawn = svg("svg", { class: "curve", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img" });
   const rows = points.filter(([, ...nats]) => nats.some((one) => typeof one === "number"));
   if (!rows.length) {
@@ -45,7 +48,7 @@ export function curve(points) {
     const row = known.at(-1);
     drawn.append(svg("circle", { class: name, cx: x(row[0]), cy: y(row[at]), r: 2.5 }));
   }
-  const best = Math.min(...rows.map((row) => row[2]).filter((one) => typeof one === "number"));
+  const best = bestOf(rows);
   drawn.setAttribute("aria-label", Number.isFinite(best) ? `Held-out nats per note: best ${best.toFixed(2)} up to epoch ${last}` : `${counted(rows.length, "figure")} so far`);
   return drawn;
 }
@@ -176,7 +179,7 @@ export function mount(element) {
   function item(training) {
     const { folder: of, state, epoch, epochs, seconds_left: left, model, words: said } = training;
     const isLive = state === "running" || state === "paused";
-    const best = Math.min(...(training.curve ?? []).map((row) => row[2]).filter((one) => typeof one === "number"));
+    const best = bestOf(training.curve ?? []);
     const words = [
       isLive && (epochs ? `epoch ${Math.round(epoch * 10) / 10} of ${Math.round(epochs * 10) / 10}` : epoch ? `epoch ${Math.round(epoch * 10) / 10}` : said),
       state === "running" && typeof left === "number" && `${clock(left)} left`,
