@@ -39,7 +39,8 @@ def dragged(page, what):
             carried = page.evaluate("window.carried")
             if carried:
                 break
-        page.keyboard.press("Escape")
+        if carried:
+            page.keyboard.press("Escape")  # without a drag it would be the page's, which then selects nothing
         page.mouse.up()
         if carried:
             break
