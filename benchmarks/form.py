@@ -35,7 +35,7 @@ from bands import midi_files, nats, train
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from melodygru.corpus import intake
-from melodygru.music.chords import _TONES, N_QUALITIES, half_bar_chords
+from melodygru.music.chords import chord_tones, half_bar_chords
 from melodygru.music.form import parse_form
 from melodygru.music.grid import Grid
 from melodygru.music.harmony import parse_chords
@@ -140,9 +140,7 @@ def in_found_chords(piece: NoteSequence) -> float:
     codes = half_bar_chords(piece).tolist()
 
     def tones(bar: int, share: float) -> frozenset[int]:
-        code = codes[min(2 * bar + int(2 * share), len(codes) - 1)] - 1
-        root, quality = divmod(code, N_QUALITIES)
-        return frozenset() if code < 0 else frozenset((root + tone) % 12 for tone in _TONES[quality])
+        return frozenset(chord_tones(codes[min(2 * bar + int(2 * share), len(codes) - 1)]))
 
     return in_chord(piece, tones)
 

@@ -14,8 +14,9 @@ from melodygru.compose.controls import Controls
 from melodygru.compose.drawing import Note
 from melodygru.compose.guards import Guard, guarded
 from melodygru.compose.lengths import N_DRAWS, Length, Plan
+from melodygru.compose.plan_rules import ChordBias, FormBias
 from melodygru.compose.primer import Primer
-from melodygru.compose.rules import NEVER, EarliestEnd, Ending, FirstNote, FormBias, Rule, programs_of
+from melodygru.compose.rules import NEVER, EarliestEnd, Ending, FirstNote, Rule, programs_of
 from melodygru.compose.sampler import Sampler
 from melodygru.compose.settings import check_setting
 from melodygru.compose.steering import Steering
@@ -89,9 +90,11 @@ def sampler_for(
     A piece without constraints on its pitch classes opens in its plan's key signature: in training the model was given
     most pieces transposed, so that it does not prefer a key by itself.
     """
-    steering, strengths = None, [plan.form_bias for plan in plans]
-    if any(strengths):
-        rules = [FormBias(network.vocabulary, strengths), *rules]
+    if any(plan.form_bias for plan in plans):
+        rules = [FormBias(network.vocabulary, [plan.form_bias for plan in plans]), *rules]
+    if any(plan.chord_bias for plan in plans):
+        rules = [ChordBias([plan.chord_bias for plan in plans]), *rules]
+    steering = None
     if constraints:
         given, begin = (None, 0) if primer is None else (primer.sequence, primer.splice)
         programs = programs_of(network.vocabulary, style)
@@ -205,6 +208,7 @@ def compose(
             form=form,
             ending=ending,
             chords=chords_asked(constraints),
+            tonal=any(constraint.tonal for constraint in constraints),
             draws=rng.random(N_DRAWS).tolist(),
         )
         for rng in rngs

@@ -14,7 +14,7 @@ from melodygru.compose.primer import Primer
 from melodygru.compose.settings import check_setting
 from melodygru.errors import SettingError
 from melodygru.events import Vocabulary
-from melodygru.events.planned import UNPLANNED, Planned
+from melodygru.events.planned import UNPLANNED, Planned, transposed_chords
 from melodygru.music.chords import chord_name
 from melodygru.music.form import bar_returns
 from melodygru.music.metre import signatures, steps_per_bar
@@ -22,7 +22,8 @@ from melodygru.music.metre import signatures, steps_per_bar
 if TYPE_CHECKING:
     from melodygru.compose.constraints import Chords
 
-N_DRAWS = 6  # of a plan
+N_DRAWS = 7  # of a plan
+DRAWN_BIAS = 1.0  # nats for the chords that are drawn; what is asked for has its own
 FORM_BIAS = 1.5  # nats; a form that is drawn gets none: with it pieces repeat themselves more than their corpus
 
 
@@ -87,6 +88,7 @@ class Plan:
     line_up : programs of the parts, ascending, those of a primer among them; None: unknown
     planned : what of tempo, length, form and chords the model is given
     form_bias : by how many nats what its form points to is more probable
+    chord_bias : by how many nats the tones of its chords are more probable, where these are drawn
     haste : how much sooner its parts come in than in a whole piece, in nats: ln of the style's median length over the
         steps asked for, where these are fewer
     """
@@ -103,6 +105,7 @@ class Plan:
     line_up: tuple[int, ...] | None = None
     planned: Planned = UNPLANNED
     form_bias: float = 0.0
+    chord_bias: float = 0.0
     haste: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
@@ -149,12 +152,14 @@ class Plan:
         form: str | None = None,
         ending: bool = False,
         chords: Chords | None = None,
-        draws: Sequence[float] = (0.0, 0.5, 0.0, 0.5, 0.5, 0.5),
+        tonal: bool = False,
+        draws: Sequence[float] = (0.0, 0.5, 0.0, 0.5, 0.5, 0.5, 0.5),
     ) -> Plan:
         """The plan of these settings, which mean and raise what they do in `compose`.
 
-        The `draws`, in [0, 1), are for `metre_of`, `length_of`, `signature_of`, `line_up_of`, `tempo_of` and
-        `form_of` of the vocabulary's statistics.
+        Without `chords` they are drawn, as the form is, unless pitches are constrained otherwise: `tonal`. The `draws`,
+        in [0, 1), are for `metre_of`, `length_of`, `signature_of`, `line_up_of`, `tempo_of`, `form_of` and `chords_of`
+        of the vocabulary's statistics.
         """
         v, length = vocabulary, length or Length()
         if style is not None and style not in v.styles:
@@ -217,6 +222,25 @@ class Plan:
                 returns = np.append(returns[:-1], -1)  # to return to the middle of a phrase would be no end
             until = in_all or first_bar + -(-v.statistics.longest // bar)
             codes = None if chords is None else chords.codes(first_bar, until)
+            if chords is None and not tonal and given is None and returns is not None and signature is not None:
+                codes = v.statistics.chords_of(style, returns, metre, draws[6])
+                codes = None if codes is None else transposed_chords(codes, signature)
             planned = Planned(going or qpm, in_all, returns, codes)
-        bias = FORM_BIAS if form is not None else 0.0
-        return cls(metre, qpm, start, bar, length, steps, due, limit, signature, line_up, planned, bias, haste)
+        form_bias = FORM_BIAS if form is not None else 0.0
+        chord_bias = DRAWN_BIAS if chords is None and planned.chords is not None else 0.0
+        return cls(
+            metre,
+            qpm,
+            start,
+            bar,
+            length,
+            steps,
+            due,
+            limit,
+            signature,
+            line_up,
+            planned,
+            form_bias,
+            chord_bias,
+            haste,
+        )

@@ -17,8 +17,9 @@ import numpy as np
 
 from melodygru.compose.controls import Controls, below_best
 from melodygru.compose.drawing import DRAWS, Row, Streams, share_of_classes
+from melodygru.compose.plan_rules import FormBias
 from melodygru.compose.redo_settings import REDO_SETTINGS
-from melodygru.compose.rules import Event, FormBias, Rule
+from melodygru.compose.rules import Event, Rule
 from melodygru.errors import SettingError
 from melodygru.events import TIMES, Context
 from melodygru.model.numpy_model import NumpyModel

@@ -21,8 +21,6 @@ import numpy as np
 
 from melodygru.compose.controls import to_weights
 from melodygru.events import END, FIRST_PART, NEW, TIMES, Context, Vocabulary
-from melodygru.events.features.form import Form, due_parts
-from melodygru.events.layout import layout_of
 from melodygru.music.keys import DIATONIC
 from melodygru.music.notes import DRUMS, N_PITCHES, N_PROGRAMS
 
@@ -439,36 +437,6 @@ class Ending(Rule):
         if at < begin < at + shift:
             return begin - at
         return end - at if begin <= at < end and shift else shift
-
-
-class FormBias(Rule):
-    """What the plan's form points to is more probable, so that a form that is asked for is heard.
-
-    Parameters
-    ----------
-    vocabulary : Vocabulary
-    strengths : of each stream, in nats
-    """
-
-    def __init__(self, vocabulary: Vocabulary, strengths: Sequence[float]) -> None:
-        region = layout_of(vocabulary).regions[Form]
-        self._columns = {name: region.columns[f"{name}_pointers"] for name in ("shift", "pitch", "duration")}
-        self._strengths, self._models_part = np.array(strengths), vocabulary.models_part
-
-    def weigh(self, field: str, event: Event) -> np.ndarray | None:
-        found = np.zeros(event.logits.shape)
-        if field == "part":
-            for row, context, strength in zip(found, event.contexts, self._strengths, strict=True):
-                for part in due_parts(context.past) if strength else ():
-                    row[FIRST_PART + part if self._models_part else NEW] = strength
-        elif field in self._columns:
-            first = self._columns[field]
-            pointed = event.pointers[field][:, first : first + (2 if field == "duration" else 1)].max(1)
-            rows = np.flatnonzero(pointed)
-            found[rows, pointed[rows] - 1] = self._strengths[rows]
-        else:
-            return None
-        return found if found.any() else None
 
 
 class DueEnd(Rule):

@@ -109,6 +109,7 @@ class Stream(Iterator[LiveNote]):
             qpm=of.qpm,
             line_up=line_up_asked(self._constraints, vocabulary, style),
             chords=chords_asked(self._constraints),
+            tonal=any(constraint.tonal for constraint in self._constraints),
             draws=self._rng.random(N_DRAWS).tolist(),
         )
 

@@ -11,21 +11,28 @@ import numpy as np
 
 from melodygru.errors import NoteError
 from melodygru.events.features.sounding import active_counts
+from melodygru.events.planned import transposed_chords
 from melodygru.events.statistics import MAX_RUNS, CorpusStatistics
 from melodygru.events.vocabulary import MAX_PARTS, VELOCITY_WIDTH, Vocabulary
+from melodygru.music.chords import half_bar_chords
 from melodygru.music.extremes import Extremes, extremes, limits
 from melodygru.music.form import Runs, bar_returns, runs_of
 from melodygru.music.grid import Grid
 from melodygru.music.keys import commonest_share, key_signature
 from melodygru.music.metre import steps_per_bar
 from melodygru.music.notes import N_PROGRAMS, ONSET_KEYS, NoteSequence, note_keys
-from melodygru.music.traits import ranges, traits
+from melodygru.music.progression import chord_runs
+from melodygru.music.traits import TRAITS, ranges, traits
 
 N_SIGNATURES = 12
 ONE_KEY = 0.45  # share of the pieces in one key signature above which a corpus is taken to be in one key
 N_LINE_UPS = 64  # that are kept of a style's pieces
 N_MEASURED = 256  # of a style's pieces whose traits and forms are found, at least, where there are so many
 N_FORMS = 64  # that are kept of them
+N_PROGRESSIONS = 128  # of all styles together whose chords are kept: they take the most room
+LEAST_PROGRESSIONS = 4  # of a style, however many there are
+BY_BARS = 2.0  # how much oftener a style's harmony changes at bar lines, at least, where chords are drawn for it
+CLEAR_CHORDS = 0.9  # share of a piece's half bars with a chord, at least, where others are to have its chords
 N_LENGTHS = 32  # quantiles that are kept of the lengths of a style's pieces
 MAX_SOUNDING = 16  # sounding notes that are features, at most; the most recent ones, should there be more
 N_LOOKBACKS = 6  # lags, at most
@@ -39,6 +46,7 @@ LOOKBACK_NOTES = 10_000  # of the corpus that lags are chosen by, about
 Item = TypeVar("Item")
 Value = TypeVar("Value")
 Length = TypeVar("Length", int, float)
+Form = tuple[tuple[int, int], Runs, Runs]  # metre, bars in runs, chords in runs
 
 
 def fit_vocabulary(pieces: Iterable[tuple[NoteSequence, str | None]], grid: Grid) -> Vocabulary:
@@ -57,7 +65,7 @@ def fit_vocabulary(pieces: Iterable[tuple[NoteSequence, str | None]], grid: Grid
     style_programs: dict[str, set[int]] = {}
     style_tempos: dict[str, list[float]] = {}
     tempos: list[float] = []
-    forms = _Measured(lambda piece: (piece.metre, runs_of(bar_returns(piece))))
+    forms = _Measured(lambda piece: (piece.metre, runs_of(bar_returns(piece)), _progression(piece)))
     sounding = 4.0
     lengths: dict[tuple[str | None, tuple[int, int]], list[int]] = {}
     signatures: list[tuple[str | None, int | None]] = []
@@ -97,6 +105,8 @@ def fit_vocabulary(pieces: Iterable[tuple[NoteSequence, str | None]], grid: Grid
     styles = tuple(sorted(style_tempos))
     present = np.flatnonzero(velocity_count)
     metres = _by_frequency(metre_count)
+    usual = tuple(ranges(typical.of(style)) for style in (*styles, None))
+    kept_forms = [_forms(forms.of(style)) for style in (*styles, None)] if grid.is_metrical else []
     return Vocabulary(
         grid=grid,
         programs=tuple(np.argsort(-program_count, kind="stable")[: np.count_nonzero(program_count)].tolist()),
@@ -123,12 +133,13 @@ def fit_vocabulary(pieces: Iterable[tuple[NoteSequence, str | None]], grid: Grid
             longest=max(max(of_metre) for of_metre in lengths.values()),
             signatures=tuple(_signature_counts(signatures, style) for style in (*styles, None)),
             tempos=tuple(_quantiles(style_tempos[style]) for style in styles) + (_quantiles(tempos),),
-            forms=tuple(_forms(forms.of(style), metres) for style in (*styles, None)) if grid.is_metrical else (),
+            forms=tuple(tuple((metres.index(of), form) for of, form, _ in one) for one in kept_forms),
+            progressions=_progressions(kept_forms, usual),
             line_ups=tuple(_spread(line_ups.get(style, [])) for style in (*styles, None)) if most_parts > 1 else (),
             extremes=tuple(
                 tuple(limits([reached for of, reached in farthest if style in (of, None)])) for style in (*styles, None)
             ),
-            typical=tuple(ranges(typical.of(style)) for style in (*styles, None)),
+            typical=usual,
         ),
     )
 
@@ -254,11 +265,35 @@ def _by_frequency(count: Counter[tuple[int, int]]) -> tuple[tuple[int, int], ...
     return tuple(sorted(count, key=lambda metre: (-count[metre], metre)))
 
 
-def _forms(
-    found: Sequence[tuple[tuple[int, int], Runs]], metres: Sequence[tuple[int, int]]
-) -> tuple[tuple[int, Runs], ...]:
-    """At most N_FORMS of the forms of pieces, evenly over their order, each with the number of its metre."""
-    return _evenly([(metres.index(metre), runs) for metre, runs in found if 0 < len(runs) <= MAX_RUNS], N_FORMS)
+def _forms(found: Sequence[Form]) -> tuple[Form, ...]:
+    """At most N_FORMS of the forms of pieces, evenly over their order, with their metres and chords."""
+    return _evenly([form for form in found if 0 < len(form[1]) <= MAX_RUNS], N_FORMS)
+
+
+def _progressions(
+    forms: Sequence[Sequence[Form]], usual: Sequence[Sequence[tuple[float, float] | None]]
+) -> tuple[tuple[Runs, ...], ...]:
+    """The chords of the pieces of each style's forms; of those that are left out, none.
+
+    Left out are all but some, evenly over their order, and styles whose harmony does not move with the bars: chords of
+    half bars say little of chorales and of tunes for one instrument, which a model composes better by itself.
+    """
+    at = list(TRAITS).index("harmony_at_bars")
+    moves = [(of[at] or (0.0, 0.0))[0] >= BY_BARS for of in usual]
+    each = max(LEAST_PROGRESSIONS, N_PROGRESSIONS // max(1, sum(moves)))
+    found = []
+    for style, by_bars in zip(forms, moves, strict=False):
+        known = [number for number, (_, _, runs) in enumerate(style) if runs and by_bars]
+        kept = set(_evenly(known, each))
+        found.append(tuple(runs if number in kept else () for number, (_, _, runs) in enumerate(style)))
+    return tuple(found)
+
+
+def _progression(piece: NoteSequence) -> Runs:
+    """The chords of a piece as runs of half bars, moved to the signature of C major; none where few are clear."""
+    chords = half_bar_chords(piece)
+    runs = chord_runs(transposed_chords(chords, -(key_signature(piece) or 0)))
+    return runs if len(runs) <= MAX_RUNS and np.mean(chords > 0) >= CLEAR_CHORDS else ()
 
 
 def _signature_counts(signatures: Sequence[tuple[str | None, int | None]], style: str | None) -> tuple[int, ...]:

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from melodygru.music.chords import N_CHORDS
 from melodygru.music.extremes import Extremes
 from melodygru.music.form import of_length, returns_of
 from melodygru.music.notes import N_PROGRAMS
+from melodygru.music.progression import laid_out
 from melodygru.music.traits import TRAITS
 from melodygru.util.schema import Integer, Number, Optional, Row, Rows, entry
 
@@ -26,6 +28,7 @@ _RANGE = Optional(Row(_TRAIT, _TRAIT))  # mean and spread
 MAX_RUNS = 1000  # of bars in a form
 USUAL = (0.1, 0.9)  # between these quantiles of a style's lengths a piece is as long as usual
 RUN_FORM = Row(Integer(1, 100_000), Integer(0, 100_000))
+CHORD_RUN_FORM = Row(Integer(1, 200_000), Integer(0, N_CHORDS - 1))
 Form = tuple[int, tuple[tuple[int, int], ...]]
 
 
@@ -54,6 +57,9 @@ class CorpusStatistics:
         Quarter notes per minute of its pieces, quantiles of them in rising order.
     forms : tuple, for each style and then for the whole corpus
         Of some of its pieces the number of their metre, and their form as runs of bars, see `music.form.runs_of`.
+    progressions : tuple, for each style and then for the whole corpus
+        The chords of some of the pieces of `forms`, as runs of half bars, see `music.progression.chord_runs`, with C in
+        place of the tonic of the major key that has the piece's signature; of the others none.
     extremes : tuple of float, for each style and then for the whole corpus
         How far its music may go, in the order of `music.extremes.Extremes`.
     typical : tuple, for each style and then for the whole corpus
@@ -82,6 +88,9 @@ class CorpusStatistics:
     forms: tuple[tuple[Form, ...], ...] = entry(
         Rows(Rows(Row(Integer(0, MAX_METRES), Rows(RUN_FORM, 0, MAX_RUNS)), 0, 1024), 0, MAX_STYLES + 1), default=()
     )
+    progressions: tuple[tuple[tuple[tuple[int, int], ...], ...], ...] = entry(
+        Rows(Rows(Rows(CHORD_RUN_FORM, 0, MAX_RUNS), 0, 1024), 0, MAX_STYLES + 1), default=()
+    )
     extremes: tuple[tuple[float, ...], ...] = entry(
         Rows(Row(*[Number(0, 1e15)] * len(Extremes._fields)), 0, MAX_STYLES + 1), default=()
     )
@@ -104,9 +113,12 @@ class CorpusStatistics:
             "typical": (len(self.typical), styles + 1),
             "tempos": (len(self.tempos), styles + 1),
             "forms": (len(self.forms), styles + 1),
+            "progressions": (len(self.progressions), len(self.forms)),
         }
         sizes |= {f"style_metres[{at}]": (len(row), metres) for at, row in enumerate(self.style_metres)}
         sizes |= {f"lengths[{at}]": (len(row), metres) for at, row in enumerate(self.lengths)}
+        both = zip(self.progressions, self.forms, strict=False)
+        sizes |= {f"progressions[{at}]": (len(row), len(of)) for at, (row, of) in enumerate(both)}
         for name, (found, expected) in sizes.items():
             if found not in (0, expected):
                 raise ValueError(f"{name} has {found} entries: expected {expected}, or none")
@@ -210,6 +222,35 @@ class CorpusStatistics:
         least = min(n_bars, max(lengths))
         long_enough = [form for form, length in zip(runs, lengths, strict=True) if length >= least]
         return of_length(returns_of(long_enough[int(draw * len(long_enough))]), n_bars)
+
+    def chords_of(
+        self, style: str | None, returns: np.ndarray, metre: tuple[int, int], draw: float
+    ) -> np.ndarray | None:
+        """Chords for a form, those of a piece of `style`, one of them over draws in [0, 1); None: unknown.
+
+        Parameters
+        ----------
+        returns : array of int, shape (n_bars,)
+            The form. Where others are there, no piece of just this form gives its chords.
+        metre : pieces in it are preferred
+
+        Returns
+        -------
+        chords : array of int, shape (2 n_bars,), see `music.progression.laid_out`
+            With C in place of the tonic of the major key that has the piece's signature.
+        """
+        if not self.progressions:
+            return None
+        at = self.styles.index(style) if style in self.styles else -1
+        number = self.metres.index(metre) if metre in self.metres else -1
+        both = zip(self.forms[at], self.progressions[at], strict=True)
+        pieces = [(of, form, runs) for (of, form), runs in both if runs]
+        pieces = [piece for piece in pieces if piece[0] == number] or pieces
+        others = [piece for piece in pieces if not np.array_equal(returns_of(piece[1])[:-1], returns[:-1])]
+        if not (others or pieces):
+            return None
+        _, form, runs = (others or pieces)[int(draw * len(others or pieces))]
+        return laid_out(returns, form, runs)
 
     def tempo_of(self, style: str | None, draw: float | None = None) -> float:
         """Quarter notes per minute of a piece of `style`: the median, or as frequent as among them over draws."""

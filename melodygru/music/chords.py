@@ -176,6 +176,14 @@ def chord_name(code: int, fifths: int = 0) -> str:
     return fifths_name((7 * root - middle + 6) % 12 - 6 + middle) + QUALITIES[quality]
 
 
+def chord_tones(code: int) -> list[int]:
+    """The pitch classes of a chord's code, 0..11 from C on, the root first; of none there are none."""
+    if code == 0:
+        return []
+    root, quality = divmod(code - 1, N_QUALITIES)
+    return [(root + tone) % 12 for tone in _TONES[quality]]
+
+
 def chord_code(chord: Chord) -> int:
     """The code that is nearest to a chord: what goes beyond a seventh is left out, a fifth alone taken for major."""
     if chord.root is None:

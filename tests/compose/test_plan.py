@@ -10,15 +10,17 @@ from melodygru.compose.composing import compose
 from melodygru.compose.constraints import Chords
 from melodygru.compose.forms import form_from, resolved, text_of
 from melodygru.compose.lengths import Length, Plan
+from melodygru.compose.plan_rules import ChordBias
+from melodygru.compose.rules import Event
 from melodygru.compose.settings import SETTINGS, check_written
 from melodygru.errors import SettingError
 from melodygru.events import FIRST_PART, NEW, Context, Vocabulary
 from melodygru.events.features.form import due_parts
-from melodygru.events.planned import Planned
-from melodygru.music.chords import chord_code
+from melodygru.events.planned import Planned, transposed_chords
+from melodygru.music.chords import chord_code, chord_tones
 from melodygru.music.grid import Grid
 from melodygru.music.harmony import parse_chord
-from melodygru.music.notes import DRUMS
+from melodygru.music.notes import DRUMS, N_PITCHES
 
 PLANS = toys.with_statistics(
     Vocabulary(Grid.beats(4), (0, 40, DRUMS), 7, (80,), metres=((4, 4), (3, 4)), plans=True),
@@ -148,3 +150,74 @@ def test_the_last_bar_is_new_where_the_music_is_to_end():
 def test_a_form_beyond_all_bounds_takes_no_memory():
     with pytest.raises(SettingError, match="bars; expected 1"):
         form_from(" ".join(["99999"] * 1000))
+
+
+C, F, G, A_MINOR = (chord_code(parse_chord(name)) for name in ("C", "F", "G", "Am"))
+HARMONIES = toys.with_statistics(
+    PLANS,
+    forms=(((0, ((2, 0), (2, 2))), (0, ((4, 0),)), (1, ((3, 0), (1, 3)))),),
+    progressions=((((4, C), (4, F)), ((2, A_MINOR), (2, F), (2, C), (2, G)), ((8, G),)),),
+    signatures=((0, 0, 1, *[0] * 9),),
+    longest=16 * 20,
+)
+
+MODEL = toys.new_model(HARMONIES, end_bias=-2.0)
+
+
+def harmony_of(plan):
+    codes = plan.planned.chords
+    return None if codes is None else transposed_chords(codes, -2).reshape(-1, 2)[:, 0].tolist()
+
+
+def test_chords_are_drawn_from_another_piece_in_the_key_and_the_form_of_this_one():
+    def plan(draw, **settings):
+        return Plan.from_settings(HARMONIES, draws=(0.0, 0.5, 0.0, 0.5, 0.5, 0.0, draw), **settings)
+
+    assert plan(0.0).signature == 2
+    assert harmony_of(plan(0.0)) == [A_MINOR, F, A_MINOR, F] == harmony_of(plan(0.9))
+    assert harmony_of(plan(0.0, ending=True)) == [A_MINOR, F, A_MINOR, G]  # the last bar is new, and ends as that piece
+    assert harmony_of(plan(0.0, form="A2 B2")) in ([A_MINOR, F, C, G], [C, C, F, F])
+    assert plan(0.0, metre=(3, 4)).planned.chords is not None
+    assert plan(0.0).as_dict()["chords"][:4] == ["Bm", "Bm", "G", "G"]
+
+
+def test_no_chords_are_drawn_where_pitches_are_asked_for_otherwise_or_the_corpus_knows_none():
+    assert Plan.from_settings(HARMONIES, tonal=True).planned.chords is None
+    assert Plan.from_settings(PLANS).planned.chords is None
+
+
+def test_the_tones_of_drawn_chords_are_more_probable_and_drums_are_free():
+    rule = ChordBias([2.0, 0.0, 2.0])
+    contexts = [Context(HARMONIES, None, (4, 4), planned=Planned(chords=np.array([C, F]))) for _ in range(3)]
+    for context, shift in zip(contexts, (0, 0, 8), strict=True):
+        context.before()
+        context.move(shift)
+
+    def found(programs):
+        event = Event(contexts, [0] * 3, np.ones(3, bool), [0] * 3, logits=np.zeros((3, N_PITCHES)), programs=programs)
+        assert rule.weigh("duration", event) is None
+        return rule.weigh("pitch", event)
+
+    one, other, later = found([0, 0, 40])
+    assert set(np.flatnonzero(one) % 12) == {0, 4, 7} and set(one.tolist()) == {0.0, 2.0}
+    assert not other.any()
+    assert set(np.flatnonzero(later) % 12) == {5, 9, 0}  # the second half of the bar
+    assert found([DRUMS] * 3) is None
+
+
+def test_chords_that_are_drawn_are_heard_and_those_that_are_asked_for_have_a_bias_of_their_own():
+    def share_in_chord(strength, monkeypatch):
+        monkeypatch.setattr("melodygru.compose.lengths.DRAWN_BIAS", strength)
+        plans = []
+        pieces = compose(toys.network_of(MODEL), 6, 3, length=Length(bars=8), metre=(4, 4), on_start=plans.extend)
+        return np.mean(
+            [
+                int(note["pitch"]) % 12 in chord_tones(int(plan.planned.chords[note["onset"] // 8]))
+                for piece, plan in zip(pieces, plans, strict=True)
+                for note in piece.notes[piece.notes["program"] != DRUMS]
+            ]
+        )
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        assert share_in_chord(8.0, monkeypatch) > 0.9 > 0.6 > share_in_chord(0.0, monkeypatch)
+    assert drawn(0.0, chords=Chords.parse("C")).chord_bias == 0

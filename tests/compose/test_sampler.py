@@ -419,7 +419,7 @@ def test_on_note_is_given_every_note_as_it_is_composed():
     for stream, piece in enumerate(pieces):
         assert notes_given(given, stream) == piece.notes.tolist()
     of_parts = []
-    pieces = compose(toys.network("duet"), 3, 1, length=Length(bars=4), on_note=of_parts.append)
+    pieces = compose(toys.network("duet"), 3, 7, length=Length(bars=4), on_note=of_parts.append)
     for stream, piece in enumerate(pieces):
         assert notes_given(of_parts, stream) == piece.notes.tolist()
     assert max(note.part for note in of_parts) > 0
