@@ -14,7 +14,7 @@ from melodygru.compose.controls import Controls
 from melodygru.compose.drawing import Note
 from melodygru.compose.guards import Guard, guarded
 from melodygru.compose.lengths import N_DRAWS, Length, Plan
-from melodygru.compose.plan_rules import ChordBias, FormBias
+from melodygru.compose.plan_rules import Cadence, ChordBias, FormBias
 from melodygru.compose.primer import Primer
 from melodygru.compose.rules import NEVER, EarliestEnd, Ending, FirstNote, Rule, programs_of
 from melodygru.compose.sampler import Sampler
@@ -221,6 +221,7 @@ def compose(
         if ending and v.plans:
             held = round(HELD_BEATS * float(v.grid.steps_per_beat or 1))
             rules.append(Ending(v, [plan.last_bar for plan in going], held))
+            rules.append(Cadence([plan.last_bar if plan.planned.chords is None else None for plan in going]))
         if attempt:
             rngs = [np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(at, attempt))) for at in left]
             rules.append(FirstNote([plan.limit for plan in going]))

@@ -1,4 +1,4 @@
-"""What a plan makes more probable: where its form points to, and the tones of its chords."""
+"""What a plan makes more probable: where its form points to, the tones of its chords, and the tonic at its end."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from melodygru.compose.rules import Event, Rule
-from melodygru.events import FIRST_PART, NEW, Vocabulary
+from melodygru.compose.rules import NEVER, Event, Rule
+from melodygru.events import FIRST_PART, NEW, TIMES, Vocabulary
 from melodygru.events.features.form import Form, due_parts
+from melodygru.events.features.piece import Past
 from melodygru.events.layout import layout_of
-from melodygru.music.chords import N_CHORDS, chord_tones
-from melodygru.music.notes import DRUMS, N_PITCHES
+from melodygru.music.chords import N_CHORDS, N_QUALITIES, QUALITIES, chord_tones
+from melodygru.music.keys import estimate_key
+from melodygru.music.notes import DRUMS, N_PITCHES, NOTE
 
+TONIC_BIAS, ROOT_BIAS = 3.0, 2.0  # nats
 _TONES = np.array([np.isin(np.arange(N_PITCHES) % 12, chord_tones(code)) for code in range(N_CHORDS)])  # of each chord
 
 
@@ -68,3 +71,42 @@ class ChordBias(Rule):
             if strength and program != DRUMS and chords is not None and half is not None and half < len(chords):
                 row += strength * _TONES[chords[half]]
         return found if found.any() else None
+
+
+class Cadence(Rule):
+    """A piece ends on its tonic: in the last bar the tones of that chord are more probable, most of all its root.
+
+    The key is that of the notes so far, see `music.keys.estimate_key`; drums are free.
+
+    Parameters
+    ----------
+    last_bars : for each stream the steps at which its last bar begins and ends, or None: it ends as the model likes
+    """
+
+    def __init__(self, last_bars: Sequence[tuple[int, int] | None]) -> None:
+        self._begins = [NEVER if bar is None else bar[0] for bar in last_bars]
+
+    def weigh(self, field: str, event: Event) -> np.ndarray | None:
+        if field != "pitch":
+            return None
+        found = np.zeros(event.logits.shape)
+        for row, context, program, begins in zip(found, event.contexts, event.programs, self._begins, strict=True):
+            if context.onset >= begins and program != DRUMS:
+                row += _tonic_bias(context.past)
+        return found if found.any() else None
+
+
+def _tonic_bias(past: Past) -> np.ndarray:
+    """What the tones of the tonic chord gain by the notes so far, in nats; shape (pitches,)."""
+    notes = np.zeros(len(past.notes), NOTE)
+    if not len(notes):
+        return np.zeros(N_PITCHES)
+    part, notes["pitch"], duration, _ = np.array(past.values).T
+    notes["onset"] = np.cumsum([note[0] for note in past.notes])
+    notes["duration"], notes["program"] = TIMES.low[duration], np.array(past.programs)[part]
+    if (notes["program"] == DRUMS).all():
+        return np.zeros(N_PITCHES)
+    key = estimate_key(notes)
+    root = (7 * (key.fifths + 3 * key.minor)) % 12
+    tonic = 1 + root * N_QUALITIES + QUALITIES.index("m" if key.minor else "")
+    return TONIC_BIAS * _TONES[tonic] + ROOT_BIAS * (np.arange(N_PITCHES) % 12 == root)

@@ -10,7 +10,7 @@ from melodygru.compose.composing import compose
 from melodygru.compose.constraints import Chords
 from melodygru.compose.forms import form_from, resolved, text_of
 from melodygru.compose.lengths import Length, Plan
-from melodygru.compose.plan_rules import ChordBias
+from melodygru.compose.plan_rules import Cadence, ChordBias
 from melodygru.compose.rules import Event
 from melodygru.compose.settings import SETTINGS, check_written
 from melodygru.errors import SettingError
@@ -20,6 +20,7 @@ from melodygru.events.planned import Planned, transposed_chords
 from melodygru.music.chords import chord_code, chord_tones
 from melodygru.music.grid import Grid
 from melodygru.music.harmony import parse_chord
+from melodygru.music.keys import estimate_key
 from melodygru.music.notes import DRUMS, N_PITCHES
 
 PLANS = toys.with_statistics(
@@ -221,3 +222,35 @@ def test_chords_that_are_drawn_are_heard_and_those_that_are_asked_for_have_a_bia
     with pytest.MonkeyPatch.context() as monkeypatch:
         assert share_in_chord(8.0, monkeypatch) > 0.9 > 0.6 > share_in_chord(0.0, monkeypatch)
     assert drawn(0.0, chords=Chords.parse("C")).chord_bias == 0
+
+
+def test_a_piece_ends_on_its_tonic_chord_and_where_chords_are_planned_on_theirs():
+    context = Context(PLANS, None, (4, 4))
+    for shift, pitch in ((0, 67), (4, 71), (4, 74), (4, 66), (4, 67)):  # G major
+        context.before()
+        context.move(shift)
+        context.add(NEW if shift == 0 else FIRST_PART, pitch, 4)
+
+    def found(last_bar, program=0):
+        event = Event([context], [5], np.ones(1, bool), [0], logits=np.zeros((1, N_PITCHES)), programs=[program])
+        assert Cadence([last_bar]).weigh("part", event) is None
+        return Cadence([last_bar]).weigh("pitch", event)
+
+    gained = found((16, 32))[0]
+    assert set(np.flatnonzero(gained) % 12) == {7, 11, 2} and set(np.flatnonzero(gained == gained.max()) % 12) == {7}
+    assert found((32, 48)) is None and found(None) is None and found((16, 32), DRUMS) is None
+
+
+def test_the_last_chord_is_heard_as_that_of_the_tonic():
+    def share_of_tonic(bias, monkeypatch):
+        monkeypatch.setattr("melodygru.compose.plan_rules.ROOT_BIAS", bias)
+        ends = []
+        for piece in compose(NETWORK, 8, 3, length=Length(bars=4), metre=(4, 4)):
+            notes = piece.notes[piece.notes["program"] != DRUMS]
+            key = estimate_key(notes[notes["onset"] < 48])
+            tonic = 7 * (key.fifths + 3 * key.minor) % 12
+            ends += [int(pitch) % 12 == tonic for pitch in notes["pitch"][notes["onset"] == 48]]
+        return np.mean(ends)
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        assert share_of_tonic(30.0, monkeypatch) > 0.9 > 0.6 > share_of_tonic(0.0, monkeypatch)
