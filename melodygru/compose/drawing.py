@@ -6,8 +6,9 @@ add how a class is chosen, and what is counted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -48,8 +49,52 @@ class Note:
     part: int = 0
 
 
+class Alike:
+    """Contexts of streams, of which those that went on alike so far share one: what follows from it is found once.
+
+    Attributes
+    ----------
+    contexts : each of them once
+    first : for each of these the first of its streams; None: each stream has its own
+    of : array, shape (streams,): which of these each stream has; likewise
+    """
+
+    def __init__(self, of_streams: Sequence[Context]) -> None:
+        self.contexts = of_streams
+        self.first: list[int] | None = None
+        self.of: np.ndarray | None = None
+        ids = list(map(id, of_streams))
+        if len(set(ids)) < len(ids):
+            self.first = [ids.index(one) for one in dict.fromkeys(ids)]
+            self.contexts = [of_streams[stream] for stream in self.first]
+            numbers = {ids[stream]: number for number, stream in enumerate(self.first)}
+            self.of = np.array([numbers[one] for one in ids])
+
+    def of_each(self, values: Sequence[Any]) -> Sequence[Any]:
+        """Of values of the streams those of the contexts."""
+        return values if self.first is None else [values[stream] for stream in self.first]
+
+    def spread(self, values: Any) -> Any:
+        """Of values of the contexts, an array or a list, those of the streams."""
+        if self.of is None:
+            return values
+        return values[self.of] if isinstance(values, np.ndarray) else [values[number] for number in self.of.tolist()]
+
+    def array(self, found: Callable[..., Sequence[int]], dtype: type, *values: Sequence[Any]) -> np.ndarray:
+        """What is found of each stream's context, and of values that all have that share it: a row a stream."""
+        rows = [found(*each) for each in zip(self.contexts, *map(self.of_each, values), strict=True)]
+        return self.spread(np.array(rows, dtype).reshape(len(rows), -1))
+
+    def bytes(self, found: Callable[[Context], bytearray]) -> np.ndarray:
+        """The bytes that are found of each stream's context, as many of each: an array (streams, bytes), uint8."""
+        rows = [found(context) for context in self.contexts]
+        return self.spread(np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), len(rows[0])))
+
+
 class Streams:
     """Pieces being written, all streams one batch.
+
+    Streams that have gone on alike may share a context, which is copied when they go apart.
 
     Parameters
     ----------
@@ -71,31 +116,55 @@ class Streams:
         self._last: Step | None = None  # that of the last event, if it was given `_context`
         self._legality = Legality(self.vocabulary)
 
-    def _step(self, at: np.ndarray | None = None) -> Step:
+    def _step(self, alike: Alike, at: np.ndarray | None = None) -> Step:
         """What the model expects next, of all streams or of those `at`; their states move on."""
-        if at is None:
-            before = np.array([context.before() for context in self.contexts], np.int32)
-            step = self.network.step(
-                np.array(self._previous, np.int32),
-                before.reshape(len(self.contexts), -1),
-                self._context,
-                self._state,
-                self._last,
-            )
+        streams = np.arange(len(self.contexts)) if at is None else at
+        rows = streams if alike.first is None else streams[alike.first]
+        before = np.array([context.before() for context in alike.contexts], np.int32).reshape(len(rows), -1)
+        previous = np.array([self._previous[i] for i in rows], np.int32)
+        if at is None and alike.first is None:
+            step = self.network.step(previous, before, self._context, self._state, self._last)
             self._state = step.state
             return step
-        before = np.array([self.contexts[i].before() for i in at], np.int32).reshape(len(at), -1)
-        previous = np.array([self._previous[i] for i in at], np.int32)
-        step = self.network.step(previous, before, self._context[at], [part[at] for part in self._state])
-        self._state = [_replaced(part, at, new) for part, new in zip(self._state, step.state, strict=True)]
+        step = self.network.step(previous, before, self._context[rows], [part[rows] for part in self._state])
+        if alike.of is not None:
+            step.pick(alike.of)
+        self._state = [_replaced(part, streams, new) for part, new in zip(self._state, step.state, strict=True)]
         return step
 
-    def _append(self, stream: int, row: Row) -> None:
-        """Add an event, at whose onset the stream's context stands."""
-        context = self.contexts[stream]
-        context.add(row[PART], row[PITCH], row[DURATION], row[VELOCITY])
-        self.rows[stream].append(row)
-        self._previous[stream] = context.previous(row[VELOCITY])
+    def _apart(self, event: Event, values: Sequence[Any]) -> Alike:
+        """Give streams that share a context and go on with other values a copy of it for each of the values."""
+        alike = Alike(event.contexts)
+        if alike.first is None:
+            return alike
+        found: dict[tuple[int, Any], Context] = {}
+        taken: set[int] = set()
+        apart = []
+        for context, value in zip(event.contexts, values, strict=True):
+            key = id(context), value
+            if key not in found:
+                found[key] = context.copy() if key[0] in taken else context
+                taken.add(key[0])
+            apart.append(found[key])
+        if len(found) == len(alike.contexts):
+            return alike
+        event.contexts = apart
+        for stream, context in enumerate(apart) if event.at is None else zip(event.at.tolist(), apart, strict=True):
+            self.contexts[stream] = context
+        return Alike(apart)
+
+    def _append(self, alike: Alike, rows: Sequence[Row | None], at: np.ndarray | None = None) -> None:
+        """Add events, at whose onsets the contexts stand, to all streams or to those `at`; None adds nothing."""
+        before: list[list[int]] = []
+        for context, row in zip(alike.contexts, alike.of_each(rows), strict=True):
+            if row is not None:
+                context.add(row[PART], row[PITCH], row[DURATION], row[VELOCITY])
+            before.append([] if row is None else context.previous(row[VELOCITY]))
+        streams = range(len(rows)) if at is None else at.tolist()
+        for stream, row, previous in zip(streams, rows, alike.spread(before), strict=True):
+            if row is not None:
+                self.rows[stream].append(row)
+                self._previous[stream] = previous
 
     def last_note(self, stream: int) -> Note:
         """A stream's last note."""
@@ -104,14 +173,14 @@ class Streams:
         return Note(stream, past.onset, past.duration, past.programs[past.part], past.pitch, played, past.part)
 
     def feed(self, row: Row, state: Sequence[np.ndarray] | None = None) -> None:
-        """Add a known event to every stream.
+        """Add a known event to every stream; none shares its context.
 
         Parameters
         ----------
         state : the model's before the event's follower, where it is known; default: the model is asked
         """
         if state is None:
-            self._step()
+            self._step(Alike(self.contexts))
         else:
             self._state = list(state)
             for context in self.contexts:
@@ -120,15 +189,14 @@ class Streams:
         for context in self.contexts:
             context.move(row[SHIFT])
         self._context = np.array([context.row() for context in self.contexts], np.int32)
-        for stream in range(len(self.contexts)):
-            self._append(stream, row)
+        self._append(Alike(self.contexts), [row] * len(self.contexts))
 
     def skip(self, rows: Iterable[Row]) -> None:
         """Add known events to every stream, of which the model is not asked: `feed` must give a state afterwards."""
         for row in rows:
-            for stream, context in enumerate(self.contexts):
+            for context in self.contexts:
                 context.move(row[SHIFT])
-                self._append(stream, row)
+            self._append(Alike(self.contexts), [row] * len(self.contexts))
 
     def put(self, stream: int, other: Streams) -> None:
         """Replace a stream by the first of others; its rows are cut to theirs."""
@@ -143,10 +211,8 @@ class Streams:
         """Go on with copies of these streams, whose indices are in order and may come several times."""
         self._state, self._context, self._last = [part[parents] for part in self._state], self._context[parents], None
         self._previous = [self._previous[parent] for parent in parents]
-        first = np.append(True, parents[1:] != parents[:-1]).tolist()
-        contexts, rows = self.contexts, self.rows
-        self.contexts = [contexts[p] if new else contexts[p].copy() for p, new in zip(parents, first, strict=True)]
-        self.rows = [rows[p] if new else rows[p].copy() for p, new in zip(parents, first, strict=True)]
+        self.contexts = [self.contexts[parent] for parent in parents]
+        self.rows = [self.rows[parent].copy() for parent in parents]
 
     # -- the draw of an event
 
@@ -163,23 +229,28 @@ class Streams:
         -------
         rows : for each stream its event, or None where it ends or is not live
         """
-        contexts, live, at = event.contexts, event.live, event.at
-        step = self._step(at)
-        event.pointers["shift"] = np.array([context.shift_pointers() for context in contexts], np.int64)
+        live, at = event.live, event.at
+        alike = Alike(event.contexts)
+        step = self._step(alike, at)
+        event.pointers["shift"] = alike.array(Context.shift_pointers, np.int64)
         shifts = self._draw_time("shift", step, u[:, :2], rules, event)
         shifts = [max(steps, least) for steps, least in zip(shifts, event.least, strict=True)]
         for rule in rules:
             if type(rule).moved is not Rule.moved:
-                shifts = [rule.moved(*of_stream, at) for at, of_stream in enumerate(zip(shifts, contexts, strict=True))]
-        for context, steps, goes_on in zip(contexts, shifts, live.tolist(), strict=True):
+                of_streams = zip(shifts, event.contexts, strict=True)
+                shifts = [rule.moved(*of_stream, at) for at, of_stream in enumerate(of_streams)]
+        alike = self._apart(event, shifts)
+        for context, steps, goes_on in zip(
+            alike.contexts, alike.of_each(shifts), alike.of_each(live.tolist()), strict=True
+        ):
             if goes_on:
                 context.move(steps)
-        rows = np.array([context.row() for context in contexts], np.int32)
+        rows = alike.array(Context.row, np.int32)
         step.arrive(
             rows,
-            np.array([context.pitch_class_levels() for context in contexts], np.int64),
-            _bytes([context.part_descriptions() for context in contexts]),
-            _bytes([context.line_up() for context in contexts]),
+            alike.array(Context.pitch_class_levels, np.int64),
+            alike.bytes(Context.part_descriptions),
+            alike.bytes(Context.line_up),
         )
         if at is None:
             self._context, self._last = rows, step
@@ -188,30 +259,29 @@ class Streams:
 
         classes = self._draw_field("part", step, u[:, 2], rules, event)
         event.live = live & (classes != END)
-        drawn: list[Row | None] = [None] * len(contexts)
         if not event.live.any():
-            return drawn
+            return [None] * len(live)
         # A stream that is over goes on as if a part had come in, for the sake of the arrays.
         part_classes = np.where(event.live, classes, NEW).tolist()
-        event.parts = [c.part_of(p) for c, p in zip(contexts, part_classes, strict=True)]
-        event.programs = [c.program_of(p) for c, p in zip(contexts, part_classes, strict=True)]
-        histories = [c.part_history(p) for c, p in zip(contexts, part_classes, strict=True)]
-        event.chosen |= dict(zip(PART_HISTORY, np.array(histories, np.int64).T, strict=True))
-        pointers = [c.pitch_pointers(part) for c, part in zip(contexts, event.parts, strict=True)]
-        event.pointers["pitch"] = np.array(pointers, np.int64)
+        alike = self._apart(event, classes.tolist())
+        event.parts = [c.part_of(p) for c, p in zip(event.contexts, part_classes, strict=True)]
+        event.programs = [c.program_of(p) for c, p in zip(event.contexts, part_classes, strict=True)]
+        histories = alike.array(Context.part_history, np.int64, part_classes)
+        event.chosen |= dict(zip(PART_HISTORY, histories.T, strict=True))
+        event.pointers["pitch"] = alike.array(Context.pitch_pointers, np.int64, event.parts)
         event.pitches = self._draw_field("pitch", step, u[:, 3], rules, event).tolist()
-        of_notes = [c.note_pointers(*note) for c, *note in zip(contexts, event.parts, event.pitches, strict=True)]
-        event.pointers["duration"] = np.array([durations for durations, _ in of_notes], np.int64)
+        alike = self._apart(event, event.pitches)
+        notes = zip(alike.contexts, *map(alike.of_each, (event.parts, event.pitches)), strict=True)
+        of_durations, of_velocities = zip(*[context.note_pointers(*note) for context, *note in notes], strict=True)
+        event.pointers["duration"] = alike.spread(np.array(of_durations, np.int64))
         durations = self._draw_time("duration", step, u[:, 4:6], rules, event)
-        velocities = [-1] * len(contexts)
+        velocities = [-1] * len(live)
         if self.vocabulary.models_velocity:
-            event.pointers["velocity"] = np.array([velocities for _, velocities in of_notes], np.int64)
+            event.pointers["velocity"] = alike.spread(np.array(of_velocities, np.int64))
             velocities = self._draw_field("velocity", step, u[:, 6], rules, event).tolist()
-        of_streams = zip(shifts, part_classes, event.pitches, durations, velocities, strict=True)
-        for i, (row, goes_on) in enumerate(zip(of_streams, event.live.tolist(), strict=True)):
-            if goes_on:
-                drawn[i] = row
-                self._append(i if at is None else int(at[i]), row)
+        of_streams = list(zip(shifts, part_classes, event.pitches, durations, velocities, strict=True))
+        drawn = [row if goes_on else None for row, goes_on in zip(of_streams, event.live.tolist(), strict=True)]
+        self._append(self._apart(event, drawn), drawn, at)
         return drawn
 
     def _draw_field(self, field: str, step: Step, u: np.ndarray, rules: Sequence[Rule], event: Event) -> np.ndarray:
@@ -235,11 +305,6 @@ class Streams:
     def _choose(self, field: str, event: Event, u: np.ndarray) -> np.ndarray:
         """Choose a class of a field for each stream, shape (streams,), by numbers `u` in [0, 1) of the same shape."""
         raise NotImplementedError
-
-
-def _bytes(rows: list[bytearray]) -> np.ndarray:
-    """Rows of as many bytes each as an array, (rows, bytes), uint8."""
-    return np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), len(rows[0]))
 
 
 def with_row(array: np.ndarray, at: int, row: np.ndarray) -> np.ndarray:

@@ -61,7 +61,7 @@ class Particles(Streams):
     ) -> None:
         check_value(REDO_SETTINGS["particles"], n)
         total = n * len(rngs)
-        super().__init__(network, [context, *(context.copy() for _ in range(total - 1))])
+        super().__init__(network, [context] * total)
         controls, self.rngs, self.n = controls or Controls(), rngs, n
         self._temperatures = {field: controls.temperature_of(field) for field in self.vocabulary.fields}
         self._filters = {field: controls.filters(field, context.n_parts) for field in self.vocabulary.fields}
@@ -74,7 +74,7 @@ class Particles(Streams):
         check_value(REDO_SETTINGS["particles"], n)
         total = n * len(rngs)
         other, first = copy.copy(self), np.zeros(total, np.int64)
-        other.contexts = [self.contexts[0].copy() for _ in range(total)]
+        other.contexts = [self.contexts[0].copy()] * total
         other.rows, other.rngs, other.n = [[] for _ in range(total)], rngs, n
         other._previous, other._last = [self._previous[0]] * total, None
         other._state, other._context = [part[first] for part in self._state], self._context[first]
@@ -87,6 +87,8 @@ class Particles(Streams):
 
     def extend(self, guide: Rule, which: np.ndarray | None = None) -> list[Row | None]:
         """Give each of the particles `which` (default: all; in order) an event that the guide allows.
+
+        Of those that went on alike so far, and share a context, all or none are among them.
 
         Returns
         -------

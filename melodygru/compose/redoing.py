@@ -336,7 +336,7 @@ def _before(
             break
         row = guide.row(context, item)
         one.feed(row)
-        guide.arrive(0, row)
+        one.placed[0] = guide.arrive(context, int(one.placed[0]), row)
     return one
 
 

@@ -144,22 +144,21 @@ class Towards(Rule):
         """Guide these particles."""
         self._particles = particles
 
-    def arrive(self, stream: int, row: Row | None) -> None:
-        """Take in what a particle got."""
-        assert self._particles is not None
-        context = self._particles.contexts[stream]
-        item = self.due(context, int(self._particles.placed[stream]))
+    def arrive(self, context: Context, placed: int, row: Row | None) -> int:
+        """Take in what a context got, after so many items; returns of how many the place is found now."""
+        item = self.due(context, placed)
         if row is None or self._is_due(context, item, row):
-            self._particles.placed[stream] += 1
             if row is not None:
                 context.past.given.setdefault(item.line, context.past.part)
-        elif context.past.part not in context.past.given.values():
+            return placed + 1
+        if context.past.part not in context.past.given.values():
             line = next(
                 line
                 for line in self._waiting(context, context.onset)
                 if self.programs[line] == row[PART] - NEW or not self.vocabulary.models_part
             )
             context.past.given[line] = context.past.part
+        return placed
 
     def _is_due(self, context: Context, item: Item, row: Row) -> bool:
         """Whether the last event, which the context stands after, is an item."""
@@ -493,8 +492,12 @@ def extend(particles: Particles, guide: Towards, until: int) -> Iterator[int]:
         waiting = np.flatnonzero(particles.placed == placed)
         while len(waiting):
             rows = particles.extend(guide, waiting)
+            arrived: dict[int, int] = {}  # by the context, which particles that went on alike share
             for stream, row in zip(waiting.tolist(), rows, strict=True):
-                guide.arrive(stream, row)
+                context = particles.contexts[stream]
+                if id(context) not in arrived:
+                    arrived[id(context)] = guide.arrive(context, placed, row)
+                particles.placed[stream] = arrived[id(context)]
             waiting = waiting[particles.placed[waiting] == placed]
         yield placed + 1
 

@@ -231,6 +231,11 @@ class Step:
         self._hidden = hidden
         self._hidden[:, : model.architecture.head] += x @ model.from_input
 
+    def pick(self, rows: np.ndarray) -> None:
+        """Go on with these rows, which may come several times; before `arrive`."""
+        self.state = [part[rows] for part in self.state]
+        self._before, self._hidden = self._before[rows], self._hidden[rows]
+
     def arrive(
         self, context: np.ndarray, pitch_class_levels: np.ndarray, part_descriptions: np.ndarray, line_up: np.ndarray
     ) -> None:

@@ -75,6 +75,10 @@ class ChainStep:
         self.last = [(int(note) - first) % 128 if note else None for note in previous[:, 1]]
         self.state = [np.zeros((len(previous), 1), np.float32)]
 
+    def pick(self, rows):
+        self.last = [self.last[row] for row in rows]
+        self.state = [part[rows] for part in self.state]
+
     def arrive(self, context, pitch_class_levels, part_descriptions, line_up):
         assert len(context) == len(self.last)
         columns = len(layout_of(self.chain.vocabulary).description_sizes)
@@ -229,9 +233,18 @@ def test_particles_go_on_as_often_as_they_weigh():
     particles.resample()
     assert [rows[0][0] for rows in particles.rows] == [0, 0, 1, 2]
     assert particles.rows[0] is not particles.rows[1]
-    assert len({id(context) for context in particles.contexts}) == 4
+    assert len({id(context) for context in particles.contexts}) == 1  # they went on alike so far
     assert particles.log_weights.tolist() == [0, 0, 0, 0]
     assert particles.log_z[0] == pytest.approx(math.log(1 / 4))
+
+
+def test_only_particles_that_went_on_alike_share_a_context():
+    particles = filtered(Chain(), 3, 32, rngs_of(4, 5))
+    rows = {}
+    for context, of_particle in zip(particles.contexts, particles.rows, strict=True):
+        assert rows.setdefault(id(context), of_particle) == of_particle
+        assert len(context.past.notes) == len(of_particle)
+    assert 1 < len(rows) < 64
 
 
 def test_a_copied_context_goes_on_alone():
