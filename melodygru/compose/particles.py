@@ -122,9 +122,15 @@ class Particles(Streams):
         if share is not None:
             weights *= share
         kept = weights if temperature in (0, 1) else np.where(weights > 0, np.exp(log_p), 0.0)
-        for change in self._filters[field]:
-            kept = change(kept)
-        weights = np.where(kept > 0, weights, 0.0)
+        several = np.flatnonzero(np.count_nonzero(kept, 1) > 1)  # what is alone has nothing to lose
+        if self._filters[field] and len(several):
+            left = kept[several]
+            for change in self._filters[field]:
+                left = change(left)
+            kept = kept.copy()
+            kept[several] = left
+        if kept is not weights:
+            weights = np.where(kept > 0, weights, 0.0)
         cumulative = np.cumsum(weights, 1)
         mass = cumulative[:, -1]
         chosen = (cumulative > (u * mass)[:, None]).argmax(1)

@@ -52,6 +52,13 @@ class Kept:
         begin, after = np.searchsorted(onset, first), np.searchsorted(onset, np.asarray(first) + steps)
         return counts[after] > counts[begin]
 
+    def classes_at(self, first: int, steps: float) -> list[int]:
+        """The pitch classes of `classes`, of one step; they are found once."""
+        key = first, steps
+        if key not in self._found:
+            self._found[key] = np.flatnonzero(self.classes([first], steps)[0]).tolist()
+        return self._found[key]
+
     @cached_property
     def lines(self) -> tuple[int, ...]:
         """The lines that keep notes, in order."""
@@ -61,6 +68,10 @@ class Kept:
     def drums(self) -> frozenset[int]:
         """Those of them that are drums."""
         return frozenset(self.line[~self.pitched].tolist())
+
+    @cached_property
+    def _found(self) -> dict[tuple[int, float], list[int]]:
+        return {}
 
     @cached_property
     def _ends(self) -> list[int]:

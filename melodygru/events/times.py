@@ -87,7 +87,7 @@ _LOWS = TIMES.low.tolist()
 
 def time_of(steps: int) -> int:
     """`TimeClasses.encode` of one number of steps."""
-    return bisect_right(_LOWS, steps) - 1
+    return steps if steps <= TimeClasses.exact else bisect_right(_LOWS, steps) - 1
 
 
 # `motion_class` of each interval, from a table; the negative ones are counted from its end.

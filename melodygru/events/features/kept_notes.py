@@ -145,7 +145,7 @@ class KeptNotes(Feature):
         found: list[int] = []
         if first < NEVER:
             origin = blocks["kept_class"] + bisect_left(self._waits, first - now) * 12
-            found = [origin + one for one in np.flatnonzero(kept.classes([first], beat)[0])[:N_CLASSES].tolist()]
+            found = [origin + one for one in kept.classes_at(first, beat)[:N_CLASSES]]
         row += found + [0] * (N_CLASSES - len(found))
 
     def point_pitch(self, row: list[int], part: int) -> None:

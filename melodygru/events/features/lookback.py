@@ -113,7 +113,8 @@ class Lookback(Feature):
                 row.append(0)
 
     def point_shift(self, row: list[int]) -> None:
-        row += [0 if wait < 0 else time_of(min(wait, TIMES.maximum)) + 1 for wait in self._waits]
+        longest = TIMES.maximum
+        row += [0 if wait < 0 else time_of(wait if wait < longest else longest) + 1 for wait in self._waits]
 
     def point_pitch(self, row: list[int], part: int) -> None:
         past = self.past

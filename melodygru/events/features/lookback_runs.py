@@ -44,18 +44,20 @@ class LookbackRuns(Feature):
         super().__init__(past, region)
         first = region.blocks["lookback_run"]
         of_piece = lags(past.vocabulary, past.metre)
-        self._lags = tuple((lag, first + level * N_CLASSES) for level, lag in enumerate(of_piece))
+        # Of each lag what it takes from order keys, and its first id.
+        self._lags = tuple((lag * ORDER_KEYS, first + level * N_CLASSES) for level, lag in enumerate(of_piece))
         self._runs = [0] * len(self._lags)  # notes in a row that agree
         self._recent = [0] * len(self._lags)  # a bit for each of the last notes, the latest one lowest; 1 is agreed
         self._sources = [0] * len(self._lags)  # where the last note's counterpart was searched for
 
     def before(self, row: list[int]) -> None:
-        begun = bool(self.past.notes)
-        for (lag, first), run, recent in zip(self._lags, self._runs, self._recent, strict=True):
-            if begun and lag:
-                row.append(first + run_id(run, recent))
-            else:
-                row.append(0)
+        if not self.past.notes:
+            row += [0] * len(self._lags)
+            return
+        row += [
+            first + run_id(run, recent) if back else 0
+            for (back, first), run, recent in zip(self._lags, self._runs, self._recent, strict=True)
+        ]
 
     def add(self) -> None:
         keys, notes, sources, runs, all_recent = (
@@ -66,10 +68,10 @@ class LookbackRuns(Feature):
             self._recent,
         )
         key, note = keys[-1], notes[-1][2]
-        for level, (lag, _) in enumerate(self._lags):
-            if not lag:
+        for level, (back, _) in enumerate(self._lags):
+            if not back:
                 continue
-            wanted = key - lag * ORDER_KEYS
+            wanted = key - back
             sources[level] = source = bisect_left(keys, wanted, sources[level])
             agrees = keys[source] == wanted and notes[source][2] == note
             runs[level] = runs[level] + 1 if agrees else 0
@@ -87,9 +89,14 @@ def run_class(agrees: np.ndarray) -> np.ndarray:
 
 def run_id(run: int, recent: int) -> int:
     """`run_class` after one note: how many in a row agreed, and a bit for each of the last RECENT."""
-    return (bisect_right(RUNS, run) - 1) * N_RECENT_CLASSES + recent_class(recent.bit_count())
+    return _RUN_IDS[run if run < RUNS[-1] else RUNS[-1]] + _RECENT_CLASSES[recent.bit_count()]
 
 
 def recent_class(count: Any) -> Any:
     """Class of how many of the last RECENT notes agree."""
     return (count * (N_RECENT_CLASSES - 1) + RECENT - 1) // RECENT
+
+
+# The parts of `run_id`: of each run, and of each number of notes that agree.
+_RUN_IDS = [(bisect_right(RUNS, run) - 1) * N_RECENT_CLASSES for run in range(RUNS[-1] + 1)]
+_RECENT_CLASSES = [recent_class(count) for count in range(RECENT + 1)]

@@ -74,19 +74,18 @@ class MetricPosition(Feature):
         )
 
     def point_shift(self, row: list[int]) -> None:
-        row += self._to_next() if self.past.notes else [0] * len(self._units)
+        row += self._to_next() if self.past.notes else (0,) * len(self._units)
 
     def point_note(self, durations: list[int], velocities: list[int], part: int, pitch: int) -> None:
         durations += self._to_next()
 
-    def _to_next(self) -> list[int]:
+    def _to_next(self) -> tuple[int, ...]:
         """Classes, plus 1, of the steps from the onset to the next of each unit."""
-        at = self.past.onset
-        left = [unit - at % unit if unit else 0 for unit in self._units]
+        left = 0
         if self.past.in_bar is not None:
             _, position, size = self.past.in_bar
-            left[0] = min(size - position, TIMES.maximum)
-        return [time_of(steps) + 1 if steps else 0 for steps in left]
+            left = size - position
+        return _pointed(self._units, self.past.onset % self._phases, left)
 
     def context(self, row: list[int]) -> None:
         at = self.past.onset
@@ -113,6 +112,13 @@ def _units(vocabulary: Vocabulary) -> tuple[int, ...]:
     if beat is None:
         return ()
     return (0, *(int(beat / parts) for parts in BEAT_PARTS if beat % parts == 0 and beat > parts))
+
+
+@lru_cache
+def _pointed(units: tuple[int, ...], phase: int, left: int) -> tuple[int, ...]:
+    """Classes, plus 1, of the steps to the next of each unit, at a phase of a beat and so many before the bar's end."""
+    steps = [unit - phase % unit if unit else min(left, TIMES.maximum) for unit in units]
+    return tuple(time_of(each) + 1 if each else 0 for each in steps)
 
 
 def _phases(vocabulary: Vocabulary) -> int:
