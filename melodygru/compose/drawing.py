@@ -70,25 +70,27 @@ class Alike:
             numbers = {ids[stream]: number for number, stream in enumerate(self.first)}
             self.of = np.array([numbers[one] for one in ids])
 
-    def of_each(self, values: Sequence[Any]) -> Sequence[Any]:
-        """Of values of the streams those of the contexts."""
-        return values if self.first is None else [values[stream] for stream in self.first]
+    def of_each(self, values: Any) -> Any:
+        """Of values of the streams, an array or a sequence, those of the contexts."""
+        if self.first is None:
+            return values
+        return values[self.first] if isinstance(values, np.ndarray) else [values[stream] for stream in self.first]
 
     def spread(self, values: Any) -> Any:
-        """Of values of the contexts, an array or a list, those of the streams."""
+        """Of values of the contexts, an array or a sequence, those of the streams."""
         if self.of is None:
             return values
         return values[self.of] if isinstance(values, np.ndarray) else [values[number] for number in self.of.tolist()]
 
     def array(self, found: Callable[..., Sequence[int]], dtype: type, *values: Sequence[Any]) -> np.ndarray:
-        """What is found of each stream's context, and of values that all have that share it: a row a stream."""
+        """What is found of each context, and of values that all streams have that share it: a row a context."""
         rows = [found(*each) for each in zip(self.contexts, *map(self.of_each, values), strict=True)]
-        return self.spread(np.array(rows, dtype).reshape(len(rows), -1))
+        return np.array(rows, dtype).reshape(len(rows), -1)
 
     def bytes(self, found: Callable[[Context], bytearray]) -> np.ndarray:
-        """The bytes that are found of each stream's context, as many of each: an array (streams, bytes), uint8."""
+        """The bytes that are found of each context, as many of each: an array (contexts, bytes), uint8."""
         rows = [found(context) for context in self.contexts]
-        return self.spread(np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), len(rows[0])))
+        return np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), len(rows[0]))
 
 
 class Streams:
@@ -117,25 +119,23 @@ class Streams:
         self._legality = Legality(self.vocabulary)
 
     def _step(self, alike: Alike, at: np.ndarray | None = None) -> Step:
-        """What the model expects next, of all streams or of those `at`; their states move on."""
+        """What the model expects next of each context of all streams, or of those `at`; their states move on."""
         streams = np.arange(len(self.contexts)) if at is None else at
         rows = streams if alike.first is None else streams[alike.first]
-        before = np.array([context.before() for context in alike.contexts], np.int32).reshape(len(rows), -1)
+        before = alike.array(Context.before, np.int32)
         previous = np.array([self._previous[i] for i in rows], np.int32)
         if at is None and alike.first is None:
             step = self.network.step(previous, before, self._context, self._state, self._last)
             self._state = step.state
             return step
         step = self.network.step(previous, before, self._context[rows], [part[rows] for part in self._state])
-        if alike.of is not None:
-            step.pick(alike.of)
-        self._state = [_replaced(part, streams, new) for part, new in zip(self._state, step.state, strict=True)]
+        state = map(alike.spread, step.state)
+        self._state = [_replaced(part, streams, new) for part, new in zip(self._state, state, strict=True)]
         return step
 
-    def _apart(self, event: Event, values: Sequence[Any]) -> Alike:
-        """Give streams that share a context and go on with other values a copy of it for each of the values."""
-        alike = Alike(event.contexts)
-        if alike.first is None:
+    def _apart(self, alike: Alike, event: Event, step: Step, values: Sequence[Any]) -> Alike:
+        """Give streams that share a context and go on with other values a copy of it for each, and rows of the step."""
+        if alike.of is None:
             return alike
         found: dict[tuple[int, Any], Context] = {}
         taken: set[int] = set()
@@ -151,7 +151,9 @@ class Streams:
         event.contexts = apart
         for stream, context in enumerate(apart) if event.at is None else zip(event.at.tolist(), apart, strict=True):
             self.contexts[stream] = context
-        return Alike(apart)
+        parted = Alike(apart)
+        step.pick(parted.of_each(alike.of))
+        return parted
 
     def _append(self, alike: Alike, rows: Sequence[Row | None], at: np.ndarray | None = None) -> None:
         """Add events, at whose onsets the contexts stand, to all streams or to those `at`; None adds nothing."""
@@ -232,14 +234,14 @@ class Streams:
         live, at = event.live, event.at
         alike = Alike(event.contexts)
         step = self._step(alike, at)
-        event.pointers["shift"] = alike.array(Context.shift_pointers, np.int64)
-        shifts = self._draw_time("shift", step, u[:, :2], rules, event)
+        pointers = alike.array(Context.shift_pointers, np.int64)
+        shifts = self._draw_time("shift", alike, step, pointers, u[:, :2], rules, event)
         shifts = [max(steps, least) for steps, least in zip(shifts, event.least, strict=True)]
         for rule in rules:
             if type(rule).moved is not Rule.moved:
                 of_streams = zip(shifts, event.contexts, strict=True)
                 shifts = [rule.moved(*of_stream, at) for at, of_stream in enumerate(of_streams)]
-        alike = self._apart(event, shifts)
+        alike = self._apart(alike, event, step, shifts)
         for context, steps, goes_on in zip(
             alike.contexts, alike.of_each(shifts), alike.of_each(live.tolist()), strict=True
         ):
@@ -253,40 +255,54 @@ class Streams:
             alike.bytes(Context.line_up),
         )
         if at is None:
-            self._context, self._last = rows, step
+            self._context, self._last = alike.spread(rows), None if alike.of is not None else step
         else:
-            self._context[at], self._last = rows, None
+            self._context[at], self._last = alike.spread(rows), None
 
-        classes = self._draw_field("part", step, u[:, 2], rules, event)
+        classes = self._draw_field("part", alike, step, None, u[:, 2], rules, event)
         event.live = live & (classes != END)
         if not event.live.any():
             return [None] * len(live)
         # A stream that is over goes on as if a part had come in, for the sake of the arrays.
         part_classes = np.where(event.live, classes, NEW).tolist()
-        alike = self._apart(event, classes.tolist())
+        alike = self._apart(alike, event, step, classes.tolist())
         event.parts = [c.part_of(p) for c, p in zip(event.contexts, part_classes, strict=True)]
         event.programs = [c.program_of(p) for c, p in zip(event.contexts, part_classes, strict=True)]
-        histories = alike.array(Context.part_history, np.int64, part_classes)
+        histories = alike.spread(alike.array(Context.part_history, np.int64, part_classes))
         event.chosen |= dict(zip(PART_HISTORY, histories.T, strict=True))
-        event.pointers["pitch"] = alike.array(Context.pitch_pointers, np.int64, event.parts)
-        event.pitches = self._draw_field("pitch", step, u[:, 3], rules, event).tolist()
-        alike = self._apart(event, event.pitches)
+        pointers = alike.array(Context.pitch_pointers, np.int64, event.parts)
+        event.pitches = self._draw_field("pitch", alike, step, pointers, u[:, 3], rules, event).tolist()
+        alike = self._apart(alike, event, step, event.pitches)
         notes = zip(alike.contexts, *map(alike.of_each, (event.parts, event.pitches)), strict=True)
         of_durations, of_velocities = zip(*[context.note_pointers(*note) for context, *note in notes], strict=True)
-        event.pointers["duration"] = alike.spread(np.array(of_durations, np.int64))
-        durations = self._draw_time("duration", step, u[:, 4:6], rules, event)
+        pointers = np.array(of_durations, np.int64)
+        durations = self._draw_time("duration", alike, step, pointers, u[:, 4:6], rules, event)
         velocities = [-1] * len(live)
         if self.vocabulary.models_velocity:
-            event.pointers["velocity"] = alike.spread(np.array(of_velocities, np.int64))
-            velocities = self._draw_field("velocity", step, u[:, 6], rules, event).tolist()
-        of_streams = list(zip(shifts, part_classes, event.pitches, durations, velocities, strict=True))
-        drawn = [row if goes_on else None for row, goes_on in zip(of_streams, event.live.tolist(), strict=True)]
-        self._append(self._apart(event, drawn), drawn, at)
+            pointers = alike.spread(np.array(of_velocities, np.int64))
+            alike = self._apart(alike, event, step, durations)
+            pointers = alike.of_each(pointers)
+            velocities = self._draw_field("velocity", alike, step, pointers, u[:, 6], rules, event).tolist()
+        events = zip(shifts, part_classes, event.pitches, durations, velocities, strict=True)
+        drawn = [row if goes_on else None for row, goes_on in zip(events, event.live.tolist(), strict=True)]
+        self._append(self._apart(alike, event, step, drawn), drawn, at)
         return drawn
 
-    def _draw_field(self, field: str, step: Step, u: np.ndarray, rules: Sequence[Rule], event: Event) -> np.ndarray:
-        """Draw a field's class of each stream."""
-        event.logits = step.logits(field, event.chosen, event.pointers.get(field))
+    def _draw_field(
+        self,
+        field: str,
+        alike: Alike,
+        step: Step,
+        pointers: np.ndarray | None,
+        u: np.ndarray,
+        rules: Sequence[Rule],
+        event: Event,
+    ) -> np.ndarray:
+        """Draw a field's class of each stream; step and pointers have a row for each context."""
+        if pointers is not None:
+            event.pointers[field] = alike.spread(pointers)
+        known = {name: alike.of_each(classes) for name, classes in event.chosen.items()}
+        event.logits = alike.spread(step.logits(field, known, pointers))
         event.legal = self._legality.weigh(field, event)
         if event.legal is not None:
             np.copyto(event.logits, -np.inf, where=~event.legal)
@@ -294,9 +310,18 @@ class Streams:
         chosen = event.chosen[field] = self._choose(field, event, u)
         return chosen
 
-    def _draw_time(self, field: str, step: Step, u: np.ndarray, rules: Sequence[Rule], event: Event) -> list[int]:
-        """Draw a field of time: of each stream a class, and steps in it."""
-        chosen = self._draw_field(field, step, u[:, 0], rules, event)
+    def _draw_time(
+        self,
+        field: str,
+        alike: Alike,
+        step: Step,
+        pointers: np.ndarray,
+        u: np.ndarray,
+        rules: Sequence[Rule],
+        event: Event,
+    ) -> list[int]:
+        """Draw a field of time: of each stream a class, and steps in it; the rest as in `_draw_field`."""
+        chosen = self._draw_field(field, alike, step, pointers, u[:, 0], rules, event)
         pairs = zip(chosen.tolist(), u[:, 1].tolist(), strict=True)
         if event.spans is None:
             return [_LOW[c] + int(share * _WIDTH[c]) for c, share in pairs]

@@ -231,11 +231,6 @@ class Step:
         self._hidden = hidden
         self._hidden[:, : model.architecture.head] += x @ model.from_input
 
-    def pick(self, rows: np.ndarray) -> None:
-        """Go on with these rows, which may come several times; before `arrive`."""
-        self.state = [part[rows] for part in self.state]
-        self._before, self._hidden = self._before[rows], self._hidden[rows]
-
     def arrive(
         self, context: np.ndarray, pitch_class_levels: np.ndarray, part_descriptions: np.ndarray, line_up: np.ndarray
     ) -> None:
@@ -253,6 +248,15 @@ class Step:
         self._harmony = model.harmony_places(context, pitch_class_levels)
         self._parts = part_descriptions, line_up
         self._hidden[:, model.architecture.head :] += (self._before + self.context) @ model.from_context
+
+    def pick(self, rows: np.ndarray) -> None:
+        """Expect on for these rows alone, which may come several times; `state` stays as it is."""
+        self._before, self._hidden = self._before[rows], self._hidden[rows]
+        if self.context is not None:
+            self.context, self._relative = self.context[rows], self._relative[rows]
+            self._harmony = self._harmony[rows]
+            descriptions, line_up = self._parts
+            self._parts = descriptions[rows], line_up[rows]
 
     def logits(
         self, field: str, chosen: dict[str, np.ndarray] | None = None, pointers: np.ndarray | None = None

@@ -77,7 +77,6 @@ class ChainStep:
 
     def pick(self, rows):
         self.last = [self.last[row] for row in rows]
-        self.state = [part[rows] for part in self.state]
 
     def arrive(self, context, pitch_class_levels, part_descriptions, line_up):
         assert len(context) == len(self.last)
