@@ -2,12 +2,13 @@
 // The page's own instruments are webaudio-tinysynth's; with a SoundFont the server renders the piece.
 
 import { bytes, ignore } from "./api.js";
-import { isOwn, say, shown, soundingNotes, store } from "./store.js";
+import { complain, isOwn, say, shown, soundingNotes, store } from "./store.js";
 
 const AHEAD_S = 0.18; // notes are handed to the audio clock this long before they sound
 const AHEAD_HIDDEN_S = 1.6; // a page in the background is woken once a second
 const EVERY_MS = 40;
 const LEAD_S = 0.05; // from the press of a key to the first note
+const STANDING_MS = 5000; // after which an audio clock that has not begun to run is said
 const FIRST_CHANNEL = 16; // above those of the synthesiser: one for each part, as many as there are
 const VOICES = 128;
 const LOUDEST = 1.9; // of a channel; the synthesiser's own compressor stands behind
@@ -167,6 +168,7 @@ let next = 0; // the first that was not handed to the clock
 let passes = [];
 let speed = 1;
 let timer = 0;
+let standing = 0;
 let frame = 0;
 
 const lengthOf = (piece) => Math.max(piece.length, piece.notes.reduce((end, note) => Math.max(end, note[1] + note[2]), 0));
@@ -264,12 +266,15 @@ export function play(from = null) {
     begin(start, context.currentTime + LEAD_S);
     pump();
     timer = setInterval(pump, EVERY_MS);
+    // Firefox's clock never runs without a sound device, and the line stands still with it.
+    standing = setTimeout(() => context.state !== "running" && complain("This browser plays no sound: is there a loudspeaker? Then press Play once more."), STANDING_MS);
   }
   frame = requestAnimationFrame(draw);
 }
 
 function halt() {
   clearInterval(timer);
+  clearTimeout(standing);
   cancelAnimationFrame(frame);
   audio?.pause();
   silence();
