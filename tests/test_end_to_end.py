@@ -167,6 +167,7 @@ def test_two_trainings_never_write_one_output(melodygru: Start, tunes: Path, tmp
     assert "one.resume: an interrupted run lies there; go on with --resume" in stderr
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_weights(
     melodygru: Start, trained: Trained, tunes: Path, tmp_path: Path
 ) -> None:

@@ -143,6 +143,7 @@ def test_every_first_event_enumerated_sums_to_one():
     assert p.sum() == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(VOCABULARIES))
 def test_padding_and_missing_fields_cost_nothing_and_windows_join(name):
     vocabulary, model = VOCABULARIES[name], flat_model(name)

@@ -47,6 +47,7 @@ def update(tmp_path, mixed, cell="gru"):
     return model, trainer._step.get_concrete_function()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mixed", [False, True])
 def test_an_update_on_a_gpu_is_cudnns_and_waits_for_nothing(pretended_gpu, tmp_path, mixed):
     model, concrete = update(tmp_path, mixed)

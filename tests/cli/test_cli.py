@@ -291,6 +291,7 @@ def test_train_without_tensorboard(call: Callable[..., Result], monkeypatch: pyt
     assert line == "--log-dir needs TensorBoard: pip install 'melodygru[tensorboard]'"
 
 
+@pytest.mark.slow
 def test_validation_folder_is_used_whole_and_its_overlap_is_said(
     call: Callable[..., Result], tunes: Path, tmp_path: Path
 ) -> None:
@@ -314,6 +315,7 @@ def test_validation_folder_is_used_whole_and_its_overlap_is_said(
     assert str(tmp_path) not in json.dumps(card)  # a checkpoint is given away: no path of its maker's
 
 
+@pytest.mark.slow
 def test_fine_tuning_takes_grid_and_size_from_the_checkpoint(
     call: Callable[..., Result], trained: Trained, tunes: Path, tmp_path: Path
 ) -> None:

@@ -393,6 +393,7 @@ def _index_of(pieces):
     return Index.build((str(at), piece) for at, piece in enumerate(pieces))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most", [7, 12])
 def test_no_match_is_longer_than_max_copy(most):
     index, controls = originality.read(SHIPPED), Controls(temperature=0.5)

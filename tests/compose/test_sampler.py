@@ -719,6 +719,7 @@ def test_a_primer_on_another_grid_is_refused():
 # -- honesty (b): the sampler's own log p is what evaluate finds in the file
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(VOCABULARIES))
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_samplers_log_p_is_evaluates_on_the_file_it_wrote(name, seed, tmp_path):

@@ -69,6 +69,7 @@ def test_what_would_give_other_numbers_is_refused_in_a_line(name, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_model_that_xla_cannot_compile_says_so_and_is_trained(tmp_path):
     inputs = inputs_of("one", 2)
     model = toys.new_model(VOCABULARIES["one"])

@@ -352,6 +352,7 @@ def test_all_that_may_follow_has_probability_and_sums_to_one(name, prefix):
             assert (p[~may] == 0).all()
 
 
+@pytest.mark.slow
 def test_all_sequences_of_a_toy_model_sum_to_one():
     """Whole pieces of one or two notes, and all beginnings with three: of two programs, each in several parts.
 
@@ -523,6 +524,7 @@ print(type(model).__name__, float(model.predict(inputs, verbose=0).sum()))
         "import melodygru.model.heads, keras",  # which imports Keras before it is whole itself
     ],
 )
+@pytest.mark.slow
 def test_plain_keras_loads_it_once_melodygru_is_imported(saved, imports):
     path, _, answer = saved
     code = f"{imports}\n{_LOAD.format(path=str(path), inputs=str(path.with_suffix('.npz')))}"
@@ -592,6 +594,7 @@ def test_predict_gives_what_a_call_gives(saved):
     np.testing.assert_allclose(found, answer, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_fit_lowers_the_loss(saved):
     path, inputs, answer = saved
     model = load_model(path)

@@ -29,7 +29,7 @@ def drop(page, path):
 def dragged(page, what):
     """Drag an element with the mouse; (name, notes of the MIDI file) that would arrive elsewhere."""
     page.evaluate(NOTE_DRAGS)
-    for _ in range(5):  # a busy browser may still be at the end of the drag before
+    for _ in range(2):  # a busy browser may still be at the end of the drag before
         box = what.bounding_box()
         page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
         page.mouse.down()

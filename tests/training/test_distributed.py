@@ -106,6 +106,7 @@ def _weights(path: Path) -> np.ndarray:
     return np.concatenate([weight.ravel() for weight in checkpoint.read(path).weights.values()])
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_learns(folder, tunes):
     alone = Worker(folder, tunes, *TRAIN, "--epochs", 8, "--output", "alone.keras")
     assert alone.end() == 0, alone.said

@@ -214,6 +214,7 @@ def test_it_trains_as_the_others_do(tmp_path):
     assert found < before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [_transformer, lambda name: toys.new_model(VOCABULARIES[name], 2, cell="lstm")])
 def test_what_it_carries_from_window_to_window_is_saved_and_restored(make, tmp_path):
     pieces = [toys.piece(VOCABULARIES["one"], seed, 30) for seed in range(2)]
@@ -262,6 +263,7 @@ def _files(tunes, folder, n=4):
 OPTIONS = ("--preset", "tiny", "--minutes", "0.2", "--threads", "1")
 
 
+@pytest.mark.slow
 def test_a_model_is_measured_in_a_process_of_its_own(melodygru, tunes, tmp_path):
     folder = _files(tunes, tmp_path / "few")
     process = melodygru("compare", folder, *OPTIONS, "--only", "gru", "--json", "--png", "c.png", cwd=tmp_path)

@@ -26,6 +26,7 @@ print(result.held_out.nats_per_note)
 """
 
 
+@pytest.mark.slow
 def test_python_and_the_command_train_the_same_model(trained, tunes, tmp_path):
     run = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(tunes)], cwd=tmp_path, env=dict(os.environ), capture_output=True, text=True
@@ -40,6 +41,7 @@ def test_python_and_the_command_train_the_same_model(trained, tunes, tmp_path):
     assert any(line.startswith("reading ") for line in lines) and any(line.startswith("indexing ") for line in lines)
 
 
+@pytest.mark.slow
 def test_a_run_from_python_is_reported_interrupted_and_resumed(tunes):
     progress, messages = [], []
 

@@ -344,6 +344,7 @@ def test_a_run_that_was_killed_ends_as_if_it_had_not_been(undisturbed, second):
         assert not second.resume_path.exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stopped_twice_ends_as_if_it_had_not_been(undisturbed, tmp_path):
     first = _trainer(tmp_path / "toy.keras").watch(tmp_path / "saves", stop_at=2)
     assert first.run(save_every_s=-1) is False
