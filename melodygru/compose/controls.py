@@ -41,24 +41,33 @@ class Controls:
         for item in fields(self):
             check_setting(item.name, getattr(self, item.name))
 
-    def temperature_of(self, field: str) -> float:
-        """The temperature of a field."""
+    def temperature_of(self, field: str, beats: bool = True) -> float:
+        """The temperature of a field; in music without beats that of times is 1 where nobody asks for another.
+
+        There a length of time is one of very many: what is long is spread over classes that have little each, and to
+        sharpen that, or to filter it, leaves the short ones, so that the music hurries (see benchmarks).
+        """
         temperature = None
         if field in RHYTHM:
             temperature = self.rhythm_temperature
+            if temperature is None and not beats and self.temperature > 0:
+                temperature = 1.0
         elif field == "pitch":
             temperature = self.pitch_temperature
         return self.temperature if temperature is None else temperature
 
-    def filters(self, field: str, parts: np.ndarray | int = 1) -> list[Filter]:
+    def filters(self, field: str, parts: np.ndarray | int = 1, beats: bool = True) -> list[Filter]:
         """What is left of the model's own weights of a field, in order; the temperature sharpens or flattens that.
 
         Parameters
         ----------
         parts : how many parts the piece has, or the piece of each stream, shape (streams,)
+        beats : whether the music has them: without, nothing is taken from times, see `temperature_of`
         """
-        if self.temperature_of(field) == 0:
+        if self.temperature_of(field, beats) == 0:
             return [lambda weights: keep_top_k(weights, 1)]
+        if field in RHYTHM and not beats:
+            return []
         chain: list[Filter] = []
         if self.top_k:
             chain.append(lambda weights: keep_top_k(weights, self.top_k))

@@ -267,7 +267,8 @@ class Player:
         timed = not v.grid.is_metrical
 
         def drawn(guide: Rule, done: float, share: float) -> list[Played]:
-            cloud = Particles(self._network, context.copy(), rngs, Controls(temperature=temperature), particles)
+            controls = Controls(temperature=temperature, rhythm_temperature=temperature)
+            cloud = Particles(self._network, context.copy(), rngs, controls, particles)
             for at in range(len(score)):
                 cloud.extend(guide)
                 cloud.resample(below=particles / 2)

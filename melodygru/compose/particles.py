@@ -48,7 +48,7 @@ class Particles(Streams):
     log_weights : array of the same shape: since the last resampling
     log_z : array, shape (pieces,): the estimate of the log-probability, in nats, that what the model composes keeps to
         the guide, up to the last resampling (see `evidence`)
-    form_bias : what the form points to gains, in nats, see `rules.FormBias`
+    form_bias : what the form points to gains, in nats, see `plan_rules.FormBias`
     """
 
     def __init__(
@@ -63,8 +63,9 @@ class Particles(Streams):
         total = n * len(rngs)
         super().__init__(network, [context] * total)
         controls, self.rngs, self.n = controls or Controls(), rngs, n
-        self._temperatures = {field: controls.temperature_of(field) for field in self.vocabulary.fields}
-        self._filters = {field: controls.filters(field, context.n_parts) for field in self.vocabulary.fields}
+        names, beats = self.vocabulary.fields, self.vocabulary.grid.is_metrical
+        self._temperatures = {field: controls.temperature_of(field, beats) for field in names}
+        self._filters = {field: controls.filters(field, context.n_parts, beats) for field in names}
         self.log_p, self.log_weights, self.log_z = np.zeros(total), np.zeros(total), np.zeros(len(rngs))
         self.placed = np.zeros(total, np.int64)
         self.form_bias = 0.0

@@ -88,7 +88,11 @@ class GenerateSettings:
         high=10,
     )
     rhythm_temperature: float | None = _choice(
-        None, "Likewise, for onsets and durations.", low=0, high=10, default_words="--temperature"
+        None,
+        "Likewise, for onsets and durations.",
+        low=0,
+        high=10,
+        default_words="--temperature; 1 without beats",
     )
     pitch_temperature: float | None = _choice(
         None, "Likewise, for pitches.", low=0, high=10, default_words="--temperature"
@@ -101,7 +105,7 @@ class GenerateSettings:
         "Choose among the most probable values that reach p together; 1: among all.",
         above=0,
         high=1,
-        default_words="0.95 for one part, 0.9 for several",
+        default_words="0.95 for one part, 0.9 for several; for times without beats always 1",
     )
     min_p: float = _choice(
         0.0,

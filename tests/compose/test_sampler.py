@@ -719,6 +719,33 @@ def test_a_primer_on_another_grid_is_refused():
 # -- honesty (b): the sampler's own log p is what evaluate finds in the file
 
 
+def test_times_without_beats_are_the_models_own_unless_they_are_asked_for():
+    controls = Controls(temperature=0.5, top_k=1, top_p=0.5, min_p=0.5)
+    for field in ("shift", "duration"):
+        assert controls.temperature_of(field, beats=False) == 1 and not controls.filters(field, beats=False)
+        assert controls.temperature_of(field) == 0.5 and len(controls.filters(field)) == 3
+        assert Controls(0.5, rhythm_temperature=0.7).temperature_of(field, beats=False) == 0.7
+        assert len(Controls(0).filters(field, beats=False)) == 1  # the most probable one, as everywhere
+    for field in ("part", "pitch", "velocity"):
+        assert controls.temperature_of(field, beats=False) == 0.5 and len(controls.filters(field, beats=False)) == 3
+
+
+def test_a_low_temperature_does_not_make_music_without_beats_hurry():
+    long = dict.fromkeys(range(20, 80), 0.01)  # most waits are long, and none of these is likely
+    wishes = {**BEATS, "shift": {1: 0.2, 5: 0.2, **long}, "velocity": {20: 1.0}}
+    for name, hurries in (("performance", False), ("one", True)):
+        pieces = compose(
+            Fake(VOCABULARIES[name], **wishes),
+            4,
+            1,
+            controls=Controls(0.3, top_p=0.5),
+            length=Length(notes=60),
+            guard=None,
+        )
+        waits = np.concatenate([np.diff(piece.notes["onset"]) for piece in pieces])
+        assert (np.mean(waits >= 20) < 0.1) == hurries
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(VOCABULARIES))
 @pytest.mark.parametrize("seed", [0, 1])
