@@ -168,7 +168,7 @@ def band(composer: Composer, tracer: Tracer, path: Path, seed: int, n: int, part
                     / _nats(tracer, one, _at(lines, 18), _at(lines, 20)),
                     "the same of the real piece": _nats(tracer, old, last, _at(lines, 18))
                     / _nats(tracer, old, _at(lines, 18), _at(lines, 20)),
-                    "notes, over the real one's": new_notes / max(1, free.sum()),
+                    "notes that aren't in the real one, over its own": new_notes / max(1, free.sum()),
                     **figures,
                 },
             )
