@@ -56,6 +56,7 @@ def test_counts_and_size() -> None:
     assert sum(path.stat().st_size for path in STARTER.rglob("*") if path.is_file()) < 6_000_000
 
 
+@pytest.mark.slow
 def test_files_hold_what_the_catalogue_says(pieces) -> None:
     for row, sequence in pieces:
         assert band_files.strokes((STARTER / row["file"]).read_bytes()) == int(row["notes"]), row["file"]
@@ -72,6 +73,7 @@ def test_chorales_have_four_voices_and_tunes_one(scores) -> None:
             assert sequence.programs == ([40, 41, 42, 43] if row["style"] == "chorales" else [110]), row["file"]
 
 
+@pytest.mark.slow
 def test_bands_and_quartets_keep_the_names_of_their_parts() -> None:
     named = Counter()
     for row in catalogue():

@@ -122,6 +122,7 @@ def test_every_token_hears_the_tokens_before_it_and_none_after(name):
         assert moved["shift"][row, at + 1] > 1e-5, f"END does not depend on the last note's {name_of_changed}"
 
 
+@pytest.mark.slow
 def test_every_first_event_enumerated_sums_to_one():
     """END or a note: every shift, pitch and duration, one length standing for each wide class."""
     vocabulary, model = VOCABULARIES["one"], flat_model("one")

@@ -250,6 +250,7 @@ def test_warmth_raises_low_temperatures_of_its_stream_alone():
     assert warm.rows[0] != cold.rows[0]
 
 
+@pytest.mark.slow
 def test_what_does_not_degenerate_stays_as_it_was():
     bare, given_bare, _ = _composed(controls=Controls(temperature=0.4), seed=2)
     guarded, given_out, actions = _composed(controls=Controls(temperature=0.4), seed=2, guard=True)

@@ -30,6 +30,7 @@ def parts_of(inputs):
     yield slice(0, 1), slice(0, 3), short
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_a_saved_model_gives_the_same_numbers(cell, tmp_path):
     model, inputs = toys.model("many", 2, cell=cell), inputs_of("many")

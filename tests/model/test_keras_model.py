@@ -411,6 +411,7 @@ def test_all_sequences_of_a_toy_model_sum_to_one():
     assert total == pytest.approx(1, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_every_first_event_enumerated_sums_to_one():
     """END or a note: every shift, pitch and duration, one length standing for each wide class."""
     vocabulary, model = VOCABULARIES["one"], toys.model("one", 1)

@@ -84,6 +84,7 @@ def test_only_the_models_asked_for_are_sized():
 # -- the Transformer is honest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["one", "many", "performance"])
 def test_what_comes_later_changes_nothing_said_before(name):
     """Of every window input, event t's own fields in their order: earlier logits and earlier fields stay."""
@@ -197,6 +198,7 @@ def test_it_composes():
 # -- training it
 
 
+@pytest.mark.slow
 def test_it_trains_as_the_others_do(tmp_path):
     vocabulary = VOCABULARIES["one"]
     pieces = [toys.piece(vocabulary, seed, 30) for seed in range(2)]
@@ -338,6 +340,7 @@ def test_ctrl_c_and_sigterm_leave_a_line_and_nothing_else(melodygru, tunes, tmp_
 # -- train --cell lstm
 
 
+@pytest.mark.slow
 def test_an_lstm_is_trained_judged_and_composes(tunes, tmp_path, monkeypatch):
     monkeypatch.setenv("MELODYGRU_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)

@@ -162,6 +162,7 @@ def test_music_for_drums_alone_is_left_alone():
         assert pieces.encode(0, epoch).fields[:5, PITCH].tolist() == [36, 37, 38, 39, 40]
 
 
+@pytest.mark.slow
 def test_transposition_ends_with_its_share_of_the_run(tmp_path):
     corpus = [_line(5, 50), _line(5, 60)]
     settings = dataclasses.replace(SHORT, epochs=6, transpose=5, transpose_until=0.5)
