@@ -163,6 +163,7 @@ def test_a_port_that_was_lost_is_silenced_first_when_it_is_back(start, command):
 def test_a_signal_ends_the_wait_for_a_lost_port(start, command, number):
     process, log = start(command, LOST_AFTER=6, LOST_FOR_S=50)
     await_line(process, log, "lost")
+    time.sleep(1)  # it is said a moment later
     process.send_signal(number)
     errors = ended(process, number)
     assert errors.count("MIDI port Synth is lost (unplugged); waiting for it") == 1
