@@ -67,7 +67,7 @@ def main(
         for name in dict.fromkeys(name for row in rows for name in row):
             values = [row[name] for row in rows if name in row]
             whole = name.startswith("n ")
-            click.echo(f"  {name}: {sum(values):,.0f}" if whole else f"  {name}: {np.mean(values):.4f}")
+            click.echo(f"  {name}: {sum(values):,.0f}" if whole else f"  {name}: {np.nanmean(values):.4f}")
 
 
 Measured = Iterator[tuple[str, dict[str, float]]]
@@ -87,9 +87,11 @@ def redone(composer: Composer, path: Path, seed: int, n: int, particles: int, **
 
 def chorale(composer: Composer, tracer: Tracer, path: Path, seed: int, n: int, particles: int) -> Measured:
     """Bars 5 to 8 of each part, and of all."""
-    from melodygru import midi
+    from melodygru.compose.original import Original
+    from melodygru.compose.primer import Source
 
-    old = midi.read(path).sequence
+    original = Original.of(Source.from_given(path), composer.vocabulary)
+    old, order = original.editor.reading.sequence, original.part_numbers()
     lines = old.bar_starts()
     if len(lines) < 10 or len(old.part_programs) != 4:
         return
@@ -99,7 +101,7 @@ def chorale(composer: Composer, tracer: Tracer, path: Path, seed: int, n: int, p
         made = redone(composer, path, seed, n, particles, **mask)
         for one in made:
             free = _inside(old, first, last) & (
-                np.ones(len(old), bool) if parts == "1:4" else _part(old, int(parts) - 1)
+                np.ones(len(old), bool) if parts == "1:4" else _part(old, order[int(parts) - 1])
             )
             yield (
                 parts,
