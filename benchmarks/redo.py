@@ -108,8 +108,8 @@ def chorale(composer: Composer, tracer: Tracer, path: Path, seed: int, n: int, p
                 {
                     "n candidates": 1,
                     "n with all kept notes identical": float(not _rows(old, ~free) - _rows(one)),
-                    "nats a note of the two bars after, over Bach's": _nats(tracer, one, last, after)
-                    / _nats(tracer, old, last, after),
+                    "nats a note of the two bars after": _nats(tracer, one, last, after),
+                    "the same of Bach's": _nats(tracer, old, last, after),
                     "overlap of pitches": _overlap(old, one, first, last, "pitch"),
                     "overlap of durations": _overlap(old, one, first, last, "duration"),
                     "overlap of onsets in the bar": _overlap(old, one, first, last, "onset", int(lines[1])),
