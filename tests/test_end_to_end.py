@@ -89,6 +89,7 @@ def test_generate_says_what_of_an_output_stands_in_the_training_music(
     assert json.loads(copied)["files"][0]["share"] == 1.0
 
 
+@pytest.mark.slow
 def test_evaluate_measures_every_file_and_lists_every_note(melodygru: Start, trained: Trained, tmp_path: Path) -> None:
     folder = tmp_path / "judge"
     folder.mkdir()

@@ -243,6 +243,7 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     assert {module: sorted(direct[module]) for module in modules() if module in reached(module)} == {}
 
 
+@pytest.mark.slow
 def test_tensorflow_is_loaded_by_its_own_modules_alone() -> None:
     """Importing a module runs the packages that it lies in, and all that these import."""
 

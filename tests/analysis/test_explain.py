@@ -98,6 +98,7 @@ class TestTracer:
         np.testing.assert_allclose(found.nats, -log_p.numpy()[0], rtol=1e-4, atol=1e-4)
         assert found.nats.sum() == pytest.approx(-float(log_p.numpy().sum()), rel=1e-5)
 
+    @pytest.mark.slow
     def test_nats_together_are_those_of_evaluate(self):
         from melodygru import training
 

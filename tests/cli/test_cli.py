@@ -343,6 +343,7 @@ def test_fine_tuning_takes_grid_and_size_from_the_checkpoint(
     assert "was trained on a grid of 2 steps per beat, this music is on 4 steps per beat: give --grid 2" in line
 
 
+@pytest.mark.slow
 def test_sigterm_saves_the_run_and_says_how_to_go_on(
     call: Callable[..., Result], tunes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

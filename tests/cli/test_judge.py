@@ -272,6 +272,7 @@ class TestPage:
         call("<b>&", "--against", tunes, "--html", "page.html")
         assert "<dd>&lt;b&gt;&amp;: 4 pieces, 1 skipped</dd>" in Path("page.html").read_text("utf-8")
 
+    @pytest.mark.slow
     def test_the_same_call_gives_the_same_bytes(self, call, tmp_path):
         performances(tmp_path / "a", 3)
         pages = []

@@ -274,6 +274,7 @@ def _expected_to_fail(vocabulary, found, plan):
     return not pitches or any(chord.tones and not chord.tones & pitches for bar in bars for chord in bar)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["one", "many", "performance"])
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())

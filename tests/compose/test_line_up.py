@@ -104,6 +104,7 @@ WISHES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WISHES)
 def test_several_parts_are_steered_together(network, name):
     wishes = [WISHES[name], Programs((0, 40, 40, DRUMS))]

@@ -108,6 +108,7 @@ def test_what_comes_later_changes_nothing_said_before(name):
                 assert t == len(moved) - 1 or moved[t + 1 :].min() > 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cuts", [(1,), (14,), (3, 4, 20), (5, 10, 15, 20, 25)])
 @pytest.mark.parametrize("span", [3, 8, 64])
 def test_a_piece_in_windows_has_the_likelihood_of_the_piece_at_once(span, cuts):

@@ -84,6 +84,7 @@ def test_settings_that_do_not_go_together_or_are_out_of_range(tmp_path, values, 
         melodygru.train(tmp_path, **values)
 
 
+@pytest.mark.slow
 def test_minutes_count_from_the_commands_start(tunes):
     """Of a minute that is over already nothing is left to train; what follows is measured before, and said."""
     messages = []

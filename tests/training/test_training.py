@@ -322,6 +322,7 @@ def test_the_best_averaged_weights_are_kept(undisturbed):
     assert kept.card["validation_nats_per_note"] == best["validation_nats_per_note"]
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_ends_as_if_it_had_not_been(undisturbed, second):
     """From a save in the middle of a batch, at a batch's end, at an epoch's end, and after a validation."""
     known = undisturbed.known
