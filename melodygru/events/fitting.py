@@ -16,12 +16,11 @@ from melodygru.events.statistics import MAX_RUNS, CorpusStatistics
 from melodygru.events.vocabulary import MAX_PARTS, VELOCITY_WIDTH, Vocabulary
 from melodygru.music.chords import half_bar_chords
 from melodygru.music.extremes import Extremes, extremes, limits
-from melodygru.music.form import Runs, bar_returns, runs_of
+from melodygru.music.form import Runs, as_runs, bar_returns, runs_of
 from melodygru.music.grid import Grid
 from melodygru.music.keys import commonest_share, key_signature
 from melodygru.music.metre import steps_per_bar
 from melodygru.music.notes import N_PROGRAMS, ONSET_KEYS, NoteSequence, note_keys
-from melodygru.music.progression import chord_runs
 from melodygru.music.traits import TRAITS, ranges, traits
 
 N_SIGNATURES = 12
@@ -292,7 +291,7 @@ def _progressions(
 def _progression(piece: NoteSequence) -> Runs:
     """The chords of a piece as runs of half bars, moved to the signature of C major; none where few are clear."""
     chords = half_bar_chords(piece)
-    runs = chord_runs(transposed_chords(chords, -(key_signature(piece) or 0)))
+    runs = as_runs(transposed_chords(chords, -(key_signature(piece) or 0)))
     return runs if len(runs) <= MAX_RUNS and np.mean(chords > 0) >= CLEAR_CHORDS else ()
 
 

@@ -58,7 +58,7 @@ class CorpusStatistics:
     forms : tuple, for each style and then for the whole corpus
         Of some of its pieces the number of their metre, and their form as runs of bars, see `music.form.runs_of`.
     progressions : tuple, for each style and then for the whole corpus
-        The chords of some of the pieces of `forms`, as runs of half bars, see `music.progression.chord_runs`, with C in
+        The chords of some of the pieces of `forms`, as runs of half bars, see `music.form.as_runs`, with C in
         place of the tonic of the major key that has the piece's signature; of the others none.
     extremes : tuple of float, for each style and then for the whole corpus
         How far its music may go, in the order of `music.extremes.Extremes`.
@@ -133,14 +133,14 @@ class CorpusStatistics:
         """A key signature, as frequent as among a style's pieces over draws in [0, 1); None: unknown."""
         if not self.signatures:
             return None
-        pieces = np.cumsum(self.signatures[self.styles.index(style) if style in self.styles else -1])
+        pieces = np.cumsum(self.signatures[self._place_of(style)])
         return int(np.searchsorted(pieces, draw * pieces[-1], side="right")) if pieces[-1] else None
 
     def length_of(self, style: str | None, metre: tuple[int, int], draw: float) -> int | None:
         """Steps of a piece of `style` in `metre`, as frequent as among them over draws in [0, 1); None: unknown."""
         if not self.lengths or metre not in self.metres:
             return None
-        of_style = self.lengths[self.styles.index(style) if style in self.styles else -1]
+        of_style = self.lengths[self._place_of(style)]
         lengths = of_style[self.metres.index(metre)] if of_style else ()
         return lengths[int(draw * len(lengths))] if lengths else None
 
@@ -154,7 +154,7 @@ class CorpusStatistics:
         playing : programs of parts that the piece has already: the line-up is the nearest to them, with them in it
         more : whether it is to have a part besides these; None where no line-up has
         """
-        line_ups = self.line_ups[self.styles.index(style) if style in self.styles else -1] if self.line_ups else ()
+        line_ups = self.line_ups[self._place_of(style)] if self.line_ups else ()
         if not line_ups:
             return None
         first = int(draw * len(line_ups))
@@ -178,7 +178,7 @@ class CorpusStatistics:
         """How far a style's music may go; that of the whole corpus, where the style is unknown; None: unknown."""
         if not self.extremes:
             return None
-        return Extremes(*self.extremes[self.styles.index(style) if style in self.styles else -1])
+        return Extremes(*self.extremes[self._place_of(style)])
 
     def typical_of(self, style: str | None) -> dict[str, tuple[float, float]]:
         """Mean and spread of the traits of a style's pieces, else of the whole corpus; what is unknown is left out."""
@@ -210,7 +210,7 @@ class CorpusStatistics:
         """
         if not self.forms or metre not in self.metres:
             return None
-        of_style = self.forms[self.styles.index(style) if style in self.styles else -1]
+        of_style = self.forms[self._place_of(style)]
         runs = [form for number, form in of_style if number == self.metres.index(metre)]
         if not runs:
             return None
@@ -241,26 +241,30 @@ class CorpusStatistics:
         """
         if not self.progressions:
             return None
-        at = self.styles.index(style) if style in self.styles else -1
+        at = self._place_of(style)
         number = self.metres.index(metre) if metre in self.metres else -1
         both = zip(self.forms[at], self.progressions[at], strict=True)
         pieces = [(of, form, runs) for (of, form), runs in both if runs]
         pieces = [piece for piece in pieces if piece[0] == number] or pieces
-        others = [piece for piece in pieces if not np.array_equal(returns_of(piece[1])[:-1], returns[:-1])]
-        if not (others or pieces):
+        pieces = [one for one in pieces if not np.array_equal(returns_of(one[1])[:-1], returns[:-1])] or pieces
+        if not pieces:
             return None
-        _, form, runs = (others or pieces)[int(draw * len(others or pieces))]
+        _, form, runs = pieces[int(draw * len(pieces))]
         return laid_out(returns, form, runs)
 
     def tempo_of(self, style: str | None, draw: float | None = None) -> float:
         """Quarter notes per minute of a piece of `style`: the median, or as frequent as among them over draws."""
         if draw is not None and self.tempos:
-            tempos = self.tempos[self.styles.index(style) if style in self.styles else -1]
+            tempos = self.tempos[self._place_of(style)]
             if tempos:
                 return tempos[int(draw * len(tempos))]
         if style in self.styles and self.style_qpm:
             return self.style_qpm[self.styles.index(style)]
         return self.qpm
+
+    def _place_of(self, style: str | None) -> int:
+        """Where a style's values stand among those for each style and then for the whole corpus."""
+        return self.styles.index(style) if style in self.styles else -1
 
     def _of_style(self, values: tuple[tuple[int, ...], ...], style: str | None) -> tuple[int, ...]:
         """What is known of a style; empty where it, or its pieces, are unknown."""

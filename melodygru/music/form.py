@@ -295,17 +295,26 @@ def _named_sections(text: str) -> list[tuple[str, int | None]]:
 Runs = tuple[tuple[int, int], ...]
 
 
+def as_runs(values: np.ndarray) -> Runs:
+    """Whole numbers as runs: how many alike stand in a row, and which."""
+    begins = np.flatnonzero(np.append(True, values[1:] != values[:-1])[: len(values)])
+    n = np.diff(np.append(begins, len(values)))
+    return tuple(zip(n.tolist(), values[begins].tolist(), strict=True))
+
+
+def from_runs(runs: Runs) -> np.ndarray:
+    """The inverse of `as_runs`. Shape (n,), int64."""
+    return np.repeat([value for _, value in runs], [n for n, _ in runs]).astype(np.int64)
+
+
 def runs_of(returns: np.ndarray) -> Runs:
     """A form as runs of bars: how many, and how many bars back they return to; 0 is new."""
-    back = np.where(returns >= 0, np.arange(len(returns)) - returns, 0)
-    begins = np.flatnonzero(np.append(True, back[1:] != back[:-1])[: len(back)])
-    n = np.diff(np.append(begins, len(back)))
-    return tuple(zip(n.tolist(), back[begins].tolist(), strict=True))
+    return as_runs(np.where(returns >= 0, np.arange(len(returns)) - returns, 0))
 
 
 def returns_of(runs: Runs) -> np.ndarray:
     """The inverse of `runs_of`; what returns to before the beginning is new. Shape (n_bars,)."""
-    back = np.repeat([lag for _, lag in runs], [n for n, _ in runs]).astype(np.int64)
+    back = from_runs(runs)
     bar = np.arange(len(back))
     return np.where((back > 0) & (back <= bar), bar - back, -1)
 

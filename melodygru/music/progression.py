@@ -4,20 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from melodygru.music.form import returns_of
-
-Runs = tuple[tuple[int, int], ...]
-
-
-def chord_runs(chords: np.ndarray) -> Runs:
-    """The chords of half bars, see `chords.half_bar_chords`, as runs: how many half bars, and their code."""
-    begins = np.flatnonzero(np.append(True, chords[1:] != chords[:-1])[: len(chords)])
-    return tuple(zip(np.diff(np.append(begins, len(chords))).tolist(), chords[begins].tolist(), strict=True))
-
-
-def chords_of_runs(runs: Runs) -> np.ndarray:
-    """The inverse of `chord_runs`. Shape (half bars,), int64."""
-    return np.repeat([code for _, code in runs], [n for n, _ in runs]).astype(np.int64)
+from melodygru.music.form import Runs, from_runs, returns_of
 
 
 def laid_out(returns: np.ndarray, form: Runs, progression: Runs) -> np.ndarray:
@@ -33,14 +20,14 @@ def laid_out(returns: np.ndarray, form: Runs, progression: Runs) -> np.ndarray:
         The bars that the piece returns to, see `form.bar_returns`.
     form : runs of bars, see `form.runs_of`
         That of the other piece.
-    progression : runs of half bars, see `chord_runs`
+    progression : runs of half bars, see `form.as_runs`
         The chords of the other piece.
 
     Returns
     -------
     chords : array of int, shape (2 n_bars,)
     """
-    given = chords_of_runs(progression)
+    given = from_runs(progression)
     given = given[: 2 * (len(given) // 2)].reshape(-1, 2)
     if not len(given):
         return np.zeros(2 * len(returns), np.int64)
@@ -62,4 +49,4 @@ def laid_out(returns: np.ndarray, form: Runs, progression: Runs) -> np.ndarray:
     return found.reshape(-1)
 
 
-__all__ = ["Runs", "chord_runs", "chords_of_runs", "laid_out"]
+__all__ = ["laid_out"]

@@ -3,9 +3,9 @@
 import numpy as np
 
 from melodygru.music.chords import chord_code, chord_name
-from melodygru.music.form import parse_form, runs_of
+from melodygru.music.form import as_runs, from_runs, parse_form, runs_of
 from melodygru.music.harmony import parse_chord
-from melodygru.music.progression import chord_runs, chords_of_runs, laid_out
+from melodygru.music.progression import laid_out
 
 
 def codes(text):
@@ -15,16 +15,16 @@ def codes(text):
 
 def laid(form, theirs, text):
     """The chords of each bar of a form, of a piece with another form and these chords."""
-    found = laid_out(parse_form(form), runs_of(parse_form(theirs)), chord_runs(codes(text)))
+    found = laid_out(parse_form(form), runs_of(parse_form(theirs)), as_runs(codes(text)))
     assert len(found) == 2 * len(parse_form(form))
     return " ".join("/".join(dict.fromkeys(map(chord_name, bar))) for bar in found.reshape(-1, 2).tolist())
 
 
 def test_runs_are_the_chords():
     for text in ("C", "C C Am F/G", "C/F G/C"):
-        assert chords_of_runs(chord_runs(codes(text))).tolist() == codes(text).tolist()
-    assert chord_runs(codes("C C/F")) == ((3, 1), (1, codes("F")[0]))
-    assert chords_of_runs(chord_runs(np.zeros(0, int))).tolist() == []
+        assert from_runs(as_runs(codes(text))).tolist() == codes(text).tolist()
+    assert as_runs(codes("C C/F")) == ((3, 1), (1, codes("F")[0]))
+    assert from_runs(as_runs(np.zeros(0, int))).tolist() == []
 
 
 def test_a_section_has_the_chords_of_a_section_and_so_has_what_returns_to_it():
@@ -43,7 +43,7 @@ def test_after_the_last_new_bar_comes_the_first_again():
 
 def test_a_last_bar_that_is_new_ends_as_the_other_piece_does():
     returns = np.append(parse_form("A2 A2")[:-1], -1)
-    found = laid_out(returns, runs_of(parse_form("A4")), chord_runs(codes("C F G/G7 Am")))
+    found = laid_out(returns, runs_of(parse_form("A4")), as_runs(codes("C F G/G7 Am")))
     assert [chord_name(code) for code in found[-2:].tolist()] == ["Am", "Am"]
     assert [chord_name(code) for code in found[4:6].tolist()] == ["C", "C"]
 
