@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from melodygru.compose.controls import Controls, Filter
 from melodygru.compose.rules import NEVER, Event, Legality, Rule, Spans
 from melodygru.events import (
     DURATION,
@@ -117,6 +118,14 @@ class Streams:
         self._state = network.initial_state(len(self.contexts))
         self._last: Step | None = None  # that of the last event, if it was given `_context`
         self._legality = Legality(self.vocabulary)
+        self._temperatures: dict[str, float] = {}
+        self._filters: dict[str, list[Filter]] = {}
+
+    def _choose_by(self, controls: Controls, parts: np.ndarray | int) -> None:
+        """Choose each field by the controls, in pieces of so many parts, one number or that of each stream."""
+        names, beats = self.vocabulary.fields, self.vocabulary.grid.is_metrical
+        self._temperatures = {field: controls.temperature_of(field, beats) for field in names}
+        self._filters = {field: controls.filters(field, parts, beats) for field in names}
 
     def _step(self, alike: Alike, at: np.ndarray | None = None) -> Step:
         """What the model expects next of each context of all streams, or of those `at`; their states move on."""

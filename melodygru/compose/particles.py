@@ -62,10 +62,8 @@ class Particles(Streams):
         check_value(REDO_SETTINGS["particles"], n)
         total = n * len(rngs)
         super().__init__(network, [context] * total)
-        controls, self.rngs, self.n = controls or Controls(), rngs, n
-        names, beats = self.vocabulary.fields, self.vocabulary.grid.is_metrical
-        self._temperatures = {field: controls.temperature_of(field, beats) for field in names}
-        self._filters = {field: controls.filters(field, context.n_parts, beats) for field in names}
+        self._choose_by(controls or Controls(), context.n_parts)
+        self.rngs, self.n = rngs, n
         self.log_p, self.log_weights, self.log_z = np.zeros(total), np.zeros(total), np.zeros(len(rngs))
         self.placed = np.zeros(total, np.int64)
         self.form_bias = 0.0

@@ -126,10 +126,7 @@ class Sampler(Streams):
 
     def set_controls(self, controls: Controls) -> None:
         """Choose by other temperatures and filters from the next event on."""
-        names, beats = self.vocabulary.fields, self.vocabulary.grid.is_metrical
-        self._temperatures = {field: controls.temperature_of(field, beats) for field in names}
-        parts = np.array([context.n_parts for context in self.contexts])
-        self._filters = {field: controls.filters(field, parts, beats) for field in names}
+        self._choose_by(controls, np.array([context.n_parts for context in self.contexts]))
 
     def raise_temperature(self, stream: int, share: float) -> None:
         """Raise a stream's temperatures below 1 towards 1, from the next event on until another share is given.
