@@ -11,7 +11,7 @@ from melodygru.events import FIRST_PART, NEW, TIMES, Vocabulary
 from melodygru.events.features.form import Form, due_parts
 from melodygru.events.features.piece import Past
 from melodygru.events.layout import layout_of
-from melodygru.music.chords import N_CHORDS, N_QUALITIES, QUALITIES, chord_tones
+from melodygru.music.chords import N_CHORDS, chord_tones, tonic_chord
 from melodygru.music.keys import estimate_key
 from melodygru.music.notes import DRUMS, N_PITCHES, NOTE
 
@@ -89,10 +89,13 @@ class Cadence(Rule):
     def weigh(self, field: str, event: Event) -> np.ndarray | None:
         if field != "pitch":
             return None
+        notes = zip(event.contexts, event.programs, self._begins, strict=True)
+        last = [at for at, (one, program, begins) in enumerate(notes) if one.onset >= begins and program != DRUMS]
+        if not last:  # of nearly all notes
+            return None
         found = np.zeros(event.logits.shape)
-        for row, context, program, begins in zip(found, event.contexts, event.programs, self._begins, strict=True):
-            if context.onset >= begins and program != DRUMS:
-                row += _tonic_bias(context.past)
+        for stream in last:
+            found[stream] = _tonic_bias(event.contexts[stream].past)
         return found if found.any() else None
 
 
@@ -106,7 +109,5 @@ def _tonic_bias(past: Past) -> np.ndarray:
     notes["duration"], notes["program"] = TIMES.low[duration], np.array(past.programs)[part]
     if (notes["program"] == DRUMS).all():
         return np.zeros(N_PITCHES)
-    key = estimate_key(notes)
-    root = (7 * (key.fifths + 3 * key.minor)) % 12
-    tonic = 1 + root * N_QUALITIES + QUALITIES.index("m" if key.minor else "")
-    return TONIC_BIAS * _TONES[tonic] + ROOT_BIAS * (np.arange(N_PITCHES) % 12 == root)
+    tonic = tonic_chord(estimate_key(notes))
+    return TONIC_BIAS * _TONES[tonic] + ROOT_BIAS * (np.arange(N_PITCHES) % 12 == chord_tones(tonic)[0])

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from melodygru.music.harmony import Chord
-from melodygru.music.keys import estimate_key, fifths_name
+from melodygru.music.keys import KeySignature, estimate_key, fifths_name
 from melodygru.music.notes import DRUMS, NoteSequence
 
 QUALITIES = ("", "m", "7", "maj7", "m7", "dim", "m7b5", "sus4")  # as they are written after the root
@@ -182,6 +182,12 @@ def chord_tones(code: int) -> list[int]:
         return []
     root, quality = divmod(code - 1, N_QUALITIES)
     return [(root + tone) % 12 for tone in _TONES[quality]]
+
+
+def tonic_chord(key: KeySignature) -> int:
+    """The code of the triad on a key's tonic."""
+    root = 7 * (key.fifths + 3 * key.minor) % 12
+    return 1 + root * N_QUALITIES + QUALITIES.index("m" if key.minor else "")
 
 
 def chord_code(chord: Chord) -> int:
