@@ -224,7 +224,9 @@ def compose(
             rules.append(Cadence([plan.last_bar if plan.planned.chords is None else None for plan in going]))
         if attempt:
             rngs = [np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(at, attempt))) for at in left]
-            rules.append(FirstNote([plan.limit for plan in going]))
+            rules.append(FirstNote([NEVER if plan.limit is None else plan.limit for plan in going]))
+        if primer is None and any(plan.opens_within is not None for plan in going):
+            rules.append(FirstNote([plan.opens_within for plan in going]))
         sampler = sampler_for(
             network, going, rngs, controls, style=style, primer=primer, constraints=constraints, rules=rules
         )

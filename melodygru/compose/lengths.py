@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from melodygru.compose.constraints import Chords
 
 N_DRAWS = 7  # of a plan
+UPBEAT_BARS = 4  # bars of a piece whose first one may be an upbeat
 DRAWN_BIAS = 1.0  # nats for the chords that are drawn; what is asked for has its own
 FORM_BIAS = 1.5  # nats; a form that is drawn gets none: with it pieces repeat themselves more than their corpus
 
@@ -127,6 +128,16 @@ class Plan:
         if self.bar is None or self.steps is None or self.limit is None or self.steps <= self.bar:
             return None
         return self.limit - self.bar, self.limit
+
+    @property
+    def opens_within(self) -> int | None:
+        """The step before which a piece begins that is too short for an upbeat; None: it may have one.
+
+        Its first bar would be all rests but for that, and its last one holds one chord.
+        """
+        if self.bar is None or self.steps is None or self.steps >= UPBEAT_BARS * self.bar:
+            return None
+        return self.start + max(1, self.bar // 2)
 
     @property
     def earliest_end(self) -> int | None:

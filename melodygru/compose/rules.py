@@ -294,16 +294,17 @@ class FirstNote(Rule):
 
     Parameters
     ----------
-    before : for each stream that step, or None for any
+    before : for each stream that step, NEVER for any, or None where there may be no note at all
     """
 
     yields = True
 
     def __init__(self, before: Sequence[int | None]) -> None:
+        self._asked = np.array([step is not None for step in before])
         self._before = [NEVER if step is None else step for step in before]
 
     def weigh(self, field: str, event: Event) -> np.ndarray | None:
-        first = np.array(event.counts)[:, None] == 0
+        first = (self._asked & (np.array(event.counts) == 0))[:, None]
         if not first.any() or field not in ("shift", "part"):
             return None
         if field == "part":

@@ -252,7 +252,7 @@ def test_the_loop_writes_what_the_network_wants():
 
 @pytest.mark.parametrize(
     ("length", "often_empty"),
-    [(Length(bars=1), {"shift": {4: 0.3, 40: 0.7}}), (Length(), {"part": {NEW: 0.3, END: 0.7}})],
+    [(Length(bars=4), {"shift": {4: 0.3, 80: 0.7}}), (Length(), {"part": {NEW: 0.3, END: 0.7}})],
 )
 def test_a_piece_without_a_note_is_composed_again(length, often_empty):
     fake = Fake(ONE, **BEATS | often_empty)
@@ -272,13 +272,19 @@ def test_settings_that_allow_no_note_are_refused(monkeypatch):
         "^no note was composed in a piece in 20 attempts: nothing can begin within its length; ask for more, or leave"
     )
     with pytest.raises(SettingError, match=none):
-        compose(Fake(ONE, **BEATS | {"shift": {40: 1.0}}), 3, length=Length(bars=1))
+        compose(Fake(ONE, **BEATS | {"shift": {80: 1.0}}), 3, length=Length(bars=4))
 
 
 @pytest.mark.parametrize("controls", [Controls(), Controls(0.0)])
 def test_what_the_model_finds_least_probable_is_a_note_too(controls):
-    for length, wishes in ((Length(bars=1), {"shift": {40: 1.0}}), (Length(), {"part": {END: 1.0}})):
+    for length, wishes in ((Length(bars=4), {"shift": {80: 1.0}}), (Length(), {"part": {END: 1.0}})):
         assert all(len(piece) for piece in compose(Fake(ONE, **BEATS | wishes), 3, controls=controls, length=length))
+
+
+@pytest.mark.parametrize(("bars", "first"), [(1, 0), (3, 0), (4, 12)])
+def test_a_piece_too_short_for_an_upbeat_begins_in_the_first_half_of_its_first_bar(bars, first):
+    pieces = compose(Fake(ONE, **BEATS | {"shift": {12: 0.9, 0: 0.1}}), 8, seed=1, length=Length(bars=bars))
+    assert max(int(piece.notes["onset"][0]) for piece in pieces) == first
 
 
 def test_an_endless_stream_of_empty_pieces_ends():
