@@ -4,6 +4,7 @@
     python benchmarks/redo.py bands --data DATA/bands/valid --pieces 6
     python benchmarks/redo.py add --data data/starter/airs --pieces 6
     python benchmarks/redo.py loops --data DATA/jsb16/valid --pieces 8
+    python benchmarks/redo.py large --data DATA/bands/train      # memory: 500 bars of 16 parts
 
 The seed is the piece's number. Nats are those of --judge, a checkpoint trained on other music; without one, those of
 the model itself.
@@ -11,7 +12,10 @@ the model itself.
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from itertools import combinations, pairwise
@@ -31,11 +35,12 @@ if TYPE_CHECKING:
     from melodygru.music.notes import NoteSequence
 
 BARS = "5:8"
+LARGE_BARS, LARGE_PARTS = 500, 16
 DRUMS = 128
 
 
 @click.command(help=__doc__)
-@click.argument("kind", type=click.Choice(["chorales", "bands", "add", "loops"]))
+@click.argument("kind", type=click.Choice(["chorales", "bands", "add", "loops", "large"]))
 @click.option(
     "--data", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path), help="MIDI files."
 )
@@ -55,6 +60,9 @@ def main(
     composer = Composer.load(model)
     tracer = Tracer(Composer.load(judge).model if judge else composer.model)
     files = midi_files(data)
+    if kind == "large":
+        large(files, model, candidates, particles)
+        return
     chosen = [files[at] for at in np.linspace(0, len(files) - 1, min(pieces, len(files))).astype(int)]
     measure = MEASURES[kind]
     found: dict[str, list[dict[str, float]]] = defaultdict(list)
@@ -214,6 +222,44 @@ def loop(composer: Composer, tracer: Tracer, path: Path, seed: int, n: int, part
         if inside:
             figures["over those of a bar that begins a repeat inside the piece"] = led / float(np.mean(inside))
         yield "loops", figures
+
+
+def large(files: list[Path], model: Path | None, n: int, particles: int) -> None:
+    """What `melodygru redo` takes of bars, of a part and of it all, of the first piece with as many parts, repeated."""
+    import tempfile
+
+    from melodygru import midi
+
+    pieces = (midi.read(path).sequence for path in files)
+    piece = next((one for one in pieces if len(one.part_programs) >= LARGE_PARTS), None)
+    if piece is None:
+        raise click.ClickException(f"no file there has {LARGE_PARTS} parts")
+    whole = piece
+    while len(whole.bar_starts()) - 1 < LARGE_BARS:
+        whole = whole.join(piece)
+    whole = whole.crop(0, int(whole.bar_starts()[LARGE_BARS]))
+    click.echo(f"{len(whole):,} notes of {len(whole.part_programs)} parts in {len(whole.bar_starts()) - 1} bars")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "large.mid"
+        midi.write(whole, file)
+        for name, mask in {
+            "four bars of all parts": ("--bars", "249:252"),
+            "one part from end to end": ("--parts", "2"),
+            "every bar of all parts but the first": ("--lock", "1"),
+        }.items():
+            output = Path(folder) / name.replace(" ", "_")
+            options = ["-n", n, "--seed", 1, "--particles", particles, *mask, "-o", output]
+            options += ["--model", model] if model else []
+            command = [sys.executable, "-m", "melodygru", "redo", file, *options]
+            began = time.monotonic()
+            child = subprocess.Popen([*map(str, command)], stdout=subprocess.DEVNULL)
+            _, status, usage = os.wait4(child.pid, 0)
+            child.returncode = os.waitstatus_to_exitcode(status)
+            gigabytes = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
+            click.echo(
+                f"{name}: {gigabytes:.2f} GB at most, {time.monotonic() - began:.0f} s"
+                + (f", exit status {child.returncode}" if child.returncode else "")
+            )
 
 
 # -- figures

@@ -63,6 +63,8 @@ def are_avoided(onset: np.ndarray, end: np.ndarray, line: np.ndarray, pitch: np.
     sounds = np.full((len(lines), len(steps)), -1)
     for row, one in zip(sounds, lines, strict=True):
         own = np.flatnonzero(line == one)
+        if not len(own):  # the line is composed from end to end
+            continue
         own = own[np.argsort(onset[own], kind="stable")]
         last = np.searchsorted(onset[own], steps, side="right") - 1
         known = (last >= 0) & (end[own[last]] > steps)

@@ -49,3 +49,4 @@ def test_a_piece_avoids_parallels_that_has_none_in_many_changes():
     assert not are_avoided(*lines(third, fifths), lines=(0, 1))
     assert not are_avoided(*lines(third[:17], third[:17] + 4), lines=(0, 1)[:1])
     assert not are_avoided(*lines(third[:16], third[:16] + 4), lines=(0, 1))  # too few to tell
+    assert are_avoided(*lines(third, third + 4), lines=(0, 1, 2))  # of the last one nothing stays

@@ -362,6 +362,16 @@ def test_nothing_is_composed_outside_the_mask():
         assert new and all(480 * 4 <= onset < 480 * 8 and program == 0 for onset, _, program, _, _ in new)
 
 
+@pytest.mark.parametrize("kind", [{"parts": "1"}, {"lock": "2"}, {}])
+def test_lines_are_composed_from_end_to_end(kind):
+    rows = [(8 * at, 8, program, pitch + at % 2, 80) for at in range(20) for program, pitch in ((0, 60), (40, 64))]
+    source = sources(sequence_of(rows, 160))
+    wanted = RedoSettings(particles=2, **kind)
+    (made,) = candidates(Chain(programs=(0, 40), parts=4), source, wanted, 1, Controls())
+    assert made.composed
+    assert not kind or not Counter(r for r in rows_in(source.sequence).elements() if r[2] == 40) - rows_in(made)
+
+
 def test_notes_keep_their_places_where_only_fields_are_composed():
     for candidate in made_by_chain(fields="pitch", bars="3:"):
         place = ["onset", "duration", "part", "program", "velocity"]
