@@ -29,7 +29,7 @@ from melodygru.music.harmony import (
     parse_range,
     parse_signature,
 )
-from melodygru.music.names import FAMILIES, PROGRAM_NAMES, pitch_name
+from melodygru.music.names import FAMILIES, PROGRAM_NAMES, pitch_name, programs_called
 from melodygru.music.notes import DRUMS, N_PITCHES
 
 _CLASSES = np.arange(N_PITCHES) % 12
@@ -178,7 +178,8 @@ class Programs(Constraint):
     Parameters
     ----------
     programs : 0..127, or `notes.DRUMS`; one that is there twice is played by two parts
-    families : those of `names.FAMILIES` of which a part each plays a program, the style's commonest that is left
+    families : names that several programs have, see `names.programs_called`; a part each plays one of them, the
+        style's commonest that is left
     """
 
     programs: tuple[int, ...]
@@ -186,27 +187,27 @@ class Programs(Constraint):
     steady = True
 
     @classmethod
-    def parse(cls, text: str, names: Sequence[str] = ()) -> Programs:
-        """From text such as `0,strings,drums`; `names` are those of the 128 programs, which then may stand for numbers.
+    def parse(cls, text: str) -> Programs:
+        """From text such as `0,strings,piano,drums`: numbers, General MIDI's names, words of them, and families.
 
         Raises
         ------
         SettingError
             One is no program.
         """
-        by_name = {name.lower(): number for number, name in enumerate(names)} | {"drums": DRUMS}
+        by_name = {name.lower(): number for number, name in enumerate(PROGRAM_NAMES)} | {"drums": DRUMS}
         programs: list[int] = []
         families: list[str] = []
         for part in text.split(","):
             name = part.strip().lower()
-            if name in FAMILIES:
+            number = int(name) if name.isascii() and name.isdecimal() else by_name.get(name)
+            if number is None and programs_called(name):
                 families.append(name)
                 continue
-            number = int(name) if name.isascii() and name.isdecimal() else by_name.get(name)
             if number is None or number > DRUMS:
                 raise SettingError(
-                    f"programs {text!r}: {part.strip()!r} is no program; expected 0..127, General MIDI's names, drums "
-                    f"or families ({', '.join(FAMILIES)}), with commas between them"
+                    f"programs {text!r}: {part.strip()!r} is no program; expected 0..127, General MIDI's names or "
+                    f"words of them, drums or families ({', '.join(FAMILIES)}), with commas between them"
                 )
             programs.append(number)
         return cls(tuple(programs), tuple(families))
@@ -220,14 +221,14 @@ class Programs(Constraint):
         known = vocabulary.statistics.programs_of(style)
         common = [*playing, *(program for program in vocabulary.programs if program in known), *vocabulary.programs]
         for family in self.families:
-            of_family = [program for program in common if program in FAMILIES[family]]
+            of_family = [program for program in common if program in programs_called(family)]
             found += [program for program in of_family if program not in found][:1] or of_family[:1]
         return tuple(sorted(found))
 
     def check(self, vocabulary: Vocabulary, plan: Plan) -> None:
         for family in self.families:
-            if not set(FAMILIES[family]) & set(vocabulary.programs):
-                raise SettingError(f"programs {family}: this model was trained on no program of that family")
+            if not set(programs_called(family)) & set(vocabulary.programs):
+                raise SettingError(f"programs {family}: this model was trained on no such program")
         unknown = [program for program in self.programs if program not in vocabulary.programs]
         if unknown or not (self.programs or self.families):
             known = ", ".join("drums" if program == DRUMS else str(program) for program in sorted(vocabulary.programs))
@@ -239,7 +240,7 @@ class Programs(Constraint):
             return None
         allowed = np.zeros(at.vocabulary.size("program"), bool)
         allowed[END] = True
-        programs = [*self.programs, *(program for family in self.families for program in FAMILIES[family])]
+        programs = [*self.programs, *(program for family in self.families for program in programs_called(family))]
         allowed[at.vocabulary.program_class(np.array(programs, np.int64))] = True
         return _only(allowed)
 
@@ -402,7 +403,7 @@ def of_settings(settings: GenerateSettings | RedoSettings) -> list[Constraint]:
     if settings.range is not None:
         found.append(Range.parse(settings.range))
     if isinstance(settings, GenerateSettings) and settings.programs is not None:
-        found.append(Programs.parse(settings.programs, PROGRAM_NAMES))
+        found.append(Programs.parse(settings.programs))
     if settings.max_polyphony is not None:
         found.append(MaxPolyphony(settings.max_polyphony))
     if settings.density is not None:

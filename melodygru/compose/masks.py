@@ -13,7 +13,7 @@ from melodygru.compose.redo_settings import RedoSettings, bars_of
 from melodygru.errors import SettingError
 from melodygru.events import Vocabulary
 from melodygru.music.form import bar_returns
-from melodygru.music.names import FAMILIES, PROGRAM_NAMES, program_name
+from melodygru.music.names import FAMILIES, program_name, programs_called
 from melodygru.util.wording import counted
 
 STRETCH = 16  # notes that are chosen anew together, where there are no bars
@@ -171,9 +171,8 @@ def named_parts(option: str, text: str, original: Original) -> list[int]:
             these = [part for part in order if labels[part].lower() == name]
             these = these or [part for part in order if program_name(programs[part]).lower() == name]
             these = these or [part for part in order if programs[part] in FAMILIES.get(name, ())]
-            if not these and name:
-                these = [part for part in order if name in labels[part].lower().split()]
-                these = these or [part for part in order if name in program_name(programs[part]).lower().split()]
+            these = these or [part for part in order if name in labels[part].lower().split()]
+            these = these or [part for part in order if programs[part] in programs_called(name)]
         if not these:
             raise SettingError(
                 f"{option} {item.strip()!r}: {original.name} has no such part; {_what_there_is(original)}"
@@ -194,16 +193,9 @@ def added_programs(text: str, original: Original, vocabulary: Vocabulary, style:
         raise SettingError("add: this model's music is one part alone; expected a model of music in several parts")
     programs: list[int] = []
     for item in text.split(","):
-        name, known = item.strip().lower(), vocabulary.statistics.programs_of(style)
-        try:
-            asked = Programs.parse(name, PROGRAM_NAMES)
-        except SettingError:
-            alike = [at for at, one in enumerate(PROGRAM_NAMES) if name and name in one.lower().split()]
-            if not alike:
-                raise
-            asked = Programs((next((at for at in known if at in alike), alike[0]),))
+        asked, known = Programs.parse(item), vocabulary.statistics.programs_of(style)
         asked.check(vocabulary, Plan.from_settings(vocabulary, style=style))
-        of_family = [one for one in known for family in asked.families if one in FAMILIES[family]]
+        of_family = [one for one in known for family in asked.families if one in programs_called(family)]
         programs += list(asked.programs) or of_family[:1] or list(asked.line_up(vocabulary, style))
     most = vocabulary.parts - len(original.programs)
     if len(programs) > most:

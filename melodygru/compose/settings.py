@@ -201,8 +201,8 @@ class GenerateSettings:
     )
     programs: str | None = _constraint(
         None,
-        "The parts, by program, each once: 0..127, General MIDI's name, drums, or a family (keys, guitar, bass, "
-        "strings, voice, brass, winds, lead, pads); with commas.",
+        "The parts, by program, each once: 0..127, General MIDI's name or a word of it, drums, or a family (keys, "
+        "guitar, bass, strings, voice, brass, winds, lead, pads); with commas.",
         default_words="those of a piece of the corpus",
         metavar="LIST",
         marks=(STREAM,),

@@ -67,6 +67,12 @@ FAMILIES: dict[str, tuple[int, ...]] = {
 }
 
 
+def programs_called(name: str) -> tuple[int, ...]:
+    """The programs of a family, else those with the word in their names (`piano`, `sax`); empty for others."""
+    word = name.lower()
+    return FAMILIES.get(word) or tuple(at for at, known in enumerate(PROGRAM_NAMES) if word in known.lower().split())
+
+
 def program_name(program: int) -> str:
     """General MIDI's name of a program 0..127; `Drums` for 128."""
     return "Drums" if program == DRUMS else PROGRAM_NAMES[program]

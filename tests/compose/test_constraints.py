@@ -628,8 +628,9 @@ def test_chords_need_bars_and_density_a_grid_only():
 
 
 def test_programs_by_name():
-    names = ["Acoustic Grand Piano", "Violin"]
-    assert Programs.parse("violin, 0 ,Drums,1", names).programs == (1, 0, DRUMS, 1)  # two violins
+    assert Programs.parse("violin, 0 ,Drums,40").programs == (40, 0, DRUMS, 40)  # two violins
+    v = Vocabulary(BEAT, (4, 0, 40), 9, (80,), ("rock",), statistics=CorpusStatistics(style_programs=((4, 0),)))
+    assert Programs.parse("Piano,sax").families == ("piano", "sax") and Programs.parse("piano").line_up(v) == (4,)
 
 
 def test_a_line_up_by_families():
@@ -646,7 +647,7 @@ def test_a_line_up_by_families():
     assert Programs.parse("keys,bass,drums").line_up(v, "quartets") == (0, 33, DRUMS)
     # What plays already is a family's first.
     assert Programs.parse("strings,strings").line_up(v, None, (48,)) == (40, 48)
-    with pytest.raises(SettingError, match="^programs brass: this model was trained on no program of that family$"):
+    with pytest.raises(SettingError, match="^programs brass: this model was trained on no such program$"):
         compose(Wild(v), constraints=[Programs.parse("brass")])
     with pytest.raises(SettingError, match=r"^programs 'bassoons': .* or families \(keys, guitar, bass, strings"):
         Programs.parse("bassoons")
