@@ -283,6 +283,7 @@ def midi_files(folder: Path) -> list[Path]:
 @click.option("-n", "number", default=20, show_default=True, type=click.IntRange(1), help="Pieces composed.")
 @click.option("--bars", default=32, show_default=True, type=click.IntRange(1), help="Of each, after a primer.")
 @click.option("--temperature", default=1.0, show_default=True)
+@click.option("--top-p", type=float, help="As of generate.  [default: generate's]")
 @click.option("--primer-bars", type=click.IntRange(1), help="Continue so many first bars of each held-out piece.")
 @click.option("--bar", type=float, help="Quarter notes in a bar of files that have no metre.")
 @click.option("--seed", default=0, show_default=True, help="Of training; that of composing is one more.")
@@ -295,6 +296,7 @@ def main(
     number: int,
     bars: int,
     temperature: float,
+    top_p: float | None,
     primer_bars: int | None,
     bar: float | None,
     seed: int,
@@ -321,7 +323,8 @@ def main(
             model = work / "model.keras"
             train(folder, minutes, seed, model)
         melodygru("evaluate", valid, "--model", model, "--per-note", work / "nats.csv", "--json")
-        options = ("--model", model, "--bars", bars, "--temperature", temperature, "--seed", seed + 1)
+        options: tuple[object, ...] = ("--model", model, "--bars", bars, "--temperature", temperature)
+        options += ("--seed", seed + 1) if top_p is None else ("--seed", seed + 1, "--top-p", top_p)
         if primer_bars is None:
             melodygru("generate", "-n", number, *options, "-o", output)
         for path in [path for path in held_out if begins(read(path, bar), primer_bars)][:number]:

@@ -213,6 +213,7 @@ def of_originality(outputs: Sequence[dict[str, Any]]) -> Iterator[Row]:
 @click.option("--model", type=click.Path(exists=True, path_type=Path), help="A checkpoint; nothing is trained.")
 @click.option("-n", "number", default=20, show_default=True, type=click.IntRange(2), help="Pieces composed.")
 @click.option("--temperature", default=1.0, show_default=True)
+@click.option("--top-p", type=float, help="As of generate.  [default: generate's]")
 @click.option("--best-of", type=click.IntRange(1), help="Candidates of each piece.  [default: generate's]")
 @click.option("--seed", default=0, show_default=True, help="Of training; that of composing is one more.")
 @click.option("--parts", default="free,form,chords,nats", show_default=True, help="What is composed and measured.")
@@ -223,6 +224,7 @@ def main(
     model: Path | None,
     number: int,
     temperature: float,
+    top_p: float | None,
     best_of: int | None,
     seed: int,
     parts: str,
@@ -244,6 +246,7 @@ def main(
         real = read(folder / "valid", corpus.grid)
         options: list[object] = ["--model", model, "-n", number, "--temperature", temperature, "--seed", seed + 1]
         options += [] if best_of is None else ["--best-of", best_of]
+        options += [] if top_p is None else ["--top-p", top_p]
 
         def compose(name: str, *more: object) -> tuple[list[NoteSequence], list[dict[str, Any]]]:
             output = work / name

@@ -11,7 +11,7 @@ import numpy as np
 from melodygru.compose.settings import check_setting
 
 RHYTHM = ("shift", "duration")
-TOP_P_OF_ONE, TOP_P_OF_SEVERAL = 0.95, 0.9  # parts
+TOP_P_OF_ONE, TOP_P_OF_SEVERAL = 0.95, 0.93  # parts
 
 Filter = Callable[[np.ndarray], np.ndarray]  # (streams, classes) weights, in proportion to probability -> weights
 

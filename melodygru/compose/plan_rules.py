@@ -1,4 +1,4 @@
-"""What a plan makes more probable: where its form points to, the tones of its chords, and the tonic at its end."""
+"""What a plan makes more probable: where its form points to, its chords and their roots, and the tonic at its end."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from melodygru.events.features.piece import Past
 from melodygru.events.layout import layout_of
 from melodygru.music.chords import N_CHORDS, chord_tones, tonic_chord
 from melodygru.music.keys import estimate_key
+from melodygru.music.names import FAMILIES
 from melodygru.music.notes import DRUMS, N_PITCHES, NOTE
 
-TONIC_BIAS, ROOT_BIAS = 3.0, 2.0  # nats
+TONIC_BIAS = 3.0  # nats
+ROOT_BIAS = 2.0  # nats, in the last bar, and in the bass where a half bar begins
 _TONES = np.array([np.isin(np.arange(N_PITCHES) % 12, chord_tones(code)) for code in range(N_CHORDS)])  # of each chord
+_ROOTS = np.array([np.isin(np.arange(N_PITCHES) % 12, chord_tones(code)[:1]) for code in range(N_CHORDS)])
 
 
 class FormBias(Rule):
@@ -50,13 +53,13 @@ class FormBias(Rule):
 
 
 class ChordBias(Rule):
-    """The tones of the plan's chords are more probable; drums are free.
+    """The plan's chords: their tones are more probable, for a bass the root where a half bar begins; drums are free.
 
     A model that is given chords soon goes its own way: what it has just played says more to it than the plan does.
 
     Parameters
     ----------
-    strengths : of each stream, in nats
+    strengths : of each stream, in nats, for the tones; 0: its chords are not the rule's
     """
 
     def __init__(self, strengths: Sequence[float]) -> None:
@@ -68,9 +71,19 @@ class ChordBias(Rule):
         found = np.zeros(event.logits.shape)
         for row, context, program, strength in zip(found, event.contexts, event.programs, self._strengths, strict=True):
             chords, half = context.past.planned.chords, context.past.half_bar
-            if strength and program != DRUMS and chords is not None and half is not None and half < len(chords):
-                row += strength * _TONES[chords[half]]
+            if not strength or program == DRUMS or chords is None or half is None or half >= len(chords):
+                continue
+            row += strength * _TONES[chords[half]]
+            if program in FAMILIES["bass"] and _begins_half_bar(context.past):
+                row += ROOT_BIAS * _ROOTS[chords[half]]
         return found if found.any() else None
+
+
+def _begins_half_bar(past: Past) -> bool:
+    """Whether the onset is where a half bar begins."""
+    assert past.in_bar is not None
+    _, position, size = past.in_bar
+    return position in (0, (size + 1) // 2)
 
 
 class Cadence(Rule):
@@ -110,4 +123,4 @@ def _tonic_bias(past: Past) -> np.ndarray:
     if (notes["program"] == DRUMS).all():
         return np.zeros(N_PITCHES)
     tonic = tonic_chord(estimate_key(notes))
-    return TONIC_BIAS * _TONES[tonic] + ROOT_BIAS * (np.arange(N_PITCHES) % 12 == chord_tones(tonic)[0])
+    return TONIC_BIAS * _TONES[tonic] + ROOT_BIAS * _ROOTS[tonic]

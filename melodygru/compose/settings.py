@@ -105,7 +105,7 @@ class GenerateSettings:
         "Choose among the most probable values that reach p together; 1: among all.",
         above=0,
         high=1,
-        default_words="0.95 for one part, 0.9 for several; for times without beats always 1",
+        default_words="0.95 for one part, 0.93 for several; for times without beats always 1",
     )
     min_p: float = _choice(
         0.0,

@@ -10,7 +10,7 @@ from melodygru.compose.composing import compose
 from melodygru.compose.constraints import Chords
 from melodygru.compose.forms import form_from, resolved, text_of
 from melodygru.compose.lengths import Length, Plan
-from melodygru.compose.plan_rules import Cadence, ChordBias
+from melodygru.compose.plan_rules import ROOT_BIAS, Cadence, ChordBias
 from melodygru.compose.rules import Event
 from melodygru.compose.settings import SETTINGS, check_written
 from melodygru.errors import SettingError
@@ -204,6 +204,13 @@ def test_the_tones_of_drawn_chords_are_more_probable_and_drums_are_free():
     assert not other.any()
     assert set(np.flatnonzero(later) % 12) == {5, 9, 0}  # the second half of the bar
     assert found([DRUMS] * 3) is None
+
+    bass, _, bass_later = found([33] * 3)
+    assert set(np.flatnonzero(bass == 2.0 + ROOT_BIAS) % 12) == {0} and set(np.flatnonzero(bass) % 12) == {0, 4, 7}
+    assert set(np.flatnonzero(bass_later == 2.0 + ROOT_BIAS) % 12) == {5}
+    contexts[0].before()
+    contexts[0].move(2)
+    assert set(found([33] * 3)[0].tolist()) == {0.0, 2.0}  # inside a half bar the bass may walk
 
 
 def test_chords_that_are_drawn_are_heard_and_those_that_are_asked_for_have_a_bias_of_their_own():
