@@ -225,7 +225,7 @@ def loop(composer: Composer, tracer: Tracer, path: Path, seed: int, n: int, part
 
 
 def large(files: list[Path], model: Path | None, n: int, particles: int) -> None:
-    """What `melodygru redo` takes of bars, of a part and of it all, of the first piece with as many parts, repeated."""
+    """What `melodygru redo` takes of bars and of a part of the first piece with as many parts, which is repeated."""
     import tempfile
 
     from melodygru import midi
@@ -245,7 +245,6 @@ def large(files: list[Path], model: Path | None, n: int, particles: int) -> None
         for name, mask in {
             "four bars of all parts": ("--bars", "249:252"),
             "one part from end to end": ("--parts", "2"),
-            "every bar of all parts but the first": ("--lock", "1"),
         }.items():
             output = Path(folder) / name.replace(" ", "_")
             options = ["-n", n, "--seed", 1, "--particles", particles, *mask, "-o", output]
