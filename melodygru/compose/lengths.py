@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 N_DRAWS = 7  # of a plan
 UPBEAT_BARS = 4  # bars of a piece whose first one may be an upbeat
 DRAWN_BIAS = 1.0  # nats for the chords that are drawn; what is asked for has its own
-FORM_BIAS = 1.5  # nats; a form that is drawn gets none: with it pieces repeat themselves more than their corpus
+FORM_BIAS = 1.5  # nats, for a form that is asked for, or drawn of a style in which forms stand out
 
 
 @dataclass(frozen=True)
@@ -237,7 +237,8 @@ class Plan:
                 codes = v.statistics.chords_of(style, returns, metre, draws[6])
                 codes = None if codes is None else transposed_chords(codes, signature)
             planned = Planned(going or qpm, in_all, returns, codes)
-        form_bias = FORM_BIAS if form is not None else 0.0
+        pressed = form is not None or (returns is not None and v.statistics.form_stands_out(style))
+        form_bias = FORM_BIAS if pressed else 0.0
         chord_bias = DRAWN_BIAS if chords is None and planned.chords is not None else 0.0
         return cls(
             metre,

@@ -20,6 +20,7 @@ TONIC_BIAS = 3.0  # nats
 ROOT_BIAS = 2.0  # nats, in the last bar, and in the bass where a half bar begins
 _TONES = np.array([np.isin(np.arange(N_PITCHES) % 12, chord_tones(code)) for code in range(N_CHORDS)])  # of each chord
 _ROOTS = np.array([np.isin(np.arange(N_PITCHES) % 12, chord_tones(code)[:1]) for code in range(N_CHORDS)])
+_NOTHING = np.zeros(N_PITCHES)
 
 
 class FormBias(Rule):
@@ -89,7 +90,7 @@ def _begins_half_bar(past: Past) -> bool:
 class Cadence(Rule):
     """A piece ends on its tonic: in the last bar the tones of that chord are more probable, most of all its root.
 
-    The key is that of the notes so far, see `music.keys.estimate_key`; drums are free.
+    The key is that of the notes before, see `music.keys.estimate_key`; drums are free.
 
     Parameters
     ----------
@@ -98,6 +99,7 @@ class Cadence(Rule):
 
     def __init__(self, last_bars: Sequence[tuple[int, int] | None]) -> None:
         self._begins = [NEVER if bar is None else bar[0] for bar in last_bars]
+        self._gained: dict[int, tuple[Sequence[tuple[int, ...]], np.ndarray]] = {}  # of each stream, and by which notes
 
     def weigh(self, field: str, event: Event) -> np.ndarray | None:
         if field != "pitch":
@@ -108,19 +110,28 @@ class Cadence(Rule):
             return None
         found = np.zeros(event.logits.shape)
         for stream in last:
-            found[stream] = _tonic_bias(event.contexts[stream].past)
+            found[stream] = self._bias(stream, event.contexts[stream].past)
         return found if found.any() else None
 
+    def _bias(self, stream: int, past: Past) -> np.ndarray:
+        """That of a stream, which is found once, unless the guard takes back what it was found by."""
+        by, bias = self._gained.get(stream, ((), _NOTHING))
+        if not by or past.notes[: len(by)] != by:
+            n = int(np.searchsorted(np.cumsum([note[0] for note in past.notes]), self._begins[stream]))
+            bias = _tonic_bias(past, n)
+            self._gained[stream] = past.notes[:n], bias
+        return bias
 
-def _tonic_bias(past: Past) -> np.ndarray:
-    """What the tones of the tonic chord gain by the notes so far, in nats; shape (pitches,)."""
-    notes = np.zeros(len(past.notes), NOTE)
-    if not len(notes):
-        return np.zeros(N_PITCHES)
-    part, notes["pitch"], duration, _ = np.array(past.values).T
-    notes["onset"] = np.cumsum([note[0] for note in past.notes])
+
+def _tonic_bias(past: Past, n: int) -> np.ndarray:
+    """What the tones of the tonic chord gain by the first notes, in nats; shape (pitches,)."""
+    notes = np.zeros(n, NOTE)
+    if not n:
+        return _NOTHING
+    part, notes["pitch"], duration, _ = np.array(past.values[:n]).T
+    notes["onset"] = np.cumsum([note[0] for note in past.notes[:n]])
     notes["duration"], notes["program"] = TIMES.low[duration], np.array(past.programs)[part]
     if (notes["program"] == DRUMS).all():
-        return np.zeros(N_PITCHES)
+        return _NOTHING
     tonic = tonic_chord(estimate_key(notes))
     return TONIC_BIAS * _TONES[tonic] + ROOT_BIAS * _ROOTS[tonic]

@@ -27,6 +27,7 @@ _TRAIT = Number(0, 1e15)
 _RANGE = Optional(Row(_TRAIT, _TRAIT))  # mean and spread
 MAX_RUNS = 1000  # of bars in a form
 USUAL = (0.1, 0.9)  # between these quantiles of a style's lengths a piece is as long as usual
+RETURNING, ALIKE = 0.25, 0.3  # share of a style's bars that return, at least; likeness to the bar before, at most
 RUN_FORM = Row(Integer(1, 100_000), Integer(0, 100_000))
 CHORD_RUN_FORM = Row(Integer(1, 200_000), Integer(0, N_CHORDS - 1))
 Form = tuple[int, tuple[tuple[int, int], ...]]
@@ -189,6 +190,15 @@ class CorpusStatistics:
             of_style = dict(zip(TRAITS, self.typical[self.styles.index(style)], strict=True))
             found |= {name: value for name, value in of_style.items() if value is not None}
         return {name: value for name, value in found.items() if value is not None}
+
+    def form_stands_out(self, style: str | None) -> bool:
+        """Whether bars of a style return, and differ from those beside them; else a form is hardly heard, or always.
+
+        In bands nearly every bar is like the one before, and chorales return to few.
+        """
+        typical = self.typical_of(style)
+        returns, alike = (typical.get(name, (0.0, 0.0))[0] for name in ("bar_returns", "bar_similarity_1"))
+        return returns >= RETURNING and alike <= ALIKE
 
     def programs_of(self, style: str | None) -> tuple[int, ...]:
         """The programs of a style's pieces; of the whole corpus, where the style, or its pieces, are unknown."""

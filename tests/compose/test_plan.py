@@ -9,12 +9,12 @@ import toys
 from melodygru.compose.composing import compose
 from melodygru.compose.constraints import Chords
 from melodygru.compose.forms import form_from, resolved, text_of
-from melodygru.compose.lengths import Length, Plan
+from melodygru.compose.lengths import FORM_BIAS, Length, Plan
 from melodygru.compose.plan_rules import ROOT_BIAS, Cadence, ChordBias
 from melodygru.compose.rules import Event
 from melodygru.compose.settings import SETTINGS, check_written
 from melodygru.errors import SettingError
-from melodygru.events import FIRST_PART, NEW, Context, Vocabulary
+from melodygru.events import FIRST_PART, NEW, Context, CorpusStatistics, Vocabulary
 from melodygru.events.features.form import due_parts
 from melodygru.events.planned import Planned, transposed_chords
 from melodygru.music.chords import chord_code, chord_tones
@@ -49,6 +49,13 @@ def test_a_length_that_is_asked_for_cuts_a_form_or_begins_it_again():
     assert drawn(0.0, length=Length(bars=6)).planned.returns.tolist() == [-1, -1, 0, 1, 0, 1]
     unknown = Plan.from_settings(PLANS, metre=(5, 4))  # no piece of the corpus is in it
     assert unknown.planned.returns is None and unknown.steps is None
+
+
+def test_a_form_is_pressed_for_that_is_asked_for_or_stands_out_in_its_style(monkeypatch):
+    assert (drawn(0.0).form_bias, drawn(0.0, form="ABAB").form_bias) == (0, FORM_BIAS)
+    monkeypatch.setattr(CorpusStatistics, "form_stands_out", lambda statistics, style: style is None)
+    assert drawn(0.0).form_bias == FORM_BIAS
+    assert Plan.from_settings(PLANS, metre=(5, 4)).form_bias == 0  # there is none to draw
 
 
 def test_a_form_is_asked_for_in_letters_in_runs_or_as_that_of_a_piece(tmp_path):

@@ -101,6 +101,19 @@ def test_a_style_may_have_no_lengths():
     assert statistics.length_of("a", (4, 4), 0.5) is None and statistics.length_of(None, (4, 4), 0.5) == 64
 
 
+@pytest.mark.parametrize(
+    ("form", "stands_out"),
+    [([*range(8), *range(8)], True), (range(16), False), ([0] * 8 + [1] * 8, False)],
+)
+def test_a_form_stands_out_where_bars_return_and_differ_from_those_beside_them(form, stands_out):
+    rng = np.random.default_rng(0)
+    bars = [[(at, 1, 0, 60 + rng.integers(12), 80) for at in np.flatnonzero(rng.random(16) < 0.5)] for _ in range(16)]
+    piece = sequence_of([(16 * n + at, *rest) for n, bar in enumerate(form) for at, *rest in bars[bar]])
+    statistics = fit_vocabulary([(piece, "a")] * 3, GRID).statistics
+    assert statistics.form_stands_out("a") == statistics.form_stands_out(None) == stands_out
+    assert not CorpusStatistics().form_stands_out(None)
+
+
 def test_what_is_typical_is_kept_by_style_and_for_the_corpus():
     def piece(bars):
         return sequence_of([(16 * bar, 4, 0, 60 + bar, 80) for bar in range(bars)])
