@@ -208,7 +208,7 @@ def test_a_stream_that_loops_is_taken_back_before_anybody_is_given_it():
 
 def test_the_most_probable_notes_go_on_anew_too():
     greedy = Controls(temperature=0)
-    settings = {"n": 1, "controls": greedy, "length": Length(bars=40), "style": "reels"}
+    settings = {"n": 1, "controls": greedy, "length": Length(bars=64), "style": "reels"}
     (bare,), _, _ = _composed(**settings)
     (piece,), (given_out,), actions = _composed(**settings, guard=True)
     assert find_degeneration(bare, Thresholds.from_vocabulary(_shipped().vocabulary)) is not None
