@@ -323,8 +323,8 @@ def main(
             model = work / "model.keras"
             train(folder, minutes, seed, model)
         melodygru("evaluate", valid, "--model", model, "--per-note", work / "nats.csv", "--json")
-        options: tuple[object, ...] = ("--model", model, "--bars", bars, "--temperature", temperature)
-        options += ("--seed", seed + 1) if top_p is None else ("--seed", seed + 1, "--top-p", top_p)
+        options: list[object] = ["--model", model, "--bars", bars, "--temperature", temperature, "--seed", seed + 1]
+        options += [] if top_p is None else ["--top-p", top_p]
         if primer_bars is None:
             melodygru("generate", "-n", number, *options, "-o", output)
         for path in [path for path in held_out if begins(read(path, bar), primer_bars)][:number]:

@@ -57,12 +57,12 @@ def main(
     from melodygru.compose.composer import Composer
     from melodygru.model.trace import Tracer
 
-    composer = Composer.load(model)
-    tracer = Tracer(Composer.load(judge).model if judge else composer.model)
     files = midi_files(data)
     if kind == "large":
         large(files, model, candidates, particles)
         return
+    composer = Composer.load(model)
+    tracer = Tracer(Composer.load(judge).model if judge else composer.model)
     chosen = [files[at] for at in np.linspace(0, len(files) - 1, min(pieces, len(files))).astype(int)]
     measure = MEASURES[kind]
     found: dict[str, list[dict[str, float]]] = defaultdict(list)
@@ -254,11 +254,10 @@ def large(files: list[Path], model: Path | None, n: int, particles: int) -> None
             child = subprocess.Popen([*map(str, command)], stdout=subprocess.DEVNULL)
             _, status, usage = os.wait4(child.pid, 0)
             child.returncode = os.waitstatus_to_exitcode(status)
+            if child.returncode:
+                raise click.ClickException(f"melodygru redo of {name} ended with status {child.returncode}")
             gigabytes = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
-            click.echo(
-                f"{name}: {gigabytes:.2f} GB at most, {time.monotonic() - began:.0f} s"
-                + (f", exit status {child.returncode}" if child.returncode else "")
-            )
+            click.echo(f"{name}: {gigabytes:.2f} GB at most, {time.monotonic() - began:.0f} s")
 
 
 # -- figures

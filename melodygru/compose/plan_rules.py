@@ -75,16 +75,9 @@ class ChordBias(Rule):
             if not strength or program == DRUMS or chords is None or half is None or half >= len(chords):
                 continue
             row += strength * _TONES[chords[half]]
-            if program in FAMILIES["bass"] and _begins_half_bar(context.past):
+            if program in FAMILIES["bass"] and context.past.begins_half_bar:
                 row += ROOT_BIAS * _ROOTS[chords[half]]
         return found if found.any() else None
-
-
-def _begins_half_bar(past: Past) -> bool:
-    """Whether the onset is where a half bar begins."""
-    assert past.in_bar is not None
-    _, position, size = past.in_bar
-    return position in (0, (size + 1) // 2)
 
 
 class Cadence(Rule):
@@ -117,19 +110,20 @@ class Cadence(Rule):
         """That of a stream, which is found once, unless the guard takes back what it was found by."""
         by, bias = self._gained.get(stream, ((), _NOTHING))
         if not by or past.notes[: len(by)] != by:
-            n = int(np.searchsorted(np.cumsum([note[0] for note in past.notes]), self._begins[stream]))
-            bias = _tonic_bias(past, n)
+            onset = np.cumsum([note[0] for note in past.notes])
+            n = int(np.searchsorted(onset, self._begins[stream]))
+            bias = _tonic_bias(past, onset[:n])
             self._gained[stream] = past.notes[:n], bias
         return bias
 
 
-def _tonic_bias(past: Past, n: int) -> np.ndarray:
-    """What the tones of the tonic chord gain by the first notes, in nats; shape (pitches,)."""
-    notes = np.zeros(n, NOTE)
-    if not n:
+def _tonic_bias(past: Past, onset: np.ndarray) -> np.ndarray:
+    """What the tones of the tonic chord gain by the first notes, of which these are the onsets, in nats; (pitches,)."""
+    notes = np.zeros(len(onset), NOTE)
+    if not len(notes):
         return _NOTHING
-    part, notes["pitch"], duration, _ = np.array(past.values[:n]).T
-    notes["onset"] = np.cumsum([note[0] for note in past.notes[:n]])
+    part, notes["pitch"], duration, _ = np.array(past.values[: len(notes)]).T
+    notes["onset"] = onset
     notes["duration"], notes["program"] = TIMES.low[duration], np.array(past.programs)[part]
     if (notes["program"] == DRUMS).all():
         return _NOTHING

@@ -66,11 +66,16 @@ FAMILIES: dict[str, tuple[int, ...]] = {
     "pads": tuple(range(88, 96)),
 }
 
+# Of each word of the programs' names those that have it, and the families.
+_CALLED: dict[str, tuple[int, ...]] = {
+    word: tuple(at for at, name in enumerate(PROGRAM_NAMES) if word in name.lower().split())
+    for word in " ".join(PROGRAM_NAMES).lower().split()
+} | FAMILIES
+
 
 def programs_called(name: str) -> tuple[int, ...]:
     """The programs of a family, else those with the word in their names (`piano`, `sax`); empty for others."""
-    word = name.lower()
-    return FAMILIES.get(word) or tuple(at for at, known in enumerate(PROGRAM_NAMES) if word in known.lower().split())
+    return _CALLED.get(name.lower(), ())
 
 
 def program_name(program: int) -> str:

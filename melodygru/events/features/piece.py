@@ -302,6 +302,11 @@ class Past:
         bar, position, size = self.in_bar
         return 2 * bar + (2 * position >= size)
 
+    @property
+    def begins_half_bar(self) -> bool:
+        """Whether the onset is where a half bar begins; nowhere, where bars aren't known."""
+        return self.in_bar is not None and self.in_bar[1] in (0, (self.in_bar[2] + 1) // 2)
+
     def lag_of_bar(self, bar: int) -> int:
         """Steps from the bar that a bar returns to; 0 where it is new, or not known."""
         returns = self.planned.returns
