@@ -14,9 +14,10 @@ from melodygru.compose.controls import Controls
 from melodygru.compose.drawing import Note
 from melodygru.compose.guards import Guard, guarded
 from melodygru.compose.lengths import N_DRAWS, Length, Plan
+from melodygru.compose.places import NEVER
 from melodygru.compose.plan_rules import Cadence, ChordBias, FormBias
 from melodygru.compose.primer import Primer
-from melodygru.compose.rules import NEVER, EarliestEnd, Ending, FirstNote, Rule, programs_of
+from melodygru.compose.rules import EarliestEnd, Ending, FirstNote, Rule, programs_of
 from melodygru.compose.sampler import Sampler
 from melodygru.compose.settings import check_setting
 from melodygru.compose.steering import Steering

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from melodygru.compose.lengths import Plan
+from melodygru.compose.places import NEVER
 from melodygru.compose.redo_settings import RedoSettings
-from melodygru.compose.rules import NEVER
 from melodygru.compose.settings import CHORD_BIAS, GenerateSettings
 from melodygru.errors import SettingError
 from melodygru.events import END, TIMES, Context, Vocabulary

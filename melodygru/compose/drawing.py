@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from melodygru.compose.controls import Controls, Filter
-from melodygru.compose.rules import NEVER, Event, Legality, Rule, Spans
+from melodygru.compose.places import Places
+from melodygru.compose.rules import Event, Legality, Rule
 from melodygru.events import (
     DURATION,
     END,
@@ -22,7 +23,6 @@ from melodygru.events import (
     PART_HISTORY,
     PITCH,
     SHIFT,
-    TIMES,
     VELOCITY,
     VELOCITY_WIDTH,
     Context,
@@ -312,6 +312,9 @@ class Streams:
             event.pointers[field] = alike.spread(pointers)
         known = {name: alike.of_each(classes) for name, classes in event.chosen.items()}
         event.logits = alike.spread(step.logits(field, known, pointers))
+        if field == "duration" and step.gain is not None:
+            gains = alike.spread(step.gain).tolist()
+            event.places = Places([context.common_end() for context in event.contexts], gains)
         event.legal = self._legality.weigh(field, event)
         if event.legal is not None:
             np.copyto(event.logits, -np.inf, where=~event.legal)
@@ -331,10 +334,9 @@ class Streams:
     ) -> list[int]:
         """Draw a field of time: of each stream a class, and steps in it; the rest as in `_draw_field`."""
         chosen = self._draw_field(field, alike, step, pointers, u[:, 0], rules, event)
-        pairs = zip(chosen.tolist(), u[:, 1].tolist(), strict=True)
-        if event.spans is None:
-            return [_LOW[c] + int(share * _WIDTH[c]) for c, share in pairs]
-        return [steps_within(spans, c, share) for spans, (c, share) in zip(event.spans, pairs, strict=True)]
+        steps = event.places.steps(event.spans, chosen.tolist(), u[:, 1].tolist())
+        event.log_places[field] = event.places.log_p(chosen, steps)
+        return steps
 
     def _choose(self, field: str, event: Event, u: np.ndarray) -> np.ndarray:
         """Choose a class of a field for each stream, shape (streams,), by numbers `u` in [0, 1) of the same shape."""
@@ -355,34 +357,6 @@ def _replaced(values: np.ndarray, at: np.ndarray, new: np.ndarray) -> np.ndarray
     values = values.copy()
     values[at] = new
     return values
-
-
-# -- steps and the classes of time
-
-
-_LOW, _WIDTH = TIMES.low.tolist(), TIMES.width.tolist()
-_FIRST, _SIZE = np.array(_LOW, np.float64), np.array(_WIDTH, np.float64)
-
-
-def share_of_classes(spans: Sequence[Spans]) -> np.ndarray:
-    """The share of each class of `events.TIMES` that lies in each stream's spans, shape (streams, classes)."""
-    share = np.zeros((len(spans), TIMES.size))
-    for k in range(max(map(len, spans))):
-        first, after = np.array([of_stream[k] if k < len(of_stream) else (0, 0) for of_stream in spans]).T[:, :, None]
-        share += np.maximum(0, np.minimum(_FIRST + _SIZE, after) - np.maximum(_FIRST, first))
-    return share / _SIZE
-
-
-def steps_within(spans: Spans, time_class: int, share: float) -> int:
-    """Of the steps of a class that lie in the spans, those after a share of them, in [0, 1)."""
-    low, high = _LOW[time_class], _LOW[time_class] + _WIDTH[time_class]
-    inside = [(max(low, first), min(high, after)) for first, after in spans]
-    at = int(share * sum(max(0, after - first) for first, after in inside))
-    for first, after in inside:
-        if at < after - first:
-            return first + at
-        at -= max(0, after - first)
-    return low
 
 
 # -- events and notes
@@ -410,13 +384,10 @@ def notes_of(
 
 __all__ = [
     "DRAWS",
-    "NEVER",
     "Note",
     "Row",
     "Streams",
     "notes_of",
     "rows_of",
-    "share_of_classes",
-    "steps_within",
     "with_row",
 ]

@@ -15,7 +15,8 @@ import numpy as np
 from melodygru.compose.controls import Controls
 from melodygru.compose.original import Original
 from melodygru.compose.particles import Particles
-from melodygru.compose.rules import Event, Rule, Spans
+from melodygru.compose.places import Spans
+from melodygru.compose.rules import Event, Rule
 from melodygru.errors import SettingError
 from melodygru.events import DURATION, SHIFT, TIMES, VELOCITY, Context, Vocabulary, encode_parts
 from melodygru.model.numpy_model import NumpyModel

@@ -16,12 +16,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from melodygru.compose.controls import Controls, below_best
-from melodygru.compose.drawing import DRAWS, Row, Streams, share_of_classes
+from melodygru.compose.drawing import DRAWS, Row, Streams
 from melodygru.compose.plan_rules import FormBias
 from melodygru.compose.redo_settings import REDO_SETTINGS
 from melodygru.compose.rules import Event, Rule
 from melodygru.errors import SettingError
-from melodygru.events import TIMES, Context
+from melodygru.events import Context
 from melodygru.model.numpy_model import NumpyModel
 from melodygru.util.settings import check_value
 
@@ -99,7 +99,12 @@ class Particles(Streams):
         u = np.concatenate([rng.random((k, DRAWS)) for rng, k in zip(self.rngs, of_pieces, strict=True)])
         contexts = [self.contexts[i] for i in at]
         rules = [guide, FormBias(self.vocabulary, [self.form_bias] * n)] if self.form_bias else [guide]
-        return self.draw(u, rules, Event(contexts, [0] * n, np.ones(n, bool), [0] * n, at=at))
+        event = Event(contexts, [0] * n, np.ones(n, bool), [0] * n, at=at)
+        drawn = self.draw(u, rules, event)
+        self.log_p[at] += event.log_places["shift"]
+        if "duration" in event.log_places:
+            self.log_p[at] += np.where(event.live, event.log_places["duration"], 0.0)
+        return drawn
 
     def _choose(self, field: str, event: Event, u: np.ndarray) -> np.ndarray:
         """Choose a class for each particle; what all that may come weighs together is the particle's weight."""
@@ -111,7 +116,7 @@ class Particles(Streams):
             scaled = scaled + event.log_weights
         if event.mask is not None:
             scaled = np.where(event.mask, scaled, -np.inf)
-        share = None if event.spans is None else share_of_classes(event.spans)
+        share = None if event.spans is None else event.places.share_of_classes(event.spans)
         if share is not None:
             scaled = np.where(share > 0, scaled, -np.inf)
         best = scaled.max(1, keepdims=True)
@@ -138,8 +143,6 @@ class Particles(Streams):
         live, of_chosen = event.at[of_live], chosen[of_live]
         self.log_weights[live] += (best[:, 0] + np.log(mass))[of_live]
         self.log_p[live] += log_p[of_live, of_chosen]
-        if field in ("shift", "duration"):
-            self.log_p[live] -= TIMES.log_width[of_chosen]
         return chosen
 
     @property

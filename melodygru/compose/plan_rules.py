@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from melodygru.compose.rules import NEVER, Event, Rule
+from melodygru.compose.places import NEVER
+from melodygru.compose.rules import Event, Rule
 from melodygru.events import FIRST_PART, NEW, TIMES, Vocabulary
 from melodygru.events.features.form import Form, due_parts
 from melodygru.events.features.piece import Past

@@ -20,16 +20,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from melodygru.compose.controls import to_weights
+from melodygru.compose.places import EVEN, NEVER, Places, Spans
 from melodygru.events import END, FIRST_PART, NEW, TIMES, Context, Vocabulary
 from melodygru.music.keys import DIATONIC
 from melodygru.music.notes import DRUMS, N_PITCHES, N_PROGRAMS
 
-NEVER = 1 << 62  # steps
 OPENING = 16  # notes of a piece that keep to its key signature: then the model goes on in it by itself
 PRESSING = 1.0  # nats, for each part of the line-up that should have come in
 PLAUSIBLE = 0.1  # probability at which an end that is due comes
 END_DECAY = 20  # how often PLAUSIBLE is halved by the time a piece is twice as long as it was due to be
-Spans = list[tuple[int, int]]  # steps: the first, and the first that is no more among them
 
 
 @dataclass
@@ -49,6 +48,8 @@ class Event:
     log_weights : array, shape (streams, classes): what they add, in nats; None is nothing
     spans : for each stream the steps of a shift or duration that are allowed; None is all
     chosen : the classes chosen so far, arrays of shape (streams,) by field, and each part's history
+    places : how the probability of the classes of the field of time being drawn spreads over their steps
+    log_places : of each field of time, once its steps are drawn, their log-probability in nats, given their class
     pointers : what the pointers to a field point to, arrays of shape (streams, k) by field
     parts, programs, pitches : of the note of each stream, once they are chosen; a new part's number is the next
     at : the streams' indices in their batch; None is all of them
@@ -66,6 +67,8 @@ class Event:
     mask: np.ndarray | None = None
     log_weights: np.ndarray | None = None
     spans: Sequence[Spans] | None = None
+    places: Places = EVEN
+    log_places: dict[str, np.ndarray] = field(default_factory=dict)
     pointers: dict[str, np.ndarray] = field(default_factory=dict)
     parts: list[int] = field(default_factory=list)
     programs: list[int] = field(default_factory=list)

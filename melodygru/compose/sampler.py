@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from melodygru.compose.controls import RHYTHM, Controls, below_best, to_weights
-from melodygru.compose.drawing import DRAWS, Note, Streams, rows_of, share_of_classes, with_row
+from melodygru.compose.drawing import DRAWS, Note, Streams, rows_of, with_row
 from melodygru.compose.primer import Primer
 from melodygru.compose.rules import (
     Arrivals,
@@ -26,7 +26,7 @@ from melodygru.compose.rules import (
 )
 from melodygru.compose.steering import Steering
 from melodygru.errors import SettingError
-from melodygru.events import DURATION, FIRST_PART, NEW, SHIFT, TIMES, Context
+from melodygru.events import DURATION, FIRST_PART, NEW, SHIFT, Context
 from melodygru.events.planned import UNPLANNED, Planned
 from melodygru.model.numpy_model import NumpyModel
 
@@ -192,7 +192,7 @@ class Sampler(Streams):
         total = np.add.reduce(weights, 1)
         if event.spans is not None:
             with np.errstate(divide="ignore"):
-                share = np.log(share_of_classes(event.spans))
+                share = np.log(event.places.share_of_classes(event.spans))
             added = share if added is None else added + share
         if added is not None:
             left = logits + added if mask is None else np.where(mask, logits + added, -np.inf)
@@ -251,8 +251,8 @@ class Sampler(Streams):
         self._choices.clear()
         log_p -= np.log(totals)
         for column, field in ((SHIFT, "shift"), (DURATION, "duration")):
-            if field in event.chosen:
-                log_p[column] -= TIMES.log_width[event.chosen[field]]
+            if field in event.log_places:
+                log_p[column] += event.log_places[field]
         self.log_p = self.log_p + np.add.reduce(np.where(live, log_p, 0.0), 0)  # `rewind` may need the old one
 
     def _remember(self) -> None:

@@ -12,7 +12,8 @@ import numpy as np
 
 from melodygru.compose.constraints import Constraint, Moment
 from melodygru.compose.lengths import Plan
-from melodygru.compose.rules import NEVER, Event, Rule, Spans
+from melodygru.compose.places import NEVER, Spans
+from melodygru.compose.rules import Event, Rule
 from melodygru.errors import SettingError
 from melodygru.events import END, FIRST_PART, NEW, Context, Vocabulary
 from melodygru.music.notes import NoteSequence

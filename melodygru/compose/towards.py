@@ -17,7 +17,8 @@ from melodygru.compose.drawing import Row
 from melodygru.compose.lengths import Plan
 from melodygru.compose.parallels import Parallels
 from melodygru.compose.particles import Particles
-from melodygru.compose.rules import NEVER, Event, Rule, Spans
+from melodygru.compose.places import NEVER, Spans
+from melodygru.compose.rules import Event, Rule
 from melodygru.errors import SettingError
 from melodygru.events import END, FIRST_PART, N_VELOCITIES, NEW, PART, PITCH, Context, Vocabulary
 from melodygru.music.notes import N_PITCHES

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from melodygru.events.features.common_end import CommonEnd
 from melodygru.events.features.conditions import Conditions
 from melodygru.events.features.feature import Feature, copied
 from melodygru.events.features.legality import Legality
@@ -76,6 +77,7 @@ class Context:
         self._line_up: LineUp | None = of.get(LineUp)
         self._levels: PitchClassLevels = of[PitchClassLevels]
         self._legality: Legality = of[Legality]
+        self._common_end: CommonEnd | None = of.get(CommonEnd)
 
     def copy(self) -> Context:
         """Another context with the same past."""
@@ -202,6 +204,10 @@ class Context:
         for feature in self._note:
             feature.point_note(durations, velocities, part, pitch)
         return durations, velocities
+
+    def common_end(self) -> int:
+        """Steps from the onset to the end that most sounding notes share; 0 is none."""
+        return 0 if self._common_end is None else self._common_end.left
 
     def pitch_class_levels(self) -> list[int]:
         """How the twelve pitch classes stand among the notes so far (see `Events`)."""

@@ -102,8 +102,6 @@ class Events:
     ----------
     fields : array, shape (T, 5), int32
         Classes as in the module's table; -1 where END has none, and for an unmodelled velocity.
-    log_bin_width : array, shape (T, 5), float32
-        ln(width) of the classes of shift and duration: nats for the position inside the class. 0 elsewhere.
     previous, before, context : arrays, int32
         Ids; as many columns as `Layout.widths` says.
     part_descriptions : array, shape (T, parts * columns), uint8
@@ -120,12 +118,13 @@ class Events:
         See `features.legality`.
     shift_pointers, pitch_pointers, duration_pointers, velocity_pointers : arrays, shape (T, k), int16
         The class, plus 1, that each pointer points to; 0 is none.
+    at_common_end : array, shape (T, 1), uint8
+        Whether the note ends to the step where most sounding notes do; no column without `exact_ends`.
     changes : Changes
         What the vocabulary could not hold.
     """
 
     fields: np.ndarray
-    log_bin_width: np.ndarray
     previous: np.ndarray
     before: np.ndarray
     context: np.ndarray
@@ -139,6 +138,7 @@ class Events:
     pitch_pointers: np.ndarray
     duration_pointers: np.ndarray
     velocity_pointers: np.ndarray
+    at_common_end: np.ndarray
     changes: Changes
 
     def __len__(self) -> int:
@@ -250,10 +250,7 @@ def encode(
     arrays = {name: np.zeros((n, layout.widths[name]), dtype) for name, dtype in ARRAYS.items()}
     for feature, region in layout.regions.items():
         feature.encode(piece, region, arrays)
-    log_bin_width = np.zeros((n, 5), np.float32)
-    log_bin_width[:, SHIFT] = TIMES.log_width[piece.fields[:, SHIFT]]
-    log_bin_width[:-1, DURATION] = TIMES.log_width[piece.fields[:-1, DURATION]]
-    return Events(fields=piece.fields, log_bin_width=log_bin_width, changes=changes, **arrays)
+    return Events(fields=piece.fields, changes=changes, **arrays)
 
 
 def _with_parts(notes: np.ndarray, vocabulary: Vocabulary) -> tuple[np.ndarray, Changes]:

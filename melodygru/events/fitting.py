@@ -120,6 +120,7 @@ def fit_vocabulary(pieces: Iterable[tuple[NoteSequence, str | None]], grid: Grid
         lookback_runs=bool(lookback_bars),
         kept=True,
         plans=grid.is_metrical,
+        exact_ends=not grid.is_metrical,
         statistics=CorpusStatistics(
             qpm=float(np.median(tempos)),
             style_qpm=tuple(float(np.median(style_tempos[style])) for style in styles),

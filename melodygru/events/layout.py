@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from melodygru.events.features import REGISTRY
+from melodygru.events.features.common_end import CommonEnd
 from melodygru.events.features.feature import ARRAYS, Feature, Region
 from melodygru.events.features.harmony import REFERENCES, Harmony
 from melodygru.events.features.part_descriptions import description_sizes
@@ -40,6 +41,7 @@ class Layout:
     regions : the features that the vocabulary has, in the order of the registry, and where the ids of each lie
     sounding_columns : columns of `context` that hold ids of the block "sounding"
     reference_columns : columns of `context` that hold ids of the blocks of `features.harmony`
+    common_end_column : column of `duration_pointers` that points to the end that most notes share, if there is one
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
@@ -69,6 +71,8 @@ class Layout:
         self.sounding_columns = slice(sounding, sounding + 3 * vocabulary.n_sounding, 3)
         reference = self.regions[Harmony].columns["context"]
         self.reference_columns = slice(reference, reference + len(REFERENCES))
+        ends = self.regions.get(CommonEnd)
+        self.common_end_column = None if ends is None else ends.columns["duration_pointers"]
         # An id of `context` less this is the reference's pitch plus 1.
         self.reference_origins = np.array([self.blocks[name] - 1 for name in REFERENCES])
 
@@ -89,22 +93,23 @@ class Layout:
     def n_outputs(self, field: str) -> int:
         """Outputs of a field's head.
 
-        One a class and one a pointer; for the pitch between these also one an interval, -127..127, one for each pair of
+        One a class and one a pointer; for the duration between these, where the vocabulary has `exact_ends`, the gain
+        of the step at the common end; for the pitch also one an interval, -127..127, one for each pair of
         levels of a pitch class, and twelve for the pitch classes above each reference. Where parts are
         modelled, their head has one for END and for a new part of each program; one for each class of a description;
         and two for new parts: that of programs which the line-up has still to come, and that of others.
         """
         if field == "part" and self.vocabulary.models_part:
             return FIRST_PART + self.n_descriptions + 2
-        relative = N_INTERVAL_OUTPUTS + N_HARMONY_OUTPUTS if field == "pitch" else 0
-        return self.vocabulary.size(field) + relative + self.n_pointers(field)
+        more = {"pitch": N_INTERVAL_OUTPUTS + N_HARMONY_OUTPUTS, "duration": int(self.vocabulary.exact_ends)}
+        return self.vocabulary.size(field) + more.get(field, 0) + self.n_pointers(field)
 
     def n_direct_outputs(self, field: str) -> int:
         """The first outputs of a field's head, which are no pointer's or description's."""
         if field == "part" and self.vocabulary.models_part:
             return FIRST_PART
-        harmony = N_HARMONY_OUTPUTS if field == "pitch" else 0
-        return self.n_outputs(field) - self.n_pointers(field) - harmony
+        more = {"pitch": N_HARMONY_OUTPUTS, "duration": int(self.vocabulary.exact_ends)}
+        return self.n_outputs(field) - self.n_pointers(field) - more.get(field, 0)
 
     def head_blocks(self, field: str) -> dict[str, int]:
         """First id of each block of the table that a field's head has of what was chosen before it.

@@ -44,6 +44,23 @@ class TimeClasses:
         """Steps of `classes`, at shares in [0, 1) of their width."""
         return self.low[classes] + np.floor(shares * self.width[classes]).astype(np.int64)
 
+    def log_place(self, classes: np.ndarray, common: np.ndarray, gain: np.ndarray, there: np.ndarray) -> np.ndarray:
+        """Log-probability, in nats, of the step inside a class, given the class.
+
+        All steps of a class are alike, but for one that is more probable by its gain where the class holds it.
+
+        Parameters
+        ----------
+        classes : the classes
+        common : the class, plus 1, in which that one step lies; 0 is none. Of the same shape, as are the others
+        gain : in nats
+        there : whether it is that step, bool
+        """
+        others = np.log(np.maximum(self.width[classes] - 1, 1))
+        total = others + np.logaddexp(0.0, gain - others)
+        holds = (common == classes + 1) & (self.width[classes] > 1)
+        return np.where(holds, np.where(there, gain, 0.0) - total, -self.log_width[classes])
+
 
 TIMES = TimeClasses()
 

@@ -74,6 +74,9 @@ class Vocabulary:
         Whether it is a feature what stays of a piece of which bars are composed again.
     plans : bool
         Whether tempo, length, form and chords are features where the plan knows them; only on a metrical grid.
+    exact_ends : bool
+        Whether a long note can end to the step where most sounding notes do, see `features.common_end`; only without
+        a beat.
     statistics : CorpusStatistics
         What new pieces are drawn from; its styles, metres and programs are always these.
     """
@@ -92,6 +95,7 @@ class Vocabulary:
     lookback_runs: bool = entry(Flag(), default=False)
     kept: bool = entry(Flag(), default=False)
     plans: bool = entry(Flag(), default=False)
+    exact_ends: bool = entry(Flag(), default=False)
     statistics: CorpusStatistics = dataclasses.field(default=CorpusStatistics(), hash=False)  # large
 
     def __post_init__(self) -> None:
@@ -101,6 +105,8 @@ class Vocabulary:
         object.__setattr__(self, "statistics", statistics)
         if self.plans and not self.grid.is_metrical:
             raise ValueError("plans without a beat: expected a metrical grid")
+        if self.exact_ends and self.grid.is_metrical:
+            raise ValueError("exact ends with a beat: expected a grid of milliseconds")
 
     # -- plain values, for the checkpoint
 

@@ -135,7 +135,7 @@ class EventModel(keras.Model):
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Log-likelihood of a window that begins in `state`, as from a call, and the state at its end."""
         fields = _whole(inputs["fields"])
-        logits, state = self.logits(inputs, state, training)
+        logits, gain, state = self._expected(inputs, state, training)
         columns = []
         for column, field in enumerate(FIELDS):
             if field not in self.vocabulary.fields:
@@ -144,7 +144,9 @@ class EventModel(keras.Model):
             target = fields[..., column]
             chosen = tf.maximum(target, 0)
             log_p = _log_p(logits[field], chosen)
-            if column in (SHIFT, DURATION):
+            if column == DURATION and gain is not None:
+                log_p += self._log_place(chosen, gain, inputs)
+            elif column in (SHIFT, DURATION):
                 log_p -= tf.gather(tf.constant(TIMES.log_width, tf.float32), chosen)
             columns.append(tf.where(target >= 0, log_p, 0.0))
         return tf.stack(columns, -1), state
@@ -153,6 +155,13 @@ class EventModel(keras.Model):
         self, inputs: dict[str, tf.Tensor], state: list[tf.Tensor], training: bool = False
     ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
         """Logits of each field, (B, T, classes) float32, given the fields before it in `inputs`, and the end state."""
+        logits, _, state = self._expected(inputs, state, training)
+        return logits, state
+
+    def _expected(
+        self, inputs: dict[str, tf.Tensor], state: list[tf.Tensor], training: bool
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor | None, list[tf.Tensor]]:
+        """As `logits`, and between the two the gain, (B, T), of the step at the common end, where there is one."""
         before = self.bag(_whole(inputs["before"]))
         context = self.bag(_whole(inputs["context"]))
         # tf.slice, as the gradient of [:, 1:] takes several times as long.
@@ -167,10 +176,21 @@ class EventModel(keras.Model):
             ids = self._head_ids(field, inputs, chosen)
             head = getattr(self, f"head_{field}")
             logits[field] = head(features, ids, training=training)
+        gain = logits["duration"][..., self.vocabulary.size("duration")] if self.vocabulary.exact_ends else None
         logits = {field: self._pointed(field, outputs, inputs, chosen) for field, outputs in logits.items()}
         for field, impossible in self._impossible(inputs).items():
             logits[field] = tf.where(impossible, IMPOSSIBLE, logits[field])
-        return logits, end_state
+        return logits, gain, end_state
+
+    def _log_place(self, chosen: tf.Tensor, gain: tf.Tensor, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+        """As `TimeClasses.log_place`, of the durations' classes (B, T)."""
+        common = _whole(inputs["duration_pointers"])[..., self.layout.common_end_column]
+        width = tf.gather(tf.constant(TIMES.width, tf.float32), chosen)
+        others = tf.math.log(tf.maximum(width - 1, 1.0))
+        total = others + tf.nn.softplus(gain - others)
+        there = tf.cast(inputs["at_common_end"][..., 0], tf.float32)
+        holds = (common == chosen + 1) & (width > 1)
+        return tf.where(holds, there * gain - total, -tf.math.log(width))
 
     def _head_ids(self, field: str, inputs: dict[str, tf.Tensor], chosen: dict[str, tf.Tensor]) -> tf.Tensor | None:
         """Ids that a field's head is given beside its features, (B, T, k); None if there are none."""

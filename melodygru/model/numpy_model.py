@@ -179,6 +179,10 @@ class NumpyModel:
                 logits += np.bincount(classes.ravel(), weights.ravel(), rows * (n + 1)).reshape(rows, n + 1)[:, 1:]
         return logits
 
+    def gain(self, outputs: np.ndarray) -> np.ndarray:
+        """What the step at the common end gains over the others of its class, (rows,), of the durations' outputs."""
+        return outputs[..., self.vocabulary.size("duration")]
+
     def harmony_places(self, context: np.ndarray, pitch_class_levels: np.ndarray) -> np.ndarray:
         """Of each pitch class, three times, which of the pitch head's outputs for harmony its logit adds, plus 1.
 
@@ -230,6 +234,7 @@ class Step:
         self._before = before
         self._hidden = hidden
         self._hidden[:, : model.architecture.head] += x @ model.from_input
+        self.gain: np.ndarray | None = None  # (rows,): once durations were asked for, see `NumpyModel.gain`
 
     def arrive(
         self, context: np.ndarray, pitch_class_levels: np.ndarray, part_descriptions: np.ndarray, line_up: np.ndarray
@@ -272,6 +277,8 @@ class Step:
         outputs = self._model.head(field, self.hidden(field, chosen, pointers))
         if field == "part":
             return self._model.part_logits(outputs, *self._parts)
+        if field == "duration" and self._model.vocabulary.exact_ends:
+            self.gain = self._model.gain(outputs)
         last = None if field != "pitch" or chosen is None else chosen["last_pitch_1"]
         return self._model.pointed(field, outputs, pointers, last, None if last is None else self._harmony)
 

@@ -10,7 +10,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from melodygru.events import FIELDS, PART_HISTORY, TIMES, Events, Vocabulary, encode, possible_parts, representable
+from melodygru.events import (
+    DURATION,
+    FIELDS,
+    PART_HISTORY,
+    SHIFT,
+    TIMES,
+    Events,
+    Vocabulary,
+    encode,
+    possible_parts,
+    representable,
+)
 from melodygru.events.planned import UNPLANNED, Planned
 from melodygru.model.numpy_model import NumpyModel, Step
 from melodygru.music.notes import NoteSequence
@@ -76,13 +87,13 @@ class Tracer:
             gates.append(self.model.cell.gate_values(self._projected(layer, below)[:, 0], last, weights))
             outputs.append(h[:, 0])
         rows = np.arange(len(events))[:, None]
-        log_p = given.log_p(rows, h)
+        log_p, gain = given.expected(rows, h)
         return Trace(
             sequence,
             events,
             np.stack(outputs, 1),
             {name: np.stack([values[name] for values in gates], 1) for name in self.gates},
-            _nats(events, rows, log_p)[:, 0],
+            given.nats(rows, log_p, gain)[:, 0],
             {field: values[:, 0] for field, values in log_p.items()},
         )
 
@@ -106,7 +117,7 @@ class Tracer:
         for above in range(layer + 1, len(self.model.layers)):
             h = self._layer(above, h)
         rows = np.arange(stop)[:, None]
-        return _nats(trace.events, rows, given.log_p(rows, h)).sum((0, 2))
+        return given.nats(rows, *given.expected(rows, h)).sum((0, 2))
 
     def nats_since(self, trace: Trace, steps: np.ndarray) -> np.ndarray:
         """Nats of events, given a memory that begins later.
@@ -126,7 +137,7 @@ class Tracer:
         h = given.x[steps]
         for layer in range(len(self.model.layers)):
             h = self._layer(layer, h)
-        return _nats(trace.events, steps, given.log_p(steps, h)).sum(2)
+        return given.nats(steps, *given.expected(steps, h)).sum(2)
 
     def influence(self, layer: int) -> np.ndarray:
         """Norm of the weights that lead from a layer's units to themselves, to the layer above or to the heads."""
@@ -182,8 +193,8 @@ class _Given:
         """What the pointers to a field point to, or None."""
         return getattr(self._events, f"{field}_pointers", None)
 
-    def log_p(self, rows: np.ndarray, h: np.ndarray) -> dict[str, np.ndarray]:
-        """Log-probabilities of the classes of each field, (n, streams, classes).
+    def expected(self, rows: np.ndarray, h: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+        """Log-probabilities of the classes of each field, (n, streams, classes), and the gain of the common end's step.
 
         Parameters
         ----------
@@ -193,7 +204,7 @@ class _Given:
         model, events, shape = self._model, self._events, h.shape[:2]
         possible = _possible(events, model.vocabulary)
         flat = np.broadcast_to(rows, shape).reshape(-1)
-        found = {}
+        found, gain = {}, None
         for field in model.vocabulary.fields:
             logits = model.head(field, h @ model.from_state[:, model.columns[field]] + self._hidden[field][rows])
             outputs = logits.reshape(len(flat), -1)
@@ -207,12 +218,31 @@ class _Given:
                     places = model.harmony_places(events.context[flat], levels)
                     of_pitch = events.part_history[flat, LAST_PITCH], places
                 logits = model.pointed(field, outputs, None if pointers is None else pointers[flat], *of_pitch)
+            if field == "duration" and model.vocabulary.exact_ends:
+                gain = model.gain(outputs).reshape(shape)
             logits = logits.reshape(*shape, -1)
             if field in possible:
                 logits = np.where(possible[field][rows], logits, -np.inf)
             logits = logits - logits.max(-1, keepdims=True)
             found[field] = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
-        return found
+        return found, gain
+
+    def nats(self, rows: np.ndarray, log_p: dict[str, np.ndarray], gain: np.ndarray | None) -> np.ndarray:
+        """-ln p of the events at `rows`, (n, streams, 5) float64, of what `expected` gives."""
+        events, nats = self._events, np.zeros((*log_p["shift"].shape[:2], len(FIELDS)))
+        for column, field in enumerate(FIELDS):
+            if field not in log_p:
+                continue
+            target = events.fields[rows, column]
+            chosen = np.broadcast_to(np.maximum(target, 0), nats.shape[:2])
+            found = np.take_along_axis(log_p[field], chosen[..., None], 2)[..., 0].astype(np.float64)
+            if column == DURATION and gain is not None:
+                common = events.duration_pointers[rows, self._model.layout.common_end_column]
+                found += TIMES.log_place(chosen, common, gain, events.at_common_end[rows, 0] > 0)
+            elif column in (SHIFT, DURATION):
+                found -= TIMES.log_width[chosen]
+            nats[..., column] = np.where(target >= 0, -found, 0.0)
+        return nats
 
 
 def _possible(events: Events, vocabulary: Vocabulary) -> dict[str, np.ndarray]:
@@ -226,16 +256,3 @@ def _possible(events: Events, vocabulary: Vocabulary) -> dict[str, np.ndarray]:
         "pitch": ~pitch_mask,
         "duration": np.broadcast_to(duration > 0, (len(events), TIMES.size)),
     }
-
-
-def _nats(events: Events, rows: np.ndarray, log_p: dict[str, np.ndarray]) -> np.ndarray:
-    """-ln p of the events at `rows`, (n, streams, 5) float64, of log-probabilities (n, streams, classes)."""
-    nats = np.zeros((*log_p["shift"].shape[:2], len(FIELDS)))
-    for column, field in enumerate(FIELDS):
-        if field not in log_p:
-            continue
-        target = events.fields[rows, column]
-        index = np.broadcast_to(np.maximum(target, 0)[..., None], (*nats.shape[:2], 1))
-        found = np.take_along_axis(log_p[field], index, 2)[..., 0]
-        nats[..., column] = np.where(target >= 0, events.log_bin_width[rows, column] - found.astype(np.float64), 0.0)
-    return nats

@@ -169,7 +169,7 @@ class Encoders:
         for name, dtype, width in self._forms:
             arrays[name] = np.frombuffer(content, dtype, n * width, start).reshape(n, width)
             start += _aligned(arrays[name].nbytes)
-        return Events(log_bin_width=np.zeros((0, 5), np.float32), changes=Changes(), **arrays)
+        return Events(changes=Changes(), **arrays)
 
     def _gone(self, error: Exception) -> None:
         if self._pool is not None:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from melodygru.events import Events, Vocabulary, encode, representable, windows
+from melodygru.events import PART, Events, Vocabulary, encode, representable, windows
 from melodygru.events.planned import UNPLANNED, Planned
 from melodygru.music.notes import DRUMS, N_PITCHES, NoteSequence, canonical, transpose
 from melodygru.training.augmentation import EXCERPTS, MISTAKEN, beginnings, excerpt, repeats_itself, with_mistakes
@@ -62,13 +62,14 @@ class Pieces:
             np.maximum.at(self.high, notes["program"], notes["pitch"])
 
     def plan(self, epoch: int) -> list[np.ndarray]:
-        """The batches of an epoch, as indices of pieces of similar lengths."""
+        """The batches of an epoch, as indices of pieces of similar lengths, the longest of each first."""
         rng = np.random.default_rng([self.settings.seed, epoch])
         lengths = self.lengths(epoch)
         key = np.log(lengths) + rng.uniform(-LENGTH_JITTER, LENGTH_JITTER, len(lengths))
         order = np.argsort(key, kind="stable")
         size = self.settings.batch
         batches = [order[i : i + size] for i in range(0, len(order), size)]
+        batches = [batch[np.argsort(-lengths[batch], kind="stable")] for batch in batches]
         return [batches[i] for i in rng.permutation(len(batches))]
 
     def lengths(self, epoch: int) -> np.ndarray:
@@ -262,6 +263,12 @@ def _stretched(sequence: NoteSequence, factor: float) -> NoteSequence:
     notes, _ = canonical(stretched)
     last = int((notes["onset"] + notes["duration"]).max()) if len(notes) else 0
     return dataclasses.replace(sequence, notes=notes, length=max(last, round(sequence.length * factor)))
+
+
+def going_on(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A window without the last rows, as many as have nothing but padding; the first stays."""
+    rows = int(np.flatnonzero((inputs["fields"][..., PART] >= 0).any(1)).max(initial=0)) + 1
+    return {name: values[:rows] for name, values in inputs.items()}
 
 
 def prefetch(items: Iterator[Any], depth: int = 4) -> Iterator[Any]:

@@ -383,14 +383,13 @@ def _trainer(
     if "minutes" not in given and "epochs" not in given:
         given["epochs"] = epochs = default_epochs(corpus)
         say(f"training for {epochs:g} epochs, as suits the size of the corpus (or give --epochs or --minutes)")
-    if on_gpu() or "batch" in given:
-        notes, epochs = sum(piece.n_notes for piece in corpus.pieces), given.get("epochs") or default_epochs(corpus)
-        given = for_update(notes, epochs, given.get("batch"), gpu=on_gpu()) | given
-        if on_gpu() or given["window"] != Settings.window:
-            say(
-                f"an update learns from {given['window']} events of {given['batch']} pieces; learning rate "
-                f"{given['learning_rate']:.4g} after {given['warmup']} updates (--batch and --learning-rate set them)"
-            )
+    notes, epochs = sum(piece.n_notes for piece in corpus.pieces), given.get("epochs") or default_epochs(corpus)
+    given = for_update(notes, epochs, given.get("batch"), gpu=on_gpu()) | given
+    if on_gpu() or given["window"] != Settings.window:
+        say(
+            f"an update learns from {given['window']} events of {given['batch']} pieces; learning rate "
+            f"{given['learning_rate']:.4g} after {given['warmup']} updates (--batch and --learning-rate set them)"
+        )
     settings = Settings(seed=asked.seed, mixed_precision=is_mixed_precision(), **given)
     trainer = Trainer(
         model,

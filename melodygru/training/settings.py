@@ -28,6 +28,7 @@ EPOCHS = 40  # of a corpus; from LARGE notes on they fall with the notes' number
 LARGE, FALL = 400_000, 0.35
 ONE_KEY_FROM = 0.6  # share of the run after which pieces of a corpus in one key are no longer transposed
 FEWEST_STEPS = 200  # of a run whose length follows from the corpus
+LARGE_BATCH = 32  # pieces, of a corpus of LARGE notes or more on a CPU: an update learns from more kinds of music
 GPU_BATCH = 64  # pieces: many short windows keep a GPU busier than few long ones, and teach as much
 LEAST_WINDOW = 8  # events: of larger batches than leave it so many, an update learns from more
 GPU_STEPS = 4000  # updates that a run on a GPU keeps when more is learned from at once
@@ -55,7 +56,7 @@ class Settings:
         "Pieces learned from at once; more of them have shorter windows.",
         low=1,
         high=4096,
-        default_words="16; on a GPU 64 to 256, as suits the length of the run",
+        default_words="16, and 32 from 400,000 notes on; on a GPU 64 to 256, as suits the length of the run",
     )
     window: int = setting(128, "Events between two updates; the state is carried over.", low=1)
     learning_rate: float = setting(
@@ -221,7 +222,8 @@ def for_update(notes: int, epochs: float, batch: int | None = None, *, gpu: bool
     ----------
     notes : of the corpus
     epochs : passes over it; where minutes are asked for, those that suit the corpus
-    batch : as asked for; default: the least from GPU_BATCH on whose window is no longer than the default's
+    batch : as asked for; default on a GPU: the least from GPU_BATCH on whose window is no longer than the default's;
+        on a CPU LARGE_BATCH in a large corpus
     gpu : whether GPUs train
     """
     events = Settings.batch * Settings.window
@@ -229,7 +231,8 @@ def for_update(notes: int, epochs: float, batch: int | None = None, *, gpu: bool
     while gpu and doublings < GPU_DOUBLINGS and notes * epochs / (events << (doublings + 1)) >= GPU_STEPS:
         doublings += 1
     events <<= doublings
-    window = max(LEAST_WINDOW, min(Settings.window, events // (batch or GPU_BATCH)))
+    usual = GPU_BATCH if gpu else LARGE_BATCH if notes >= LARGE else Settings.batch
+    window = max(LEAST_WINDOW, min(Settings.window, events // (batch or usual)))
     batch = batch or events // window
     scale = math.sqrt(max(1.0, batch * window / (Settings.batch * Settings.window)))
     return {

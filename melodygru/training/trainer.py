@@ -31,7 +31,7 @@ from melodygru.training.evaluation import Evaluation, evaluate, nats_by_style, w
 from melodygru.training.history import History
 from melodygru.training.optimizer import AveragedAdamW
 from melodygru.training.pace import Pace, validation_interval
-from melodygru.training.pieces import Music, Pieces, prefetch
+from melodygru.training.pieces import Music, Pieces, going_on, prefetch
 from melodygru.training.position import Position
 from melodygru.training.progress import TRACE_STEPS, Budget, Progress, Timer, stopping
 from melodygru.training.settings import Settings, learning_rate
@@ -101,6 +101,7 @@ class Trainer:
         # The nats of steps that the device may still be at: while it is at one it is given the next.
         self._awaited: list[tf.Tensor] = []
         self._ahead = int(on_gpu())
+        self._lets_rows_go = self.workers.replicas == 1 and not on_gpu()  # replicas share rows, a GPU has many
         self._stop = threading.Event()
         self.stopped_by: int | None = None  # the signal that stopped the run
         self._plan: list[np.ndarray] = []
@@ -175,7 +176,7 @@ class Trainer:
         for part in self.state:
             mine = np.asarray(part)
             all_rows = np.zeros((self.workers.n * (stop - start), *mine.shape[1:]), mine.dtype)
-            all_rows[start:stop] = mine[: stop - start]
+            all_rows[start : start + min(len(mine), stop - start)] = mine[: stop - start]
             whole.append(self.workers.total(all_rows)[:rows])
         return whole
 
@@ -307,14 +308,13 @@ class Trainer:
             # The resume file exists from the first moment on: whatever happens, --resume finds a run.
             self.save_state()
             windows = encoders.windows(position.epoch, position.batch, position.window, self.workers.rows)
+            windows = map(going_on, windows) if self._lets_rows_go else windows
             for inputs, notes in prefetch(map(_as_tensors, windows)):
-                if position.window == 0:
-                    self.state = self.model.initial_state(len(inputs["fields"]))
+                state = self.state if position.window else self.model.initial_state(len(inputs["fields"]))
+                self.state = [part[: len(inputs["fields"])] for part in state]
                 rate = learning_rate(settings, position.step, position.steps)
                 decay = self._decay()
-                nats, self.state = self._step(
-                    inputs, self.state, tf.constant(position.step), tf.constant(rate), tf.constant(decay)
-                )
+                nats, self.state = self._step(inputs, self.state, *map(tf.constant, (position.step, rate, decay)))
                 self._awaited.append(nats)
                 self._await(self._ahead)
                 now = clock()

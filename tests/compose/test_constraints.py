@@ -32,8 +32,8 @@ from melodygru.compose import (
 )
 from melodygru.compose.composer import generate
 from melodygru.compose.constraints import CHORD_BIAS, of_settings
-from melodygru.compose.drawing import share_of_classes, steps_within
-from melodygru.compose.rules import NEVER, programs_of
+from melodygru.compose.places import NEVER, share_of_classes, steps_within
+from melodygru.compose.rules import programs_of
 from melodygru.compose.settings import SETTINGS, GenerateSettings
 from melodygru.errors import SettingError
 from melodygru.events import END, FIRST_PART, NEW, TIMES, Context, CorpusStatistics, Vocabulary, decode
@@ -201,7 +201,7 @@ class WildStep:
     context = None
 
     def __init__(self, network, streams, state):
-        self.network, self.streams, self.state = network, streams, state
+        self.network, self.streams, self.state, self.gain = network, streams, state, None
 
     def arrive(self, context, pitch_class_levels, part_descriptions, line_up):
         pass

@@ -69,6 +69,8 @@ class Chain:
 
 
 class ChainStep:
+    gain = None
+
     def __init__(self, chain, previous):
         self.chain = chain
         first = layout_of(chain.vocabulary).blocks["note"]

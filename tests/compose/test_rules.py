@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from melodygru.compose.drawing import share_of_classes, steps_within
-from melodygru.compose.rules import NEVER, Event, Rule
+from melodygru.compose.places import NEVER, share_of_classes, steps_within
+from melodygru.compose.rules import Event, Rule
 from melodygru.events import TIMES
 
 

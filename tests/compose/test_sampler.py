@@ -19,13 +19,13 @@ from melodygru.compose import (
     Sampler,
     compose,
     composing,
-    drawing,
     keep_min_p,
     keep_top_k,
     keep_top_p,
     notes,
     to_weights,
 )
+from melodygru.compose.places import NEVER, steps_within
 from melodygru.compose.settings import GenerateSettings
 from melodygru.compose.stream import Stream
 from melodygru.errors import SettingError
@@ -219,7 +219,7 @@ class Fake:
 
 class FakeStep:
     def __init__(self, network, streams, state):
-        self.network, self.streams, self.state = network, streams, state
+        self.network, self.streams, self.state, self.gain = network, streams, state, None
 
     def arrive(self, context, pitch_class_levels, part_descriptions, line_up):
         assert len(context) == len(pitch_class_levels) == len(line_up) == self.streams
@@ -323,9 +323,7 @@ def test_the_place_in_a_wide_class_is_uniform():
 @pytest.mark.parametrize("place", [0.0, 0.5, 1 - 2**-53])
 def test_steps_of_a_few_are_those_of_many(place):
     classes, places = np.arange(TIMES.size), np.full(TIMES.size, place)
-    steps = [
-        drawing.steps_within([(0, drawing.NEVER)], *one) for one in zip(classes.tolist(), places.tolist(), strict=True)
-    ]
+    steps = [steps_within([(0, NEVER)], *one) for one in zip(classes.tolist(), places.tolist(), strict=True)]
     assert steps == TIMES.decode(classes, places).tolist()
 
 

@@ -57,6 +57,7 @@ VOCABULARIES = {
     ),
     "kept notes of one part": Vocabulary(GRID, (0,), 0, (80,), kept=True),
     "kept notes in seconds": Vocabulary(Grid.seconds(10), (0, 40, DRUMS), 5, (80, 90), kept=True),
+    "exact ends": Vocabulary(Grid.seconds(10), (0, 40, DRUMS), 5, (80, 90), exact_ends=True),
     "planned": Vocabulary(
         GRID, (0, 40, DRUMS), 7, (80, 90), metres=((4, 4), (3, 4)), n_sounding=5, lookback_bars=(1,), plans=True
     ),
@@ -139,7 +140,9 @@ def check(piece, vocabulary, style=None, metre_known=True, line_up_known=False, 
         durations, velocities = context.note_pointers(part, pitch)
         same(durations, "duration_pointers", t)
         same(velocities, "velocity_pointers", t)
-        note = (part_class, pitch, int(piece.notes["duration"][t]), velocity)
+        duration = int(piece.notes["duration"][t])
+        same([context.common_end() == duration] if vocabulary.exact_ends else [], "at_common_end", t)
+        note = (part_class, pitch, duration, velocity)
         left_behind.move(shift)
         left_behind.add(*note)  # which must not reach the copy
         assert len(context.past.notes) == t

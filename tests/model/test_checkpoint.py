@@ -325,7 +325,7 @@ OLDER = "format {} of an older melodygru, which knew no plans: train the model a
 
 def test_the_format_is_written(saved):
     settings = json.loads(_members(saved)["config.json"])["config"]
-    assert settings["format"] == checkpoint.FORMAT == 5
+    assert settings["format"] == checkpoint.FORMAT == 6
     assert checkpoint.upgrade(settings) == settings
 
 
@@ -342,7 +342,7 @@ def _without_format(path, source):
     [
         (None, OLDER.format(1)),
         (4, OLDER.format(4)),
-        (6, "format 6 of a newer melodygru, this one reads up to 5: upgrade melodygru"),
+        (7, "format 7 of a newer melodygru, this one reads up to 6: upgrade melodygru"),
     ],
 )
 def test_an_older_and_a_newer_format_are_refused_in_one_line(saved, tmp_path, number, message):
@@ -366,7 +366,7 @@ def test_a_format_that_is_no_number_is_refused(saved, tmp_path, number):
 
 
 def test_an_upgrade_changes_what_is_read_and_neither_the_file_nor_its_hash(saved, folder, monkeypatch):
-    path = _with_settings(folder / "old.keras", saved, card={"recorded": "2026-01-01"})
+    path = _with_settings(folder / "old.keras", saved, card={"recorded": "2026-01-01"}, format=checkpoint.OLDEST)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     upgrades = (lambda settings: {**settings, "card": {"upgraded": True}},)
     monkeypatch.setattr(checkpoint, "_UPGRADES", upgrades)

@@ -198,6 +198,7 @@ def _variants(piece):
         ("duet", "gru", False),
         ("lookbacks", "gru", True),
         ("performance", "gru", False),
+        ("pedal", "gru", False),
         ("one", "lstm", False),
     ],
 )
@@ -433,6 +434,28 @@ def test_every_first_event_enumerated_sums_to_one():
         total += float((p_shift * part[:, NEW] * p_pitch * each[:, 1:].sum(1)).sum())
     total += float((p_shift * part[:, END]).sum())
     assert total == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("left", [140, 300, 5000])
+def test_all_steps_of_a_class_that_holds_the_common_end_sum_to_it(left):
+    """Three notes sound to one end; the fourth may end there, to the step, or anywhere beside it."""
+    vocabulary, model = VOCABULARIES["pedal"], toys.model("pedal", 2)
+    sounding = [(at, left + 10 - at, 0, 60 + at, 80) for at in (0, 4, 8)]
+    held = int(TIMES.encode(np.array([left]))[0])
+    low, width = int(TIMES.low[held]), int(TIMES.width[held])
+    assert width > 1
+    lengths = range(low, low + width)
+    encoded = [
+        encode(toys.sequence_of([*sounding, (10, n, 0, 90, 80)], grid=toys.PERFORMANCE), vocabulary) for n in lengths
+    ]
+    inputs = toys.batch(encoded)
+    logits, _ = model.logits(inputs, model.initial_state(len(encoded)))
+    p_class = tf.nn.softmax(logits["duration"][0, 3]).numpy()[held]
+    p = np.exp(model(inputs).numpy()[:, 3, DURATION])
+    assert p.sum() == pytest.approx(p_class, rel=1e-4)
+    others = np.delete(p, left - low)
+    assert others == pytest.approx(np.full(width - 1, others[0]), rel=1e-4)
+    assert p[left - low] != pytest.approx(others[0], rel=1e-2)
 
 
 def test_a_wide_class_is_charged_its_width():

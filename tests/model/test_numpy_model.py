@@ -53,6 +53,7 @@ def _pieces(name):
         ("styles", 2),
         ("lookbacks", 2),
         ("performance", 2),
+        ("pedal", 2),
         ("ensemble", 3),
     ],
 )

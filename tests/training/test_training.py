@@ -34,7 +34,7 @@ from melodygru.training import (
 from melodygru.training.evaluation import nats_by_style
 from melodygru.training.optimizer import AveragedAdamW
 from melodygru.training.pace import Pace
-from melodygru.training.pieces import UNKNOWN_SHARE
+from melodygru.training.pieces import UNKNOWN_SHARE, going_on
 from melodygru.training.progress import Budget, Progress, Timer
 from melodygru.training.settings import for_update
 
@@ -133,6 +133,21 @@ def test_windows_reach_to_the_end_event(lengths, steps):
     rest = list(pieces.batch_windows(0, np.arange(len(lengths)), steps - 1))
     assert len(rest) == 1
     assert all(np.array_equal(rest[0][name], windows[-1][name]) for name in rest[0])
+
+
+def test_rows_whose_piece_is_over_go_and_no_event_with_them():
+    pieces = _pieces([3, 40, 17, 18], batch=4, window=8)
+    (batch,) = pieces.plan(0)
+    assert pieces.lengths(0)[batch].tolist() == [41, 19, 18, 4]  # the longest first: only last rows can go
+    whole = list(pieces.batch_windows(0, batch, 0))
+    left = [going_on(window) for window in whole]
+    assert [len(window["fields"]) for window in left] == [4, 3, 3, 1, 1, 1]
+    for all_rows, some in zip(whole, left, strict=True):
+        n = len(some["fields"])
+        assert all(np.array_equal(all_rows[name][:n], some[name]) for name in some)
+        assert (all_rows["fields"][n:] == -1).all()
+    over = {name: values[3:] for name, values in whole[-1].items()}
+    assert len(going_on(over)["fields"]) == 1
 
 
 def test_transposition_keeps_each_program_in_its_range_and_drums_where_they_are():
@@ -846,9 +861,18 @@ def test_a_long_run_on_a_gpu_learns_from_more_at_once(updates, found):
         (1024, (1024, 8, 0.006, 100, 1.2)),  # no shorter windows: four times the events
     ],
 )
-def test_more_pieces_at_once_have_shorter_windows(batch, found):
+def test_more_pieces_at_once_have_shorter_windows_whatever_the_corpus(batch, found):
     assert tuple(for_update(10**9, 1, batch, gpu=False).values()) == pytest.approx(found)
     assert for_update(1, 1, batch, gpu=True) == for_update(1, 1, batch, gpu=False)
+
+
+def test_a_large_corpus_has_more_pieces_at_once_on_a_cpu():
+    small, large = (for_update(notes, 10, gpu=False) for notes in (399_999, 400_000))
+    assert small.items() <= dataclasses.asdict(Settings(epochs=1)).items()
+    assert (large["batch"], large["window"]) == (32, 64)
+    assert {name: small[name] for name in small if name not in ("batch", "window")} == {
+        name: large[name] for name in large if name not in ("batch", "window")
+    }
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,9 @@ _BASE = 1 << 17  # above any number of steps to an end, which is TIMES.maximum a
 class CommonEnd(Feature):
     """At the onset: how many notes sound, how many of them share the commonest end, and how far it is, to the step.
 
-    Of ends that as many share it is the latest. It is a pointer to the duration.
+    Of ends that as many share it is the latest. It is a pointer to the duration, and where the vocabulary has
+    `exact_ends`, the step inside the duration's class: long notes under one pedal end together to the step, which their
+    classes, of many steps each, don't say. That step's gain over the others of its class is an output of the head.
     """
 
     @staticmethod
@@ -30,7 +32,8 @@ class CommonEnd(Feature):
     @staticmethod
     def columns(vocabulary: Vocabulary) -> dict[str, int]:
         there = not vocabulary.grid.is_metrical
-        return {"context": 3 * there, "duration_pointers": int(there)}
+        exact = vocabulary.exact_ends
+        return {"context": 3 * there, "duration_pointers": int(there), "at_common_end": int(exact)}
 
     @staticmethod
     def encode(piece: Piece, region: Region, arrays: dict[str, np.ndarray]) -> None:
@@ -54,11 +57,14 @@ class CommonEnd(Feature):
         context[has, column + 2] = blocks["common_end"] + classes
         notes = has < n - 1
         point(arrays, region, "duration", 0, has[notes], classes[notes])
+        if piece.vocabulary.exact_ends:
+            arrays["at_common_end"][:-1, 0] = left_of[:-1] == piece.duration
 
     def __init__(self, past: Past, region: Region) -> None:
         super().__init__(past, region)
         self._n, self._sharing, self._end = (region.blocks[name] for name in ("n_sounding", "sharing", "common_end"))
         self._class = 0  # of the commonest end, plus 1; 0 is none
+        self.left = 0  # steps to it
 
     def context(self, row: list[int]) -> None:
         at = self.past.onset
@@ -67,11 +73,12 @@ class CommonEnd(Feature):
             if end > at:
                 shared[end] = shared.get(end, 0) + 1
         if not shared:
-            self._class = 0
+            self._class = self.left = 0
             row += (0, 0, 0)
             return
         n, end = max((n, end) for end, n in shared.items())
-        self._class = time_of(min(end - at, TIMES.maximum)) + 1
+        self.left = min(end - at, TIMES.maximum)
+        self._class = time_of(self.left) + 1
         row += (
             self._n + min(sum(shared.values()), N_AT_ONCE) - 1,
             self._sharing + min(n, N_SHARING) - 1,

@@ -26,6 +26,7 @@ ARRAYS = {
     "pitch_pointers": np.int16,
     "duration_pointers": np.int16,
     "velocity_pointers": np.int16,
+    "at_common_end": np.uint8,
 }
 
 
