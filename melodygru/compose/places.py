@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from melodygru.events import TIMES
+from melodygru.events.times import time_of
 
 NEVER = 1 << 62  # steps
 Spans = list[tuple[int, int]]  # steps: the first, and the first that is no more among them
@@ -30,14 +31,30 @@ def share_of_classes(spans: Sequence[Spans]) -> np.ndarray:
 
 def steps_within(spans: Spans, time_class: int, share: float) -> int:
     """Of the steps of a class that lie in the spans, those after a share of them, in [0, 1)."""
-    low, high = _LOW[time_class], _LOW[time_class] + _WIDTH[time_class]
-    inside = [(max(low, first), min(high, after)) for first, after in spans]
-    at = int(share * sum(max(0, after - first) for first, after in inside))
+    inside = _inside(spans, time_class)
+    at = int(share * _count(inside))
     for first, after in inside:
         if at < after - first:
             return first + at
-        at -= max(0, after - first)
-    return low
+        at -= after - first
+    return _LOW[time_class]
+
+
+def _inside(spans: Spans, time_class: int) -> Spans:
+    """What of the spans lies in a class."""
+    low, high = _LOW[time_class], _LOW[time_class] + _WIDTH[time_class]
+    cut = [(max(low, first), min(high, after)) for first, after in spans]
+    return [(first, after) for first, after in cut if first < after]
+
+
+def _count(spans: Spans) -> int:
+    """How many steps the spans have."""
+    return sum(after - first for first, after in spans)
+
+
+def _allows(spans: Spans, step: int) -> bool:
+    """Whether a step lies in one of the spans."""
+    return any(first <= step < after for first, after in spans)
 
 
 @dataclass(frozen=True)
@@ -58,12 +75,9 @@ class Places:
         share = share_of_classes(spans)
         for stream, (of_stream, common) in enumerate(zip(spans, self.common, strict=False)):
             if common:
-                held = int(TIMES.encode(np.array(common)))
-                others = self._others(of_stream, common)
-                n = sum(_n_inside(first, after, held) for first, after in others)
-                weight = math.exp(min(self.gain[stream], _MOST))
-                allowed = any(first <= common < after for first, after in of_stream)
-                share[stream, held] = (n + allowed * weight) / (_WIDTH[held] - 1 + weight)
+                held, more = time_of(common), math.exp(min(self.gain[stream], _MOST)) - 1
+                inside = _WIDTH[held] * share[stream, held] + more * _allows(of_stream, common)
+                share[stream, held] = inside / (_WIDTH[held] + more)
         return share
 
     def steps(self, spans: Sequence[Spans] | None, classes: Sequence[int], shares: Sequence[float]) -> list[int]:
@@ -90,17 +104,12 @@ class Places:
 
     def _step(self, spans: Spans, time_class: int, share: float, common: int, gain: float) -> int:
         low, width = _LOW[time_class], _WIDTH[time_class]
-        if width == 1 or not low <= common < low + width or not any(first <= common < after for first, after in spans):
+        if width == 1 or not low <= common < low + width or not _allows(spans, common):
             return steps_within(spans, time_class, share)
         others = self._others(spans, common)
-        n, weight = sum(_n_inside(first, after, time_class) for first, after in others), math.exp(min(gain, _MOST))
+        n, weight = _count(_inside(others, time_class)), math.exp(min(gain, _MOST))
         at = share * (n + weight)
         return common if at < weight or not n else steps_within(others, time_class, (at - weight) / n)
 
 
 EVEN = Places()
-
-
-def _n_inside(first: int, after: int, time_class: int) -> int:
-    """How many steps of a class lie in a span."""
-    return max(0, min(after, _LOW[time_class] + _WIDTH[time_class]) - max(first, _LOW[time_class]))

@@ -310,8 +310,9 @@ class Trainer:
             windows = encoders.windows(position.epoch, position.batch, position.window, self.workers.rows)
             windows = map(going_on, windows) if self._lets_rows_go else windows
             for inputs, notes in prefetch(map(_as_tensors, windows)):
-                state = self.state if position.window else self.model.initial_state(len(inputs["fields"]))
-                self.state = [part[: len(inputs["fields"])] for part in state]
+                rows = len(inputs["fields"])
+                state = self.state if position.window else self.model.initial_state(rows)
+                self.state = state if len(state[0]) == rows else [part[:rows] for part in state]
                 rate = learning_rate(settings, position.step, position.steps)
                 decay = self._decay()
                 nats, self.state = self._step(inputs, self.state, *map(tf.constant, (position.step, rate, decay)))

@@ -8,6 +8,7 @@ from toys import sequence_of
 
 from melodygru.errors import NoteError
 from melodygru.events import (
+    DURATION,
     END,
     FIRST_PART,
     NEW,
@@ -38,6 +39,7 @@ def test_a_chord_and_its_end_as_rows():
         [int(TIMES.encode(np.array([104]))[0]), END, -1, -1, -1],
     ]
     assert vocabulary.unmodelled == ["velocity"]
+    np.testing.assert_allclose(TIMES.log_width[encoded.fields[2, DURATION]], np.log(6))
     assert encoded.legality.tolist() == [[1, 1, 0, 0, 0], [1, 0, 0, 1, 40], [1, 1, 0, 2, 0], [1, 1, 0, 2, 0]]
     none = [0] * 6
     assert encoded.part_history.tolist() == [[41, *none], [44, *none], [41, 73, 0, 5, 0, 1, 1], [0, *none]]

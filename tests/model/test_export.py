@@ -44,7 +44,7 @@ def test_a_saved_model_gives_the_same_numbers(cell, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(("name", "cell"), [("many", "gru"), ("pedal", "lstm")])
+@pytest.mark.parametrize(("name", "cell"), [("many", "gru"), ("performance", "lstm"), ("pedal", "gru")])
 def test_onnx_gives_the_same_numbers(name, cell, tmp_path):
     import onnxruntime
 
