@@ -42,7 +42,14 @@ from melodygru.events import (
     encode,
     layout_of,
 )
-from melodygru.events.layout import LEVEL_PAIRS, N_HARMONY_OUTPUTS, N_LEVEL_OUTPUTS, POINTED, POINTED_CLASS
+from melodygru.events.layout import (
+    LEVEL_PAIRS,
+    N_HARMONY_OUTPUTS,
+    N_INTERVAL_OUTPUTS,
+    N_LEVEL_OUTPUTS,
+    POINTED,
+    POINTED_CLASS,
+)
 from melodygru.model import checkpoint, heads  # names in `heads` only later: it may be what imports Keras, and us
 from melodygru.model.architecture import DEEP, Architecture, weights_of
 from melodygru.model.cells import CELLS
@@ -176,8 +183,9 @@ class EventModel(keras.Model):
             ids = self._head_ids(field, inputs, chosen)
             head = getattr(self, f"head_{field}")
             logits[field] = head(features, ids, training=training)
-        gain = logits["duration"][..., self.vocabulary.size("duration")] if self.vocabulary.exact_ends else None
-        logits = {field: self._pointed(field, outputs, inputs, chosen) for field, outputs in logits.items()}
+        outputs = {field: self._cut(field, values) for field, values in logits.items()}
+        gain = outputs["duration"]["gain"][..., 0] if self.vocabulary.exact_ends else None
+        logits = {field: self._pointed(field, parts, inputs, chosen) for field, parts in outputs.items()}
         for field, impossible in self._impossible(inputs).items():
             logits[field] = tf.where(impossible, IMPOSSIBLE, logits[field])
         return logits, gain, end_state
@@ -222,25 +230,37 @@ class EventModel(keras.Model):
         degrees = tf.concat([blocks["scale"] + degree * 2, blocks["key"] + degree * 3], -1)
         return [intervals, tf.where((pitch_class_levels > 0) & (origin > 0), degrees + pitch_class_levels - 1, 0)]
 
+    def _cut(self, field: str, outputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        """A head's outputs by what they are for. Cut once: the gradient of each slice is as wide as all of them."""
+        sizes = {"classes": self.vocabulary.size(field)}
+        if field == "part" and self.vocabulary.models_part:
+            sizes = {"end": NEW, "new": FIRST_PART - NEW, "described": self.layout.n_descriptions}
+            sizes |= {"to_come": 1, "others": 1}
+        if field == "pitch":
+            sizes |= {"relative": N_INTERVAL_OUTPUTS, "harmony": N_HARMONY_OUTPUTS}
+        if field == "duration" and self.vocabulary.exact_ends:
+            sizes["gain"] = 1
+        if n_pointers := self.layout.n_pointers(field):
+            sizes["pointers"] = n_pointers
+        return dict(zip(sizes, tf.split(outputs, list(sizes.values()), -1), strict=True))
+
     def _pointed(
-        self, field: str, outputs: tf.Tensor, inputs: dict[str, tf.Tensor], chosen: dict[str, tf.Tensor]
+        self, field: str, outputs: dict[str, tf.Tensor], inputs: dict[str, tf.Tensor], chosen: dict[str, tf.Tensor]
     ) -> tf.Tensor:
         """Logits of a field's classes, of the outputs of its head: sums over what points to each."""
-        if field == "part":
-            return self._part_logits(outputs, inputs) if self.vocabulary.models_part else outputs
-        n = self.vocabulary.size(field)
-        logits = outputs[..., :n]
+        if "described" in outputs:
+            return self._part_logits(outputs, inputs)
+        logits = outputs["classes"]
         if field == "pitch":
-            last, relative = chosen["last_pitch_1"], outputs[..., n : 3 * n - 1]
+            last = chosen["last_pitch_1"]
             place = _whole(range(N_PITCHES)) - (last[..., None] - 1) + N_PITCHES - 1
-            place = _places(tf.clip_by_value(place, 0, 2 * N_PITCHES - 2), 2 * N_PITCHES - 1)
-            relative = tf.reshape(tf.gather(tf.reshape(relative, [-1]), place), tf.shape(logits))
+            place = _places(tf.clip_by_value(place, 0, N_INTERVAL_OUTPUTS - 1), N_INTERVAL_OUTPUTS)
+            relative = tf.reshape(tf.gather(tf.reshape(outputs["relative"], [-1]), place), tf.shape(logits))
             logits += tf.where(last[..., None] > 0, relative, 0.0)
-            logits += self._harmony(outputs[..., 3 * n - 1 : 3 * n - 1 + N_HARMONY_OUTPUTS], inputs)
-        n_pointers = self.layout.n_pointers(field)
-        if not n_pointers:
+            logits += self._harmony(outputs["harmony"], inputs)
+        if "pointers" not in outputs:
             return logits
-        return _add_at(logits, _whole(inputs[f"{field}_pointers"]), outputs[..., -n_pointers:])
+        return _add_at(logits, _whole(inputs[f"{field}_pointers"]), outputs["pointers"])
 
     def _harmony(self, outputs: tf.Tensor, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
         """What the logits of pitches gain for their pitch classes: by the levels, and above each reference."""
@@ -260,12 +280,10 @@ class EventModel(keras.Model):
             total += tf.where(ids[..., reference : reference + 1] > 0, of_reference, 0.0)
         return tf.concat([total] * -(-N_PITCHES // 12), -1)[..., :N_PITCHES]  # for the gradient of tf.tile a GPU waits
 
-    def _part_logits(self, outputs: tf.Tensor, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+    def _part_logits(self, outputs: dict[str, tf.Tensor], inputs: dict[str, tf.Tensor]) -> tf.Tensor:
         """Logits of END, of a new part of each program, and of each part that has played."""
         layout, parts = self.layout, self.vocabulary.parts
-        end, new, described, to_come, others = tf.split(
-            outputs, [NEW, FIRST_PART - NEW, layout.n_descriptions, 1, 1], -1
-        )
+        end, new, described, to_come, others = outputs.values()
         line_up = tf.cast(_bits(inputs["line_up"]), tf.float32)[..., : FIRST_PART - NEW + 1]
         listed, known = line_up[..., :-1], line_up[..., -1:]
         new += known * (listed * to_come + (1 - listed) * others)
@@ -274,7 +292,7 @@ class EventModel(keras.Model):
         padded = tf.pad(described, [(0, 0), (0, 0), (1, 0)])
         values = tf.gather(tf.reshape(padded, [-1]), _places(ids, padded.shape[-1]))
         sums = tf.reduce_sum(tf.reshape(values, [-1, parts, ids.shape[-1] // parts]), -1, keepdims=True)
-        old = tf.reshape(sums, tf.concat([tf.shape(outputs)[:-1], [parts]], 0))
+        old = tf.reshape(sums, tf.concat([tf.shape(end)[:-1], [parts]], 0))
         return tf.concat([end, new, old], -1)
 
     def _chosen(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -433,10 +451,10 @@ def _silence_pointers(head: Any, n_direct: int) -> None:
 
 def _add_at(logits: tf.Tensor, classes: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
     """Logits (B, T, n) with values (B, T, k) added to those of classes (B, T, k), which are plus 1; 0 is none."""
-    padded = tf.pad(logits, [(0, 0), (0, 0), (1, 0)])
-    at = tf.reshape(_places(classes, padded.shape[-1]), [-1, 1])
-    flat = tf.tensor_scatter_nd_add(tf.reshape(padded, [-1]), at, tf.reshape(values, [-1]))
-    return tf.reshape(flat, tf.shape(padded))[..., 1:]
+    at = tf.reshape(_places(tf.maximum(classes - 1, 0), logits.shape[-1]), [-1, 1])
+    values = tf.where(classes > 0, values, 0.0)
+    flat = tf.tensor_scatter_nd_add(tf.reshape(logits, [-1]), at, tf.reshape(values, [-1]))
+    return tf.reshape(flat, tf.shape(logits))
 
 
 def _places(columns: tf.Tensor, width: int) -> tf.Tensor:
