@@ -160,7 +160,7 @@ def batch(encoded, start=0, stop=None):
     from melodygru.events import windows
 
     stop = stop or max(len(events) for events in encoded)
-    return windows(encoded, start, stop)
+    return windows(encoded, start, stop - start)
 
 
 def follows(prefix, note, grid):

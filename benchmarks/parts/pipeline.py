@@ -13,8 +13,9 @@ from pathlib import Path
 
 from melodygru.corpus.cache import default_folder
 from melodygru.events import PITCH
-from melodygru.training import Pieces, Settings, fit, prefetch
+from melodygru.training import Pieces, Settings, fit
 from melodygru.training.encoders import Encoders
+from melodygru.training.feeding import prefetch
 from parts.row import Row, Setting
 
 STARTER = Path(__file__).parents[2] / "data" / "starter"
@@ -61,12 +62,12 @@ def pieces_of(folder: Path) -> Pieces:
 def notes_per_s(encoders: Encoders, epoch: int = 0, batches: int = BATCHES) -> float:
     """Notes a second of the first batches of an epoch; the first of them is not counted."""
     pieces = encoders.pieces
-    counts = [pieces.windows(batch, epoch) for batch in pieces.plan(epoch)[:batches]]
+    counts = [batch.windows for batch in pieces.plan(epoch)[:batches]]
     windows = encoders.windows(epoch, 0, 0, lambda rows: (0, rows))
     ready = prefetch(itertools.islice(windows, sum(counts)))
     for _ in range(counts[0]):
         next(ready)
     started, notes = time.perf_counter(), 0
-    for window in ready:
+    for window, _ in ready:
         notes += int((window["fields"][..., PITCH] >= 0).sum())
     return notes / (time.perf_counter() - started)

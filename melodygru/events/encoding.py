@@ -153,28 +153,26 @@ class Events:
             `context` has one row more: its first is that of event start - 1, and before the first event it holds the
             conditions alone. Padding is -1 in `fields`, else 0.
         """
-        return {name: values[0] for name, values in windows([self], start, stop).items()}
+        return {name: values[0] for name, values in windows([self], start, stop - start).items()}
 
 
-def windows(pieces: Sequence[Events], start: int, stop: int, rows: int | None = None) -> dict[str, np.ndarray]:
-    """The windows [start, stop) of a batch of pieces, as `Events.window` gives each; first axis the batch.
+def windows(pieces: Sequence[Events], starts: int | Sequence[int], size: int) -> dict[str, np.ndarray]:
+    """A window of each piece, as `Events.window` gives it; first axis the batch.
 
     Parameters
     ----------
     pieces : one or more
-    rows : of the batch; those beyond the pieces are padding. Default: as many as there are pieces
+    starts : where each piece's window begins, or all do; a window beyond its piece is padding
+    size : events of a window
     """
     inputs = {}
     for name in INPUTS:
-        first = start - 1 if name == "context" else start
+        earlier = int(name == "context")
         like = getattr(pieces[0], name)
-        batch = np.full(
-            (len(pieces) if rows is None else rows, stop - first, like.shape[1]),
-            -1 if name == "fields" else 0,
-            like.dtype,
-        )
-        for row, events in zip(batch, pieces, strict=False):
-            values = getattr(events, name)[max(first, 0) : stop]
+        batch = np.full((len(pieces), size + earlier, like.shape[1]), -1 if name == "fields" else 0, like.dtype)
+        for row, events, start in zip(batch, pieces, np.broadcast_to(starts, len(pieces)).tolist(), strict=True):
+            first = start - earlier
+            values = getattr(events, name)[max(first, 0) : start + size]
             row[max(-first, 0) : max(-first, 0) + len(values)] = values
             if first < 0:
                 row[0, :N_CONDITIONS] = events.context[0, :N_CONDITIONS]

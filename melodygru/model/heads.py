@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from melodygru.model.backend import require_tensorflow
+from melodygru.model.products import product
 from melodygru.model.where import on_gpu
 
 require_tensorflow()
@@ -128,15 +129,22 @@ class Head(keras.layers.Layer):
         kernels = tf.split(kernel, [values.shape[-1] for values in features])
         # In two dimensions: products of more reckon with their shapes, which a GPU does badly.
         lead = tf.shape(features[0])[:-1]
-        parts = [tf.matmul(_rows(values), part) for values, part in zip(features, kernels, strict=True)]
+        parts = [product(_rows(values), part, training) for values, part in zip(features, kernels, strict=True)]
         if self.bag is not None:
             parts.append(self.bag(_rows(ids)))
         hidden = tf.nn.bias_add(tf.add_n(parts), bias)
         hidden = self.dropout(tf.nn.relu(hidden), training=training)
         if self.second is not None:
-            hidden += self.dropout(tf.nn.relu(self.second(hidden)), training=training)
-        logits = self.output_layer(hidden)
+            hidden += self.dropout(tf.nn.relu(_dense(self.second, hidden, training)), training=training)
+        logits = _dense(self.output_layer, hidden, training)
         return tf.reshape(logits, tf.concat([lead, [logits.shape[-1]]], 0))
+
+
+def _dense(layer: keras.layers.Dense, values: tf.Tensor, training: bool) -> tf.Tensor:
+    """A layer's call, in its own precision, with its product taken as `product` has it."""
+    dtype = layer.compute_dtype
+    kernel, bias = (tf.cast(tf.convert_to_tensor(w), dtype) for w in (layer.kernel, layer.bias))
+    return tf.nn.bias_add(product(tf.cast(values, dtype), kernel, training), bias)
 
 
 def _rows(values: tf.Tensor) -> tf.Tensor:

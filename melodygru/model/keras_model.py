@@ -413,7 +413,7 @@ class MelodyGRU(EventModel):
         cell, h, end_state = CELLS[self.architecture.cell], x, []
         for index in range(self.architecture.layers):
             before = list(state[cell.states * index : cell.states * (index + 1)])
-            h, *last = getattr(self, cell.attribute(index))(h, initial_state=before)
+            h, *last = getattr(self, cell.attribute(index))(h, initial_state=before, training=training)
             h = getattr(self, f"drop_{index}")(h, training=training)
             end_state += last
         return h, end_state

@@ -17,7 +17,7 @@ _OFFERED = {
     "device": ("gains_from_float16", "is_mixed_precision", "set_up_device"),
     "evaluation": ("Evaluation", "evaluate", "log_likelihoods"),
     "models": ("begin_from_counts", "fine_tune_from", "fit", "new_model"),
-    "pieces": ("Pieces", "prefetch"),
+    "pieces": ("Pieces",),
     "progress": ("Budget", "Count", "Progress"),
     "run": ("TrainResult", "read_corpora", "train"),
     "settings": ("Settings", "TrainSettings", "default_epochs", "default_transpose_until", "learning_rate"),

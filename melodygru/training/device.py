@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from melodygru.model.products import gains_from_bfloat16, in_bfloat16, set_bfloat16
 from melodygru.util.wording import counted
 
 TENSOR_CORES = (7, 0)  # compute capability from which on NVIDIA's GPUs have them, and gain from float16
@@ -20,20 +21,24 @@ def set_up_device(mixed_precision: bool | None = False) -> str:
 
     Parameters
     ----------
-    mixed_precision : whether to compute in float16, which needs a GPU; None where all GPUs gain from it
+    mixed_precision : whether to compute in float16 on GPUs, and large products in bfloat16 on a CPU that has it; None
+        where all GPUs, or the CPU, gain from it
 
     Returns a line for the user; it warns when the machine has an NVIDIA GPU that TensorFlow can't use.
     """
     gpus = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
     mixed = gains_from_float16(gpus) if mixed_precision is None else mixed_precision and bool(gpus)
     keras.mixed_precision.set_dtype_policy("mixed_float16" if mixed else "float32")
+    set_bfloat16(not gpus and mixed_precision is not False and gains_from_bfloat16())
     if gpus:
         names = Counter(gpu.get("device_name", "GPU") for gpu in gpus)
         each = [name if n == 1 else f"{n} x {name}" for name, n in names.items()]
         return f"training on {', '.join(each)}" + (", mixed precision" if mixed else "")
     line = f"training on the CPU, {counted(threads(), 'thread')} on {counted(os.cpu_count() or 1, 'core')}"
-    if mixed_precision:
-        line += "; mixed precision needs a GPU and is off"
+    if in_bfloat16():
+        line += ", mixed precision"
+    elif mixed_precision:
+        line += "; mixed precision needs a GPU, or a CPU with bfloat16 (avx512_bf16 or amx_bf16), and is off"
     if Path("/dev/nvidia0").exists() or Path("/proc/driver/nvidia/version").exists():
         line += (
             "\nwarning: this machine has an NVIDIA GPU, but TensorFlow can't use it: "
@@ -57,5 +62,5 @@ def gains_from_float16(gpus: list[dict[str, Any]]) -> bool:
 
 
 def is_mixed_precision() -> bool:
-    """Whether models made now compute in float16."""
-    return keras.mixed_precision.dtype_policy().compute_dtype == "float16"
+    """Whether models made now compute in float16, or learn with products in bfloat16."""
+    return keras.mixed_precision.dtype_policy().compute_dtype == "float16" or in_bfloat16()

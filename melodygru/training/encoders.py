@@ -27,13 +27,14 @@ from melodygru.corpus.cache import default_folder
 from melodygru.events import FIELDS, INPUTS, Events, Vocabulary, layout_of
 from melodygru.events.features.feature import ARRAYS
 from melodygru.music.notes import Changes, NoteSequence
+from melodygru.training.batches import Batch
 from melodygru.training.pieces import Draw, Pieces
 from melodygru.util.processes import cores, start_worker
 
 logger = logging.getLogger(__name__)
 
 KEPT_BYTES = 8 << 30  # on disk, at most, and a tenth of what is free there; about a kilobyte a note
-BATCHES_AHEAD, EVENTS_AHEAD = 4, 200_000  # encoded before they are asked for: one batch always, and no more than this
+BATCHES_AHEAD, EVENTS_AHEAD = 4, 200_000  # encoded before they are asked for, about: whichever is less
 MOST_PROCESSES = 32
 TOGETHER = 8  # pieces that a process is given at once
 
@@ -78,65 +79,67 @@ class Encoders:
         return cls(pieces, min(cores(), MOST_PROCESSES), default_folder()) if gpu else cls(pieces, 0)
 
     def windows(
-        self, epoch: int, batch: int, window: int, rows: Callable[[int], tuple[int, int]]
-    ) -> Iterator[dict[str, np.ndarray]]:
-        """The windows of a run from a position on, for ever.
+        self, epoch: int, batch: int, window: int, rows: Callable[[int], tuple[int, int] | None]
+    ) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
+        """The windows of a run from a position on, for ever, as `Pieces.batch_windows` gives them.
 
         Parameters
         ----------
         epoch, batch, window : the position
-        rows : which rows of a batch of so many pieces are wanted
+        rows : which rows of a batch of so many are wanted; None: those alone that are not over
         """
 
-        def batches() -> Iterator[tuple[int, np.ndarray]]:
+        def batches() -> Iterator[tuple[int, Batch, int]]:
+            first = window
             for at in itertools.count(epoch):
-                for indices in self.pieces.plan(at)[batch if at == epoch else 0 :]:
-                    yield at, indices
+                for one in self.pieces.plan(at)[batch if at == epoch else 0 :]:
+                    yield at, one, first
+                    first = 0
 
         now, ahead = itertools.tee(batches())
-        encoded = self.encoded((at, self.pieces.mine(indices, rows(len(indices)))) for at, indices in ahead)
-        for (at, indices), events in zip(now, encoded, strict=False):
-            yield from self.pieces.batch_windows(at, indices, window, rows(len(indices)), events)
-            window = 0
+        turns = ((at, turn.piece) for at, one, first in ahead for turn in one.turns(first, rows(len(one))))
+        encoded = self.encoded(turns)
+        for at, one, first in now:
+            yield from self.pieces.batch_windows(at, one, first, rows(len(one)), encoded)
 
-    def encoded(self, asked: Iterator[tuple[int, np.ndarray]]) -> Iterator[list[Events]]:
-        """The pieces of one batch after another, encoded ahead.
+    def encoded(self, asked: Iterator[tuple[int, int]]) -> Iterator[Events]:
+        """One piece after another, encoded ahead.
 
         Parameters
         ----------
-        asked : (epoch, indices of the pieces) of each batch
+        asked : (epoch, index) of each piece
         """
-        ahead: deque[tuple[list[_Awaited], int]] = deque()
+        ahead: deque[_Awaited] = deque()
         events_ahead = 0
         while True:
-            while len(ahead) < 2 or (len(ahead) < BATCHES_AHEAD and events_ahead < EVENTS_AHEAD):
-                batch = next(asked, None)
-                if batch is None:
+            while len(ahead) < TOGETHER or (
+                len(ahead) < BATCHES_AHEAD * self.pieces.settings.batch and events_ahead < EVENTS_AHEAD
+            ):
+                together = [self._awaited(*one) for one in itertools.islice(asked, TOGETHER)]
+                if not together:
                     break
-                events = int(self.pieces.lengths(batch[0])[batch[1]].sum())
-                ahead.append((self._ask(*batch), events))
-                events_ahead += events
+                self._ask(together)
+                ahead.extend(together)
+                events_ahead += sum(one.events for one in together)
             if not ahead:
                 return
-            awaited, events = ahead.popleft()
-            found = [self._taken(one) for one in awaited]
-            events_ahead -= events
-            yield found
+            one = ahead.popleft()
+            events_ahead -= one.events
+            yield self._taken(one)
 
-    def _ask(self, epoch: int, indices: np.ndarray) -> list[_Awaited]:
+    def _awaited(self, epoch: int, index: int) -> _Awaited:
+        draw = self.pieces.draw(index, epoch)
+        key = draw.key(self.pieces.vocabulary)
+        events = int(self.pieces.lengths(epoch)[index])
+        return _Awaited(index, epoch, draw, (index, *key) if key is not None else None, events)
+
+    def _ask(self, together: list[_Awaited]) -> None:
         """Let pieces be encoded that are not kept."""
-        awaited = []
-        for index in map(int, indices):
-            draw = self.pieces.draw(index, epoch)
-            key = draw.key(self.pieces.vocabulary)
-            awaited.append(_Awaited(index, epoch, draw, (index, *key) if key is not None else None))
-        missing = [one for one in awaited if self.kept is None or one.key not in self.kept]
-        for first in range(0, len(missing), TOGETHER):
-            together = missing[first : first + TOGETHER]
-            future = self._submit([(one.draw, self.pieces.piece(one.index, epoch)) for one in together])
-            for place, one in enumerate(together):
+        missing = [one for one in together if self.kept is None or one.key not in self.kept]
+        if missing:
+            future = self._submit([(one.draw, self.pieces.piece(one.index, one.epoch)) for one in missing])
+            for place, one in enumerate(missing):
                 one.future, one.place = future, place
-        return awaited
 
     def _submit(self, work: list[tuple[Draw, NoteSequence]]) -> Future[list[Packed]] | None:
         if self._pool is None:
@@ -183,10 +186,10 @@ class Encoders:
 
 
 class _Awaited:
-    """A piece that was asked for: under which key it is kept, and where it comes from unless it is."""
+    """A piece that was asked for: its length, under which key it is kept, and where it comes from unless it is."""
 
-    def __init__(self, index: int, epoch: int, draw: Draw, key: tuple[Any, ...] | None) -> None:
-        self.index, self.epoch, self.draw, self.key = index, epoch, draw, key
+    def __init__(self, index: int, epoch: int, draw: Draw, key: tuple[Any, ...] | None, events: int) -> None:
+        self.index, self.epoch, self.draw, self.key, self.events = index, epoch, draw, key, events
         self.future: Future[list[Packed]] | None = None
         self.place = 0
 

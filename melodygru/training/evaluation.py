@@ -46,7 +46,7 @@ def log_likelihoods(
         columns = []
         for start in range(0, longest, window):
             stop = start + min(window, -(-(longest - start) // 16) * 16)
-            log_p, state = step(windows(pieces, start, stop), state)
+            log_p, state = step(windows(pieces, start, stop - start), state)
             columns.append(log_p.numpy())
         log_p = np.concatenate(columns, 1)
         for row, (index, events) in enumerate(zip(group, pieces, strict=True)):

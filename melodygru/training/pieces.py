@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
-from melodygru.events import PART, Events, Vocabulary, encode, representable, windows
+from melodygru.events import Events, Vocabulary, encode, representable, windows
 from melodygru.events.planned import UNPLANNED, Planned
 from melodygru.music.notes import DRUMS, N_PITCHES, NoteSequence, canonical, transpose
 from melodygru.training.augmentation import EXCERPTS, MISTAKEN, beginnings, excerpt, repeats_itself, with_mistakes
+from melodygru.training.batches import Batch, lines_of
 from melodygru.training.gaps import SHOWN, with_gaps
 from melodygru.training.settings import Settings
 
@@ -23,6 +24,9 @@ UNKNOWN_SHARE = 0.2  # how often a piece condition is hidden in training, so tha
 UNKNOWN_LINE_UP = 0.5
 UNKNOWN_PLAN = (0.3, 0.5, 0.5, 0.5)  # and each entry of the plan: tempo, length, form, chords
 LENGTH_JITTER = 0.2  # pieces of lengths within about this factor share a batch
+# Windows of a piece on average from which on a row takes one piece after another: padding, between them alone, is less
+# than where pieces of similar lengths end together.
+LONG = 16
 
 
 class Music(Protocol):
@@ -61,15 +65,15 @@ class Pieces:
             np.minimum.at(self.low, notes["program"], notes["pitch"])
             np.maximum.at(self.high, notes["program"], notes["pitch"])
 
-    def plan(self, epoch: int) -> list[np.ndarray]:
-        """The batches of an epoch, as indices of pieces of similar lengths, the longest of each first."""
+    def plan(self, epoch: int) -> list[Batch]:
+        """The batches of an epoch: each of pieces of similar lengths, or where pieces are LONG one, of all of them."""
         rng = np.random.default_rng([self.settings.seed, epoch])
-        lengths = self.lengths(epoch)
+        lengths, size, window = self.lengths(epoch), self.settings.batch, self.settings.window
+        if lengths.mean() >= LONG * window and len(lengths) > size:
+            return [Batch.of(lines_of(-(-lengths // window), size, rng), lengths, window)]
         key = np.log(lengths) + rng.uniform(-LENGTH_JITTER, LENGTH_JITTER, len(lengths))
         order = np.argsort(key, kind="stable")
-        size = self.settings.batch
-        batches = [order[i : i + size] for i in range(0, len(order), size)]
-        batches = [batch[np.argsort(-lengths[batch], kind="stable")] for batch in batches]
+        batches = [Batch.of(order[i : i + size, None], lengths, window) for i in range(0, len(order), size)]
         return [batches[i] for i in rng.permutation(len(batches))]
 
     def lengths(self, epoch: int) -> np.ndarray:
@@ -91,13 +95,9 @@ class Pieces:
             self._of_epoch = epoch, starts, lengths  # at once: batches are made ahead in a thread
         return starts, lengths
 
-    def windows(self, batch: np.ndarray, epoch: int) -> int:
-        """Windows until the longest piece of a batch is over in an epoch."""
-        return -(-int(self.lengths(epoch)[batch].max()) // self.settings.window)
-
     def steps(self, epoch: int) -> int:
         """Updates in an epoch."""
-        return sum(self.windows(batch, epoch) for batch in self.plan(epoch))
+        return sum(batch.windows for batch in self.plan(epoch))
 
     def draw(self, index: int, epoch: int) -> Draw:
         """What an epoch does to a piece, before it is done."""
@@ -159,38 +159,42 @@ class Pieces:
         """A piece with the augmentation that an epoch gives it."""
         return self.draw(index, epoch).encode(self.piece(index, epoch), self.vocabulary)
 
-    def mine(self, batch: np.ndarray, rows: tuple[int, int] | None = None) -> np.ndarray:
-        """The pieces of a batch that some of its rows have; the first one, if these lie beyond all."""
-        start, stop = rows or (0, len(batch))
-        return batch[start:stop] if start < len(batch) else batch[:1]
-
     def batch_windows(
         self,
         epoch: int,
-        batch: np.ndarray,
-        first: int,
+        batch: Batch,
+        first: int = 0,
         rows: tuple[int, int] | None = None,
-        encoded: Sequence[Events] | None = None,
-    ) -> Iterator[dict[str, np.ndarray]]:
-        """The windows of a batch from number `first` on, each a dict of arrays for the model.
+        encoded: Iterator[Events] | None = None,
+    ) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
+        """The windows of a batch from number `first` on: arrays for the model, and which rows begin a piece there.
 
         Parameters
         ----------
-        rows : which rows of the batch, [start, stop), default all; those beyond the batch are padding
-        encoded : the pieces of `mine`, where they are encoded already
+        rows : which rows of the batch, [start, stop), in all windows: those beyond the batch, or whose pieces are over,
+            are padding. Default: those alone that are not over
+        encoded : the pieces in the order of `Batch.asked`, where they are encoded elsewhere
         """
-        start, stop = rows or (0, len(batch))
+        turns = batch.turns(first, rows)
         if encoded is None:
-            encoded = [self.encode(int(index), epoch) for index in self.mine(batch, rows)]
-        # From the lengths in the corpus: an augmented piece may be shorter, but windows are counted by these.
-        longest = int(self.lengths(epoch)[batch].max())
-        for begin in range(first * self.settings.window, longest, self.settings.window):
+            encoded = (self.encode(turn.piece, epoch) for turn in turns)
+        start, stop = rows or (0, len(batch))
+        size, waiting = self.settings.window, deque(turns)
+        playing: dict[int, tuple[Events, int]] = {}  # of each row its piece, with the window at which that begins
+        for window in range(first, batch.windows):
+            while waiting and waiting[0].begin <= max(first, window):
+                turn = waiting.popleft()
+                playing[turn.row] = next(encoded), turn.begin
+            of_rows = [playing.get(row, next(iter(playing.values()))) for row in range(start, stop)]
+            begins = np.array([row in playing and playing[row][1] == window for row in range(start, stop)])
+            starts = [
+                (window - begin) * size if row in playing else len(events)
+                for row, (events, begin) in enumerate(of_rows, start)
+            ]
+            n = (stop if rows else batch.rows_at(window)) - start
             # The last window is cut to what is left, in steps of 16: padding costs as much as notes.
-            size = min(self.settings.window, -(-(longest - begin) // 16) * 16)
-            if start < len(batch):
-                yield windows(encoded, begin, begin + size, stop - start)
-            else:  # beyond all pieces: only the arrays' forms count
-                yield windows(encoded[:1], longest + 1, longest + 1 + size, stop - start)
+            left = min(size, -(-(batch.longest - window * size) // 16) * 16)
+            yield windows([events for events, _ in of_rows[:n]], starts[:n], left), begins[:n]
 
 
 @dataclass(frozen=True)
@@ -263,25 +267,3 @@ def _stretched(sequence: NoteSequence, factor: float) -> NoteSequence:
     notes, _ = canonical(stretched)
     last = int((notes["onset"] + notes["duration"]).max()) if len(notes) else 0
     return dataclasses.replace(sequence, notes=notes, length=max(last, round(sequence.length * factor)))
-
-
-def going_on(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """A window without the last rows, as many as have nothing but padding; the first stays."""
-    rows = int(np.flatnonzero((inputs["fields"][..., PART] >= 0).any(1)).max(initial=0)) + 1
-    return {name: values[:rows] for name, values in inputs.items()}
-
-
-def prefetch(items: Iterator[Any], depth: int = 4) -> Iterator[Any]:
-    """The same items, made ahead in a thread."""
-    with ThreadPoolExecutor(1) as pool:
-        waiting = [pool.submit(next, items, None) for _ in range(depth)]
-        try:
-            while True:
-                item = waiting.pop(0).result()
-                if item is None:
-                    return
-                waiting.append(pool.submit(next, items, None))
-                yield item
-        finally:
-            for future in waiting:
-                future.cancel()

@@ -88,7 +88,7 @@ class Settings:
     )
     patience: int = setting(12, "Validations without improvement before stopping early; 0: never.", low=0)
     seed: int = 0
-    mixed_precision: bool = False  # float16 on GPUs that are fast at it
+    mixed_precision: bool = False  # float16 on a GPU, bfloat16 in a CPU's large products, where they are fast at it
 
     def __post_init__(self) -> None:
         if (self.epochs is None) == (self.minutes is None):
@@ -156,7 +156,9 @@ class TrainSettings:
     force: bool = setting(False, "Replace an existing model or interrupted run.")
     log_dir: Path | None = setting(None, "Write TensorBoard logs here.", metavar="DIR", marks=("written",))
     mixed_precision: bool | None = setting(
-        None, "Compute in float16 on a GPU.", default_words="where the GPUs gain from it"
+        None,
+        "Compute in float16 on a GPU, and large products in bfloat16 on a CPU.",
+        default_words="where they gain from it",
     )
     threads: int | None = setting(
         None,

@@ -27,7 +27,7 @@ def start_tensorflow(
     Parameters
     ----------
     threads : CPU threads that TensorFlow uses; default: all cores. Without effect once it is loaded
-    mixed_precision : float16 on a GPU; None where the GPUs gain from it
+    mixed_precision : float16 on a GPU, bfloat16 in a CPU's large products; None where they gain from it
     on_message : called with a line when loading begins, which takes seconds
 
     Returns which device trains, in words, with a warning where a GPU can't be used.

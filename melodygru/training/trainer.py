@@ -21,17 +21,19 @@ import numpy as np
 import tensorflow as tf
 
 from melodygru.errors import TrainingError
-from melodygru.events import PITCH, Events
+from melodygru.events import Events
 from melodygru.model.checkpoint import as_settings
 from melodygru.model.keras_model import MelodyGRU, save
 from melodygru.model.where import on_gpu
+from melodygru.training.batches import Batch
 from melodygru.training.dropout import seed_generators, seeded
 from melodygru.training.encoders import Encoders
 from melodygru.training.evaluation import Evaluation, evaluate, nats_by_style, window_signature
+from melodygru.training.feeding import as_tensors, begun, prefetch
 from melodygru.training.history import History
 from melodygru.training.optimizer import AveragedAdamW
 from melodygru.training.pace import Pace, validation_interval
-from melodygru.training.pieces import Music, Pieces, going_on, prefetch
+from melodygru.training.pieces import Music, Pieces
 from melodygru.training.position import Position
 from melodygru.training.progress import TRACE_STEPS, Budget, Progress, Timer, stopping
 from melodygru.training.settings import Settings, learning_rate
@@ -104,7 +106,7 @@ class Trainer:
         self._lets_rows_go = self.workers.replicas == 1 and not on_gpu()  # replicas share rows, a GPU has many
         self._stop = threading.Event()
         self.stopped_by: int | None = None  # the signal that stopped the run
-        self._plan: list[np.ndarray] = []
+        self._plan: list[Batch] = []
         self._planned_epoch = -1
         self._saved_step = 0
         self._pace: Pace | None = None  # with `minutes`
@@ -307,12 +309,10 @@ class Trainer:
             last_saved = last_shown = started
             # The resume file exists from the first moment on: whatever happens, --resume finds a run.
             self.save_state()
-            windows = encoders.windows(position.epoch, position.batch, position.window, self.workers.rows)
-            windows = map(going_on, windows) if self._lets_rows_go else windows
-            for inputs, notes in prefetch(map(_as_tensors, windows)):
-                rows = len(inputs["fields"])
-                state = self.state if position.window else self.model.initial_state(rows)
-                self.state = state if len(state[0]) == rows else [part[:rows] for part in state]
+            rows_of = (lambda _: None) if self._lets_rows_go else self.workers.rows
+            windows = encoders.windows(position.epoch, position.batch, position.window, rows_of)
+            for inputs, begins, notes in prefetch(map(as_tensors, windows)):
+                self.state = begun(self.state, begins) if position.window else self.model.initial_state(len(begins))
                 rate = learning_rate(settings, position.step, position.steps)
                 decay = self._decay()
                 nats, self.state = self._step(inputs, self.state, *map(tf.constant, (position.step, rate, decay)))
@@ -401,13 +401,12 @@ class Trainer:
         position = self.position
         position.step += 1
         position.window += 1
-        if position.window == self.pieces.windows(self._batch(), position.epoch):
+        if position.window == self._batch().windows:
             position.batch, position.window = position.batch + 1, 0
             if position.batch == len(self._plan):
                 position.epoch, position.batch = position.epoch + 1, 0
 
-    def _batch(self) -> np.ndarray:
-        """The pieces of the current batch."""
+    def _batch(self) -> Batch:
         if self._planned_epoch != self.position.epoch:
             self._plan, self._planned_epoch = self.pieces.plan(self.position.epoch), self.position.epoch
         return self._plan[self.position.batch]
@@ -512,9 +511,3 @@ class Trainer:
             validation_nats_per_note=position.history[-1]["validation_nats_per_note"] if position.history else None,
             notes_per_second=timer.notes_per_second,
         )
-
-
-def _as_tensors(inputs: dict[str, np.ndarray]) -> tuple[dict[str, tf.Tensor], int]:
-    """A window's arrays, where the step wants them, and its notes."""
-    notes = int((inputs["fields"][..., PITCH] >= 0).sum())
-    return {name: tf.constant(values) for name, values in inputs.items()}, notes

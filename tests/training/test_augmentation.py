@@ -81,7 +81,7 @@ def test_windows_are_counted_by_what_an_epoch_leaves_of_each_piece(seed):
             assert len(events) <= lengths[index]
             found.add((index, len(events) == len(corpus[index]) + 1))
         for batch in pieces.plan(epoch):
-            assert len(list(pieces.batch_windows(epoch, batch, 0))) == pieces.windows(batch, epoch)
+            assert len(list(pieces.batch_windows(epoch, batch))) == batch.windows
     assert (0, True) in found and (0, False) in found
 
 

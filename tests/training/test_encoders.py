@@ -41,7 +41,8 @@ def expected(pieces, epoch, batch, window, rows=rows_of, n=40):
 
 
 def assert_same(found, wanted):
-    for window, other in zip(found, wanted, strict=False):
+    for (window, begins), (other, too) in zip(found, wanted, strict=False):
+        np.testing.assert_array_equal(begins, too)
         for name in INPUTS:
             np.testing.assert_array_equal(window[name], other[name])
             assert window[name].dtype == other[name].dtype
@@ -125,7 +126,7 @@ def test_a_disk_that_is_full_keeps_nothing(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("start", "stop"), [(0, 5), (3, 8), (8, 24), (30, 40)])
 def test_windows_of_a_batch_are_those_of_its_pieces(start, stop):
     pieces = [encode(toys.piece(VOCABULARIES["many"], seed, n), VOCABULARIES["many"]) for seed, n in ((0, 5), (1, 24))]
-    batch = windows(pieces, start, stop, 3)
+    batch = windows([*pieces, pieces[0]], [start, start, len(pieces[0]) + 1], stop - start)
     for name, values in batch.items():
         assert values.shape[:2] == (3, stop - start + (name == "context"))
         for row, events in zip(values, pieces, strict=False):

@@ -32,9 +32,10 @@ from melodygru.training import (
     log_likelihoods,
 )
 from melodygru.training.evaluation import nats_by_style
+from melodygru.training.feeding import begun, prefetch
 from melodygru.training.optimizer import AveragedAdamW
 from melodygru.training.pace import Pace
-from melodygru.training.pieces import UNKNOWN_SHARE, going_on
+from melodygru.training.pieces import LONG, UNKNOWN_SHARE
 from melodygru.training.progress import Budget, Progress, Timer
 from melodygru.training.settings import for_update
 
@@ -100,23 +101,23 @@ def test_an_epoch_has_every_piece_once(batch):
     pieces = _pieces(range(1, 51), batch=batch)
     for epoch in range(3):
         plan = pieces.plan(epoch)
-        assert sorted(np.concatenate(plan).tolist()) == list(range(50))
-        assert max(len(indices) for indices in plan) == min(batch, 50)
+        assert sorted(turn.piece for one in plan for turn in one.turns()) == list(range(50))
+        assert max(len(one) for one in plan) == min(batch, 50)
         assert len(plan) == -(-50 // batch)
 
 
 def test_a_batch_holds_pieces_of_similar_lengths():
     lengths = np.arange(40, 240)
     for epoch in range(3):
-        for indices in _pieces(lengths, batch=8).plan(epoch):
-            inside = lengths[indices]
+        for batch in _pieces(lengths, batch=8).plan(epoch):
+            inside = lengths[[turn.piece for turn in batch.turns()]]
             # 20% either way are the jitter's; eight pieces in a row differ by a few per cent more.
             assert inside.max() / inside.min() < 1.25 / 0.8
 
 
 def test_the_plan_follows_from_seed_and_epoch():
     def plan(seed, epoch):
-        return [indices.tolist() for indices in _pieces(range(1, 41), batch=6, seed=seed).plan(epoch)]
+        return _pieces(range(1, 41), batch=6, seed=seed).plan(epoch)
 
     assert plan(1, 2) == plan(1, 2)
     assert plan(1, 2) != plan(1, 3)
@@ -127,27 +128,78 @@ def test_the_plan_follows_from_seed_and_epoch():
 def test_windows_reach_to_the_end_event(lengths, steps):
     pieces = _pieces(lengths, batch=2, window=8)  # a piece of n notes has n + 1 events
     assert pieces.steps(0) == steps
-    windows = list(pieces.batch_windows(0, np.arange(len(lengths)), 0))
+    (batch,) = pieces.plan(0)
+    windows = list(pieces.batch_windows(0, batch))
     assert len(windows) == steps
-    assert sum(int((window["fields"][..., PART] >= 0).sum()) for window in windows) == sum(lengths) + len(lengths)
-    rest = list(pieces.batch_windows(0, np.arange(len(lengths)), steps - 1))
+    assert sum(int((window["fields"][..., PART] >= 0).sum()) for window, _ in windows) == sum(lengths) + len(lengths)
+    rest = list(pieces.batch_windows(0, batch, steps - 1))
     assert len(rest) == 1
-    assert all(np.array_equal(rest[0][name], windows[-1][name]) for name in rest[0])
+    assert all(np.array_equal(rest[0][0][name], windows[-1][0][name]) for name in rest[0][0])
+
+
+def _end_to_end(seed=0):
+    """Pieces that are long for their windows, and the batch that holds them all."""
+    pieces = _pieces(
+        [8 * LONG, 10 * LONG + 3, 9 * LONG, 6 * LONG + 1, 7 * LONG, 11 * LONG], batch=2, window=8, seed=seed
+    )
+    (batch,) = pieces.plan(0)
+    return pieces, batch
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_long_pieces_follow_one_another_in_rows_that_end_together(seed):
+    pieces, batch = _end_to_end(seed)
+    assert sorted(turn.piece for turn in batch.turns()) == list(range(6))
+    assert len(batch) == 2 and batch.ends[1] <= batch.ends[0] <= batch.ends[1] * 1.2
+    assert len(_pieces([8 * LONG, 9 * LONG], batch=2, window=8).plan(0)[0].turns()) == 2  # a row each
+    whole = list(pieces.batch_windows(0, batch, rows=(0, 2)))
+    assert len(whole) == batch.windows == pieces.steps(0)
+    for row, turns in enumerate(batch.rows):
+        begins = [window for window, (_, begins) in enumerate(whole) if begins[row]]
+        assert begins == [turn.begin for turn in turns]
+        fields = np.concatenate([inputs["fields"][row] for inputs, _ in whole])
+        for turn in turns:
+            events = pieces.encode(turn.piece, 0)
+            first = 8 * turn.begin
+            assert np.array_equal(fields[first : first + len(events)], events.fields)
+            fields[first : first + len(events)] = -1
+            at = whole[turn.begin][0]["context"][row]
+            assert np.array_equal(at[:9], events.window(0, 8)["context"])
+        assert (fields == -1).all()  # all else is padding
+
+
+@pytest.mark.parametrize("first", [0, 1, LONG, 2 * LONG + 3])
+def test_rows_go_on_from_any_window(first):
+    pieces, batch = _end_to_end()
+    whole, rest = list(pieces.batch_windows(0, batch)), list(pieces.batch_windows(0, batch, first))
+    assert len(rest) == len(whole) - first
+    for (inputs, begins), (others, too) in zip(whole[first:], rest, strict=True):
+        assert np.array_equal(begins, too)
+        assert all(np.array_equal(inputs[name], others[name]) for name in inputs)
 
 
 def test_rows_whose_piece_is_over_go_and_no_event_with_them():
     pieces = _pieces([3, 40, 17, 18], batch=4, window=8)
     (batch,) = pieces.plan(0)
-    assert pieces.lengths(0)[batch].tolist() == [41, 19, 18, 4]  # the longest first: only last rows can go
-    whole = list(pieces.batch_windows(0, batch, 0))
-    left = [going_on(window) for window in whole]
-    assert [len(window["fields"]) for window in left] == [4, 3, 3, 1, 1, 1]
-    for all_rows, some in zip(whole, left, strict=True):
-        n = len(some["fields"])
+    assert [pieces.lengths(0)[turn.piece] for turn in batch.turns()] == [41, 19, 18, 4]  # only last rows can go
+    whole, left = (list(pieces.batch_windows(0, batch, rows=rows)) for rows in ((0, 4), None))
+    assert [len(begins) for _, begins in left] == [4, 3, 3, 1, 1, 1]
+    for (all_rows, every), (some, begins) in zip(whole, left, strict=True):
+        n = len(begins)
+        assert np.array_equal(every[:n], begins) and not every[n:].any()
         assert all(np.array_equal(all_rows[name][:n], some[name]) for name in some)
         assert (all_rows["fields"][n:] == -1).all()
-    over = {name: values[3:] for name, values in whole[-1].items()}
-    assert len(going_on(over)["fields"]) == 1
+    beyond = list(pieces.batch_windows(0, batch, rows=(4, 6)))
+    assert all((inputs["fields"] == -1).all() and not begins.any() for inputs, begins in beyond)
+
+
+def test_a_state_is_nothing_where_a_piece_begins_and_rows_that_are_over_have_none():
+    state = [tf.ones([3, 2]), tf.ones([3, 4, 2])]
+    found = begun(state, np.array([False, True]))
+    assert [part.shape.as_list() for part in found] == [[2, 2], [2, 4, 2]]
+    for part in found:
+        assert (part[0].numpy() == 1).all() and (part[1].numpy() == 0).all()
+    assert all(np.array_equal(a, b) for a, b in zip(begun(state, np.zeros(3, bool)), state, strict=True))
 
 
 def test_transposition_keeps_each_program_in_its_range_and_drums_where_they_are():
@@ -221,13 +273,13 @@ def test_conditions_are_hidden_now_and_then_and_augmentation_follows_from_seed_e
 
 
 def test_items_are_made_ahead_in_order_and_an_error_comes_through():
-    assert list(training.prefetch(iter(range(1, 20)), 3)) == list(range(1, 20))
+    assert list(prefetch(iter(range(1, 20)), 3)) == list(range(1, 20))
 
     def broken():
         yield 1
         raise ValueError("worse")
 
-    items = training.prefetch(broken())
+    items = prefetch(broken())
     assert next(items) == 1
     with pytest.raises(ValueError, match="worse"):
         next(items)
@@ -800,9 +852,10 @@ def test_windows_are_counted_by_the_corpus_even_where_notes_merge():
     rows = [(i, 1, program, 60, 80) for i in range(8) for program in (0, 1)]
     pieces = Pieces([toys.sequence_of(rows)], [None], VOCABULARIES["one"], Settings(epochs=1, window=8, transpose=0))
     assert len(pieces.encode(0, 0)) == 9 and pieces.lengths(0)[0] == 17
-    windows = list(pieces.batch_windows(0, np.array([0]), 0))
-    assert len(windows) == pieces.windows(np.array([0]), 0) == 3
-    assert (windows[2]["fields"] == -1).all()
+    (batch,) = pieces.plan(0)
+    windows = list(pieces.batch_windows(0, batch))
+    assert len(windows) == batch.windows == 3
+    assert (windows[2][0]["fields"] == -1).all()
 
 
 def test_the_device_is_named():

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from melodygru.model.products import product
 from melodygru.model.where import on_gpu
 
 
@@ -28,7 +29,8 @@ class GRU(keras.layers.GRU):
         biases = tf.split(bias[0] + tf.concat([*gates, tf.zeros_like(candidate)], 0), 3)
         by_time = tf.transpose(sequences, [1, 0, 2])
         projected = [
-            _projected(by_time, columns, shift) for columns, shift in zip(tf.split(kernel, 3, 1), biases, strict=True)
+            _projected(by_time, columns, shift, training)
+            for columns, shift in zip(tf.split(kernel, 3, 1), biases, strict=True)
         ]
         state = tf.cast(state, sequences.dtype)
         outputs = _gru_recurrence(*projected, state, *tf.split(recurrent, 3, 1), candidate)
@@ -45,7 +47,7 @@ class LSTM(keras.layers.LSTM):
             return super().inner_loop(sequences, initial_state, mask, training)
         state, memory = (tf.cast(array, sequences.dtype) for array in initial_state)
         kernel, recurrent, bias = _weights(self.cell, sequences.dtype)
-        projected = _projected(tf.transpose(sequences, [1, 0, 2]), kernel, bias)
+        projected = _projected(tf.transpose(sequences, [1, 0, 2]), kernel, bias, training)
         outputs, memory = _lstm_recurrence(projected, state, memory, recurrent)
         last = outputs[-1]
         return last, _by_batch(self, sequences, outputs), [last, memory]
@@ -68,11 +70,11 @@ def _weights(cell: Any, dtype: Any) -> list[tf.Tensor]:
     return [tf.cast(tf.convert_to_tensor(w), dtype) for w in (cell.kernel, cell.recurrent_kernel, cell.bias)]
 
 
-def _projected(by_time: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+def _projected(by_time: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, training: bool) -> tf.Tensor:
     """What time-major inputs add to the gates of `kernel`: (T, B, gates)."""
     steps, batch = tf.shape(by_time)[0], tf.shape(by_time)[1]
     flat = tf.reshape(by_time, [-1, by_time.shape[-1]])
-    return tf.reshape(tf.nn.bias_add(tf.matmul(flat, kernel), bias), [steps, batch, kernel.shape[1]])
+    return tf.reshape(tf.nn.bias_add(product(flat, kernel, training), bias), [steps, batch, kernel.shape[1]])
 
 
 def _by_batch(layer: keras.layers.Layer, sequences: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
@@ -146,7 +148,7 @@ def _gru_recurrence(z_in, r_in, candidate_in, state, to_z, to_r, to_candidate, b
 
         def d_kernel(d):
             """Of the products of each step with the state before it; of the first, with the state given."""
-            later = tf.matmul(_rows(states[:-1]), _rows(d[1:]), transpose_a=True)
+            later = product(_rows(states[:-1]), _rows(d[1:]), transpose_a=True)
             return later + tf.matmul(state, d[0], transpose_a=True)
 
         d_kernels = [d_kernel(d) for d in (d_z, d_r, d_inner)]
@@ -214,7 +216,7 @@ def _lstm_recurrence(projected: tf.Tensor, state: tf.Tensor, memory: tf.Tensor, 
         )
         d_projected = d_projected.stack()
         previous = tf.reshape(tf.concat([state[None], states[:-1]], 0), [-1, units])
-        d_recurrent = tf.matmul(previous, tf.reshape(d_projected, [-1, 4 * units]), transpose_a=True)
+        d_recurrent = product(previous, tf.reshape(d_projected, [-1, 4 * units]), transpose_a=True)
         return d_projected, d_state, d_memory, d_recurrent
 
     return (states, last_memory), gradient

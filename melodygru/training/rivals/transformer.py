@@ -62,7 +62,7 @@ class Block(keras.layers.Layer):
         return h, inputs[:, -self.sizes.span :]
 
     def _attend(self, now: tf.Tensor, inputs: tf.Tensor) -> tf.Tensor:
-        """What each event of the window takes from those up to it, (B, T, units)."""
+        """What each event of the window takes from those up to it, (B, T, units); zeros are no event."""
         s = self.sizes
         steps, n = tf.shape(now)[1], tf.shape(inputs)[1]
 
@@ -75,7 +75,8 @@ class Block(keras.layers.Layer):
         query = rotate(by_head(self.query(now)), at[n - steps :])
         scores = tf.matmul(query, rotate(by_head(key), at), transpose_b=True) / math.sqrt(s.units // s.heads)
         back = at[n - steps :, None] - at
-        scores = tf.where((back >= 0) & (back < s.span), scores, tf.cast(MASKED, scores.dtype))
+        there = tf.reduce_any(inputs != 0, -1)[:, None, None] | (back == 0)
+        scores = tf.where((back >= 0) & (back < s.span) & there, scores, tf.cast(MASKED, scores.dtype))
         attended = tf.transpose(tf.matmul(tf.nn.softmax(scores), by_head(value)), [0, 2, 1, 3])
         return tf.reshape(attended, tf.concat([tf.shape(now)[:2], [s.units]], 0))
 
@@ -123,7 +124,7 @@ class Transformer(EventModel):
         return self.norm(h), end_state
 
     def initial_state(self, batch: int | tf.Tensor) -> list[tf.Tensor]:
-        """The state before the first event: for each layer a memory of no events, (B, 0, units)."""
+        """The state before the first event: for each layer a memory of no events, (B, 0, units), or of zeros alone."""
         s = self.architecture
         return [tf.zeros([batch, 0, s.units], self.compute_dtype)] * s.layers
 
