@@ -32,6 +32,7 @@ def ablate(
 ) -> dict[str, Any]:
     """Train on a corpus with some values replaced, and judge by another; both as `corpus.intake` gives them."""
     from melodygru.model.keras_model import load_model
+    from melodygru.model.where import on_gpu
     from melodygru.training import (
         Settings,
         Trainer,
@@ -39,17 +40,23 @@ def ablate(
         default_transpose_until,
         evaluate,
         fit,
+        is_mixed_precision,
         new_model,
     )
+    from melodygru.training.settings import for_update
 
     fitted, sizes = fit(train, preset)
     changes = {name: tuple(v) if isinstance(v, list) else v for name, v in (vocabulary or {}).items()}
     chosen = dataclasses.replace(fitted, **changes)
     sizes = dataclasses.replace(sizes, **(architecture or {}))
-    given = {"transpose_until": default_transpose_until(chosen), **(settings or {})}
+    given = settings or {}
     if not {"epochs", "minutes"} & set(given):
         given["epochs"] = default_epochs(train)
-    run = Settings(**given)
+    notes = sum(piece.n_notes for piece in train.pieces)
+    epochs, performed = given.get("epochs") or default_epochs(train), not train.grid.is_metrical
+    fitting = for_update(notes, epochs, given.get("batch"), gpu=on_gpu(), performed=performed)
+    precision, until = is_mixed_precision(), default_transpose_until(chosen)
+    run = Settings(**{"transpose_until": until, "mixed_precision": precision, **fitting, **given})
     model = new_model(chosen, sizes, run.seed, train)
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "model.keras"
@@ -75,6 +82,7 @@ def ablate(
 @click.option("--preset", default="small", show_default=True, help="Preset whose sizes are the starting point.")
 @click.option("--epochs", type=float, help="Length of the run in epochs.  [default: by the size of the corpus]")
 @click.option("--minutes", type=float, help="Length of the run in minutes.")
+@click.option("--threads", type=int, help="CPU threads.")
 @click.option("--settings", default="{}", help="Fields of Settings to replace, as JSON.")
 @click.option("--architecture", default="{}", help="Fields of Architecture to replace, as JSON.")
 @click.option("--vocabulary", default="{}", help="Fields of Vocabulary to replace, as JSON.")
@@ -84,12 +92,15 @@ def main(
     preset: str,
     epochs: float | None,
     minutes: float | None,
+    threads: int | None,
     settings: str,
     architecture: str,
     vocabulary: str,
 ) -> None:
     from melodygru.corpus import intake
+    from melodygru.training import start_tensorflow
 
+    start_tensorflow(threads, mixed_precision=None)
     train = intake(train_dir)
     validation = intake(validation_dir, grid=train.grid, deduplicate=False)
     length = {name: value for name, value in (("epochs", epochs), ("minutes", minutes)) if value is not None}

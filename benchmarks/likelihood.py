@@ -2,6 +2,9 @@
 
     python benchmarks/likelihood.py DATA
     python benchmarks/likelihood.py DATA --corpus jsb_quarter --minutes 20
+    python benchmarks/likelihood.py DATA --corpus maestro_v3 --minutes 240 --threads 2   # 8 core-hours
+
+Without --corpus it is all but maestro_v3, which takes hours.
 
 DATA holds `<corpus>/train` and `<corpus>/valid`. Models go to benchmarks/models/; one that is there is evaluated and
 not trained again, and an interrupted training is resumed. The figures go to benchmarks/likelihood.json, corpus by
@@ -28,7 +31,10 @@ CORPORA: dict[str, tuple[int, str, str, float]] = {
     "jsb_quarter": (1, "nats per frame", "nats_per_step", 1.0),
     "nottingham": (1, "nats per frame", "nats_per_step", 1.0),
     "maestro": (1, "nats per note", "nats_per_note", 1.0),
+    "maestro_v3": (1, "nats per performance event", "nats_per_performance_event", 1.0),
 }
+USUAL = [name for name in CORPORA if name != "maestro_v3"]
+CURVE = ("maestro_v3",)  # of these what a longer run would bring is shown
 
 
 def melodygru(*arguments: str | Path) -> dict[str, Any]:
@@ -73,6 +79,8 @@ def measure(data: Path, corpus: str, model: Path) -> dict[str, Any]:
         "settings": read.card["settings"],
         "lossy_notes": found["lossy_notes"],
         "unmodelled": found["unmodelled"],
+        "nats_per_performance_event": found.get("nats_per_performance_event"),
+        "history": [[row["minutes"], row["validation_nats_per_note"]] for row in history],
     }
 
 
@@ -91,7 +99,18 @@ def table(results: dict[str, list[dict[str, Any]]]) -> str:
         minutes = ", ".join(f"{run['minutes_to_this_checkpoint']:.1f}" for run in runs)
         unit, parameters = runs[0]["unit"], runs[0]["parameters"]
         lines.append(f"| {corpus} | {unit} | {len(runs)} | {shown} | {parameters:,} | {minutes} |")
+    for corpus in CURVE:
+        for run in results.get(corpus, ()):
+            lines += ["", f"{corpus}, {run['model']}:", "", "| minutes | nats per note, held out |", "|---|---|"]
+            lines += [f"| {minutes:.1f} | {nats:.3f} |" for minutes, nats in thinned(run["history"])]
     return "\n".join(lines)
+
+
+def thinned(rows: list[list[float]], n: int = 8) -> list[list[float]]:
+    """At most n rows, of evenly spaced minutes, the last among them."""
+    minutes = np.array([row[0] for row in rows])
+    wanted = np.linspace(minutes[-1] / n, minutes[-1], n)
+    return [rows[index] for index in sorted({int(np.abs(minutes - one).argmin()) for one in wanted})]
 
 
 @click.command(help=__doc__)
@@ -102,7 +121,7 @@ def table(results: dict[str, list[dict[str, Any]]]) -> str:
 def main(data: Path, chosen: tuple[str, ...], minutes: float | None, threads: int | None) -> None:
     options = [] if minutes is None else ["--minutes", str(minutes)]
     options += [] if threads is None else ["--threads", str(threads)]
-    for corpus in chosen or CORPORA:
+    for corpus in chosen or USUAL:
         seeds = CORPORA[corpus][0]
         measured = [measure(data, corpus, train(data, corpus, seed, options)) for seed in range(seeds)]
         # Read again: another corpus may have been measured meanwhile.

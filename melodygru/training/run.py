@@ -384,7 +384,8 @@ def _trainer(
         given["epochs"] = epochs = default_epochs(corpus)
         say(f"training for {epochs:g} epochs, as suits the size of the corpus (or give --epochs or --minutes)")
     notes, epochs = sum(piece.n_notes for piece in corpus.pieces), given.get("epochs") or default_epochs(corpus)
-    given = for_update(notes, epochs, given.get("batch"), gpu=on_gpu()) | given
+    performed = not corpus.grid.is_metrical
+    given = for_update(notes, epochs, given.get("batch"), gpu=on_gpu(), performed=performed) | given
     if on_gpu() or given["window"] != Settings.window:
         say(
             f"an update learns from {given['window']} events of {given['batch']} pieces; learning rate "

@@ -20,10 +20,11 @@ from toys import VOCABULARIES
 from melodygru import training
 from melodygru.cli import main
 from melodygru.errors import SettingError
-from melodygru.events import FIELDS, PART_HISTORY, encode
+from melodygru.events import FIELDS, PART_HISTORY, encode, windows
 from melodygru.model.architecture import PRESETS, Architecture
 from melodygru.render import pictures
 from melodygru.training import rivals
+from melodygru.training.feeding import begun
 from melodygru.training.rivals import TransformerSizes
 from melodygru.training.rivals.contestant import new_model, seconds_per_note, transformer_rate
 from melodygru.training.rivals.job import read_pieces, write_pieces
@@ -121,6 +122,18 @@ def test_a_piece_in_windows_has_the_likelihood_of_the_piece_at_once(span, cuts):
         parts.append(log_p.numpy())
         assert [memory.shape for memory in state] == [(2, min(stop, span), 8)] * 2
     np.testing.assert_allclose(np.concatenate(parts, 1), whole, atol=1e-5)
+
+
+def test_a_row_that_begins_anew_knows_nothing_of_the_piece_before():
+    vocabulary, model = VOCABULARIES["many"], _transformer("many", 8)
+    pieces = [encode(toys.piece(vocabulary, seed, 30), vocabulary) for seed in (0, 1)]
+    _, state = model.log_likelihood(toys.batch(pieces, 0, 12), model.initial_state(2))
+    state = begun(state, np.array([False, True]))
+    anew = windows(pieces, [12, 0], 9)
+    found = model.log_likelihood(anew, state)[0].numpy()
+    whole = model(toys.batch(pieces)).numpy()
+    np.testing.assert_allclose(found[0], whole[0, 12:21], atol=1e-5)
+    np.testing.assert_allclose(found[1], whole[1, :9], atol=1e-5)
 
 
 def test_what_lies_beyond_the_span_of_all_layers_is_forgotten():

@@ -20,6 +20,7 @@ from melodygru.events import DURATION, PART, PITCH, SHIFT, TIMES, Vocabulary, en
 from melodygru.model import checkpoint
 from melodygru.model.architecture import Architecture
 from melodygru.model.keras_model import load_model, save
+from melodygru.model.products import set_bfloat16
 from melodygru.music.notes import DRUMS
 from melodygru.training import (
     Pieces,
@@ -804,12 +805,13 @@ def test_float16_is_for_gpus_with_tensor_cores(gpus, gains):
     assert training.gains_from_float16(details) is gains
 
 
-@pytest.mark.slow
-def test_a_run_in_mixed_precision_learns_much_the_same(tmp_path):
-    """On a CPU, which is slow at it."""
+@pytest.mark.parametrize("kind", [pytest.param("float16", marks=pytest.mark.slow), "bfloat16"])
+def test_a_run_in_mixed_precision_learns_much_the_same(kind, tmp_path):
+    """On a CPU, which is slow at the one and may be at the other."""
     curves = []
     for mixed in (False, True):
-        keras.mixed_precision.set_dtype_policy("mixed_float16" if mixed else "float32")
+        keras.mixed_precision.set_dtype_policy("mixed_float16" if mixed and kind == "float16" else "float32")
+        set_bfloat16(mixed and kind == "bfloat16")
         try:
             assert training.is_mixed_precision() is mixed
             settings = dataclasses.replace(SHORT, epochs=1, mixed_precision=mixed)
@@ -818,8 +820,10 @@ def test_a_run_in_mixed_precision_learns_much_the_same(tmp_path):
             assert trainer.run()
         finally:
             keras.mixed_precision.set_dtype_policy("float32")
+            set_bfloat16(False)
         assert all(v.numpy().dtype == np.float32 for v in trainer.model.trainable_variables)
         curves.append([row["validation_nats_per_note"] for row in trainer.position.history])
+    assert curves[1] != curves[0]
     assert curves[1] == pytest.approx(curves[0], rel=0.01)
 
 
@@ -870,7 +874,20 @@ def test_the_device_is_named():
             else keras.mixed_precision.dtype_policy().name == "float32"
         )
     finally:
-        keras.mixed_precision.set_dtype_policy("float32")
+        training.set_up_device()
+
+
+@pytest.mark.parametrize(("there", "asked", "gains"), [(True, None, True), (True, False, False), (False, True, False)])
+def test_a_cpu_takes_products_in_bfloat16_where_it_is_fast_at_it(there, asked, gains, monkeypatch):
+    monkeypatch.setattr("melodygru.training.device.gains_from_bfloat16", lambda: there)
+    try:
+        line = training.set_up_device(mixed_precision=asked)
+        assert training.is_mixed_precision() is gains
+        assert line.endswith(", mixed precision") is gains
+        assert ("is off" in line) is bool(asked)
+    finally:
+        training.set_up_device()
+    assert not training.is_mixed_precision()
 
 
 @pytest.mark.parametrize(
@@ -923,6 +940,9 @@ def test_a_large_corpus_has_more_pieces_at_once_on_a_cpu():
     small, large = (for_update(notes, 10, gpu=False) for notes in (399_999, 400_000))
     assert small.items() <= dataclasses.asdict(Settings(epochs=1)).items()
     assert (large["batch"], large["window"]) == (32, 64)
+    performed = for_update(400_000, 10, gpu=False, performed=True)
+    assert performed == {**large, "learning_rate": 0.006, "weight_decay": 0.1}
+    assert for_update(399_999, 10, gpu=False, performed=True) == small
     assert {name: small[name] for name in small if name not in ("batch", "window")} == {
         name: large[name] for name in large if name not in ("batch", "window")
     }
