@@ -30,6 +30,7 @@ ONE_KEY_FROM = 0.6  # share of the run after which pieces of a corpus in one key
 FEWEST_STEPS = 200  # of a run whose length follows from the corpus
 LARGE_BATCH = 32  # pieces, of a corpus of LARGE notes or more on a CPU: an update learns from more kinds of music
 PERFORMED_RATE, PERFORMED_DECAY = 6e-3, 0.1  # there, of performances: they take long to be learned by heart
+PERFORMED_BATCH, PERFORMED_LARGE = 64, 2_000_000  # pieces, from so many performed notes on: long rows of all of them
 GPU_BATCH = 64  # pieces: many short windows keep a GPU busier than few long ones, and teach as much
 LEAST_WINDOW = 8  # events: of larger batches than leave it so many, an update learns from more
 GPU_STEPS = 4000  # updates that a run on a GPU keeps when more is learned from at once
@@ -57,7 +58,7 @@ class Settings:
         "Pieces learned from at once; more of them have shorter windows.",
         low=1,
         high=4096,
-        default_words="16, and 32 from 400,000 notes on; on a GPU 64 to 256, as suits the length of the run",
+        default_words="16, 32 from 400,000 notes on, 64 from 2,000,000 performed ones on; on a GPU 64 to 256",
     )
     window: int = setting(128, "Events between two updates; the state is carried over.", low=1)
     learning_rate: float = setting(

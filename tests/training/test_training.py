@@ -943,6 +943,7 @@ def test_a_large_corpus_has_more_pieces_at_once_on_a_cpu():
     performed = for_update(400_000, 10, gpu=False, performed=True)
     assert performed == {**large, "learning_rate": 0.006, "weight_decay": 0.1}
     assert for_update(399_999, 10, gpu=False, performed=True) == small
+    assert for_update(2_000_000, 10, gpu=False, performed=True) == {**performed, "batch": 64, "window": 32}
     assert {name: small[name] for name in small if name not in ("batch", "window")} == {
         name: large[name] for name in large if name not in ("batch", "window")
     }
