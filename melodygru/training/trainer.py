@@ -44,6 +44,8 @@ from melodygru.util.files import open_regular
 from melodygru.util.schema import record
 from melodygru.version import __version__
 
+PLAN = 2  # of the way in which an epoch becomes batches: a run that was interrupted in another can't go on in this one
+
 
 class Trainer:
     """One training run, which can be interrupted at any moment and resumed.
@@ -187,6 +189,7 @@ class Trainer:
         settings = as_settings(self.model.vocabulary, self.model.architecture, {})
         settings["settings"] = dataclasses.asdict(self.settings)
         settings["corpus"] = self.card.get("corpus")
+        settings["batches"] = PLAN
         return json.loads(json.dumps(settings))
 
     def _digests(self) -> dict[str, int]:
@@ -252,6 +255,9 @@ class Trainer:
                 f"{self.resume_path}: the interrupted run differs in {' and '.join(differing)}; "
                 "give the same folder and options as then, or train without --resume"
             )
+        batches = self.pieces.plan(position["epoch"])[position["batch"] :]
+        if not batches or position["window"] >= batches[0].windows:
+            raise ValueError("its position is beyond the epoch")
         forms = {f"array_{i}": (np.asarray(v).dtype, np.shape(v)) for i, v in enumerate(self._arrays())}
         states = [f"state_{i}" for i in range(len(self.state))]
         rows = zip(states, self.model.initial_state(1), strict=True)
@@ -260,8 +266,8 @@ class Trainer:
         for name, array in found.items():
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 raise ValueError(f"{name} is not finite")
-        if len({len(found[name]) for name in states}) > 1:
-            raise ValueError("its states have different numbers of rows")
+        if {len(found[name]) for name in states} != {len(batches[0]) if position["window"] else 0}:
+            raise ValueError("its states are not those of its batch's rows")
         return Position(**position), [found[name] for name in forms if name not in states], [found[n] for n in states]
 
     # -- the loop

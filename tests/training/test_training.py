@@ -469,7 +469,13 @@ def test_nothing_to_resume_is_said(second, tmp_path):
         ({"array_0": lambda a: a.astype(np.float64)}, "array_0: float64 of shape"),
         ({"array_0": lambda a: a[:1]}, "array_0: float32 of shape"),
         ({"array_0": lambda a: np.full_like(a, np.nan)}, "array_0 is not finite"),
-        ({"state_0": lambda a: np.zeros((len(a) + 1, *a.shape[1:]), a.dtype)}, "different numbers of rows"),
+        (
+            {"state_0": lambda a: np.zeros((len(a) + 1, *a.shape[1:]), a.dtype)},
+            "states are not those of its batch's rows",
+        ),
+        ({f"state_{i}": lambda a: a[:1] for i in range(2)}, "not those of its batch's rows"),
+        ({"about": lambda a: _about(a, batch=99)}, "position is beyond the epoch"),
+        ({"about": lambda a: _about(a, window=99)}, "position is beyond the epoch"),
         ({"about": lambda a: _about(a, step=-1)}, "position.step -1: expected"),
         ({"about": lambda a: _about(a, best=None)}, "position.best None: expected"),
         ({"about": lambda a: _about(a, seconds=float("inf"))}, "position.seconds inf: expected"),
@@ -487,6 +493,35 @@ def test_every_number_of_a_save_is_checked(undisturbed, second, changes, reason)
         np.savez(file, **arrays)
     with pytest.raises(TrainingError, match=rf"toy\.resume: damaged \(.*{reason}.*\); train without --resume$"):
         second.restore()
+
+
+def test_a_run_whose_batches_were_made_otherwise_is_not_gone_on_with(undisturbed, second):
+    with np.load(undisturbed.folder / "3.resume") as saved:
+        arrays = dict(saved)
+    about = json.loads(arrays["about"].tobytes())
+    del about["run"]["batches"]  # as it was saved before they had a number
+    arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    with open(second.resume_path, "wb") as file:
+        np.savez(file, **arrays)
+    with pytest.raises(TrainingError, match=r"toy\.resume: the interrupted run differs in batches; give the same"):
+        second.restore()
+    second.resume_path.unlink()
+
+
+@pytest.mark.parametrize("stop_at", [2, 5])
+def test_a_run_in_which_pieces_follow_one_another_is_stopped_and_goes_on(tmp_path, monkeypatch, stop_at):
+    monkeypatch.setattr("melodygru.training.pieces.LONG", 1)
+    whole = _trainer(tmp_path / "whole" / "toy.keras").watch(tmp_path / "saves")
+    assert len(whole.pieces.plan(0)) == 1 < whole.pieces.plan(0)[0].windows
+    assert whole.run(save_every_s=-1) is True
+    whole.note()
+    first = _trainer(tmp_path / "toy.keras").watch(tmp_path / "first", stop_at=stop_at)
+    assert first.run(save_every_s=-1) is False
+    assert first.position.window > 0
+    second = _trainer(tmp_path / "toy.keras", seed=4).watch(tmp_path / "second")
+    second.restore()
+    assert second.run() is True
+    _same_end(second, whole)
 
 
 def _about(array, **changes):
