@@ -243,6 +243,8 @@ def for_update(
     if large and performed:
         rate, decay = PERFORMED_RATE, PERFORMED_DECAY
     usual = GPU_BATCH if gpu else LARGE_BATCH if large else Settings.batch
+    if large and performed and notes >= PERFORMED_LARGE:
+        usual = PERFORMED_BATCH
     window = max(LEAST_WINDOW, min(Settings.window, events // (batch or usual)))
     batch = batch or events // window
     scale = math.sqrt(max(1.0, batch * window / (Settings.batch * Settings.window)))
