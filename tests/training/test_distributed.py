@@ -327,13 +327,15 @@ def test_the_rows_of_a_worker_are_those_of_the_batch_and_padding_beyond():
     vocabulary = toys.VOCABULARIES["styles"]
     corpus = [toys.piece(vocabulary, seed, n) for seed, n in enumerate((10, 12, 9))]
     pieces = Pieces(corpus, [None] * 3, vocabulary, Settings(epochs=1, window=8))
-    batch = np.array([2, 0, 1])
-    whole = list(pieces.batch_windows(0, batch, 0))
-    parts = [list(pieces.batch_windows(0, batch, 0, rows)) for rows in ((0, 2), (2, 4), (4, 6))]
+    (batch,) = pieces.plan(0)
+    whole = list(pieces.batch_windows(0, batch, rows=(0, 3)))
+    parts = [list(pieces.batch_windows(0, batch, rows=rows)) for rows in ((0, 2), (2, 4), (4, 6))]
     assert [len(part) for part in parts] == [len(whole)] * 3
-    for window, *dealt in zip(whole, *parts, strict=True):
+    for (window, begins), *dealt in zip(whole, *parts, strict=True):
+        together = np.concatenate([part[1] for part in dealt])
+        assert np.array_equal(together[:3], begins) and not together[3:].any()
         for name, rows in window.items():
-            together = np.concatenate([part[name] for part in dealt])
+            together = np.concatenate([part[0][name] for part in dealt])
             assert together.dtype == rows.dtype
             np.testing.assert_array_equal(together[:3], rows)
             assert (together[3:] == (-1 if name == "fields" else 0)).all()
