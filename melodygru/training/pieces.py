@@ -188,7 +188,7 @@ class Pieces:
             of_rows = [playing.get(row, next(iter(playing.values()))) for row in range(start, stop)]
             begins = np.array([row in playing and playing[row][1] == window for row in range(start, stop)])
             starts = [
-                (window - begin) * size if row in playing else len(events)
+                (window - begin) * size if row in playing else len(events) + 1
                 for row, (events, begin) in enumerate(of_rows, start)
             ]
             n = (stop if rows else batch.rows_at(window)) - start
