@@ -1,6 +1,7 @@
-"""One change, its figure: train with some settings replaced, and print held-out nats per note and per step.
+"""One change, its figure: train with some settings replaced, and print held-out nats per note, also of each field.
 
     python benchmarks/ablate.py TRAIN_DIR VALIDATION_DIR --epochs 25 --vocabulary '{"ngram_orders": []}'
+    python benchmarks/ablate.py TRAIN_DIR VALIDATION_DIR --epochs 1.5 --without CommonEnd
 
 Options take JSON objects whose names are the fields of `Settings` (melodygru.training), `Architecture`
 (melodygru.model) and `Vocabulary` (melodygru.events); all else is as `melodygru train` chooses it. The last line
@@ -13,10 +14,12 @@ import dataclasses
 import json
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -31,6 +34,7 @@ def ablate(
     vocabulary: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Train on a corpus with some values replaced, and judge by another; both as `corpus.intake` gives them."""
+    from melodygru.events import FIELDS
     from melodygru.model.keras_model import load_model
     from melodygru.model.where import on_gpu
     from melodygru.training import (
@@ -64,7 +68,12 @@ def ablate(
         started = time.perf_counter()
         trainer.run(lambda p: click.echo(f"\r{p.step}/{p.steps} {p.validation_nats_per_note}", nl=False, err=True))
         click.echo(err=True)
-        result = evaluate(load_model(output), validation)
+        by_field = np.zeros(len(FIELDS))
+
+        def on_piece(_index: int, _piece: object, _events: object, log_p: np.ndarray) -> None:
+            by_field[:] -= log_p.sum(0, dtype=np.float64)
+
+        result = evaluate(load_model(output), validation, on_piece=on_piece)
     return {
         "preset": preset,
         "changes": {"settings": settings, "architecture": architecture, "vocabulary": vocabulary},
@@ -73,7 +82,23 @@ def ablate(
         "parameters": model.count_params(),
         "nats_per_note": result.nats_per_note,
         "nats_per_step": result.nats_per_step,
+        "nats_per_note_of": dict(zip(FIELDS, (by_field / result.notes).round(4).tolist(), strict=True)),
     }
+
+
+def silence(names: Sequence[str]) -> None:
+    """Let features of events say nothing, as if nothing that they tell of ever occurred; in this process alone."""
+    from melodygru.events.features import REGISTRY
+
+    features = {feature.__name__: feature for feature in REGISTRY}
+    for name in names:
+        if name not in features:
+            raise click.BadParameter(f"{name}: expected one of {', '.join(features)}")
+        features[name].encode = staticmethod(_nothing)  # type: ignore[method-assign, assignment]
+
+
+def _nothing(*_: Any) -> None:
+    """As `Feature.encode`."""
 
 
 @click.command(help=__doc__)
@@ -83,6 +108,7 @@ def ablate(
 @click.option("--epochs", type=float, help="Length of the run in epochs.  [default: by the size of the corpus]")
 @click.option("--minutes", type=float, help="Length of the run in minutes.")
 @click.option("--threads", type=int, help="CPU threads.")
+@click.option("--without", multiple=True, metavar="CLASS", help="A feature that stays silent; repeatable.")
 @click.option("--settings", default="{}", help="Fields of Settings to replace, as JSON.")
 @click.option("--architecture", default="{}", help="Fields of Architecture to replace, as JSON.")
 @click.option("--vocabulary", default="{}", help="Fields of Vocabulary to replace, as JSON.")
@@ -93,6 +119,7 @@ def main(
     epochs: float | None,
     minutes: float | None,
     threads: int | None,
+    without: tuple[str, ...],
     settings: str,
     architecture: str,
     vocabulary: str,
@@ -100,6 +127,7 @@ def main(
     from melodygru.corpus import intake
     from melodygru.training import start_tensorflow
 
+    silence(without)
     start_tensorflow(threads, mixed_precision=None)
     train = intake(train_dir)
     validation = intake(validation_dir, grid=train.grid, deduplicate=False)
@@ -112,7 +140,7 @@ def main(
         architecture=json.loads(architecture),
         vocabulary=json.loads(vocabulary),
     )
-    click.echo(json.dumps({"corpus": train_dir.parent.name, **report}))
+    click.echo(json.dumps({"corpus": train_dir.parent.name, "without": without, **report}))
 
 
 if __name__ == "__main__":
