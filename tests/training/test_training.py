@@ -155,6 +155,12 @@ def test_long_pieces_follow_one_another_in_rows_that_end_together(seed):
     assert len(_pieces([8 * LONG, 9 * LONG], batch=2, window=8).plan(0)[0].turns()) == 2  # a row each
     whole = list(pieces.batch_windows(0, batch, rows=(0, 2)))
     assert len(whole) == batch.windows == pieces.steps(0)
+    dealt = [list(pieces.batch_windows(0, batch, rows=(row, row + 1))) for row in range(3)]  # as to workers
+    for (inputs, begins), *parts in zip(whole, *dealt, strict=True):
+        together = {name: np.concatenate([part[0][name] for part in parts]) for name in inputs}
+        assert np.array_equal(np.concatenate([part[1] for part in parts]), [*begins, False])
+        assert all(np.array_equal(together[name][:2], inputs[name]) for name in inputs)
+        assert (together["fields"][2] == -1).all() and not together["context"][2].any()
     for row, turns in enumerate(batch.rows):
         begins = [window for window, (_, begins) in enumerate(whole) if begins[row]]
         assert begins == [turn.begin for turn in turns]
