@@ -45,11 +45,12 @@ MOST_LINES = 520  # of a module
 
 # Modules, by the beginning of their names, that may import TensorFlow when they are loaded. No other does, by any way.
 TENSORFLOW = (
-    *("model.keras_model", "model.heads", "model.cells.keras_layers", "model.where"),
+    *("model.keras_model", "model.heads", "model.cells.keras_layers", "model.products", "model.where"),
     *(
         "training.device",
         "training.dropout",
         "training.evaluation",
+        "training.feeding",
         "training.history",
         "training.optimizer",
         "training.position",
