@@ -57,10 +57,10 @@ class Architecture:
     def for_corpus(self, n_notes: int) -> Architecture:
         """The same sizes with the dropout, and the depth of the heads, that suit a corpus of so many notes.
 
-        Dropout is 0.6 up to 5,000 notes, 0.4 at 50,000, both of which are trained on many times over, 0.1 at a million
-        and none from five on; between these it falls with their logarithm.
+        Dropout is 0.6 up to 5,000 notes, 0.4 at 50,000, both of which are trained on many times over, and 0.1 from a
+        million on; between these it falls with their logarithm.
         """
-        drop = float(np.interp(np.log(max(1, n_notes)), np.log([5e3, 5e4, 1e6, 5e6]), [0.6, 0.4, 0.1, 0.0]))
+        drop = float(np.interp(np.log(max(1, n_notes)), np.log([5e3, 5e4, 1e6]), [0.6, 0.4, 0.1]))
         deep = n_notes >= DEEP_FROM
         return dataclasses.replace(self, drop_input=0.4 * drop, drop_layer=drop, drop_head=drop, deep=deep)
 
