@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,14 +33,13 @@ class Batch:
     longest: int
 
     @classmethod
-    def of(cls, lines: Iterable[Sequence[int] | np.ndarray], lengths: np.ndarray, window: int) -> Batch:
-        """Of the pieces of each row, and the events of all pieces."""
+    def of(cls, lines: Sequence[np.ndarray] | np.ndarray, lengths: np.ndarray, window: int) -> Batch:
+        """Of the pieces of each row, integers of shape (n,), and the events of every piece, shape (n_pieces,)."""
         begins = [np.cumsum([0, *(-(-lengths[piece] // window) for piece in line)]).tolist() for line in lines]
-        lines = [list(map(int, line)) for line in lines]
         events = [begin[-2] * window + int(lengths[line[-1]]) for line, begin in zip(lines, begins, strict=True)]
         order = sorted(range(len(lines)), key=lambda row: -events[row])
         rows = [
-            [Turn(begin, row, piece) for begin, piece in zip(begins[at], lines[at], strict=False)]
+            [Turn(begin, row, int(piece)) for begin, piece in zip(begins[at], lines[at], strict=False)]
             for row, at in enumerate(order)
         ]
         return cls(rows, [begins[at][-1] for at in order], max(events))
@@ -51,11 +50,6 @@ class Batch:
     @property
     def windows(self) -> int:
         return self.ends[0]
-
-    @property
-    def pieces(self) -> list[int]:
-        """All pieces, in the order of `turns`."""
-        return [turn.piece for turn in self.turns()]
 
     def rows_at(self, window: int) -> int:
         """How many rows are not over."""

@@ -173,7 +173,7 @@ class Pieces:
         ----------
         rows : which rows of the batch, [start, stop), in all windows: those beyond the batch, or whose pieces are over,
             are padding. Default: those alone that are not over
-        encoded : the pieces in the order of `Batch.asked`, where they are encoded elsewhere
+        encoded : the pieces in the order of `Batch.turns`, where they are encoded elsewhere
         """
         turns = batch.turns(first, rows)
         if encoded is None:
