@@ -53,11 +53,11 @@ def ablate(
     changes = {name: tuple(v) if isinstance(v, list) else v for name, v in (vocabulary or {}).items()}
     chosen = dataclasses.replace(fitted, **changes)
     sizes = dataclasses.replace(sizes, **(architecture or {}))
-    given = settings or {}
-    if not {"epochs", "minutes"} & set(given):
-        given["epochs"] = default_epochs(train)
-    notes = sum(piece.n_notes for piece in train.pieces)
-    epochs, performed = given.get("epochs") or default_epochs(train), not train.grid.is_metrical
+    given = dict(settings or {})
+    epochs = given.get("epochs") or default_epochs(train)
+    if "minutes" not in given:
+        given["epochs"] = epochs
+    notes, performed = sum(piece.n_notes for piece in train.pieces), not train.grid.is_metrical
     fitting = for_update(notes, epochs, given.get("batch"), gpu=on_gpu(), performed=performed)
     precision, until = is_mixed_precision(), default_transpose_until(chosen)
     run = Settings(**{"transpose_until": until, "mixed_precision": precision, **fitting, **given})

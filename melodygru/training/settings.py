@@ -240,11 +240,10 @@ def for_update(
     events <<= doublings
     large = notes >= LARGE and not gpu
     rate, decay = Settings.learning_rate, Settings.weight_decay
+    usual = GPU_BATCH if gpu else LARGE_BATCH if large else Settings.batch
     if large and performed:
         rate, decay = PERFORMED_RATE, PERFORMED_DECAY
-    usual = GPU_BATCH if gpu else LARGE_BATCH if large else Settings.batch
-    if large and performed and notes >= PERFORMED_LARGE:
-        usual = PERFORMED_BATCH
+        usual = PERFORMED_BATCH if notes >= PERFORMED_LARGE else usual
     window = max(LEAST_WINDOW, min(Settings.window, events // (batch or usual)))
     batch = batch or events // window
     scale = math.sqrt(max(1.0, batch * window / (Settings.batch * Settings.window)))
