@@ -124,8 +124,7 @@ class Head(keras.layers.Layer):
         self.built = True
 
     def call(self, features: list[tf.Tensor], ids: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
-        hidden = self.hidden
-        kernel, bias = (tf.cast(tf.convert_to_tensor(w), self.compute_dtype) for w in (hidden.kernel, hidden.bias))
+        kernel, bias = _weights(self.hidden, self.compute_dtype)
         kernels = tf.split(kernel, [values.shape[-1] for values in features])
         # In two dimensions: products of more reckon with their shapes, which a GPU does badly.
         lead = tf.shape(features[0])[:-1]
@@ -142,9 +141,13 @@ class Head(keras.layers.Layer):
 
 def _dense(layer: keras.layers.Dense, values: tf.Tensor, training: bool) -> tf.Tensor:
     """A layer's call, in its own precision, with its product taken as `product` has it."""
-    dtype = layer.compute_dtype
-    kernel, bias = (tf.cast(tf.convert_to_tensor(w), dtype) for w in (layer.kernel, layer.bias))
-    return tf.nn.bias_add(product(tf.cast(values, dtype), kernel, training), bias)
+    kernel, bias = _weights(layer, layer.compute_dtype)
+    return tf.nn.bias_add(product(tf.cast(values, layer.compute_dtype), kernel, training), bias)
+
+
+def _weights(layer: keras.layers.Dense, dtype: str) -> tuple[tf.Tensor, tf.Tensor]:
+    """Kernel and bias of a layer."""
+    return tuple(tf.cast(tf.convert_to_tensor(weight), dtype) for weight in (layer.kernel, layer.bias))
 
 
 def _rows(values: tf.Tensor) -> tf.Tensor:

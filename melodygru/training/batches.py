@@ -65,6 +65,11 @@ class Batch:
         return sorted(found, key=lambda turn: (turn.begin, turn.row)) or self.rows[0][:1]
 
 
+def window_size(most: int, left: int) -> int:
+    """Events of a window where so many are left: the last is cut, in steps of 16, as padding costs as much as notes."""
+    return min(most, -(-left // 16) * 16)
+
+
 def lines_of(weights: np.ndarray, n: int, rng: np.random.Generator) -> list[np.ndarray]:
     """Items dealt out to n lines of about the same weight, heaviest first to the lightest line (Graham, 1969)."""
     lines: list[list[int]] = [[] for _ in range(n)]

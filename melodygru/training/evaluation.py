@@ -15,6 +15,7 @@ from melodygru.model.keras_model import EventModel
 from melodygru.music.notes import NoteSequence
 from melodygru.music.performance_events import GRID, count_performance_events
 from melodygru.music.traits import usual
+from melodygru.training.batches import window_size
 from melodygru.training.pieces import Music
 from melodygru.util.schema import Integer, Number, Optional, Rows, Text, entry
 
@@ -45,8 +46,7 @@ def log_likelihoods(
         state = model.initial_state(len(group))
         columns = []
         for start in range(0, longest, window):
-            stop = start + min(window, -(-(longest - start) // 16) * 16)
-            log_p, state = step(windows(pieces, start, stop - start), state)
+            log_p, state = step(windows(pieces, start, window_size(window, longest - start)), state)
             columns.append(log_p.numpy())
         log_p = np.concatenate(columns, 1)
         for row, (index, events) in enumerate(zip(group, pieces, strict=True)):

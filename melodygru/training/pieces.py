@@ -15,7 +15,7 @@ from melodygru.events import Events, Vocabulary, encode, representable, windows
 from melodygru.events.planned import UNPLANNED, Planned
 from melodygru.music.notes import DRUMS, N_PITCHES, NoteSequence, canonical, transpose
 from melodygru.training.augmentation import EXCERPTS, MISTAKEN, beginnings, excerpt, repeats_itself, with_mistakes
-from melodygru.training.batches import Batch, lines_of
+from melodygru.training.batches import Batch, lines_of, window_size
 from melodygru.training.gaps import SHOWN, with_gaps
 from melodygru.training.settings import Settings
 
@@ -192,9 +192,8 @@ class Pieces:
                 for row, (events, begin) in enumerate(of_rows, start)
             ]
             n = (stop if rows else batch.rows_at(window)) - start
-            # The last window is cut to what is left, in steps of 16: padding costs as much as notes.
-            left = min(size, -(-(batch.longest - window * size) // 16) * 16)
-            yield windows([events for events, _ in of_rows[:n]], starts[:n], left), begins[:n]
+            events_now = window_size(size, batch.longest - window * size)
+            yield windows([events for events, _ in of_rows[:n]], starts[:n], events_now), begins[:n]
 
 
 @dataclass(frozen=True)
