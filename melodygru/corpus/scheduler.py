@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Executor, Future, InvalidStateError
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, InvalidStateError
 from concurrent.futures import wait as wait_for
 from typing import Any
 
@@ -37,7 +38,6 @@ class DaskExecutor(Executor):
         self.address = address
         self._connect_s, self._patience_s = connect_s, patience_s
         self._client: Any = None
-        self._executor: Executor | None = None
         self._pending: set[Future[Any]] = set()
         self._closing = threading.Event()
         self._broken = ""
@@ -57,14 +57,14 @@ class DaskExecutor(Executor):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """As any executor's; what it may raise beside is that of `n_workers`."""
         self._connect()
-        assert self._executor is not None
         if self._broken:
             raise BrokenExecutor(self._broken)
         future: Future[Any] = Future()  # ours: dask's own one can't be given up
         self._pending.add(future)
         future.add_done_callback(self._pending.discard)
-        theirs = self._executor.submit(fn, *args, **kwargs)
-        theirs.add_done_callback(lambda done: _hand_over(done, future))
+        # A worker that goes away amid a task may fail it with an error of its own: another one tries again.
+        theirs = self._client.submit(fn, *args, pure=False, retries=2, **kwargs)
+        self._client.loop.add_callback(_hand_over, theirs, future)
         future.add_done_callback(lambda done: done.cancelled() and theirs.cancel())
         return future
 
@@ -75,7 +75,7 @@ class DaskExecutor(Executor):
         self._closing.set()
         if self._client is None:
             return
-        client, self._client, self._executor = self._client, None, None
+        client, self._client = self._client, None
         with contextlib.suppress(OSError, TimeoutError):
             client.close(timeout=2)
 
@@ -103,8 +103,7 @@ class DaskExecutor(Executor):
                 f"scheduler {self.address} has no workers: start some with `dask worker {self.address}`, "
                 "where melodygru is installed"
             ) from error
-        # A worker that goes away amid a task may fail it with an error of its own: another one tries again.
-        self._client, self._executor = client, client.get_executor(pure=False, retries=2)
+        self._client = client
         threading.Thread(target=self._watch, args=(client,), daemon=True).start()
 
     def _watch(self, client: Any) -> None:
@@ -126,15 +125,21 @@ class DaskExecutor(Executor):
                 return
 
 
-def _hand_over(theirs: Future[Any], ours: Future[Any]) -> None:
-    """Let `ours` end as `theirs` has, unless it was given up."""
+async def _hand_over(theirs: Any, ours: Future[Any]) -> None:
+    """Let `ours` end as dask's `theirs` does, unless it was given up.
+
+    Not dask's own executor: that asks a task for its state after its result, and takes for an error the result of a
+    task whose worker went away in between.
+    """
     with contextlib.suppress(InvalidStateError):
-        if theirs.cancelled():
+        try:
+            result = await theirs
+        except (CancelledError, asyncio.CancelledError):
             ours.set_exception(BrokenExecutor("the scheduler has cancelled the task, or is gone"))
-        elif (error := theirs.exception()) is not None:
+        except BaseException as error:
             ours.set_exception(error)
         else:
-            ours.set_result(theirs.result())
+            ours.set_result(result)
 
 
 def _knock(address: str, timeout_s: float) -> None:

@@ -96,6 +96,24 @@ def test_workers_that_all_go_away_end_it_and_what_was_read_is_kept(many, tmp_pat
     assert 0 < len(read) <= 159 - 16
 
 
+def test_a_result_that_came_before_its_worker_went_away_counts(monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    real = distributed.Client._gather
+
+    async def gather_and_lose(self, futures, *args, **kwargs):
+        results = await real(self, futures, *args, **kwargs)
+        for future in futures:
+            future._state.lose()  # as dask does when it learns of the worker
+        return results
+
+    monkeypatch.setattr(distributed.Client, "_gather", gather_and_lose)
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0") as one:
+        with DaskExecutor(one.scheduler_address) as executor:
+            assert executor.submit(list, "abcd").result(timeout=30) == ["a", "b", "c", "d"]
+            with pytest.raises(ValueError, match="invalid literal"):
+                executor.submit(int, "x").result(timeout=30)
+
+
 def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
