@@ -136,7 +136,7 @@ async def _hand_over(theirs: Any, ours: Future[Any]) -> None:
             result = await theirs
         except (CancelledError, asyncio.CancelledError):
             ours.set_exception(BrokenExecutor("the scheduler has cancelled the task, or is gone"))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - whatever the task ended with
             ours.set_exception(error)
         else:
             ours.set_result(result)
