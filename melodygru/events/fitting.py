@@ -102,6 +102,7 @@ def fit_vocabulary(pieces: Iterable[tuple[NoteSequence, str | None]], grid: Grid
         raise NoteError("no note in the corpus: nothing to make a vocabulary of")
     lookback_steps, lookback_bars = repeats.lags()
     styles = tuple(sorted(style_tempos))
+    parts = _modelled_parts(most_parts, int(np.count_nonzero(program_count)))
     present = np.flatnonzero(velocity_count)
     metres = _by_frequency(metre_count)
     usual = tuple(ranges(typical.of(style)) for style in (*styles, None))
@@ -109,7 +110,7 @@ def fit_vocabulary(pieces: Iterable[tuple[NoteSequence, str | None]], grid: Grid
     return Vocabulary(
         grid=grid,
         programs=tuple(np.argsort(-program_count, kind="stable")[: np.count_nonzero(program_count)].tolist()),
-        parts=_modelled_parts(most_parts, int(np.count_nonzero(program_count))),
+        parts=parts,
         velocities=(int(present[0]),) if len(present) == 1 else _velocity_of_bin(velocity_count),
         styles=styles,
         metres=metres,
@@ -121,6 +122,7 @@ def fit_vocabulary(pieces: Iterable[tuple[NoteSequence, str | None]], grid: Grid
         kept=True,
         plans=grid.is_metrical,
         exact_ends=not grid.is_metrical,
+        aligned=not grid.is_metrical and not parts,
         statistics=CorpusStatistics(
             qpm=float(np.median(tempos)),
             style_qpm=tuple(float(np.median(style_tempos[style])) for style in styles),

@@ -77,6 +77,9 @@ class Vocabulary:
     exact_ends : bool
         Whether a long note can end to the step where most sounding notes do, see `features.common_end`; only without
         a beat.
+    aligned : bool
+        Whether it is a feature which earlier passage the last notes go along with, see `features.alignment`; only where
+        parts are unmodelled.
     statistics : CorpusStatistics
         What new pieces are drawn from; its styles, metres and programs are always these.
     """
@@ -96,6 +99,7 @@ class Vocabulary:
     kept: bool = entry(Flag(), default=False)
     plans: bool = entry(Flag(), default=False)
     exact_ends: bool = entry(Flag(), default=False)
+    aligned: bool = entry(Flag(), default=False)
     statistics: CorpusStatistics = dataclasses.field(default=CorpusStatistics(), hash=False)  # large
 
     def __post_init__(self) -> None:
@@ -107,6 +111,8 @@ class Vocabulary:
             raise ValueError("plans without a beat: expected a metrical grid")
         if self.exact_ends and self.grid.is_metrical:
             raise ValueError("exact ends with a beat: expected a grid of milliseconds")
+        if self.aligned and self.models_part:
+            raise ValueError("aligned with parts: expected 0 parts")
 
     # -- plain values, for the checkpoint
 

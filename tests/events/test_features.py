@@ -27,6 +27,7 @@ from melodygru.events import (
     representable,
 )
 from melodygru.events.features import REGISTRY, sounding
+from melodygru.events.features.alignment import Alignment
 from melodygru.events.features.common_end import CommonEnd
 from melodygru.events.features.feature import ARRAYS
 from melodygru.events.features.form import Form
@@ -613,3 +614,71 @@ def test_of_what_is_open_nothing_is_shown(seed):
     one, other = (encode(of, vocabulary, kept=kept) for of in (piece, changed))
     for name in ARRAYS:
         assert np.array_equal(getattr(one, name)[: at + 1], getattr(other, name)[: at + 1]), name
+
+
+# -- the passage that a performance goes along with
+
+
+def aligned(pitches, onsets=None):
+    """The feature's columns of a piece of such pitches, by array, and its region."""
+    vocabulary = toys.VOCABULARIES["pedal"]
+    onsets = onsets or [20 * at for at in range(len(pitches))]
+    rows = [(onset, 5 + at, 0, pitch, 4 * at + 8) for at, (onset, pitch) in enumerate(zip(onsets, pitches, strict=True))]
+    piece = sequence_of(rows, grid=vocabulary.grid)
+    events, layout = encode(piece, vocabulary), layout_of(vocabulary)
+    arrays = Alignment.columns(vocabulary)
+    return {array: getattr(events, array)[:, columns_of(Alignment, layout, array)].astype(int) for array in arrays}, (
+        layout.regions[Alignment].blocks
+    )
+
+
+def test_what_comes_next_in_a_passage_is_pointed_to_at_another_pitch():
+    tune = [60, 64, 67, 65, 62, 71, 80, 59, 50]
+    found, blocks = aligned([*tune, *(pitch + 5 for pitch in tune)])
+    pitches = found["pitch_pointers"].tolist()
+    assert not any(map(any, pitches[:14]))  # nothing stood twice yet
+    assert pitches[14] == [71 + 5 + 1, 80 + 5 + 1, 59 + 5 + 1, 50 + 5 + 1]
+    assert pitches[17] == [50 + 5 + 1, 65 + 5 + 1, 69 + 5 + 1, 72 + 5 + 1]
+    # What is struck had this duration and this velocity then.
+    assert found["duration_pointers"][14:18].ravel().tolist() == [5 + 5 + 1, 5 + 6 + 1, 5 + 7 + 1, 5 + 8 + 1]
+    assert found["velocity_pointers"][14].tolist() == [(4 * 5 + 8) // 4 + 1]
+    # It comes after as long as then; before it 0, 1, 2, 3 notes were expected in a row.
+    assert found["shift_pointers"][14:18].ravel().tolist() == [21] * 4
+    agreed = found["before"][14:18, 0] - blocks["aligned"]
+    assert agreed.tolist() == [0, 1, 1 * 4 + 2, 1 * 4 + 3]
+    assert (found["context"][14, :2] - blocks["aligned_due"]).tolist() == [1, 3 + 2]  # due, and later
+
+
+def test_the_notes_of_a_chord_may_come_in_any_order_and_others_between():
+    first = [60, 64, 67, 72, 76, 48, 52, 55, 43, 41]
+    # The chord from above, then one note of its own, then the next chord in another order.
+    found, _ = aligned([*first, 30, *(pitch + 2 for pitch in [76, 72, 67, 64, 60, 90, 52, 48, 43])])
+    pitches = found["pitch_pointers"].tolist()
+    assert pitches[16] == pitches[17] == [48 + 3, 52 + 3, 55 + 3, 43 + 3]
+    assert pitches[18] == [48 + 3, 55 + 3, 43 + 3, 41 + 3]  # the low one is still awaited
+    assert pitches[19] == [55 + 3, 43 + 3, 41 + 3, 30 + 3]
+
+
+def test_a_passage_that_is_left_is_given_up():
+    first = [60, 64, 67, 72, 76, 48, 52, 55, 43, 41]
+    found, _ = aligned([*first, *first[:5], 80, 91, 83, 99, 86, 81, 97, 88, 84, 90])
+    there = [any(row) for row in found["pitch_pointers"].tolist()]
+    assert there[15:] == [True] * 5 + [False] * (len(there) - 20)
+
+
+def test_steps_that_have_gone_by_count_where_another_note_came_between():
+    first = [60, 64, 67, 72, 76, 48, 52, 55]
+    onsets = [*range(0, 160, 20), *range(200, 300, 20), 287, 300]
+    found, _ = aligned([*first, *first[:5], 99, 48], onsets)
+    assert found["shift_pointers"][13:15].ravel().tolist() == [20 + 1, 13 + 1]
+
+
+def test_pitches_beyond_the_keyboard_are_no_pointers():
+    first = [20, 24, 27, 22, 26, 2, 9]
+    found, _ = aligned([*first, *(pitch - 9 for pitch in first[:5]), 99])
+    assert found["pitch_pointers"][12].tolist() == [0, 9 - 9 + 1, 20 - 18 + 1, 24 - 18 + 1]
+
+
+def test_only_one_part_is_aligned():
+    with pytest.raises(ValueError, match="aligned with parts: expected 0 parts"):
+        Vocabulary(Grid.seconds(10), (0, 40), 4, (80,), aligned=True)

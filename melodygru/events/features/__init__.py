@@ -4,6 +4,7 @@ To add one, add its module and its line here, at the end: the order is that of t
 arrays' columns, which checkpoints rely on.
 """
 
+from melodygru.events.features.alignment import Alignment
 from melodygru.events.features.chord_position import ChordPosition
 from melodygru.events.features.chords import Chords
 from melodygru.events.features.common_end import CommonEnd
@@ -51,4 +52,5 @@ REGISTRY: tuple[type[Feature], ...] = (
     Form,
     Chords,
     Extent,
+    Alignment,
 )

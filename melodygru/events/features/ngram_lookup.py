@@ -172,9 +172,14 @@ def _event_codes(piece: Piece) -> np.ndarray:
     code = piece.part.astype(np.uint64) * np.uint64(N_PITCHES) + values[:, PITCH]
     if piece.vocabulary.grid.is_metrical:
         code = (code * np.uint64(TIMES.size) + values[:, SHIFT]) * np.uint64(TIMES.size) + values[:, DURATION]
+    return mixed(code)
+
+
+def mixed(codes: np.ndarray) -> np.ndarray:
+    """Numbers, 0 or more, as 64 bits that look random: those of a hash."""
     with np.errstate(over="ignore"):
-        code = (code + np.uint64(1)) * np.uint64(_MIX)
-        return code ^ (code >> np.uint64(29))
+        codes = (codes.astype(np.uint64) + np.uint64(1)) * np.uint64(_MIX)
+    return codes ^ (codes >> np.uint64(29))
 
 
 def _last_occurrence(codes: np.ndarray, order: int) -> np.ndarray:
@@ -190,10 +195,18 @@ def _last_occurrence(codes: np.ndarray, order: int) -> np.ndarray:
         hashes = np.zeros(n - order + 1, np.uint64)
         for i in range(order):
             hashes = hashes * np.uint64(_MIX) + codes[i : n - order + 1 + i]
+    at = latest_equal(hashes)
+    found[order:] = np.where(at >= 0, at + order, -1)
+    return found
+
+
+def latest_equal(hashes: np.ndarray) -> np.ndarray:
+    """Where each of some numbers, uint64, stood the last time before, or -1; of their shape, (n,)."""
+    found = np.full(len(hashes), -1, np.int64)
     ranked = _ranked(hashes)
     ordered = hashes[ranked]
     same = ordered[1:] == ordered[:-1]
-    found[ranked[1:][same] + order] = ranked[:-1][same] + order
+    found[ranked[1:][same]] = ranked[:-1][same]
     return found
 
 

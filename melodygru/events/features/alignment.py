@@ -1,0 +1,259 @@
+"""Which earlier passage the last notes go along with, at any pitch, in music of one instrument without a beat."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from melodygru.events.features.feature import Feature, Region, point
+from melodygru.events.features.ngram_lookup import latest_equal, mixed
+from melodygru.events.features.piece import Past, Piece
+from melodygru.events.times import N_SPANS, TIMES, span_class, span_of, time_of
+from melodygru.events.vocabulary import DURATION, Vocabulary
+from melodygru.music.notes import N_PITCHES
+
+ORDER = 5  # notes that must agree, in any order, for a passage to be found
+N_EXPECTED = 4  # notes of the passage that are awaited at once
+KEPT_BACK = 4  # an awaited note is given up when another one is struck that stands further on than so many notes
+LATELY = 4  # of so many notes OTHER may miss before another passage is looked for
+OTHER = 2
+LONGER = 8  # of so many notes LOST may miss before the passage is given up
+LOST = 5
+N_HITS = 9  # classes of how many of the last 16 notes were expected
+N_RUNS = 4  # classes of how many in a row
+LONGEST = (1 << 16) - 1  # one bit for each of the last 16 notes
+DUE_WITHIN = 3  # steps, or DUE_SHARE of the shift if that is more, by which a note may come early or late
+DUE_SHARE = 4
+N_DUE = 3  # an expected note was due before the onset, is due there, or later
+
+
+class Alignment(Feature):
+    """The next notes of the earlier passage that the last notes go along with, as pointers, and how well they do.
+
+    A passage is found where the last ORDER notes stood before, moved by any interval and in any order: in a
+    performance the notes of a chord never come in the same order twice. It is followed as a score is followed by a
+    page-turner: any of the N_EXPECTED notes that come next may be struck, others may come between, and after too many
+    of these another passage is looked for. Unlike an n-gram's, its shifts need not agree.
+
+    Before the event: how many notes were expected lately, and the steps until the next two expected ones. At the onset:
+    whether each expected note is due. Pointers: the step to the next one, the pitches of all, and, once it is struck,
+    the duration and the velocity that it had.
+    """
+
+    @staticmethod
+    def blocks(vocabulary: Vocabulary) -> dict[str, int]:
+        if not vocabulary.aligned:
+            return {}
+        return {
+            "aligned": N_HITS * N_RUNS,
+            "aligned_next": TIMES.size,
+            "aligned_second": N_SPANS,
+            "aligned_due": N_EXPECTED * N_DUE,
+        }
+
+    @staticmethod
+    def columns(vocabulary: Vocabulary) -> dict[str, int]:
+        there = vocabulary.aligned
+        return {
+            "before": 3 * there,
+            "context": N_EXPECTED * there,
+            "shift_pointers": int(there),
+            "pitch_pointers": N_EXPECTED * there,
+            "duration_pointers": int(there),
+            "velocity_pointers": int(there and vocabulary.models_velocity),
+        }
+
+    @staticmethod
+    def encode(piece: Piece, region: Region, arrays: dict[str, np.ndarray]) -> None:
+        n, blocks, pitch = len(piece.pitch), region.blocks, piece.pitch
+        expected, (moved, agreed, source, own) = _followed(pitch)
+        has = expected >= 0
+        awaited = np.maximum(expected, 0)
+        onset = np.append(piece.onset, 0)  # a row for pieces without notes
+        # Steps to each expected note from the last one that was struck, less those that have gone by.
+        wait = onset[awaited] - (onset[source] + np.append(0, onset[:n]) - onset[own])[:, None]
+        there = np.flatnonzero(has[:, 0])
+        before, column = arrays["before"], region.columns["before"]
+        before[there, column] = blocks["aligned"] + agreed[there]
+        following = TIMES.encode(np.clip(wait[there, 0], 0, TIMES.maximum))
+        before[there, column + 1] = blocks["aligned_next"] + following
+        point(arrays, region, "shift", 0, there, following)
+        second = np.flatnonzero(has[:, 1])
+        before[second, column + 2] = blocks["aligned_second"] + span_class(np.maximum(wait[second, 1], 0))
+        column = region.columns["context"]
+        slack = np.maximum(DUE_WITHIN, piece.shift // DUE_SHARE)[:, None]
+        due = 1 + (wait > piece.shift[:, None] + slack) - (wait < piece.shift[:, None] - slack)
+        ids = blocks["aligned_due"] + np.arange(N_EXPECTED) * N_DUE + due
+        arrays["context"][:, column : column + N_EXPECTED] = np.where(has, ids, 0)
+        if not n:
+            return
+        would = pitch[awaited] + moved[:, None]
+        possible = has & (would >= 0) & (would < N_PITCHES)
+        column = region.columns["pitch_pointers"]
+        arrays["pitch_pointers"][:-1, column : column + N_EXPECTED] = np.where(possible, would + 1, 0)[:-1]
+        struck = possible[:-1] & (would[:-1] == pitch[:, None])
+        events = np.flatnonzero(struck.any(1))
+        found = awaited[events, struck[events].argmax(1)]
+        point(arrays, region, "duration", 0, events, piece.fields[found, DURATION])
+        if piece.vocabulary.models_velocity:
+            point(arrays, region, "velocity", 0, events, piece.velocity[found])
+
+    def __init__(self, past: Past, region: Region) -> None:
+        super().__init__(past, region)
+        names = ("aligned", "aligned_next", "aligned_second", "aligned_due")
+        self._agreed, self._next, self._second, self._due = (region.blocks[name] for name in names)
+        self._pitches: list[int] = []
+        self._onsets: list[int] = []
+        self._known: dict[int, int] = {}  # the note after each bag of ORDER notes
+        self._follower = Follower()
+        self._waits: list[int] = []
+
+    def before(self, row: list[int]) -> None:
+        follower = self._follower
+        self._waits = []
+        if not follower.expected:
+            row += (0, 0, 0)
+            return
+        onsets = self._onsets
+        reached = onsets[follower.source] + onsets[-1] - onsets[follower.own]
+        self._waits = waits = [onsets[note] - reached for note in follower.expected]
+        row += (
+            self._agreed + follower.agreed,
+            self._next + time_of(min(max(waits[0], 0), TIMES.maximum)),
+            self._second + span_of(max(waits[1], 0)) if len(waits) > 1 else 0,
+        )
+
+    def context(self, row: list[int]) -> None:
+        shift, due = self.past.shift, self._due
+        slack = max(DUE_WITHIN, shift // DUE_SHARE)
+        for wait in self._waits:
+            row.append(due + 1 + (wait > shift + slack) - (wait < shift - slack))
+            due += N_DUE
+        row += [0] * (N_EXPECTED - len(self._waits))
+
+    def point_shift(self, row: list[int]) -> None:
+        row.append(time_of(min(max(self._waits[0], 0), TIMES.maximum)) + 1 if self._waits else 0)
+
+    def point_pitch(self, row: list[int], part: int) -> None:
+        moved, expected = self._follower.moved, self._follower.expected
+        for note in expected:
+            would = self._pitches[note] + moved
+            row.append(would + 1 if 0 <= would < N_PITCHES else 0)
+        row += [0] * (N_EXPECTED - len(expected))
+
+    def point_note(self, durations: list[int], velocities: list[int], part: int, pitch: int) -> None:
+        source = pitch - self._follower.moved
+        found = next((note for note in self._follower.expected if self._pitches[note] == source), -1)
+        _, _, duration, velocity = self.past.values[found] if found >= 0 else (0, 0, -1, -1)
+        durations.append(duration + 1)
+        if self.past.vocabulary.models_velocity:
+            velocities.append(velocity + 1)
+
+    def add(self) -> None:
+        pitches = self._pitches
+        pitches.append(self.past.pitch)
+        self._onsets.append(self.past.onset)
+        n = len(pitches)
+        found, moved = -1, 0
+        if n >= ORDER:
+            last = pitches[-ORDER:]
+            low = min(last)
+            bag = sum([_MIXED[pitch - low] for pitch in last]) & _MASK
+            found = self._known.get(bag, -1)
+            self._known[bag] = n
+            if found >= 0:
+                moved = low - min(pitches[found - ORDER : found])
+        self._follower.add(pitches, n - 1, found, moved)
+
+    def copy(self, past: Past) -> Feature:
+        other = super().copy(past)
+        assert isinstance(other, Alignment)
+        other._follower = self._follower.copy()
+        return other
+
+
+class Follower:
+    """Goes along with an earlier passage of a piece, note by note.
+
+    Attributes
+    ----------
+    expected : list of int
+        The passage's next notes that weren't struck yet, at most N_EXPECTED, in order; none where no passage is known.
+    moved : semitones from the passage's pitches to those expected
+    source, own : the passage's note that was struck last, and the note that struck it
+    agreed : class of how many notes were expected lately, and in a row
+    """
+
+    __slots__ = ("_end", "_hits", "_misses", "_run", "agreed", "expected", "moved", "own", "source")
+
+    def __init__(self) -> None:
+        self.expected: list[int] = []
+        self.moved = self.source = self.own = self.agreed = 0
+        self._end = 0  # the note of the passage that will be expected next
+        self._hits = self._misses = 0  # a bit for each of the last notes, the lowest for the last one
+        self._run = 0
+
+    def add(self, pitches: list[int], note: int, found: int, moved: int) -> None:
+        """Go on past a note; `found` is where a passage goes on that ends as the piece does now, or -1."""
+        expected = self.expected
+        if expected:
+            pitch = pitches[note] - self.moved
+            for struck in expected:
+                if pitches[struck] == pitch:
+                    self._hits = self._hits << 1 & LONGEST | 1
+                    self._misses = self._misses << 1 & LONGEST
+                    self._run += 1
+                    self.source, self.own = struck, note
+                    least = struck - KEPT_BACK
+                    self.expected = expected = [other for other in expected if other >= least and other != struck]
+                    while len(expected) < N_EXPECTED and self._end <= note:
+                        expected.append(self._end)
+                        self._end += 1
+                    break
+            else:
+                self._hits = self._hits << 1 & LONGEST
+                self._misses = self._misses << 1 & LONGEST | 1
+                self._run = 0
+        if found >= 0:
+            if not expected or (self._misses & (1 << LATELY) - 1).bit_count() >= OTHER:
+                self._end = min(found + N_EXPECTED, note + 1)
+                self.expected = list(range(found, self._end))
+                self.moved, self.source, self.own = moved, found - 1, note
+                self._hits = self._misses = self._run = 0
+        elif expected and (self._misses & (1 << LONGER) - 1).bit_count() >= LOST:
+            self.expected = []
+        self.agreed = self._hits.bit_count() // 2 * N_RUNS + min(self._run, N_RUNS - 1)
+
+    def copy(self) -> Follower:
+        """Another in the same state."""
+        other = Follower()
+        for name in self.__slots__:
+            setattr(other, name, getattr(self, name))
+        return other  # no list of it is ever changed once `add` is over
+
+
+def _followed(pitch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The follower before each event of a piece: what it expects, -1 is nothing, shape (n + 1, N_EXPECTED).
+
+    And its `moved`, `agreed`, `source` and `own`, shape (4, n + 1).
+    """
+    n = len(pitch)
+    found, moved = np.full(n + 1, -1), np.zeros(n + 1, np.int64)
+    if n > ORDER:
+        last = np.lib.stride_tricks.sliding_window_view(pitch, ORDER)
+        low = last.min(1)
+        at = latest_equal(_MIXED_ARRAY[last - low[:, None]].sum(1, dtype=np.uint64))
+        has = at >= 0
+        found[ORDER:][has] = at[has] + ORDER
+        moved[ORDER:][has] = low[has] - low[at[has]]
+    expected, states = [(-1,) * N_EXPECTED], [(0, 0, 0, 0)]
+    follower, pitches = Follower(), pitch.tolist()
+    for note, (where, by) in enumerate(zip(found[1:].tolist(), moved[1:].tolist(), strict=True)):
+        follower.add(pitches, note, where, by)
+        expected.append((*follower.expected, -1, -1, -1, -1)[:N_EXPECTED])
+        states.append((follower.moved, follower.agreed, follower.source, follower.own))
+    return np.array(expected), np.array(states).T
+
+
+_MIXED_ARRAY = mixed(np.arange(N_PITCHES))
+_MIXED = _MIXED_ARRAY.tolist()
+_MASK = (1 << 64) - 1
