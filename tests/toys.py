@@ -47,7 +47,7 @@ VOCABULARIES = {
     ),
     "performance": Vocabulary(PERFORMANCE, (0,), 0, BINS),
     "ensemble": Vocabulary(PERFORMANCE, (0, 40), 4, (80,), ("a", "b")),
-    "pedal": Vocabulary(PERFORMANCE, (0,), 0, BINS, exact_ends=True, aligned=True),
+    "pedal": Vocabulary(PERFORMANCE, (0,), 0, BINS, exact_ends=True, alignment_orders=(5, 8)),
 }
 
 

@@ -13,7 +13,7 @@ from melodygru.errors import NoteError
 from melodygru.events.features.sounding import active_counts
 from melodygru.events.planned import transposed_chords
 from melodygru.events.statistics import MAX_RUNS, CorpusStatistics
-from melodygru.events.vocabulary import MAX_PARTS, VELOCITY_WIDTH, Vocabulary
+from melodygru.events.vocabulary import ALIGNMENT_ORDERS, MAX_PARTS, VELOCITY_WIDTH, Vocabulary
 from melodygru.music.chords import half_bar_chords
 from melodygru.music.extremes import Extremes, extremes, limits
 from melodygru.music.form import Runs, as_runs, bar_returns, runs_of
@@ -122,7 +122,7 @@ def fit_vocabulary(pieces: Iterable[tuple[NoteSequence, str | None]], grid: Grid
         kept=True,
         plans=grid.is_metrical,
         exact_ends=not grid.is_metrical,
-        aligned=not grid.is_metrical and not parts,
+        alignment_orders=() if grid.is_metrical or parts else ALIGNMENT_ORDERS,
         statistics=CorpusStatistics(
             qpm=float(np.median(tempos)),
             style_qpm=tuple(float(np.median(style_tempos[style])) for style in styles),

@@ -32,6 +32,7 @@ N_VELOCITIES = 32
 VELOCITY_WIDTH = 128 // N_VELOCITIES
 
 NGRAM_ORDERS = (3, 6, 12)
+ALIGNMENT_ORDERS = (5, 12)  # where there are any
 MAX_PROGRAM_SLOTS = 16  # programs with a slot of their own among the features
 MAX_PARTS = 48  # parts of a piece that are modelled
 
@@ -77,9 +78,9 @@ class Vocabulary:
     exact_ends : bool
         Whether a long note can end to the step where most sounding notes do, see `features.common_end`; only without
         a beat.
-    aligned : bool
-        Whether it is a feature which earlier passage the last notes go along with, see `features.alignment`; only where
-        parts are unmodelled.
+    alignment_orders : tuple of int
+        Numbers of last notes by which an earlier passage is found that is then followed, see `features.alignment`; only
+        where parts are unmodelled.
     statistics : CorpusStatistics
         What new pieces are drawn from; its styles, metres and programs are always these.
     """
@@ -99,7 +100,7 @@ class Vocabulary:
     kept: bool = entry(Flag(), default=False)
     plans: bool = entry(Flag(), default=False)
     exact_ends: bool = entry(Flag(), default=False)
-    aligned: bool = entry(Flag(), default=False)
+    alignment_orders: tuple[int, ...] = entry(Rows(Integer(1, 64), 0, 8), default=())
     statistics: CorpusStatistics = dataclasses.field(default=CorpusStatistics(), hash=False)  # large
 
     def __post_init__(self) -> None:
@@ -111,8 +112,8 @@ class Vocabulary:
             raise ValueError("plans without a beat: expected a metrical grid")
         if self.exact_ends and self.grid.is_metrical:
             raise ValueError("exact ends with a beat: expected a grid of milliseconds")
-        if self.aligned and self.models_part:
-            raise ValueError("aligned with parts: expected 0 parts")
+        if self.alignment_orders and self.models_part:
+            raise ValueError("alignment of several parts: expected 0 parts, or no alignment_orders")
 
     # -- plain values, for the checkpoint
 

@@ -623,8 +623,11 @@ def aligned(pitches, onsets=None):
     """The feature's columns of a piece of such pitches, by array, and its region."""
     vocabulary = toys.VOCABULARIES["pedal"]
     onsets = onsets or [20 * at for at in range(len(pitches))]
-    rows = [(onset, 5 + at, 0, pitch, 4 * at + 8) for at, (onset, pitch) in enumerate(zip(onsets, pitches, strict=True))]
+    rows = [
+        (onset, 5 + at, 0, pitch, 4 * at + 8) for at, (onset, pitch) in enumerate(zip(onsets, pitches, strict=True))
+    ]
     piece = sequence_of(rows, grid=vocabulary.grid)
+    vocabulary = dataclasses.replace(vocabulary, alignment_orders=(5,))
     events, layout = encode(piece, vocabulary), layout_of(vocabulary)
     arrays = Alignment.columns(vocabulary)
     return {array: getattr(events, array)[:, columns_of(Alignment, layout, array)].astype(int) for array in arrays}, (
@@ -680,5 +683,5 @@ def test_pitches_beyond_the_keyboard_are_no_pointers():
 
 
 def test_only_one_part_is_aligned():
-    with pytest.raises(ValueError, match="aligned with parts: expected 0 parts"):
-        Vocabulary(Grid.seconds(10), (0, 40), 4, (80,), aligned=True)
+    with pytest.raises(ValueError, match="alignment of several parts: expected 0 parts"):
+        Vocabulary(Grid.seconds(10), (0, 40), 4, (80,), alignment_orders=(5,))

@@ -11,7 +11,6 @@ from melodygru.events.times import N_SPANS, TIMES, span_class, span_of, time_of
 from melodygru.events.vocabulary import DURATION, Vocabulary
 from melodygru.music.notes import N_PITCHES
 
-ORDER = 5  # notes that must agree, in any order, for a passage to be found
 N_EXPECTED = 4  # notes of the passage that are awaited at once
 KEPT_BACK = 4  # an awaited note is given up when another one is struck that stands further on than so many notes
 LATELY = 4  # of so many notes OTHER may miss before another passage is looked for
@@ -20,6 +19,7 @@ LONGER = 8  # of so many notes LOST may miss before the passage is given up
 LOST = 5
 N_HITS = 9  # classes of how many of the last 16 notes were expected
 N_RUNS = 4  # classes of how many in a row
+N_AGREED = N_HITS * N_RUNS
 LONGEST = (1 << 16) - 1  # one bit for each of the last 16 notes
 DUE_WITHIN = 3  # steps, or DUE_SHARE of the shift if that is more, by which a note may come early or late
 DUE_SHARE = 4
@@ -27,9 +27,9 @@ N_DUE = 3  # an expected note was due before the onset, is due there, or later
 
 
 class Alignment(Feature):
-    """The next notes of the earlier passage that the last notes go along with, as pointers, and how well they do.
+    """The next notes of the earlier passages that the last notes go along with, as pointers, and how well they do.
 
-    A passage is found where the last ORDER notes stood before, moved by any interval and in any order: in a
+    Of each order a passage is found where as many last notes stood before, moved by any interval and in any order: in a
     performance the notes of a chord never come in the same order twice. It is followed as a score is followed by a
     page-turner: any of the N_EXPECTED notes that come next may be struck, others may come between, and after too many
     of these another passage is looked for. Unlike an n-gram's, its shifts need not agree.
@@ -41,134 +41,151 @@ class Alignment(Feature):
 
     @staticmethod
     def blocks(vocabulary: Vocabulary) -> dict[str, int]:
-        if not vocabulary.aligned:
-            return {}
+        n = len(vocabulary.alignment_orders)
         return {
-            "aligned": N_HITS * N_RUNS,
-            "aligned_next": TIMES.size,
-            "aligned_second": N_SPANS,
-            "aligned_due": N_EXPECTED * N_DUE,
+            "aligned": n * N_AGREED,
+            "aligned_next": n * TIMES.size,
+            "aligned_second": n * N_SPANS,
+            "aligned_due": n * N_EXPECTED * N_DUE,
         }
 
     @staticmethod
     def columns(vocabulary: Vocabulary) -> dict[str, int]:
-        there = vocabulary.aligned
+        n = len(vocabulary.alignment_orders)
         return {
-            "before": 3 * there,
-            "context": N_EXPECTED * there,
-            "shift_pointers": int(there),
-            "pitch_pointers": N_EXPECTED * there,
-            "duration_pointers": int(there),
-            "velocity_pointers": int(there and vocabulary.models_velocity),
+            "before": 3 * n,
+            "context": N_EXPECTED * n,
+            "shift_pointers": n,
+            "pitch_pointers": N_EXPECTED * n,
+            "duration_pointers": n,
+            "velocity_pointers": n * vocabulary.models_velocity,
         }
 
     @staticmethod
     def encode(piece: Piece, region: Region, arrays: dict[str, np.ndarray]) -> None:
-        n, blocks, pitch = len(piece.pitch), region.blocks, piece.pitch
-        expected, (moved, agreed, source, own) = _followed(pitch)
-        has = expected >= 0
-        awaited = np.maximum(expected, 0)
-        onset = np.append(piece.onset, 0)  # a row for pieces without notes
-        # Steps to each expected note from the last one that was struck, less those that have gone by.
-        wait = onset[awaited] - (onset[source] + np.append(0, onset[:n]) - onset[own])[:, None]
-        there = np.flatnonzero(has[:, 0])
-        before, column = arrays["before"], region.columns["before"]
-        before[there, column] = blocks["aligned"] + agreed[there]
-        following = TIMES.encode(np.clip(wait[there, 0], 0, TIMES.maximum))
-        before[there, column + 1] = blocks["aligned_next"] + following
-        point(arrays, region, "shift", 0, there, following)
-        second = np.flatnonzero(has[:, 1])
-        before[second, column + 2] = blocks["aligned_second"] + span_class(np.maximum(wait[second, 1], 0))
-        column = region.columns["context"]
+        pitch, pitches, onset = piece.pitch, arrays["pitch_pointers"], np.append(piece.onset, 0)
+        last = np.append(0, piece.onset)  # the onset of the note before each event
         slack = np.maximum(DUE_WITHIN, piece.shift // DUE_SHARE)[:, None]
-        due = 1 + (wait > piece.shift[:, None] + slack) - (wait < piece.shift[:, None] - slack)
-        ids = blocks["aligned_due"] + np.arange(N_EXPECTED) * N_DUE + due
-        arrays["context"][:, column : column + N_EXPECTED] = np.where(has, ids, 0)
-        if not n:
-            return
-        would = pitch[awaited] + moved[:, None]
-        possible = has & (would >= 0) & (would < N_PITCHES)
-        column = region.columns["pitch_pointers"]
-        arrays["pitch_pointers"][:-1, column : column + N_EXPECTED] = np.where(possible, would + 1, 0)[:-1]
-        struck = possible[:-1] & (would[:-1] == pitch[:, None])
-        events = np.flatnonzero(struck.any(1))
-        found = awaited[events, struck[events].argmax(1)]
-        point(arrays, region, "duration", 0, events, piece.fields[found, DURATION])
-        if piece.vocabulary.models_velocity:
-            point(arrays, region, "velocity", 0, events, piece.velocity[found])
+        for level, order in enumerate(piece.vocabulary.alignment_orders):
+            agreed_id, next_id, second_id, due_id = _ids(region, level)
+            expected, (moved, agreed, source, own) = _followed(pitch, order)
+            has, awaited = expected >= 0, np.maximum(expected, 0)
+            # Steps to each expected note from the last one that was struck, less those that have gone by.
+            wait = onset[awaited] - (onset[source] + last - onset[own])[:, None]
+            there, second = (np.flatnonzero(has[:, rank]) for rank in range(2))
+            before, column = arrays["before"], region.columns["before"] + 3 * level
+            before[there, column] = agreed_id + agreed[there]
+            following = TIMES.encode(np.clip(wait[there, 0], 0, TIMES.maximum))
+            before[there, column + 1] = next_id + following
+            point(arrays, region, "shift", level, there, following)
+            before[second, column + 2] = second_id + span_class(np.maximum(wait[second, 1], 0))
+            column = region.columns["context"] + N_EXPECTED * level
+            due = 1 + (wait > piece.shift[:, None] + slack) - (wait < piece.shift[:, None] - slack)
+            due += due_id + np.arange(N_EXPECTED) * N_DUE
+            arrays["context"][:, column : column + N_EXPECTED] = np.where(has, due, 0)
+            if not len(pitch):
+                continue
+            would = pitch[awaited] + moved[:, None]
+            possible = (has & (would >= 0) & (would < N_PITCHES))[:-1]
+            column = region.columns["pitch_pointers"] + N_EXPECTED * level
+            pitches[:-1, column : column + N_EXPECTED] = np.where(possible, would[:-1] + 1, 0)
+            struck = possible & (would[:-1] == pitch[:, None])
+            events = np.flatnonzero(struck.any(1))
+            found = awaited[events, struck[events].argmax(1)]
+            point(arrays, region, "duration", level, events, piece.fields[found, DURATION])
+            if piece.vocabulary.models_velocity:
+                point(arrays, region, "velocity", level, events, piece.velocity[found])
 
     def __init__(self, past: Past, region: Region) -> None:
         super().__init__(past, region)
-        names = ("aligned", "aligned_next", "aligned_second", "aligned_due")
-        self._agreed, self._next, self._second, self._due = (region.blocks[name] for name in names)
+        orders = past.vocabulary.alignment_orders
+        self._ids = tuple(_ids(region, level) for level in range(len(orders)))
+        self._orders = orders
         self._pitches: list[int] = []
         self._onsets: list[int] = []
-        self._known: dict[int, int] = {}  # the note after each bag of ORDER notes
-        self._follower = Follower()
-        self._waits: list[int] = []
+        self._known: list[dict[int, int]] = [{} for _ in orders]  # the note after each bag of notes
+        self._followers = [Follower() for _ in orders]
+        self._waits: list[list[int]] = [[] for _ in orders]  # steps to each expected note
 
     def before(self, row: list[int]) -> None:
-        follower = self._follower
-        self._waits = []
-        if not follower.expected:
-            row += (0, 0, 0)
-            return
         onsets = self._onsets
-        reached = onsets[follower.source] + onsets[-1] - onsets[follower.own]
-        self._waits = waits = [onsets[note] - reached for note in follower.expected]
-        row += (
-            self._agreed + follower.agreed,
-            self._next + time_of(min(max(waits[0], 0), TIMES.maximum)),
-            self._second + span_of(max(waits[1], 0)) if len(waits) > 1 else 0,
-        )
+        self._waits = []
+        for follower, (agreed, following, second, _) in zip(self._followers, self._ids, strict=True):
+            if not follower.expected:
+                self._waits.append([])
+                row += (0, 0, 0)
+                continue
+            reached = onsets[follower.source] + onsets[-1] - onsets[follower.own]
+            waits = [onsets[note] - reached for note in follower.expected]
+            self._waits.append(waits)
+            row += (
+                agreed + follower.agreed,
+                following + time_of(min(max(waits[0], 0), TIMES.maximum)),
+                second + span_of(max(waits[1], 0)) if len(waits) > 1 else 0,
+            )
 
     def context(self, row: list[int]) -> None:
-        shift, due = self.past.shift, self._due
+        shift = self.past.shift
         slack = max(DUE_WITHIN, shift // DUE_SHARE)
-        for wait in self._waits:
-            row.append(due + 1 + (wait > shift + slack) - (wait < shift - slack))
-            due += N_DUE
-        row += [0] * (N_EXPECTED - len(self._waits))
+        for waits, (_, _, _, due) in zip(self._waits, self._ids, strict=True):
+            for rank, wait in enumerate(waits):
+                row.append(due + rank * N_DUE + 1 + (wait > shift + slack) - (wait < shift - slack))
+            row += [0] * (N_EXPECTED - len(waits))
 
     def point_shift(self, row: list[int]) -> None:
-        row.append(time_of(min(max(self._waits[0], 0), TIMES.maximum)) + 1 if self._waits else 0)
+        row += [time_of(min(max(waits[0], 0), TIMES.maximum)) + 1 if waits else 0 for waits in self._waits]
 
     def point_pitch(self, row: list[int], part: int) -> None:
-        moved, expected = self._follower.moved, self._follower.expected
-        for note in expected:
-            would = self._pitches[note] + moved
-            row.append(would + 1 if 0 <= would < N_PITCHES else 0)
-        row += [0] * (N_EXPECTED - len(expected))
+        pitches = self._pitches
+        for follower in self._followers:
+            would = [pitches[note] + follower.moved for note in follower.expected]
+            row += [pitch + 1 if 0 <= pitch < N_PITCHES else 0 for pitch in would]
+            row += [0] * (N_EXPECTED - len(would))
 
     def point_note(self, durations: list[int], velocities: list[int], part: int, pitch: int) -> None:
-        source = pitch - self._follower.moved
-        found = next((note for note in self._follower.expected if self._pitches[note] == source), -1)
-        _, _, duration, velocity = self.past.values[found] if found >= 0 else (0, 0, -1, -1)
-        durations.append(duration + 1)
-        if self.past.vocabulary.models_velocity:
-            velocities.append(velocity + 1)
+        pitches, values = self._pitches, self.past.values
+        for follower in self._followers:
+            source = pitch - follower.moved
+            found = next((note for note in follower.expected if pitches[note] == source), -1)
+            durations.append(values[found][2] + 1 if found >= 0 else 0)
+            if self.past.vocabulary.models_velocity:
+                velocities.append(values[found][3] + 1 if found >= 0 else 0)
 
     def add(self) -> None:
         pitches = self._pitches
         pitches.append(self.past.pitch)
         self._onsets.append(self.past.onset)
         n = len(pitches)
-        found, moved = -1, 0
-        if n >= ORDER:
-            last = pitches[-ORDER:]
-            low = min(last)
-            bag = sum([_MIXED[pitch - low] for pitch in last]) & _MASK
-            found = self._known.get(bag, -1)
-            self._known[bag] = n
-            if found >= 0:
-                moved = low - min(pitches[found - ORDER : found])
-        self._follower.add(pitches, n - 1, found, moved)
+        for order, known, follower in zip(self._orders, self._known, self._followers, strict=True):
+            found, moved = -1, 0
+            if n >= order:
+                last = pitches[-order:]
+                low = min(last)
+                bag = sum([_MIXED[pitch - low] for pitch in last]) & _MASK
+                found = known.get(bag, -1)
+                known[bag] = n
+                if found >= 0:
+                    moved = low - min(pitches[found - order : found])
+            follower.add(pitches, n - 1, found, moved)
 
     def copy(self, past: Past) -> Feature:
         other = super().copy(past)
         assert isinstance(other, Alignment)
-        other._follower = self._follower.copy()
+        other._known = [known.copy() for known in self._known]
+        other._followers = [follower.copy() for follower in self._followers]
         return other
+
+
+def _ids(region: Region, level: int) -> tuple[int, int, int, int]:
+    """The first ids of what agrees, of the steps to the next and to the second expected note, and of which are due."""
+    sizes = {
+        "aligned": N_AGREED,
+        "aligned_next": TIMES.size,
+        "aligned_second": N_SPANS,
+        "aligned_due": N_EXPECTED * N_DUE,
+    }
+    agreed, following, second, due = (region.blocks[name] + size * level for name, size in sizes.items())
+    return agreed, following, second, due
 
 
 class Follower:
@@ -231,20 +248,20 @@ class Follower:
         return other  # no list of it is ever changed once `add` is over
 
 
-def _followed(pitch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _followed(pitch: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:
     """The follower before each event of a piece: what it expects, -1 is nothing, shape (n + 1, N_EXPECTED).
 
     And its `moved`, `agreed`, `source` and `own`, shape (4, n + 1).
     """
     n = len(pitch)
     found, moved = np.full(n + 1, -1), np.zeros(n + 1, np.int64)
-    if n > ORDER:
-        last = np.lib.stride_tricks.sliding_window_view(pitch, ORDER)
+    if n > order:
+        last = np.lib.stride_tricks.sliding_window_view(pitch, order)
         low = last.min(1)
         at = latest_equal(_MIXED_ARRAY[last - low[:, None]].sum(1, dtype=np.uint64))
         has = at >= 0
-        found[ORDER:][has] = at[has] + ORDER
-        moved[ORDER:][has] = low[has] - low[at[has]]
+        found[order:][has] = at[has] + order
+        moved[order:][has] = low[has] - low[at[has]]
     expected, states = [(-1,) * N_EXPECTED], [(0, 0, 0, 0)]
     follower, pitches = Follower(), pitch.tolist()
     for note, (where, by) in enumerate(zip(found[1:].tolist(), moved[1:].tolist(), strict=True)):
