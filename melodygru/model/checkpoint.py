@@ -205,13 +205,13 @@ def upgrade(settings: dict[str, Any]) -> dict[str, Any]:
     return {**settings, "format": FORMAT}
 
 
-def _without_exact_ends(settings: dict[str, Any]) -> dict[str, Any]:
-    """Models of format 5 have no exact ends, which is what their entry's default says."""
+def _by_default(settings: dict[str, Any]) -> dict[str, Any]:
+    """Models of format 5 have no exact ends, those of format 6 no alignment: so say the defaults of these entries."""
     return settings
 
 
 OLDEST = 5  # format that can be upgraded: that of the first models that are given a plan
-_UPGRADES: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (_without_exact_ends,)  # from OLDEST on
+_UPGRADES: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (_by_default, _by_default)  # from OLDEST on
 FORMAT = OLDEST + len(_UPGRADES)  # of the checkpoints that are written
 
 

@@ -325,7 +325,7 @@ OLDER = "format {} of an older melodygru, which knew no plans: train the model a
 
 def test_the_format_is_written(saved):
     settings = json.loads(_members(saved)["config.json"])["config"]
-    assert settings["format"] == checkpoint.FORMAT == 6
+    assert settings["format"] == checkpoint.FORMAT == 7
     assert checkpoint.upgrade(settings) == settings
 
 

@@ -262,13 +262,19 @@ def _followed(pitch: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:
         has = at >= 0
         found[order:][has] = at[has] + order
         moved[order:][has] = low[has] - low[at[has]]
-    expected, states = [(-1,) * N_EXPECTED], [(0, 0, 0, 0)]
+    none = [-1] * N_EXPECTED
+    expected, states = none.copy(), [0] * 4
     follower, pitches = Follower(), pitch.tolist()
     for note, (where, by) in enumerate(zip(found[1:].tolist(), moved[1:].tolist(), strict=True)):
+        if where < 0 and not follower.expected:
+            expected += none
+            states += (0, 0, 0, 0)
+            continue
         follower.add(pitches, note, where, by)
-        expected.append((*follower.expected, -1, -1, -1, -1)[:N_EXPECTED])
-        states.append((follower.moved, follower.agreed, follower.source, follower.own))
-    return np.array(expected), np.array(states).T
+        awaited = follower.expected
+        expected += awaited if len(awaited) == N_EXPECTED else (awaited + none)[:N_EXPECTED]
+        states += (follower.moved, follower.agreed, follower.source, follower.own)
+    return np.array(expected).reshape(-1, N_EXPECTED), np.array(states).reshape(-1, 4).T
 
 
 _MIXED_ARRAY = mixed(np.arange(N_PITCHES))
