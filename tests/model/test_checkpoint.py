@@ -342,7 +342,7 @@ def _without_format(path, source):
     [
         (None, OLDER.format(1)),
         (4, OLDER.format(4)),
-        (7, "format 7 of a newer melodygru, this one reads up to 6: upgrade melodygru"),
+        (8, "format 8 of a newer melodygru, this one reads up to 7: upgrade melodygru"),
     ],
 )
 def test_an_older_and_a_newer_format_are_refused_in_one_line(saved, tmp_path, number, message):
