@@ -40,27 +40,19 @@ def ablate(
     from melodygru.training import (
         Settings,
         Trainer,
-        default_epochs,
-        default_transpose_until,
         evaluate,
         fit,
         is_mixed_precision,
         new_model,
     )
-    from melodygru.training.settings import for_update
+    from melodygru.training.settings import suited
 
     fitted, sizes = fit(train, preset)
     changes = {name: tuple(v) if isinstance(v, list) else v for name, v in (vocabulary or {}).items()}
     chosen = dataclasses.replace(fitted, **changes)
     sizes = dataclasses.replace(sizes, **(architecture or {}))
-    given = dict(settings or {})
-    epochs = given.get("epochs") or default_epochs(train)
-    if "minutes" not in given:
-        given["epochs"] = epochs
-    notes, performed = sum(piece.n_notes for piece in train.pieces), not train.grid.is_metrical
-    fitting = for_update(notes, epochs, given.get("batch"), gpu=on_gpu(), performed=performed)
-    precision, until = is_mixed_precision(), default_transpose_until(chosen)
-    run = Settings(**{"transpose_until": until, "mixed_precision": precision, **fitting, **given})
+    given = suited(train, chosen, settings or {}, gpu=on_gpu())
+    run = Settings(**{"mixed_precision": is_mixed_precision(), **given})
     model = new_model(chosen, sizes, run.seed, train)
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "model.keras"

@@ -23,7 +23,7 @@ from melodygru.music.notes import NoteSequence
 from melodygru.training import models
 from melodygru.training.cluster import read_cluster
 from melodygru.training.progress import Budget, Count, OnProgress
-from melodygru.training.settings import Settings, TrainSettings, default_epochs, default_transpose_until, for_update
+from melodygru.training.settings import Settings, TrainSettings, suited
 from melodygru.training.startup import join_workers, start_tensorflow
 from melodygru.util.atomic import remedy
 from melodygru.util.locks import Held, held
@@ -372,20 +372,15 @@ def _trainer(
 
     corpus, held_out = corpora.train, corpora.held_out
     model = _model(corpus, asked, say)
-    given: dict[str, Any] = asked.overrides
-    if "transpose" not in given and "transpose_until" not in given:
-        given["transpose_until"] = until = default_transpose_until(model.vocabulary)
-        if until < 1:
-            say(
-                f"most pieces stand in one key: they are transposed in the first {until:.0%} of the "
-                "run only (--transpose 5 does it to the end, --transpose 0 never)"
-            )
-    if "minutes" not in given and "epochs" not in given:
-        given["epochs"] = epochs = default_epochs(corpus)
-        say(f"training for {epochs:g} epochs, as suits the size of the corpus (or give --epochs or --minutes)")
-    notes, epochs = sum(piece.n_notes for piece in corpus.pieces), given.get("epochs") or default_epochs(corpus)
-    performed = not corpus.grid.is_metrical
-    given = for_update(notes, epochs, given.get("batch"), gpu=on_gpu(), performed=performed) | given
+    given = suited(corpus, model.vocabulary, asked.overrides, gpu=on_gpu())
+    until = given.get("transpose_until", 1)
+    if "transpose_until" not in asked.overrides and until < 1:
+        say(
+            f"most pieces stand in one key: they are transposed in the first {until:.0%} of the "
+            "run only (--transpose 5 does it to the end, --transpose 0 never)"
+        )
+    if "epochs" in given and "epochs" not in asked.overrides:
+        say(f"training for {given['epochs']:g} epochs, as suits the size of the corpus (or give --epochs or --minutes)")
     if on_gpu() or given["window"] != Settings.window:
         say(
             f"an update learns from {given['window']} events of {given['batch']} pieces; learning rate "

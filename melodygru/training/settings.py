@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from melodygru.errors import SettingError
 from melodygru.model.architecture import PRESETS
@@ -16,6 +17,7 @@ from melodygru.util.settings import check, described, optional, setting
 if TYPE_CHECKING:
     from typing import TypeAlias
 
+    from melodygru.corpus import Corpus
     from melodygru.events import Vocabulary
     from melodygru.training.pieces import Music
 
@@ -254,6 +256,18 @@ def for_update(
         "warmup": round(Settings.warmup * scale),
         "weight_decay": decay * scale,
     }
+
+
+def suited(corpus: Corpus, vocabulary: Vocabulary, given: Mapping[str, Any], *, gpu: bool) -> dict[str, Any]:
+    """Fields of `Settings`: those that are given, and of the others those that follow from the corpus."""
+    chosen = dict(given)
+    if "transpose" not in given:
+        chosen.setdefault("transpose_until", default_transpose_until(vocabulary))
+    if "minutes" not in given:
+        chosen.setdefault("epochs", default_epochs(corpus))
+    notes, epochs = sum(piece.n_notes for piece in corpus.pieces), chosen.get("epochs") or default_epochs(corpus)
+    performed = not corpus.grid.is_metrical
+    return for_update(notes, epochs, given.get("batch"), gpu=gpu, performed=performed) | chosen
 
 
 def learning_rate(settings: Settings, step: int, steps: int | None) -> float:
