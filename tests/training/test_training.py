@@ -514,20 +514,22 @@ def test_a_run_whose_batches_were_made_otherwise_is_not_gone_on_with(undisturbed
     second.resume_path.unlink()
 
 
-@pytest.mark.parametrize("stop_at", [2, 5])
-def test_a_run_in_which_pieces_follow_one_another_is_stopped_and_goes_on(tmp_path, monkeypatch, stop_at):
+@pytest.mark.slow
+def test_a_run_in_which_pieces_follow_one_another_is_stopped_and_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr("melodygru.training.pieces.LONG", 1)
     whole = _trainer(tmp_path / "whole" / "toy.keras").watch(tmp_path / "saves")
     assert len(whole.pieces.plan(0)) == 1 < whole.pieces.plan(0)[0].windows
     assert whole.run(save_every_s=-1) is True
     whole.note()
-    first = _trainer(tmp_path / "toy.keras").watch(tmp_path / "first", stop_at=stop_at)
-    assert first.run(save_every_s=-1) is False
-    assert first.position.window > 0
-    second = _trainer(tmp_path / "toy.keras", seed=4).watch(tmp_path / "second")
-    second.restore()
-    assert second.run() is True
-    _same_end(second, whole)
+    for stop_at in (2, 5):
+        output = tmp_path / str(stop_at) / "toy.keras"
+        first = _trainer(output).watch(tmp_path / f"first {stop_at}", stop_at=stop_at)
+        assert first.run(save_every_s=-1) is False
+        assert first.position.window > 0
+        second = _trainer(output, seed=4).watch(tmp_path / f"second {stop_at}")
+        second.restore()
+        assert second.run() is True
+        _same_end(second, whole)
 
 
 def _about(array, **changes):
