@@ -62,6 +62,9 @@ VOCABULARIES = {
     "planned": Vocabulary(
         GRID, (0, 40, DRUMS), 7, (80, 90), metres=((4, 4), (3, 4)), n_sounding=5, lookback_bars=(1,), plans=True
     ),
+    "parts that follow": Vocabulary(GRID, (0, 40, DRUMS), 7, (80, 90), alignment_orders=(3, 5)),
+    "parts that follow, performed": Vocabulary(Grid.seconds(10), (0, DRUMS), 4, toys.BINS, alignment_orders=(4,)),
+    "one part that follows a beat": Vocabulary(GRID, (0,), 0, (80,), alignment_orders=(3,)),
     "planned, one part": Vocabulary(GRID, (0,), 0, (80,), ngram_orders=(), plans=True),
     "without key": Vocabulary(GRID, (40, 41), 48, (80, 90), lookback_steps=(3,), key=False),
     "parts without any lookup": Vocabulary(GRID, (0, 40), 3, (80,), ngram_orders=()),
@@ -680,8 +683,3 @@ def test_pitches_beyond_the_keyboard_are_no_pointers():
     first = [20, 24, 27, 22, 26, 2, 9]
     found, _ = aligned([*first, *(pitch - 9 for pitch in first[:5]), 99])
     assert found["pitch_pointers"][12].tolist() == [0, 9 - 9 + 1, 20 - 18 + 1, 24 - 18 + 1]
-
-
-def test_only_one_part_is_aligned():
-    with pytest.raises(ValueError, match="alignment of several parts: expected 0 parts"):
-        Vocabulary(Grid.seconds(10), (0, 40), 4, (80,), alignment_orders=(5,))

@@ -1,4 +1,4 @@
-"""Which earlier passage the last notes go along with, at any pitch, in music of one instrument without a beat."""
+"""Which earlier passages the last notes go along with, at any pitch, in music of one part."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Alignment(Feature):
 
     @staticmethod
     def blocks(vocabulary: Vocabulary) -> dict[str, int]:
-        n = len(vocabulary.alignment_orders)
+        n = _n_levels(vocabulary)
         return {
             "aligned": n * N_AGREED,
             "aligned_next": n * TIMES.size,
@@ -51,7 +51,7 @@ class Alignment(Feature):
 
     @staticmethod
     def columns(vocabulary: Vocabulary) -> dict[str, int]:
-        n = len(vocabulary.alignment_orders)
+        n = _n_levels(vocabulary)
         return {
             "before": 3 * n,
             "context": N_EXPECTED * n,
@@ -68,7 +68,7 @@ class Alignment(Feature):
         slack = np.maximum(DUE_WITHIN, piece.shift // DUE_SHARE)[:, None]
         for level, order in enumerate(piece.vocabulary.alignment_orders):
             agreed_id, next_id, second_id, due_id = _ids(region, level)
-            expected, (moved, agreed, source, own) = _followed(pitch, order)
+            expected, (moved, agreed, source, own) = followed(pitch, order)
             has, awaited = expected >= 0, np.maximum(expected, 0)
             # Steps to each expected note from the last one that was struck, less those that have gone by.
             wait = onset[awaited] - (onset[source] + last - onset[own])[:, None]
@@ -100,10 +100,9 @@ class Alignment(Feature):
         super().__init__(past, region)
         orders = past.vocabulary.alignment_orders
         self._ids = tuple(_ids(region, level) for level in range(len(orders)))
-        self._orders = orders
         self._pitches: list[int] = []
         self._onsets: list[int] = []
-        self._known: list[dict[int, int]] = [{} for _ in orders]  # the note after each bag of notes
+        self._bags = [Bags(order) for order in orders]
         self._followers = [Follower() for _ in orders]
         self._waits: list[list[int]] = [[] for _ in orders]  # steps to each expected note
 
@@ -155,25 +154,20 @@ class Alignment(Feature):
         pitches = self._pitches
         pitches.append(self.past.pitch)
         self._onsets.append(self.past.onset)
-        n = len(pitches)
-        for order, known, follower in zip(self._orders, self._known, self._followers, strict=True):
-            found, moved = -1, 0
-            if n >= order:
-                last = pitches[-order:]
-                low = min(last)
-                bag = sum([_MIXED[pitch - low] for pitch in last]) & _MASK
-                found = known.get(bag, -1)
-                known[bag] = n
-                if found >= 0:
-                    moved = low - min(pitches[found - order : found])
-            follower.add(pitches, n - 1, found, moved)
+        for bags, follower in zip(self._bags, self._followers, strict=True):
+            follower.add(pitches, len(pitches) - 1, *bags.add(pitches))
 
     def copy(self, past: Past) -> Feature:
         other = super().copy(past)
         assert isinstance(other, Alignment)
-        other._known = [known.copy() for known in self._known]
+        other._bags = [bags.copy() for bags in self._bags]
         other._followers = [follower.copy() for follower in self._followers]
         return other
+
+
+def _n_levels(vocabulary: Vocabulary) -> int:
+    """Passages that are followed at once by all notes of a piece; of several parts each follows its own."""
+    return 0 if vocabulary.models_part else len(vocabulary.alignment_orders)
 
 
 def _ids(region: Region, level: int) -> tuple[int, int, int, int]:
@@ -186,6 +180,37 @@ def _ids(region: Region, level: int) -> tuple[int, int, int, int]:
     }
     agreed, following, second, due = (region.blocks[name] + size * level for name, size in sizes.items())
     return agreed, following, second, due
+
+
+class Bags:
+    """Where the last notes of a line stood before, moved by any interval and in any order.
+
+    Parameters
+    ----------
+    order : how many last notes
+    fixed : whether they must have stood at the same pitches, as drums must
+    """
+
+    def __init__(self, order: int, fixed: bool = False) -> None:
+        self._order, self._fixed = order, fixed
+        self._known: dict[int, int] = {}  # the note after each bag of notes
+
+    def add(self, pitches: list[int]) -> tuple[int, int]:
+        """The note after the same bag of notes as the line ends with, or -1, and by what it has moved since."""
+        if len(pitches) < self._order:
+            return -1, 0
+        last = pitches[-self._order :]
+        low = 0 if self._fixed else min(last)
+        bag = sum([_MIXED[pitch - low] for pitch in last]) & _MASK
+        found = self._known.get(bag, -1)
+        self._known[bag] = len(pitches)
+        return found, low - min(pitches[found - self._order : found]) if found >= 0 and not self._fixed else 0
+
+    def copy(self) -> Bags:
+        """Another in the same state."""
+        other = Bags(self._order, self._fixed)
+        other._known = self._known.copy()
+        return other
 
 
 class Follower:
@@ -248,16 +273,16 @@ class Follower:
         return other  # no list of it is ever changed once `add` is over
 
 
-def _followed(pitch: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:
-    """The follower before each event of a piece: what it expects, -1 is nothing, shape (n + 1, N_EXPECTED).
+def followed(pitch: np.ndarray, order: int, fixed: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """What the follower expects before each of n notes, and after the last: shape (n + 1, N_EXPECTED), -1 is nothing.
 
-    And its `moved`, `agreed`, `source` and `own`, shape (4, n + 1).
+    And its `moved`, `agreed`, `source` and `own`, shape (4, n + 1). `order` and `fixed` are those of `Bags`.
     """
     n = len(pitch)
     found, moved = np.full(n + 1, -1), np.zeros(n + 1, np.int64)
     if n > order:
         last = np.lib.stride_tricks.sliding_window_view(pitch, order)
-        low = last.min(1)
+        low = np.zeros(len(last), np.int64) if fixed else last.min(1)
         at = latest_equal(_MIXED_ARRAY[last - low[:, None]].sum(1, dtype=np.uint64))
         has = at >= 0
         found[order:][has] = at[has] + order

@@ -1,0 +1,139 @@
+"""For each of several parts, which earlier passage of its own its last notes go along with, at any pitch."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from melodygru.events.features.alignment import N_EXPECTED, N_RUNS, Bags, Follower, followed
+from melodygru.events.features.feature import Feature, Region
+from melodygru.events.features.piece import Past, Piece
+from melodygru.events.vocabulary import DURATION, Vocabulary
+from melodygru.music.notes import DRUMS, N_PITCHES
+
+SURE = 4 * N_RUNS  # `Follower.agreed` from which on a passage is sure: 8 of the part's last 16 notes were expected
+N_SURE = 2  # a passage is sure or not
+N_GROUPS = 2 * N_SURE  # an expected note is due at the event's onset or not, in a passage that is sure or not
+
+
+class PartAlignment(Feature):
+    """The next notes of the earlier passages that the event's part goes along with, as pointers.
+
+    As `Alignment`, but each part follows a passage of its own: what accompanies it may be another. The pointers to the
+    pitch are those to what is due at the event's onset, or not, of a passage that is sure, or not; those to the
+    duration and to the velocity are of a passage that is sure, or not. Drums are not moved to other pitches.
+    """
+
+    @staticmethod
+    def columns(vocabulary: Vocabulary) -> dict[str, int]:
+        n = len(vocabulary.alignment_orders) if vocabulary.models_part else 0
+        return {
+            "pitch_pointers": N_GROUPS * N_EXPECTED * n,
+            "duration_pointers": N_SURE * n,
+            "velocity_pointers": N_SURE * n * vocabulary.models_velocity,
+        }
+
+    @staticmethod
+    def encode(piece: Piece, region: Region, arrays: dict[str, np.ndarray]) -> None:
+        for level, order in enumerate(piece.vocabulary.alignment_orders):
+            first = {array: column + level * _WIDTHS[array] for array, column in region.columns.items()}
+            for part, program in enumerate(piece.part_programs.tolist()):
+                _encode_part(piece, piece.notes_of_parts[part], program == DRUMS, order, first, arrays)
+
+    def __init__(self, past: Past, region: Region) -> None:
+        super().__init__(past, region)
+        self._orders = past.vocabulary.alignment_orders
+        self._lines: dict[int, list[_Line]] = {}  # of each part and order
+
+    def point_pitch(self, row: list[int], part: int) -> None:
+        at = self.past.onset
+        for line in self._lines.get(part) or (None,) * len(self._orders):
+            found = [0] * (N_GROUPS * N_EXPECTED)
+            if line is not None and line.follower.expected:
+                follower, onsets, pitches = line.follower, line.onsets, line.pitches
+                reached = onsets[follower.source] + at - onsets[follower.own]
+                sure = follower.agreed >= SURE
+                for rank, note in enumerate(follower.expected):
+                    pitch = pitches[note] + follower.moved
+                    if 0 <= pitch < N_PITCHES:
+                        group = N_SURE * (onsets[note] == reached) + sure
+                        found[group * N_EXPECTED + rank] = pitch + 1
+            row += found
+
+    def point_note(self, durations: list[int], velocities: list[int], part: int, pitch: int) -> None:
+        for line in self._lines.get(part) or (None,) * len(self._orders):
+            duration, velocity = [0] * N_SURE, [0] * N_SURE
+            if line is not None:
+                follower = line.follower
+                source = pitch - follower.moved
+                found = next((note for note in follower.expected if line.pitches[note] == source), -1)
+                if found >= 0:
+                    sure = follower.agreed >= SURE
+                    duration[sure], velocity[sure] = (value + 1 for value in line.values[found])
+            durations += duration
+            if self.past.vocabulary.models_velocity:
+                velocities += velocity
+
+    def add(self) -> None:
+        past = self.past
+        lines = self._lines.get(past.part)
+        if lines is None:
+            fixed = past.programs[past.part] == DRUMS
+            lines = self._lines[past.part] = [_Line.new(order, fixed) for order in self._orders]
+        for line in lines:
+            line.pitches.append(past.pitch)
+            line.onsets.append(past.onset)
+            line.values.append((past.duration_class, past.velocity))
+            found, moved = line.bags.add(line.pitches)
+            line.follower.add(line.pitches, len(line.pitches) - 1, found, moved)
+
+    def copy(self, past: Past) -> Feature:
+        other = super().copy(past)
+        assert isinstance(other, PartAlignment)
+        other._lines = {part: [line.copy() for line in lines] for part, lines in self._lines.items()}
+        return other
+
+
+class _Line(NamedTuple):
+    """The notes of a part so far, and the passage that it follows."""
+
+    bags: Bags
+    follower: Follower
+    pitches: list[int]
+    onsets: list[int]
+    values: list[tuple[int, int]]  # classes of duration and velocity
+
+    @classmethod
+    def new(cls, order: int, fixed: bool) -> _Line:
+        return cls(Bags(order, fixed), Follower(), [], [], [])
+
+    def copy(self) -> _Line:
+        bags, follower, pitches, onsets, values = self
+        return _Line(bags.copy(), follower.copy(), pitches.copy(), onsets.copy(), values.copy())
+
+
+_WIDTHS = {"pitch_pointers": N_GROUPS * N_EXPECTED, "duration_pointers": N_SURE, "velocity_pointers": N_SURE}
+
+
+def _encode_part(
+    piece: Piece, notes: np.ndarray, fixed: bool, order: int, first: dict[str, int], arrays: dict[str, np.ndarray]
+) -> None:
+    """Fill the columns, which begin at `first`, of a part's events."""
+    pitch, onset = piece.pitch[notes], piece.onset[notes]
+    expected, states = followed(pitch, order, fixed)
+    expected, (moved, agreed, source, own) = expected[:-1], states[:, :-1]
+    has, awaited, sure = expected >= 0, np.maximum(expected, 0), (agreed >= SURE).astype(np.int64)
+    would = pitch[awaited] + moved[:, None]
+    due = onset[awaited] - onset[source][:, None] == (onset - onset[own])[:, None]
+    event, rank = np.nonzero(has & (would >= 0) & (would < N_PITCHES))
+    group = N_SURE * due[event, rank] + sure[event]
+    arrays["pitch_pointers"][notes[event], first["pitch_pointers"] + group * N_EXPECTED + rank] = would[event, rank] + 1
+    struck = has & (would == pitch[:, None])
+    event = np.flatnonzero(struck.any(1))
+    found = notes[awaited[event, struck[event].argmax(1)]]
+    arrays["duration_pointers"][notes[event], first["duration_pointers"] + sure[event]] = (
+        piece.fields[found, DURATION] + 1
+    )
+    if piece.vocabulary.models_velocity:
+        arrays["velocity_pointers"][notes[event], first["velocity_pointers"] + sure[event]] = piece.velocity[found] + 1
