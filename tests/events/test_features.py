@@ -27,7 +27,7 @@ from melodygru.events import (
     representable,
 )
 from melodygru.events.features import REGISTRY, sounding
-from melodygru.events.features.alignment import Alignment
+from melodygru.events.features.alignment import N_EXPECTED, Alignment
 from melodygru.events.features.common_end import CommonEnd
 from melodygru.events.features.feature import ARRAYS
 from melodygru.events.features.form import Form
@@ -37,6 +37,7 @@ from melodygru.events.features.lookback_runs import N_RECENT_CLASSES, RUNS
 from melodygru.events.features.metric_position import N_PHRASES
 from melodygru.events.features.near_velocities import N_LATEST, NearVelocities
 from melodygru.events.features.ngram_lookup import _ranked
+from melodygru.events.features.part_alignment import PartAlignment
 from melodygru.events.features.part_descriptions import FAR, description_sizes
 from melodygru.events.features.recent_tempo import RecentTempo
 from melodygru.events.kept import Kept
@@ -683,3 +684,21 @@ def test_pitches_beyond_the_keyboard_are_no_pointers():
     first = [20, 24, 27, 22, 26, 2, 9]
     found, _ = aligned([*first, *(pitch - 9 for pitch in first[:5]), 99])
     assert found["pitch_pointers"][12].tolist() == [0, 9 - 9 + 1, 20 - 18 + 1, 24 - 18 + 1]
+
+
+def test_each_part_follows_a_passage_of_its_own_and_drums_are_never_moved():
+    vocabulary = Vocabulary(GRID, (0, DRUMS), 4, (80,), alignment_orders=(3,))
+    tune, beat = [60, 64, 67, 65, 62], [35, 42, 38, 51, 46]
+    rows = [(at, 1 + at % 5, 0, pitch, 80) for at, pitch in enumerate([*tune, *(pitch + 7 for pitch in tune)])]
+    rows += [(at, 2, DRUMS, pitch, 80) for at, pitch in enumerate([*beat, *(pitch + 2 for pitch in beat)])]
+    events, layout = encode(sequence_of(rows, grid=vocabulary.grid), vocabulary), layout_of(vocabulary)
+    pitches, durations = (
+        getattr(events, array)[:, columns_of(PartAlignment, layout, array)].astype(int).tolist()
+        for array in ("pitch_pointers", "duration_pointers")
+    )
+    due, other = slice(2 * N_EXPECTED, 3 * N_EXPECTED), slice(N_EXPECTED)  # of a passage that isn't sure yet
+    at = 2 * 8  # the tune's ninth note; each onset has one of either part
+    assert pitches[at][due] == [65 + 7 + 1, 0, 0, 0]
+    assert pitches[at][other] == [0, 62 + 7 + 1, 67 + 7 + 1, 71 + 7 + 1]
+    assert durations[at] == [4 + 1, 0]
+    assert not any(map(any, (row for row in pitches[1::2])))  # nothing of the drums stood at these pitches before
