@@ -27,7 +27,7 @@ from melodygru.events import (
     representable,
 )
 from melodygru.events.features import REGISTRY, sounding
-from melodygru.events.features.alignment import N_EXPECTED, Alignment
+from melodygru.events.features.alignment import Alignment
 from melodygru.events.features.common_end import CommonEnd
 from melodygru.events.features.feature import ARRAYS
 from melodygru.events.features.form import Form
@@ -36,7 +36,6 @@ from melodygru.events.features.line_up import LineUp
 from melodygru.events.features.lookback_runs import N_RECENT_CLASSES, RUNS
 from melodygru.events.features.metric_position import N_PHRASES
 from melodygru.events.features.near_velocities import N_LATEST, NearVelocities
-from melodygru.events.features.ngram_lookup import _ranked
 from melodygru.events.features.part_alignment import PartAlignment
 from melodygru.events.features.part_descriptions import FAR, description_sizes
 from melodygru.events.features.recent_tempo import RecentTempo
@@ -45,7 +44,9 @@ from melodygru.events.planned import N_CHORDS, UNPLANNED, Planned
 from melodygru.events.times import N_SPANS
 from melodygru.music.grid import Grid
 from melodygru.music.notes import DRUMS, ONSET_KEYS, canonical, note_keys
+from melodygru.music.passages import N_EXPECTED
 from melodygru.training.gaps import with_gaps
+from melodygru.util.hashes import _ranked
 
 GRID = Grid.beats(4)
 HARMONY = 3  # columns of `context` of its references, the last ones

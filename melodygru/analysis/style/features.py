@@ -36,6 +36,7 @@ from melodygru.music.grid import Grid
 from melodygru.music.keys import DIATONIC, key_signature
 from melodygru.music.names import PITCH_CLASSES
 from melodygru.music.notes import DRUMS, NoteSequence
+from melodygru.music.passages import returning
 from melodygru.music.traits import KITS, LAGS, traits
 
 MAX_INTERVAL = 12  # semitones; wider ones share a class on either side
@@ -121,6 +122,7 @@ FEATURES: dict[str, Feature] = {
         ),
         Feature("self_similarity", "self-similarity", unit="share", needs_bars=True),
         Feature("bar_returns", "bars that return", unit="share", needs_bars=True),
+        Feature("returning_notes", "notes that return", unit="share"),
         Feature("programs", "programs", unit="programs"),
         Feature("line_up_changes", "line-up changes", unit="share", needs_bars=True),
         *(Feature(name, f"{name} as in bar before", unit="share", needs_bars=True) for name in KITS),
@@ -176,6 +178,9 @@ def piece_features(sequence: NoteSequence) -> dict[str, np.ndarray]:
         whole piece, and `mean_inter_onset` is their mean.
     note_density, note_count
         Notes per beat or second of the piece's length; notes.
+    returning_notes
+        Share of the notes that an earlier passage of their part led to expect, see `music.passages`: at any pitch, but
+        of drums.
     rest_share
         Share of the piece's length in which nothing sounds.
     notes_per_bar
@@ -222,6 +227,7 @@ def piece_features(sequence: NoteSequence) -> dict[str, np.ndarray]:
         between = np.diff(onsets)
         found["inter_onset_histogram"] = _histogram(classes_of(between), 12)
         found["mean_inter_onset"][:] = between.mean() / steps_per_unit
+    found["returning_notes"][:] = _n_returning(notes) / len(notes)
     found["note_count"][:] = len(notes)
     found["note_density"][:] = len(notes) / (sequence.length / steps_per_unit)
     found["rest_share"][:] = 1 - _covered(notes) / sequence.length
@@ -263,6 +269,14 @@ def _covered(notes: np.ndarray) -> int:
     ends = np.maximum.accumulate(notes["onset"] + notes["duration"])
     starts = np.maximum(notes["onset"][1:], ends[:-1])
     return int(notes["duration"][0] + np.maximum(0, ends[1:] - starts).sum())
+
+
+def _n_returning(notes: np.ndarray) -> int:
+    """Notes that an earlier passage of their part led to expect."""
+    parts, firsts = np.unique(notes["part"], return_index=True)
+    lines = (notes["pitch"][notes["part"] == part].astype(np.int64) for part in parts)
+    fixed = notes["program"][firsts] == DRUMS
+    return sum(int(returning(line, drums).sum()) for line, drums in zip(lines, fixed.tolist(), strict=True))
 
 
 def _line_steps(pitched: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

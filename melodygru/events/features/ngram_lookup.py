@@ -11,10 +11,9 @@ from melodygru.events.features.piece import Past, Piece
 from melodygru.events.times import N_SPANS, TIMES, span_class, time_of
 from melodygru.events.vocabulary import DURATION, PITCH, SHIFT, Vocabulary
 from melodygru.music.notes import N_PITCHES
+from melodygru.util.hashes import MASK, MIX, latest_equal, mixed
 
 POINTERS = ("shift_pointers", "pitch_pointers", "duration_pointers", "velocity_pointers")
-_MIX = 0x9E3779B97F4A7C15
-_MASK = (1 << 64) - 1
 
 
 class NgramLookup(Feature):
@@ -81,7 +80,7 @@ class NgramLookup(Feature):
             )
             for level in range(len(orders))
         )
-        self._orders = tuple((order, pow(_MIX, order, 1 << 64)) for order in orders)
+        self._orders = tuple((order, pow(MIX, order, 1 << 64)) for order in orders)
         self._codes = deque([0] * (max(orders) + 1), max(orders) + 1)  # of the last events, after zeros
         self._hashes = [0] * len(orders)  # of each order's last codes
         self._next: list[dict[int, int]] = [{} for _ in orders]  # the event after each hash
@@ -129,13 +128,13 @@ class NgramLookup(Feature):
         code = past.part * N_PITCHES + past.pitch
         if self._metrical:
             code = (code * TIMES.size + past.shift_class) * TIMES.size + past.duration_class
-        code = ((code + 1) * _MIX) & _MASK
+        code = ((code + 1) * MIX) & MASK
         code ^= code >> 29
         codes.append(code)
         n = len(past.notes)
         for level, (order, power) in enumerate(self._orders):
             # The hash is a polynomial of the last `order` codes: one comes in, one leaves it.
-            key = (hashes[level] * _MIX + code - codes[-1 - order] * power) & _MASK
+            key = (hashes[level] * MIX + code - codes[-1 - order] * power) & MASK
             hashes[level] = key
             if n >= order:
                 following = self._next[level]
@@ -175,13 +174,6 @@ def _event_codes(piece: Piece) -> np.ndarray:
     return mixed(code)
 
 
-def mixed(codes: np.ndarray) -> np.ndarray:
-    """Numbers, 0 or more, as 64 bits that look random: those of a hash."""
-    with np.errstate(over="ignore"):
-        codes = (codes.astype(np.uint64) + np.uint64(1)) * np.uint64(_MIX)
-    return codes ^ (codes >> np.uint64(29))
-
-
 def _last_occurrence(codes: np.ndarray, order: int) -> np.ndarray:
     """For each t in 0..n, the latest earlier t' with the same `order` codes before it, or -1.
 
@@ -194,29 +186,7 @@ def _last_occurrence(codes: np.ndarray, order: int) -> np.ndarray:
     with np.errstate(over="ignore"):
         hashes = np.zeros(n - order + 1, np.uint64)
         for i in range(order):
-            hashes = hashes * np.uint64(_MIX) + codes[i : n - order + 1 + i]
+            hashes = hashes * np.uint64(MIX) + codes[i : n - order + 1 + i]
     at = latest_equal(hashes)
     found[order:] = np.where(at >= 0, at + order, -1)
     return found
-
-
-def latest_equal(hashes: np.ndarray) -> np.ndarray:
-    """Where each of some numbers, uint64, stood the last time before, or -1; of their shape, (n,)."""
-    found = np.full(len(hashes), -1, np.int64)
-    ranked = _ranked(hashes)
-    ordered = hashes[ranked]
-    same = ordered[1:] == ordered[:-1]
-    found[ranked[1:][same]] = ranked[:-1][same]
-    return found
-
-
-def _ranked(hashes: np.ndarray) -> np.ndarray:
-    """An order that puts equal hashes together, each group in the order of its indices."""
-    # Sorting numbers is several times faster than a stable order of them: their low bits give way to the index.
-    low = np.uint64((1 << len(hashes).bit_length()) - 1)
-    sorted_hashes = np.sort((hashes & ~low) | np.arange(len(hashes), dtype=np.uint64))
-    ranked = (sorted_hashes & low).astype(np.int64)
-    ordered, high = hashes[ranked], sorted_hashes & ~low
-    if np.any((high[1:] == high[:-1]) & (ordered[1:] != ordered[:-1])):  # rare: they differ in those bits alone
-        return np.argsort(hashes, kind="stable")
-    return ranked

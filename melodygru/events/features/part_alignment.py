@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from melodygru.events.features.alignment import N_EXPECTED, N_RUNS, Bags, Follower, followed
 from melodygru.events.features.feature import Feature, Region
 from melodygru.events.features.piece import Past, Piece
 from melodygru.events.vocabulary import DURATION, Vocabulary
 from melodygru.music.notes import DRUMS, N_PITCHES
+from melodygru.music.passages import N_EXPECTED, N_RUNS, Bags, Follower, followed
 
 SURE = 4 * N_RUNS  # `Follower.agreed` from which on a passage is sure: 8 of the part's last 16 notes were expected
 N_SURE = 2  # a passage is sure or not
