@@ -14,22 +14,21 @@ from melodygru.music.passages import N_EXPECTED, N_RUNS, Bags, Follower, followe
 
 SURE = 4 * N_RUNS  # `Follower.agreed` from which on a passage is sure: 8 of the part's last 16 notes were expected
 N_SURE = 2  # a passage is sure or not
-N_GROUPS = 2 * N_SURE  # an expected note is due at the event's onset or not, in a passage that is sure or not
 
 
 class PartAlignment(Feature):
-    """The next notes of the earlier passages that the event's part goes along with, as pointers.
+    """The notes of earlier passages that are due at the event's onset, as pointers.
 
-    As `Alignment`, but each part follows a passage of its own: what accompanies it may be another. The pointers to the
-    pitch are those to what is due at the event's onset, or not, of a passage that is sure, or not; those to the
-    duration and to the velocity are of a passage that is sure, or not. Drums are not moved to other pitches.
+    As `Alignment`, but each part follows a passage of its own: what accompanies it may be another. What the passage has
+    at other places is no pointer: music with a beat repeats itself in time, and grooves fall apart without that. A
+    pointer is one of two, that of a passage that is sure or that of another. Drums are not moved to other pitches.
     """
 
     @staticmethod
     def columns(vocabulary: Vocabulary) -> dict[str, int]:
         n = len(vocabulary.alignment_orders) if vocabulary.models_part else 0
         return {
-            "pitch_pointers": N_GROUPS * N_EXPECTED * n,
+            "pitch_pointers": N_SURE * N_EXPECTED * n,
             "duration_pointers": N_SURE * n,
             "velocity_pointers": N_SURE * n * vocabulary.models_velocity,
         }
@@ -47,30 +46,25 @@ class PartAlignment(Feature):
         self._lines: dict[int, list[_Line]] = {}  # of each part and order
 
     def point_pitch(self, row: list[int], part: int) -> None:
-        at = self.past.onset
         for line in self._lines.get(part) or (None,) * len(self._orders):
-            found = [0] * (N_GROUPS * N_EXPECTED)
-            if line is not None and line.follower.expected:
-                follower, onsets, pitches = line.follower, line.onsets, line.pitches
-                reached = onsets[follower.source] + at - onsets[follower.own]
-                sure = follower.agreed >= SURE
-                for rank, note in enumerate(follower.expected):
-                    pitch = pitches[note] + follower.moved
+            found = [0] * (N_SURE * N_EXPECTED)
+            if line is not None:
+                first = N_EXPECTED * line.sure
+                for rank, note in line.due(self.past.onset):
+                    pitch = line.pitches[note] + line.follower.moved
                     if 0 <= pitch < N_PITCHES:
-                        group = N_SURE * (onsets[note] == reached) + sure
-                        found[group * N_EXPECTED + rank] = pitch + 1
+                        found[first + rank] = pitch + 1
             row += found
 
     def point_note(self, durations: list[int], velocities: list[int], part: int, pitch: int) -> None:
         for line in self._lines.get(part) or (None,) * len(self._orders):
             duration, velocity = [0] * N_SURE, [0] * N_SURE
             if line is not None:
-                follower = line.follower
-                source = pitch - follower.moved
-                found = next((note for note in follower.expected if line.pitches[note] == source), -1)
-                if found >= 0:
-                    sure = follower.agreed >= SURE
-                    duration[sure], velocity[sure] = (value + 1 for value in line.values[found])
+                source, sure = pitch - line.follower.moved, line.sure
+                for _, note in line.due(self.past.onset):
+                    if line.pitches[note] == source:
+                        duration[sure], velocity[sure] = (value + 1 for value in line.values[note])
+                        break
             durations += duration
             if self.past.vocabulary.models_velocity:
                 velocities += velocity
@@ -85,8 +79,7 @@ class PartAlignment(Feature):
             line.pitches.append(past.pitch)
             line.onsets.append(past.onset)
             line.values.append((past.duration_class, past.velocity))
-            found, moved = line.bags.add(line.pitches)
-            line.follower.add(line.pitches, len(line.pitches) - 1, found, moved)
+            line.follower.add(line.pitches, len(line.pitches) - 1, *line.bags.add(line.pitches))
 
     def copy(self, past: Past) -> Feature:
         other = super().copy(past)
@@ -108,12 +101,25 @@ class _Line(NamedTuple):
     def new(cls, order: int, fixed: bool) -> _Line:
         return cls(Bags(order, fixed), Follower(), [], [], [])
 
+    @property
+    def sure(self) -> bool:
+        """Whether the passage is."""
+        return self.follower.agreed >= SURE
+
+    def due(self, step: int) -> list[tuple[int, int]]:
+        """Which of the notes that the follower expects are due at a step: their ranks and the notes."""
+        follower, onsets = self.follower, self.onsets
+        if not follower.expected:
+            return []
+        at = onsets[follower.source] + step - onsets[follower.own]
+        return [(rank, note) for rank, note in enumerate(follower.expected) if onsets[note] == at]
+
     def copy(self) -> _Line:
         bags, follower, pitches, onsets, values = self
         return _Line(bags.copy(), follower.copy(), pitches.copy(), onsets.copy(), values.copy())
 
 
-_WIDTHS = {"pitch_pointers": N_GROUPS * N_EXPECTED, "duration_pointers": N_SURE, "velocity_pointers": N_SURE}
+_WIDTHS = {"pitch_pointers": N_SURE * N_EXPECTED, "duration_pointers": N_SURE, "velocity_pointers": N_SURE}
 
 
 def _encode_part(
@@ -123,13 +129,13 @@ def _encode_part(
     pitch, onset = piece.pitch[notes], piece.onset[notes]
     expected, states = followed(pitch, order, fixed)
     expected, (moved, agreed, source, own) = expected[:-1], states[:, :-1]
-    has, awaited, sure = expected >= 0, np.maximum(expected, 0), (agreed >= SURE).astype(np.int64)
+    awaited, sure = np.maximum(expected, 0), (agreed >= SURE).astype(np.int64)
     would = pitch[awaited] + moved[:, None]
-    due = onset[awaited] - onset[source][:, None] == (onset - onset[own])[:, None]
-    event, rank = np.nonzero(has & (would >= 0) & (would < N_PITCHES))
-    group = N_SURE * due[event, rank] + sure[event]
-    arrays["pitch_pointers"][notes[event], first["pitch_pointers"] + group * N_EXPECTED + rank] = would[event, rank] + 1
-    struck = has & (would == pitch[:, None])
+    due = (expected >= 0) & (onset[awaited] - onset[source][:, None] == (onset - onset[own])[:, None])
+    event, rank = np.nonzero(due & (would >= 0) & (would < N_PITCHES))
+    column = first["pitch_pointers"] + N_EXPECTED * sure[event] + rank
+    arrays["pitch_pointers"][notes[event], column] = would[event, rank] + 1
+    struck = due & (would == pitch[:, None])
     event = np.flatnonzero(struck.any(1))
     found = notes[awaited[event, struck[event].argmax(1)]]
     arrays["duration_pointers"][notes[event], first["duration_pointers"] + sure[event]] = (
