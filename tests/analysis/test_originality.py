@@ -133,7 +133,7 @@ class TestCodes:
 
 
 class TestSorting:
-    @pytest.mark.parametrize("stride", [1, 2, 3, 4])
+    @pytest.mark.parametrize("stride", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 3, 4))])
     @given(seed=st.integers(0, 999), n=st.integers(0, 70), values=st.integers(1, 4))
     def test_is_that_of_python(self, stride, seed, n, values):
         text = np.random.default_rng(seed).integers(1, 1 + values, n).astype(np.uint16)

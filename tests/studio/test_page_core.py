@@ -179,6 +179,7 @@ def test_zoom_scroll_and_follow(new_page, studio, tmp_path):
     until(page, f"{view}.then(([left]) => left > studio.store.state.piece.length * 0.3)")
 
 
+@pytest.mark.slow
 def test_ten_thousand_notes_are_shown_and_found(new_page, studio, tmp_path):
     piece = studio.bring(write_tune(tmp_path / "ten thousand.mid", bars=1700))
     page = new_page(piece=piece["id"])

@@ -6,6 +6,7 @@ import urllib.request
 import zipfile
 
 import pretty_midi
+import pytest
 from pages import says, select, state, until, write_tune
 
 DROP = """async ([name, content]) => {
@@ -99,6 +100,7 @@ def test_a_piece_is_dragged_out_of_the_list(new_page, tune):
     assert len(notes) == 24
 
 
+@pytest.mark.slow
 def test_a_part_and_the_selection_are_dragged_out(new_page, tune):
     page = new_page(piece=tune["id"], panel="files")
     page.locator("#take-what").select_option(label="Bass")

@@ -445,6 +445,7 @@ def test_a_run_can_be_resumed_from_its_first_moment(undisturbed, second):
     assert _same([v.numpy() for v in second.model.trainable_variables], undisturbed.weights[0])
 
 
+@pytest.mark.slow
 def test_a_run_as_on_a_gpu_ends_in_the_same_weights(undisturbed, second, monkeypatch):
     """Other processes encode, pieces are kept, and an update is handed over before the last one's nats are there."""
     monkeypatch.setattr("melodygru.training.trainer.on_gpu", lambda: True)
@@ -848,7 +849,8 @@ def test_float16_is_for_gpus_with_tensor_cores(gpus, gains):
     assert training.gains_from_float16(details) is gains
 
 
-@pytest.mark.parametrize("kind", [pytest.param("float16", marks=pytest.mark.slow), "bfloat16"])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
 def test_a_run_in_mixed_precision_learns_much_the_same(kind, tmp_path):
     """On a CPU, which is slow at the one and may be at the other."""
     curves = []
