@@ -34,7 +34,6 @@ BY_BARS = 2.0  # how much oftener a style's harmony changes at bar lines, at lea
 CLEAR_CHORDS = 0.9  # share of a piece's half bars with a chord, at least, where others are to have its chords
 N_LENGTHS = 32  # quantiles that are kept of the lengths of a style's pieces
 MAX_SOUNDING = 16  # sounding notes that are features, at most; the most recent ones, should there be more
-LONG_PARTS = 200  # notes, on average, from which on parts with a beat follow passages of their own that return
 N_LOOKBACKS = 6  # lags, at most
 LOOKBACK_BEATS = 64  # the longest lag
 LOOKBACK_BARS = 16  # the longest lag that is counted in bars
@@ -59,7 +58,7 @@ def fit_vocabulary(pieces: Iterable[tuple[NoteSequence, str | None]], grid: Grid
     """
     program_count = np.zeros(N_PROGRAMS, np.int64)
     velocity_count = np.zeros(128, np.int64)
-    most_parts = n_lines = 0
+    most_parts = 0
     metre_count: Counter[tuple[int, int]] = Counter()
     style_metres: dict[str, Counter[tuple[int, int]]] = {}
     style_programs: dict[str, set[int]] = {}
@@ -80,7 +79,6 @@ def fit_vocabulary(pieces: Iterable[tuple[NoteSequence, str | None]], grid: Grid
         program_count += np.bincount(notes["program"], minlength=N_PROGRAMS)
         line_up = tuple(sorted(sequence.part_programs.tolist()))
         most_parts = max(most_parts, len(line_up))
-        n_lines += len(line_up)
         for of in {style, None}:
             line_ups.setdefault(of, []).append(line_up)
         velocity_count += np.bincount(notes["velocity"], minlength=128)
@@ -124,7 +122,7 @@ def fit_vocabulary(pieces: Iterable[tuple[NoteSequence, str | None]], grid: Grid
         kept=True,
         plans=grid.is_metrical,
         exact_ends=not grid.is_metrical,
-        alignment_orders=_alignment_orders(grid, parts, int(program_count.sum()) / n_lines),
+        alignment_orders=() if grid.is_metrical or parts else ALIGNMENT_ORDERS,
         statistics=CorpusStatistics(
             qpm=float(np.median(tempos)),
             style_qpm=tuple(float(np.median(style_tempos[style])) for style in styles),
@@ -251,13 +249,6 @@ def _modelled_parts(most: int, n_programs: int) -> int:
     if most <= 1 and n_programs == 1:
         return 0
     return min(MAX_PARTS, most + max(4, most // 2))
-
-
-def _alignment_orders(grid: Grid, parts: int, notes_of_a_part: float) -> tuple[int, ...]:
-    """Where passages that return are followed: in performances by one instrument, and in long parts with a beat."""
-    if grid.is_metrical:
-        return ALIGNMENT_ORDERS[:1] if parts and notes_of_a_part >= LONG_PARTS else ()
-    return () if parts else ALIGNMENT_ORDERS
 
 
 def _quantiles(lengths: Sequence[Length]) -> tuple[Length, ...]:

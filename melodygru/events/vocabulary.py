@@ -79,8 +79,8 @@ class Vocabulary:
         Whether a long note can end to the step where most sounding notes do, see `features.common_end`; only without
         a beat.
     alignment_orders : tuple of int
-        Numbers of last notes by which an earlier passage is found that is then followed, see `features.alignment`, and
-        `features.part_alignment` where parts are modelled.
+        Numbers of last notes by which an earlier passage is found that is then followed, see `features.alignment`; only
+        where parts are unmodelled.
     statistics : CorpusStatistics
         What new pieces are drawn from; its styles, metres and programs are always these.
     """
@@ -112,6 +112,8 @@ class Vocabulary:
             raise ValueError("plans without a beat: expected a metrical grid")
         if self.exact_ends and self.grid.is_metrical:
             raise ValueError("exact ends with a beat: expected a grid of milliseconds")
+        if self.alignment_orders and self.models_part:
+            raise ValueError("alignment of several parts: expected 0 parts, or no alignment_orders")
 
     # -- plain values, for the checkpoint
 

@@ -36,7 +36,6 @@ from melodygru.events.features.line_up import LineUp
 from melodygru.events.features.lookback_runs import N_RECENT_CLASSES, RUNS
 from melodygru.events.features.metric_position import N_PHRASES
 from melodygru.events.features.near_velocities import N_LATEST, NearVelocities
-from melodygru.events.features.part_alignment import PartAlignment
 from melodygru.events.features.part_descriptions import FAR, description_sizes
 from melodygru.events.features.recent_tempo import RecentTempo
 from melodygru.events.kept import Kept
@@ -44,7 +43,6 @@ from melodygru.events.planned import N_CHORDS, UNPLANNED, Planned
 from melodygru.events.times import N_SPANS
 from melodygru.music.grid import Grid
 from melodygru.music.notes import DRUMS, ONSET_KEYS, canonical, note_keys
-from melodygru.music.passages import N_EXPECTED
 from melodygru.training.gaps import with_gaps
 from melodygru.util.hashes import _ranked
 
@@ -64,8 +62,6 @@ VOCABULARIES = {
     "planned": Vocabulary(
         GRID, (0, 40, DRUMS), 7, (80, 90), metres=((4, 4), (3, 4)), n_sounding=5, lookback_bars=(1,), plans=True
     ),
-    "parts that follow": Vocabulary(GRID, (0, 40, DRUMS), 7, (80, 90), alignment_orders=(3, 5)),
-    "parts that follow, performed": Vocabulary(Grid.seconds(10), (0, DRUMS), 4, toys.BINS, alignment_orders=(4,)),
     "one part that follows a beat": Vocabulary(GRID, (0,), 0, (80,), alignment_orders=(3,)),
     "planned, one part": Vocabulary(GRID, (0,), 0, (80,), ngram_orders=(), plans=True),
     "without key": Vocabulary(GRID, (40, 41), 48, (80, 90), lookback_steps=(3,), key=False),
@@ -687,17 +683,6 @@ def test_pitches_beyond_the_keyboard_are_no_pointers():
     assert found["pitch_pointers"][12].tolist() == [0, 9 - 9 + 1, 20 - 18 + 1, 24 - 18 + 1]
 
 
-def test_each_part_follows_a_passage_of_its_own_and_drums_are_never_moved():
-    vocabulary = Vocabulary(GRID, (0, DRUMS), 4, (80,), alignment_orders=(3,))
-    tune, beat = [60, 64, 67, 65, 62], [35, 42, 38, 51, 46]
-    rows = [(at, 1 + at % 5, 0, pitch, 80) for at, pitch in enumerate([*tune, *(pitch + 7 for pitch in tune)])]
-    rows += [(at, 2, DRUMS, pitch, 80) for at, pitch in enumerate([*beat, *(pitch + 2 for pitch in beat)])]
-    events, layout = encode(sequence_of(rows, grid=vocabulary.grid), vocabulary), layout_of(vocabulary)
-    pitches, durations = (
-        getattr(events, array)[:, columns_of(PartAlignment, layout, array)].astype(int).tolist()
-        for array in ("pitch_pointers", "duration_pointers")
-    )
-    at = 2 * 8  # the tune's ninth note; each onset has one of either part
-    assert pitches[at] == [65 + 7 + 1] + [0] * (2 * N_EXPECTED - 1)  # it alone is due; the passage isn't sure yet
-    assert durations[at] == [4 + 1, 0]
-    assert not any(map(any, (row for row in pitches[1::2])))  # nothing of the drums stood at these pitches before
+def test_only_one_part_is_aligned():
+    with pytest.raises(ValueError, match="alignment of several parts: expected 0 parts"):
+        Vocabulary(Grid.seconds(10), (0, 40), 4, (80,), alignment_orders=(5,))

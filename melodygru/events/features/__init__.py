@@ -22,7 +22,6 @@ from melodygru.events.features.metric_position import MetricPosition
 from melodygru.events.features.near_velocities import NearVelocities
 from melodygru.events.features.ngram_lookup import NgramLookup
 from melodygru.events.features.open_parts import OpenParts
-from melodygru.events.features.part_alignment import PartAlignment
 from melodygru.events.features.part_descriptions import PartDescriptions
 from melodygru.events.features.part_history import PartHistory
 from melodygru.events.features.pitch_class_levels import PitchClassLevels
@@ -54,5 +53,4 @@ REGISTRY: tuple[type[Feature], ...] = (
     Chords,
     Extent,
     Alignment,
-    PartAlignment,
 )

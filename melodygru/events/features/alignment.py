@@ -31,7 +31,7 @@ class Alignment(Feature):
 
     @staticmethod
     def blocks(vocabulary: Vocabulary) -> dict[str, int]:
-        n = _n_levels(vocabulary)
+        n = len(vocabulary.alignment_orders)
         return {
             "aligned": n * N_AGREED,
             "aligned_next": n * TIMES.size,
@@ -41,7 +41,7 @@ class Alignment(Feature):
 
     @staticmethod
     def columns(vocabulary: Vocabulary) -> dict[str, int]:
-        n = _n_levels(vocabulary)
+        n = len(vocabulary.alignment_orders)
         return {
             "before": 3 * n,
             "context": N_EXPECTED * n,
@@ -153,11 +153,6 @@ class Alignment(Feature):
         other._bags = [bags.copy() for bags in self._bags]
         other._followers = [follower.copy() for follower in self._followers]
         return other
-
-
-def _n_levels(vocabulary: Vocabulary) -> int:
-    """Passages that are followed at once by all notes of a piece; of several parts each follows its own."""
-    return 0 if vocabulary.models_part else len(vocabulary.alignment_orders)
 
 
 def _ids(region: Region, level: int) -> tuple[int, int, int, int]:
