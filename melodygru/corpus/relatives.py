@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from melodygru.music.notes import DRUMS, NoteSequence
+from melodygru.util.hashes import MIX
 
 N_GRAM = 8  # intervals
 SKETCH = 512  # n-grams of a piece, at most
@@ -34,7 +35,7 @@ def sketch(sequence: NoteSequence) -> np.ndarray:
     n = max(0, len(steps) - N_GRAM + 1)
     hashed = np.zeros(n, np.uint64)
     for at in range(N_GRAM):
-        hashed = (hashed ^ steps[at : at + n]) * np.uint64(0x9E3779B97F4A7C15)
+        hashed = (hashed ^ steps[at : at + n]) * np.uint64(MIX)
         hashed ^= hashed >> np.uint64(32)
     return np.unique((hashed >> np.uint64(16)).astype(np.uint32))[:SKETCH]
 

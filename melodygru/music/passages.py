@@ -138,17 +138,21 @@ def followed(pitch: np.ndarray, order: int, fixed: bool = False) -> tuple[np.nda
             states += (0, 0, 0, 0)
             continue
         follower.add(pitches, note, where, by)
-        awaited = follower.expected
-        expected += awaited if len(awaited) == N_EXPECTED else (awaited + none)[:N_EXPECTED]
+        now = follower.expected
+        expected += now if len(now) == N_EXPECTED else (now + none)[:N_EXPECTED]
         states += (follower.moved, follower.agreed, follower.source, follower.own)
     return np.array(expected).reshape(-1, N_EXPECTED), np.array(states).reshape(-1, 4).T
+
+
+def awaited(pitch: np.ndarray, expected: np.ndarray, moved: np.ndarray) -> np.ndarray:
+    """The pitches of what `followed` expects, of the same shape; below 0 is nothing, or beyond the keyboard."""
+    return np.where(expected >= 0, np.append(pitch, 0)[expected] + moved[:, None], -1)
 
 
 def returning(pitch: np.ndarray, fixed: bool = False) -> np.ndarray:
     """Whether each note of a line was awaited from an earlier passage, found by RETURNING notes; shape (n,), bool."""
     expected, (moved, *_) = followed(pitch, RETURNING, fixed)
-    would = pitch[np.maximum(expected[:-1], 0)] + moved[:-1, None]
-    return np.any((expected[:-1] >= 0) & (would == pitch[:, None]), axis=1)
+    return np.any(awaited(pitch, expected, moved)[:-1] == pitch[:, None], axis=1)
 
 
 _MIXED_ARRAY = mixed(np.arange(N_PITCHES))

@@ -44,7 +44,6 @@ from melodygru.events.times import N_SPANS
 from melodygru.music.grid import Grid
 from melodygru.music.notes import DRUMS, ONSET_KEYS, canonical, note_keys
 from melodygru.training.gaps import with_gaps
-from melodygru.util.hashes import _ranked
 
 GRID = Grid.beats(4)
 HARMONY = 3  # columns of `context` of its references, the last ones
@@ -434,12 +433,6 @@ def test_phrases_of_four_bars_are_counted_from_the_beginning():
     vocabulary = Vocabulary(GRID, (0,), 0, (80,))
     phrase = encode(piece, vocabulary).context[:, 6] - layout_of(vocabulary).blocks["phrase"]
     assert phrase.tolist() == [0, 0, 1, N_PHRASES - 1, N_PHRASES - 1]
-
-
-def test_equal_hashes_stand_together_even_where_others_differ_in_their_lowest_bits_alone():
-    hashes = np.array([9 << 40, (9 << 40) + 1, 9 << 40, 3, (9 << 40) + 1], np.uint64)  # indices take the low three bits
-    assert _ranked(hashes).tolist() == [3, 0, 2, 1, 4]
-    assert _ranked(hashes[[0, 2, 3]]).tolist() == [2, 0, 1]
 
 
 def test_a_shift_and_a_duration_point_to_the_next_bar_line_beat_and_half_of_one():

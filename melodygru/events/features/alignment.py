@@ -9,7 +9,7 @@ from melodygru.events.features.piece import Past, Piece
 from melodygru.events.times import N_SPANS, TIMES, span_class, span_of, time_of
 from melodygru.events.vocabulary import DURATION, Vocabulary
 from melodygru.music.notes import N_PITCHES
-from melodygru.music.passages import N_AGREED, N_EXPECTED, Bags, Follower, followed
+from melodygru.music.passages import N_AGREED, N_EXPECTED, Bags, Follower, awaited, followed
 
 DUE_WITHIN = 3  # steps, or DUE_SHARE of the shift if that is more, by which a note may come early or late
 DUE_SHARE = 4
@@ -53,15 +53,15 @@ class Alignment(Feature):
 
     @staticmethod
     def encode(piece: Piece, region: Region, arrays: dict[str, np.ndarray]) -> None:
-        pitch, pitches, onset = piece.pitch, arrays["pitch_pointers"], np.append(piece.onset, 0)
+        pitch, onset = piece.pitch, np.append(piece.onset, 0)  # the last one stands where nothing is expected
         last = np.append(0, piece.onset)  # the onset of the note before each event
         slack = np.maximum(DUE_WITHIN, piece.shift // DUE_SHARE)[:, None]
         for level, order in enumerate(piece.vocabulary.alignment_orders):
             agreed_id, next_id, second_id, due_id = _ids(region, level)
             expected, (moved, agreed, source, own) = followed(pitch, order)
-            has, awaited = expected >= 0, np.maximum(expected, 0)
+            has = expected >= 0
             # Steps to each expected note from the last one that was struck, less those that have gone by.
-            wait = onset[awaited] - (onset[source] + last - onset[own])[:, None]
+            wait = onset[expected] - (onset[source] + last - onset[own])[:, None]
             there, second = (np.flatnonzero(has[:, rank]) for rank in range(2))
             before, column = arrays["before"], region.columns["before"] + 3 * level
             before[there, column] = agreed_id + agreed[there]
@@ -73,15 +73,13 @@ class Alignment(Feature):
             due = 1 + (wait > piece.shift[:, None] + slack) - (wait < piece.shift[:, None] - slack)
             due += due_id + np.arange(N_EXPECTED) * N_DUE
             arrays["context"][:, column : column + N_EXPECTED] = np.where(has, due, 0)
-            if not len(pitch):
-                continue
-            would = pitch[awaited] + moved[:, None]
-            possible = (has & (would >= 0) & (would < N_PITCHES))[:-1]
+            would = awaited(pitch, expected, moved)[:-1]
             column = region.columns["pitch_pointers"] + N_EXPECTED * level
-            pitches[:-1, column : column + N_EXPECTED] = np.where(possible, would[:-1] + 1, 0)
-            struck = possible & (would[:-1] == pitch[:, None])
+            possible = (would >= 0) & (would < N_PITCHES)
+            arrays["pitch_pointers"][:-1, column : column + N_EXPECTED] = np.where(possible, would + 1, 0)
+            struck = would == pitch[:, None]
             events = np.flatnonzero(struck.any(1))
-            found = awaited[events, struck[events].argmax(1)]
+            found = expected[events, struck[events].argmax(1)]
             point(arrays, region, "duration", level, events, piece.fields[found, DURATION])
             if piece.vocabulary.models_velocity:
                 point(arrays, region, "velocity", level, events, piece.velocity[found])
